@@ -1,0 +1,141 @@
+//! What one log entry carries: all commands of one turn, under one stamp.
+//!
+//! ```text
+//! version u8 | time u64 | wall offset i64 | item, item, ...
+//! item: 0 store command | 1 register: member, config flag u8, [config] | 2 configure: config
+//! ```
+//! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty batch.
+
+use crate::codec::{self, Malformed};
+use crate::membership::{ClusterConfig, Member};
+use store::{Command, Stamp, Timestamp, WallOffset};
+
+const VERSION: u8 = 1;
+const HEADER_LEN: usize = 17;
+
+const TAG_STORE: u8 = 0;
+const TAG_REGISTER: u8 = 1;
+const TAG_CONFIGURE: u8 = 2;
+
+/// A change of the cluster's own registry; takes one store index, as a client's write does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Control {
+    /// A member announces itself, anew or with other addresses; the first one brings the
+    /// configuration along.
+    Register { member: Member, config: Option<ClusterConfig> },
+    /// The configuration is replaced.
+    Configure(ClusterConfig),
+}
+
+/// One item of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Item<'a> {
+    Store(Command<'a>),
+    Control(Control),
+}
+
+/// Gathers the commands of one turn. The stamp is filled in when the batch is proposed.
+#[derive(Debug, Default)]
+pub(crate) struct BatchWriter {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl BatchWriter {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn start_item(&mut self, tag: u8) {
+        if self.bytes.is_empty() {
+            self.bytes.push(VERSION);
+            self.bytes.resize(HEADER_LEN, 0);
+        }
+        self.bytes.push(tag);
+        self.len += 1;
+    }
+
+    pub(crate) fn push(&mut self, command: &Command<'_>) {
+        self.start_item(TAG_STORE);
+        command.encode(&mut self.bytes);
+    }
+
+    pub(crate) fn push_control(&mut self, control: &Control) {
+        match control {
+            Control::Register { member, config } => {
+                self.start_item(TAG_REGISTER);
+                member.encode(&mut self.bytes);
+                self.bytes.push(u8::from(config.is_some()));
+                if let Some(config) = config {
+                    config.encode(&mut self.bytes);
+                }
+            }
+            Control::Configure(config) => {
+                self.start_item(TAG_CONFIGURE);
+                config.encode(&mut self.bytes);
+            }
+        }
+    }
+
+    /// The finished bytes; the writer is empty afterwards.
+    pub(crate) fn finish(&mut self, stamp: Stamp) -> Vec<u8> {
+        self.len = 0;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if let Some(header) = bytes.get_mut(1..HEADER_LEN) {
+            let (time, offset) = header.split_at_mut(8);
+            time.copy_from_slice(&stamp.time.0.to_le_bytes());
+            offset.copy_from_slice(&stamp.wall_offset.0.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+/// Reads a batch from an entry.
+#[derive(Debug)]
+pub(crate) struct BatchReader<'a> {
+    pub(crate) stamp: Stamp,
+    rest: &'a [u8],
+}
+
+impl<'a> BatchReader<'a> {
+    /// Gives nothing for an empty entry.
+    pub(crate) fn open(mut entry: &'a [u8]) -> Result<Option<Self>, Malformed> {
+        if entry.is_empty() {
+            return Ok(None);
+        }
+        if codec::take_u8(&mut entry)? != VERSION {
+            return Err(Malformed);
+        }
+        let time = Timestamp(codec::take_u64(&mut entry)?);
+        let wall_offset = WallOffset(codec::take_u64(&mut entry)?.cast_signed());
+        Ok(Some(Self { stamp: Stamp { time, wall_offset }, rest: entry }))
+    }
+
+    /// The next item; nothing at the end.
+    pub(crate) fn next_item(&mut self) -> Result<Option<Item<'a>>, Malformed> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let item = match codec::take_u8(&mut self.rest)? {
+            TAG_STORE => Item::Store(Command::decode(&mut self.rest).map_err(|_| Malformed)?),
+            TAG_REGISTER => {
+                let member = Member::decode(&mut self.rest)?;
+                let config = match codec::take_u8(&mut self.rest)? {
+                    0 => None,
+                    1 => Some(ClusterConfig::decode(&mut self.rest)?),
+                    _ => return Err(Malformed),
+                };
+                Item::Control(Control::Register { member, config })
+            }
+            TAG_CONFIGURE => {
+                Item::Control(Control::Configure(ClusterConfig::decode(&mut self.rest)?))
+            }
+            _ => return Err(Malformed),
+        };
+        Ok(Some(item))
+    }
+}

@@ -1,0 +1,35 @@
+//! One member of the cluster, without I/O: raft, the key space and the durable log put together.
+//!
+//! [`Driver`] is the whole of it. Requests go in ([`Driver::propose`], [`Driver::read`]), one call of
+//! [`Driver::turn`] does what has gathered with one log record and one sync, and what became of it is
+//! in [`Output`]. Files are behind [`wal::Disk`], other members behind [`Network`], time behind
+//! [`Clock`], so that a simulator can drive the same code as the server.
+//!
+//! This is the only crate that names raft-rs. It knows nothing of sockets, threads or HTTP.
+
+mod batch;
+mod clock;
+mod codec;
+mod driver;
+mod error;
+mod limits;
+mod log;
+mod membership;
+mod message;
+mod open;
+mod proposal;
+mod read;
+mod record;
+mod replica;
+mod snapshot;
+mod snapshot_job;
+mod types;
+
+pub use clock::{Clock, Now};
+pub use driver::{Driver, Network, Status, SyncMode};
+pub use error::{EngineError, Failure, Fatal};
+pub use membership::{ClusterConfig, Member, Membership};
+pub use open::{Opened, Options};
+pub use proposal::{Answer, Output, ReadAnswer};
+pub use snapshot_job::{SnapshotDone, SnapshotJob};
+pub use types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};

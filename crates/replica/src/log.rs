@@ -1,0 +1,234 @@
+//! The tail of the log in memory, as raft wants to see it.
+//!
+//! Entries stay here until they are applied, and after that as long as members that lag may need them,
+//! bounded by bytes. A member that needs older ones gets a snapshot. What is durable is the business
+//! of the `wal` crate; this view is filled before the bytes are synced, as raft's asynchronous append
+//! demands.
+
+use crate::types::LogIndex;
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::storage::{GetEntriesContext, RaftState, Storage};
+use raft::{Error, StorageError};
+use std::collections::VecDeque;
+
+/// Bookkeeping of one entry beside its payload, in bytes.
+const ENTRY_OVERHEAD: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct LogView {
+    hard_state: HardState,
+    conf_state: ConfState,
+    /// Index and term of the entry before the first one kept.
+    before: (u64, u64),
+    entries: VecDeque<Entry>,
+    entries_bytes: usize,
+    /// Index, term and configuration of the newest snapshot file.
+    snapshot: Option<(u64, u64, ConfState)>,
+}
+
+fn weight(entry: &Entry) -> usize {
+    entry.data.len() + ENTRY_OVERHEAD
+}
+
+impl LogView {
+    pub(crate) fn new(before: (u64, u64), hard_state: HardState, conf_state: ConfState) -> Self {
+        Self {
+            hard_state,
+            conf_state,
+            before,
+            entries: VecDeque::new(),
+            entries_bytes: 0,
+            snapshot: None,
+        }
+    }
+
+    pub(crate) fn last_index(&self) -> u64 {
+        self.before.0 + self.entries.len() as u64
+    }
+
+    /// Appends entries; those that are there at the same index or above make way.
+    pub(crate) fn append(&mut self, entries: &[Entry]) {
+        let Some(first) = entries.first() else { return };
+        assert!(first.index > self.before.0, "entry {} is compacted", first.index);
+        assert!(first.index <= self.last_index() + 1, "entry {} leaves a gap", first.index);
+        while self.last_index() >= first.index {
+            if let Some(entry) = self.entries.pop_back() {
+                self.entries_bytes -= weight(&entry);
+            }
+        }
+        for entry in entries {
+            self.entries_bytes += weight(entry);
+            self.entries.push_back(entry.clone());
+        }
+    }
+
+    /// Drops applied entries from the front until the rest fits into `bytes_max`.
+    pub(crate) fn compact(&mut self, applied: LogIndex, bytes_max: usize) {
+        while self.entries_bytes > bytes_max {
+            match self.entries.front() {
+                Some(entry) if entry.index <= applied.0 => {
+                    self.before = (entry.index, entry.term);
+                    self.entries_bytes -= weight(entry);
+                    self.entries.pop_front();
+                }
+                _ => return,
+            }
+        }
+    }
+
+    pub(crate) fn set_hard_state(&mut self, hard_state: HardState) {
+        self.hard_state = hard_state;
+    }
+
+    pub(crate) fn hard_state(&self) -> &HardState {
+        &self.hard_state
+    }
+
+    pub(crate) fn set_conf_state(&mut self, conf_state: ConfState) {
+        self.conf_state = conf_state;
+    }
+
+    pub(crate) fn conf_state(&self) -> &ConfState {
+        &self.conf_state
+    }
+
+    pub(crate) fn set_snapshot(&mut self, index: u64, term: u64, conf_state: ConfState) {
+        self.snapshot = Some((index, term, conf_state));
+    }
+
+    fn position(&self, index: u64) -> Option<usize> {
+        usize::try_from(index.checked_sub(self.before.0 + 1)?).ok()
+    }
+}
+
+impl Storage for LogView {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(RaftState { hard_state: self.hard_state.clone(), conf_state: self.conf_state.clone() })
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        if low <= self.before.0 {
+            return Err(Error::Store(StorageError::Compacted));
+        }
+        if high > self.last_index() + 1 {
+            return Err(Error::Store(StorageError::Unavailable));
+        }
+        let (Some(from), Some(to)) = (self.position(low), self.position(high)) else {
+            return Err(Error::Store(StorageError::Compacted));
+        };
+        let max_size = max_size.into().unwrap_or(u64::MAX);
+        let mut size = 0_u64;
+        let mut out = Vec::with_capacity((to - from).min(64));
+        for entry in self.entries.range(from..to) {
+            size = size.saturating_add(weight(entry) as u64);
+            if size > max_size && !out.is_empty() {
+                break;
+            }
+            out.push(entry.clone());
+        }
+        Ok(out)
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index == self.before.0 {
+            return Ok(self.before.1);
+        }
+        match self.position(index) {
+            None => Err(Error::Store(StorageError::Compacted)),
+            Some(position) => match self.entries.get(position) {
+                Some(entry) => Ok(entry.term),
+                None => Err(Error::Store(StorageError::Unavailable)),
+            },
+        }
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.before.0 + 1)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(LogView::last_index(self))
+    }
+
+    /// Names the newest snapshot file; its bytes travel beside raft.
+    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        match &self.snapshot {
+            Some((index, term, conf_state))
+                if *index >= request_index && *index >= self.before.0 =>
+            {
+                let mut snapshot = Snapshot::default();
+                let metadata = snapshot.mut_metadata();
+                metadata.index = *index;
+                metadata.term = *term;
+                metadata.set_conf_state(conf_state.clone());
+                Ok(snapshot)
+            }
+            _ => Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(index: u64, term: u64) -> Entry {
+        let mut entry = Entry::default();
+        (entry.index, entry.term) = (index, term);
+        entry.data = vec![0; 36].into();
+        entry
+    }
+
+    fn view(from: u64, to: u64) -> LogView {
+        let mut log = LogView::new((from - 1, 1), HardState::default(), ConfState::default());
+        log.append(&(from..=to).map(|index| entry(index, 1)).collect::<Vec<_>>());
+        log
+    }
+
+    fn indexes(log: &LogView, low: u64, high: u64, max: u64) -> Vec<u64> {
+        let context = GetEntriesContext::empty(false);
+        log.entries(low, high, max, context).expect("in range").iter().map(|e| e.index).collect()
+    }
+
+    #[test]
+    fn out_of_range_is_compacted_or_unavailable_exactly() {
+        let log = view(5, 9);
+        let entries = |low, high| log.entries(low, high, None, GetEntriesContext::empty(false));
+        assert!(matches!(entries(4, 6), Err(Error::Store(StorageError::Compacted))));
+        assert!(matches!(entries(5, 11), Err(Error::Store(StorageError::Unavailable))));
+        assert!(matches!(log.term(3), Err(Error::Store(StorageError::Compacted))));
+        assert!(matches!(log.term(10), Err(Error::Store(StorageError::Unavailable))));
+        assert_eq!(log.term(4).expect("the entry before the first"), 1);
+    }
+
+    #[test]
+    fn a_size_limit_still_gives_one_entry() {
+        let log = view(1, 4);
+        assert_eq!(indexes(&log, 1, 5, 0), [1]);
+        assert_eq!(indexes(&log, 1, 5, 200), [1, 2]);
+        assert_eq!(indexes(&log, 2, 2, 200), [0_u64; 0]);
+    }
+
+    #[test]
+    fn a_new_term_overwrites_the_tail() {
+        let mut log = view(1, 6);
+        log.append(&[entry(4, 2)]);
+        assert_eq!(log.last_index(), 4);
+        assert_eq!(log.term(4).expect("there"), 2);
+    }
+
+    #[test]
+    fn compaction_stops_at_what_is_not_applied() {
+        let mut log = view(1, 6);
+        log.compact(LogIndex(3), 0);
+        assert_eq!(log.first_index().expect("always"), 4);
+        assert_eq!(log.term(3).expect("the boundary"), 1);
+        assert_eq!(indexes(&log, 4, 7, u64::MAX), [4, 5, 6]);
+    }
+}

@@ -1,0 +1,199 @@
+//! Who belongs to the cluster, and how the cluster is configured.
+//!
+//! The table is part of the replicated state. It is shown to clients as the keys that 0.4 kept:
+//! `/_etcd/machines/NAME` and `/_etcd/config` (spec keys.md section 12).
+
+use crate::codec::{self, Malformed};
+use crate::types::MemberId;
+use std::collections::BTreeMap;
+
+/// One member as it announced itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What raft calls it.
+    pub id: MemberId,
+    /// What people call it; unique in the cluster.
+    pub name: String,
+    /// Where clients reach it, with scheme: `http://127.0.0.1:4001`.
+    pub client_url: String,
+    /// Where other members reach it, with scheme.
+    pub peer_url: String,
+}
+
+impl Member {
+    /// The value of its key: `etcd=CLIENT_URL&raft=PEER_URL`, percent-encoded as forms are.
+    pub(crate) fn registry_value(&self) -> String {
+        format!("etcd={}&raft={}", escape(&self.client_url), escape(&self.peer_url))
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        codec::put_u64(out, self.id.0);
+        codec::put_bytes(out, self.name.as_bytes());
+        codec::put_bytes(out, self.client_url.as_bytes());
+        codec::put_bytes(out, self.peer_url.as_bytes());
+    }
+
+    pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {
+        Ok(Self {
+            id: MemberId(codec::take_u64(input)?),
+            name: codec::take_text(input)?.to_owned(),
+            client_url: codec::take_text(input)?.to_owned(),
+            peer_url: codec::take_text(input)?.to_owned(),
+        })
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// The cluster configuration of the admin API (seed, "Cluster Config"; spec cluster.md section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClusterConfig {
+    /// How many members take part in consensus; at least 3.
+    pub active_size: u64,
+    /// Seconds without a sign of life after which a member is removed; at least 2.
+    pub remove_delay: f64,
+    /// Seconds between two looks of a standby at the cluster; at least 1.
+    pub sync_interval: f64,
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self { active_size: 9, remove_delay: 1800.0, sync_interval: 5.0 }
+    }
+}
+
+impl ClusterConfig {
+    /// The value of `/_etcd/config`.
+    pub(crate) fn registry_value(&self) -> String {
+        format!(
+            "{{\"activeSize\":{},\"removeDelay\":{},\"syncInterval\":{}}}",
+            self.active_size, self.remove_delay, self.sync_interval
+        )
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        codec::put_u64(out, self.active_size);
+        codec::put_u64(out, self.remove_delay.to_bits());
+        codec::put_u64(out, self.sync_interval.to_bits());
+    }
+
+    pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {
+        let config = Self {
+            active_size: codec::take_u64(input)?,
+            remove_delay: f64::from_bits(codec::take_u64(input)?),
+            sync_interval: f64::from_bits(codec::take_u64(input)?),
+        };
+        if config.remove_delay.is_finite() && config.sync_interval.is_finite() {
+            Ok(config)
+        } else {
+            Err(Malformed)
+        }
+    }
+}
+
+/// The replicated table of members and their common configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Membership {
+    members: BTreeMap<MemberId, Member>,
+    config: ClusterConfig,
+}
+
+impl Membership {
+    /// All members in the order of their ids.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// The member that raft calls `id`.
+    pub fn member(&self, id: MemberId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
+    /// The member that people call `name`.
+    pub fn member_named(&self, name: &str) -> Option<&Member> {
+        self.members.values().find(|member| member.name == name)
+    }
+
+    /// The cluster configuration.
+    pub fn config(&self) -> ClusterConfig {
+        self.config
+    }
+
+    pub(crate) fn register(&mut self, member: Member) {
+        self.members.insert(member.id, member);
+    }
+
+    pub(crate) fn configure(&mut self, config: ClusterConfig) {
+        self.config = config;
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        self.config.encode(out);
+        codec::put_u32(out, self.members.len());
+        for member in self.members.values() {
+            member.encode(out);
+        }
+    }
+
+    pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {
+        let config = ClusterConfig::decode(input)?;
+        let count = codec::take_u32(input)?;
+        let mut members = BTreeMap::new();
+        for _ in 0..count {
+            let member = Member::decode(input)?;
+            members.insert(member.id, member);
+        }
+        Ok(Self { members, config })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_look_as_those_of_the_original() {
+        let member = Member {
+            id: MemberId(7),
+            name: "m0".into(),
+            client_url: "http://127.0.0.1:14001".into(),
+            peer_url: "http://127.0.0.1:17001".into(),
+        };
+        assert_eq!(
+            member.registry_value(),
+            "etcd=http%3A%2F%2F127.0.0.1%3A14001&raft=http%3A%2F%2F127.0.0.1%3A17001"
+        );
+        let config = ClusterConfig { remove_delay: 2.5, ..ClusterConfig::default() };
+        assert_eq!(
+            config.registry_value(),
+            "{\"activeSize\":9,\"removeDelay\":2.5,\"syncInterval\":5}"
+        );
+    }
+
+    #[test]
+    fn the_table_round_trips_and_truncation_is_noticed() {
+        let mut table = Membership::default();
+        table.register(Member {
+            id: MemberId(1),
+            name: "a".into(),
+            client_url: "http://a:4001".into(),
+            peer_url: "http://a:7001".into(),
+        });
+        let mut bytes = Vec::new();
+        table.encode(&mut bytes);
+        assert_eq!(Membership::decode(&mut bytes.as_slice()), Ok(table));
+        for len in 0..bytes.len() {
+            assert!(Membership::decode(&mut bytes.get(..len).expect("shorter")).is_err());
+        }
+    }
+}

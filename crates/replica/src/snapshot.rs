@@ -1,0 +1,155 @@
+//! What a snapshot file holds: who this member is, how far it had applied, and the whole store.
+//!
+//! ```text
+//! version u8 | header length u32 | header | store stream
+//! header: cluster u64, member u64, name, index u64, term u64,
+//!         clocks (record.rs), configuration (4 lists of ids, flag u8), membership table
+//! ```
+//! Checksums and the file's life cycle are the `wal` crate's business.
+
+use crate::clock::Now;
+use crate::codec::{self, Malformed};
+use crate::membership::Membership;
+use crate::record;
+use crate::types::{ClusterId, LogIndex, MemberId, Term};
+use raft::eraftpb::ConfState;
+use std::io::{self, Read, Write};
+use store::{Limits, Stamp, Store, StoreSnapshot};
+
+const VERSION: u8 = 1;
+const HEADER_BYTES_MAX: usize = 16 << 20;
+
+/// Everything in a snapshot but the store.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Header {
+    pub(crate) cluster: ClusterId,
+    pub(crate) member: MemberId,
+    pub(crate) name: String,
+    pub(crate) index: LogIndex,
+    pub(crate) term: Term,
+    pub(crate) stamp: Stamp,
+    pub(crate) seen: Now,
+    pub(crate) conf_state: ConfState,
+    pub(crate) membership: Membership,
+}
+
+impl Header {
+    fn encode(&self, out: &mut Vec<u8>) {
+        codec::put_u64(out, self.cluster.0);
+        codec::put_u64(out, self.member.0);
+        codec::put_bytes(out, self.name.as_bytes());
+        codec::put_u64(out, self.index.0);
+        codec::put_u64(out, self.term.0);
+        record::encode_clocks(out, self.stamp, self.seen);
+        let conf = &self.conf_state;
+        for ids in [&conf.voters, &conf.learners, &conf.voters_outgoing, &conf.learners_next] {
+            codec::put_u32(out, ids.len());
+            ids.iter().for_each(|id| codec::put_u64(out, *id));
+        }
+        out.push(u8::from(conf.auto_leave));
+        self.membership.encode(out);
+    }
+
+    fn decode(mut input: &[u8]) -> Result<Self, Malformed> {
+        let input = &mut input;
+        let cluster = ClusterId(codec::take_u64(input)?);
+        let member = MemberId(codec::take_u64(input)?);
+        let name = codec::take_text(input)?.to_owned();
+        let index = LogIndex(codec::take_u64(input)?);
+        let term = Term(codec::take_u64(input)?);
+        let (stamp, seen) = record::decode_clocks(input)?;
+        let mut conf_state = ConfState::default();
+        conf_state.voters = take_ids(input)?;
+        conf_state.learners = take_ids(input)?;
+        conf_state.voters_outgoing = take_ids(input)?;
+        conf_state.learners_next = take_ids(input)?;
+        conf_state.auto_leave = codec::take_u8(input)? != 0;
+        let membership = Membership::decode(input)?;
+        if !input.is_empty() || member.0 == 0 {
+            return Err(Malformed);
+        }
+        Ok(Self { cluster, member, name, index, term, stamp, seen, conf_state, membership })
+    }
+}
+
+fn take_ids(input: &mut &[u8]) -> Result<Vec<u64>, Malformed> {
+    let count = codec::take_u32(input)?;
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(codec::take_u64(input)?);
+    }
+    Ok(ids)
+}
+
+/// Writes a whole snapshot into `out`.
+pub(crate) fn write(
+    header: &Header,
+    store: &StoreSnapshot,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    header.encode(&mut bytes);
+    let mut front = vec![VERSION];
+    codec::put_u32(&mut front, bytes.len());
+    out.write_all(&front)?;
+    out.write_all(&bytes)?;
+    store.write(out)
+}
+
+/// Reads the header, and leaves `input` at the store.
+pub(crate) fn read_header(input: &mut dyn Read) -> io::Result<Header> {
+    let mut front = [0; 5];
+    input.read_exact(&mut front)?;
+    let [version, len @ ..] = front;
+    if version != VERSION {
+        return Err(invalid(format!("snapshot content of unknown version {version}")));
+    }
+    let len = usize::try_from(u32::from_le_bytes(len)).unwrap_or(usize::MAX);
+    if len > HEADER_BYTES_MAX {
+        return Err(invalid(format!("snapshot header of {len} bytes is too long")));
+    }
+    let mut bytes = vec![0; len];
+    input.read_exact(&mut bytes)?;
+    Header::decode(&bytes).map_err(|_| invalid("snapshot header is malformed".to_owned()))
+}
+
+/// Reads a whole snapshot.
+pub(crate) fn read(input: &mut dyn Read, limits: Limits) -> io::Result<(Header, Store)> {
+    let header = read_header(input)?;
+    let store = Store::load(input, limits)?;
+    Ok((header, store))
+}
+
+fn invalid(detail: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{Timestamp, WallOffset};
+
+    #[test]
+    fn a_header_round_trips_and_every_truncation_is_noticed() {
+        let mut conf_state = ConfState::default();
+        conf_state.voters = vec![1, 2];
+        conf_state.learners = vec![3];
+        let header = Header {
+            cluster: ClusterId(5),
+            member: MemberId(1),
+            name: "m0".into(),
+            index: LogIndex(77),
+            term: Term(4),
+            stamp: Stamp { time: Timestamp(6), wall_offset: WallOffset(-1) },
+            seen: Now { boot: 1, monotonic: 2, wall: 3 },
+            conf_state,
+            membership: Membership::default(),
+        };
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes);
+        assert_eq!(Header::decode(&bytes), Ok(header));
+        for len in 0..bytes.len() {
+            assert!(Header::decode(bytes.get(..len).expect("shorter")).is_err());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What must not hold up the loop: syncs while others want to be served, zero-filling log segments,
+//! writing snapshots, giving back the memory of removed trees.
+//!
+//! Each kind of work has a thread of its own, started when the first piece of it comes. Results come
+//! back through one queue, and the loop is woken for them.
+
+use crate::disk::{DataDir, DataFile};
+use mio::Waker;
+use replica::{SnapshotDone, SnapshotJob};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use wal::{FillTask, Seq, SyncTarget};
+
+
+/// The share of time that the snapshot thread works at most, in percent: with two cores a snapshot at
+/// full speed would show in everybody's latency.
+const SNAPSHOT_SHARE_PERCENT: u32 = 50;
+
+/// Subtrees nest as deep as paths do; giving them back recurses as deep.
+const GARBAGE_STACK_BYTES: usize = 8 << 20;
+
+/// What a thread reports.
+pub(crate) enum Done {
+    Synced(Seq, io::Result<()>),
+    Filled(FillTask<DataDir>, io::Result<()>),
+    Snapshot(io::Result<SnapshotDone>, Duration),
+}
+
+/// The threads beside the loop.
+pub(crate) struct Workers {
+    done_tx: Sender<Done>,
+    done_rx: Receiver<Done>,
+    waker: Arc<Waker>,
+    syncs: Option<Sender<SyncTarget<DataFile>>>,
+    fills: Option<Sender<FillTask<DataDir>>>,
+    snapshots: Option<Sender<SnapshotJob<DataDir>>>,
+    garbage: Option<Sender<Vec<store::Node>>>,
+}
+
+impl Workers {
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
+        let (done_tx, done_rx) = channel();
+        Self { done_tx, done_rx, waker, syncs: None, fills: None, snapshots: None, garbage: None }
+    }
+
+    /// The next result, if there is one.
+    pub(crate) fn next_done(&self) -> Option<Done> {
+        self.done_rx.try_recv().ok()
+    }
+
+    fn report(&self) -> impl Fn(Done) + Send + 'static {
+        let (tx, waker) = (self.done_tx.clone(), Arc::clone(&self.waker));
+        move |done| {
+            // The loop is gone when the queue is: nobody wants to know then.
+            if tx.send(done).is_ok() {
+                let _ = waker.wake();
+            }
+        }
+    }
+
+    pub(crate) fn sync(&mut self, target: SyncTarget<DataFile>) -> io::Result<()> {
+        let report = self.report();
+        let work = move |target: SyncTarget<DataFile>| {
+            let result = target.sync();
+            report(Done::Synced(target.seq(), result));
+        };
+        hand_over(&mut self.syncs, "sync", 0, work, target)
+    }
+
+    pub(crate) fn fill(&mut self, task: FillTask<DataDir>) -> io::Result<()> {
+        let report = self.report();
+        let work = move |mut task: FillTask<DataDir>| {
+            let result = loop {
+                match task.step() {
+                    Ok(false) => {}
+                    Ok(true) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            report(Done::Filled(task, result));
+        };
+        hand_over(&mut self.fills, "fill", 0, work, task)
+    }
+
+    pub(crate) fn snapshot(&mut self, job: SnapshotJob<DataDir>) -> io::Result<()> {
+        let report = self.report();
+        let work = move |job: SnapshotJob<DataDir>| {
+            let start = Instant::now();
+            let mut pace = Pace::new(start);
+            let result = job.run(&mut |bytes| pace.wrote(bytes));
+            report(Done::Snapshot(result, start.elapsed()));
+        };
+        hand_over(&mut self.snapshots, "snapshot", GARBAGE_STACK_BYTES, work, job)
+    }
+
+    pub(crate) fn drop_garbage(&mut self, nodes: Vec<store::Node>) -> io::Result<()> {
+        hand_over(&mut self.garbage, "garbage", GARBAGE_STACK_BYTES, drop, nodes)
+    }
+}
+
+/// Sends `work` to its thread, which is started first if need be.
+fn hand_over<W: Send + 'static>(
+    slot: &mut Option<Sender<W>>,
+    name: &str,
+    stack_bytes: usize,
+    run: impl Fn(W) + Send + 'static,
+    work: W,
+) -> io::Result<()> {
+    let gone = || io::Error::other("a background thread has ended");
+    if let Some(tx) = slot {
+        return tx.send(work).map_err(|_| gone());
+    }
+    let (tx, rx) = channel();
+    let builder = thread::Builder::new().name(format!("stead-{name}"));
+    let builder = if stack_bytes > 0 { builder.stack_size(stack_bytes) } else { builder };
+    builder.spawn(move || rx.into_iter().for_each(run))?;
+    tx.send(work).map_err(|_| gone())?;
+    *slot = Some(tx);
+    Ok(())
+}
+
+/// Rests between pieces, so that the thread takes its share of a core and no more.
+struct Pace {
+    worked_since: Instant,
+    bytes: usize,
+}
+
+impl Pace {
+    /// Rest after this much output.
+    const STEP_BYTES: usize = 256 << 10;
+
+    fn new(start: Instant) -> Self {
+        Self { worked_since: start, bytes: 0 }
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes < Self::STEP_BYTES {
+            return;
+        }
+        self.bytes = 0;
+        let rest = self.worked_since.elapsed() * (100 - SNAPSHOT_SHARE_PERCENT)
+            / SNAPSHOT_SHARE_PERCENT;
+        thread::sleep(rest);
+        self.worked_since = Instant::now();
+    }
+}

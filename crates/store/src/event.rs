@@ -1,0 +1,70 @@
+//! What clients are told happened.
+
+use crate::{Node, StoreIndex, Stamp};
+
+/// What was done, as clients spell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `set`
+    Set,
+    /// `create`
+    Create,
+    /// `update`
+    Update,
+    /// `compareAndSwap`
+    CompareAndSwap,
+    /// `delete`
+    Delete,
+    /// `compareAndDelete`
+    CompareAndDelete,
+    /// `expire`
+    Expire,
+}
+
+impl Action {
+    /// The word of the protocol.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Set => "set",
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::CompareAndSwap => "compareAndSwap",
+            Action::Delete => "delete",
+            Action::CompareAndDelete => "compareAndDelete",
+            Action::Expire => "expire",
+        }
+    }
+
+    /// Whether the node is gone afterwards.
+    pub fn is_removal(self) -> bool {
+        matches!(self, Action::Delete | Action::CompareAndDelete | Action::Expire)
+    }
+}
+
+/// One change of the key space, as the answer to the writer and as news for watchers.
+///
+/// How it is printed (spec keys.md section 4.1): `node` has `key`; the value if `node` is a file; the
+/// `dir` flag if it is a directory, and also for a delete (not an expiry) of one; `expiration` and
+/// `ttl` by `node`'s deadline and `stamp`; `index` as modifiedIndex, always (an update of a directory
+/// shows it although the directory keeps its own, quirk Q7); `created` as createdIndex. `prevNode`, if
+/// `prev` is there, is printed from `prev` with the same key, its own indexes, its deadline and
+/// `stamp`; children are never printed.
+#[derive(Debug)]
+pub struct Event {
+    /// What was done.
+    pub action: Action,
+    /// The full path.
+    pub key: Box<str>,
+    /// The index of this event, printed as `node.modifiedIndex`.
+    pub index: StoreIndex,
+    /// Printed as `node.createdIndex`.
+    pub created: StoreIndex,
+    /// The node as it is now; nothing after a removal. A directory here never holds its children.
+    pub node: Option<Node>,
+    /// The node as it was; nothing if it is new. A directory here never holds its children.
+    pub prev: Option<Node>,
+    /// The time of the change, from which `ttl` is counted.
+    pub stamp: Stamp,
+    /// A refresh: recorded, but no watcher is told.
+    pub refresh: bool,
+}

@@ -1,0 +1,25 @@
+//! The key space: a pure, synchronous, deterministic state machine.
+//!
+//! [`Store::apply`] turns a [`Command`] into an [`Event`] or a [`StoreError`]. It reads no clock, does
+//! no I/O and knows nothing of terms, sockets or HTTP: time arrives inside a [`Stamp`], so that two
+//! members that apply the same commands hold the same bytes.
+
+mod command;
+mod error;
+mod event;
+mod node;
+mod path;
+mod stats;
+mod store;
+mod time;
+mod watch;
+
+pub use command::{Command, DecodeError, InOrder, InternalWrite};
+pub use error::{ErrorCode, StoreError};
+pub use event::{Action, Event};
+pub use node::{Children, Dir, Node};
+pub use path::{KeyPath, PathError};
+pub use stats::{Counter, StoreStats};
+pub use store::{Applied, Limits, Store, StoreSnapshot};
+pub use time::{Stamp, StoreIndex, Timestamp, WallOffset};
+pub use watch::{Wake, WatchFilter, WatcherId};
