@@ -176,7 +176,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         &mut self,
         mode: SyncMode,
         out: &mut Output,
-    ) -> Result<Option<SyncTarget<D::File>>, Fatal> {
+    ) -> Result<Option<SyncTarget<D>>, Fatal> {
         let now = self.clock.now();
         self.tick(now, out);
         self.replica.expire_due(now);

@@ -4,7 +4,7 @@
 //! Each kind of work has a thread of its own, started when the first piece of it comes. Results come
 //! back through one queue, and the loop is woken for them.
 
-use crate::disk::{DataDir, DataFile};
+use crate::disk::DataDir;
 use mio::Waker;
 use replica::{SnapshotDone, SnapshotJob};
 use std::io;
@@ -34,7 +34,7 @@ pub(crate) struct Workers {
     done_tx: Sender<Done>,
     done_rx: Receiver<Done>,
     waker: Arc<Waker>,
-    syncs: Option<Sender<SyncTarget<DataFile>>>,
+    syncs: Option<Sender<SyncTarget<DataDir>>>,
     fills: Option<Sender<FillTask<DataDir>>>,
     snapshots: Option<Sender<SnapshotJob<DataDir>>>,
     garbage: Option<Sender<Vec<store::Node>>>,
@@ -61,9 +61,9 @@ impl Workers {
         }
     }
 
-    pub(crate) fn sync(&mut self, target: SyncTarget<DataFile>) -> io::Result<()> {
+    pub(crate) fn sync(&mut self, target: SyncTarget<DataDir>) -> io::Result<()> {
         let report = self.report();
-        let work = move |target: SyncTarget<DataFile>| {
+        let work = move |target: SyncTarget<DataDir>| {
             let result = target.sync();
             report(Done::Synced(target.seq(), result));
         };

@@ -1,0 +1,120 @@
+//! Where files live.
+
+use crate::segment;
+use crate::snapshot;
+use std::io;
+
+/// One data directory. Clones name the same directory.
+pub trait Disk: Clone + Send + 'static {
+    /// An open file.
+    type File: DiskFile;
+
+    /// Makes a file for reading and writing.
+    ///
+    /// # Errors
+    /// What the disk gave; `AlreadyExists` if the name is taken.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Opens a file for reading and writing.
+    ///
+    /// # Errors
+    /// What the disk gave; `NotFound` if there is none.
+    fn open(&self, name: &str) -> io::Result<Self::File>;
+
+    /// The names of all files, sorted.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Gives a file another name; one that had it is replaced.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes the names durable.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn sync_dir(&self) -> io::Result<()>;
+}
+
+/// An open file. Clones name the same file, so that another thread can sync it.
+pub trait DiskFile: Clone + Send + 'static {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Reads at `offset`; fewer bytes than asked for, or none, at the end.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes sure that writes to the range find room, and that the file is at least as long.
+    ///
+    /// # Errors
+    /// `StorageFull` when there is no room, or what else the disk gave.
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Makes the content durable.
+    ///
+    /// # Errors
+    /// What the disk gave. The caller must not try again and believe the second answer.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Makes the content and the file's length and times durable.
+    ///
+    /// # Errors
+    /// As [`DiskFile::sync_data`].
+    fn sync_all(&self) -> io::Result<()>;
+}
+
+/// Whether the directory holds neither log nor snapshot.
+///
+/// # Errors
+/// What the disk gave.
+pub fn is_empty<D: Disk>(disk: &D) -> io::Result<bool> {
+    let names = disk.list()?;
+    Ok(!names.iter().any(|name| {
+        segment::parse_name(name).is_some() || snapshot::parse_name(name).is_some()
+    }))
+}
+
+/// The length of a file.
+///
+/// # Errors
+/// What the disk gave.
+pub fn file_len<D: Disk>(disk: &D, name: &str) -> io::Result<u64> {
+    disk.open(name)?.len()
+}
+
+/// Reads a whole file.
+pub(crate) fn read_all<F: DiskFile>(file: &F) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, filled as u64)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

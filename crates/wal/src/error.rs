@@ -1,0 +1,94 @@
+//! What can go wrong with the files.
+
+use std::fmt;
+use std::io;
+
+/// The log cannot be used, or not any more.
+#[derive(Debug)]
+pub enum Error {
+    /// A read, write or sync failed. After a failed write or sync the log refuses everything: what
+    /// reached the disk is unknown until it is read again at the next start.
+    Io {
+        /// What was being done, and to which file.
+        context: String,
+        /// What the disk gave.
+        source: io::Error,
+    },
+    /// There is no room for the record; nothing was written.
+    Full,
+    /// A record that was durable once cannot be read, and records behind it can.
+    Damaged {
+        /// The file, relative to the data directory.
+        file: String,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong there.
+        detail: String,
+    },
+    /// A file is of a version that this program does not know.
+    UnknownVersion {
+        /// The file, relative to the data directory.
+        file: String,
+        /// The version that it names.
+        version: u8,
+    },
+    /// A file belongs to another cluster.
+    WrongCluster {
+        /// The file, relative to the data directory.
+        file: String,
+    },
+    /// A record is larger than any may be.
+    TooLarge(usize),
+    /// An earlier write or sync failed.
+    Failed,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io { context, source } => write!(f, "{context}: {source}"),
+            Error::Full => f.write_str("the disk is full: free some room, nothing was written"),
+            Error::Damaged { file, offset, detail } => write!(
+                f,
+                "{file} is damaged at offset {offset}: {detail}. Nothing was changed. Run `stead \
+                 check` on the data directory, and restore it from a backup"
+            ),
+            Error::UnknownVersion { file, version } => write!(
+                f,
+                "{file} is of format version {version}, which this program does not know: a newer one \
+                 wrote it, use that one"
+            ),
+            Error::WrongCluster { file } => {
+                write!(f, "{file} belongs to another cluster: move it out of the data directory")
+            }
+            Error::TooLarge(len) => write!(f, "a record of {len} bytes is too large for the log"),
+            Error::Failed => f.write_str("the log is closed since an earlier write or sync failed"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        Error::Io { context: "data directory".to_owned(), source }
+    }
+}
+
+/// Says what was being done when the disk gave an error.
+pub(crate) trait Context<T> {
+    fn context(self, doing: &str, file: &str) -> Result<T, Error>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn context(self, doing: &str, file: &str) -> Result<T, Error> {
+        self.map_err(|source| Error::Io { context: format!("cannot {doing} {file}"), source })
+    }
+}
