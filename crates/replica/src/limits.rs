@@ -4,36 +4,32 @@
 ///
 /// A sync costs nearly the same for 512 B and for 64 KiB, and raft charges for each entry whatever is
 /// in it, so one large entry for each turn is the cheapest shape (docs/performance.md).
-pub const BATCH_BYTES_MAX: usize = 1 << 20;
+pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// How many nodes one expiry command removes at most, so that a storm of expiries is applied in slices
 /// between which other requests are served.
-pub const EXPIRE_BATCH_MAX: u32 = 2000;
+pub(crate) const EXPIRE_BATCH_MAX: u32 = 2000;
 
 /// How many proposals may wait for their outcome at once; beyond that clients are told to come back.
-pub const PROPOSALS_MAX: usize = 1 << 17;
+pub(crate) const PROPOSALS_MAX: usize = 1 << 17;
 
 /// How many quorum reads may wait at once.
-pub const READS_MAX: usize = 1 << 17;
+pub(crate) const READS_MAX: usize = 1 << 17;
 
 /// How many bytes of applied log entries a lone member keeps in memory.
-pub const LOG_TAIL_BYTES_ALONE: usize = 64 << 10;
+pub(crate) const LOG_TAIL_BYTES_ALONE: usize = 64 << 10;
 
 /// How many bytes of applied log entries are kept in memory for members that lag.
-pub const LOG_TAIL_BYTES: usize = 32 << 20;
+pub(crate) const LOG_TAIL_BYTES: usize = 32 << 20;
 
 /// How many bytes of committed entries raft hands out at a time, so that a long replay stays in slices.
-pub const COMMITTED_BYTES_PER_READY: u64 = 8 << 20;
+pub(crate) const COMMITTED_BYTES_PER_READY: u64 = 8 << 20;
 
 /// How many bytes raft may hold uncommitted before it refuses proposals.
-pub const UNCOMMITTED_BYTES_MAX: u64 = 64 << 20;
-
-/// Log bytes that must have gathered before a snapshot is worth its price, whatever the count of
-/// commands: writing the whole store for each few thousand small writes would only wear the disk.
-pub const SNAPSHOT_LOG_BYTES_MIN: u64 = 32 << 20;
+pub(crate) const UNCOMMITTED_BYTES_MAX: u64 = 64 << 20;
 
 /// How far the shown time may stray from the wall clock before the leader corrects it: 500 ms.
-pub const WALL_DRIFT_MAX_NS: u64 = 500_000_000;
+pub(crate) const WALL_DRIFT_MAX_NS: u64 = 500_000_000;
 
 /// One raft tick in nanoseconds: 10 ms.
-pub const TICK_NS: u64 = 10_000_000;
+pub(crate) const TICK_NS: u64 = 10_000_000;

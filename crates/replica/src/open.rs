@@ -80,12 +80,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     ///
     /// # Errors
     /// [`Fatal`] with what is wrong and what to do.
-    pub fn open(
-        disk: D,
-        network: N,
-        clock: C,
-        options: Options,
-    ) -> Result<(Self, Opened), Fatal> {
+    pub fn open(disk: D, network: N, clock: C, options: Options) -> Result<(Self, Opened), Fatal> {
         let now = clock.now();
         let is_new = wal::is_empty(&disk).map_err(wal::Error::from)?;
         if is_new {
@@ -189,10 +184,8 @@ fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, St
                 .to_owned(),
         ));
     };
-    let damaged = |error: std::io::Error| Fatal::Snapshot {
-        file: file.clone(),
-        detail: error.to_string(),
-    };
+    let damaged =
+        |error: std::io::Error| Fatal::Snapshot { file: file.clone(), detail: error.to_string() };
     let mut reader = SnapshotReader::open(disk, &file).map_err(damaged)?;
     let (header, store) = snapshot::read(&mut reader, limits).map_err(damaged)?;
     Ok((header, store, file))

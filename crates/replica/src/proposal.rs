@@ -128,10 +128,12 @@ mod tests {
         proposals.register(1, 6, 0, tickets(2, 3));
         assert!(proposals.take(2, 5, &mut answers).is_empty());
         assert_eq!(answers.len(), 2);
-        assert!(answers.iter().all(|answer| matches!(
-            answer.outcome,
-            Err(Failure::Engine(EngineError::Superseded))
-        )));
+        assert!(
+            answers.iter().all(|answer| matches!(
+                answer.outcome,
+                Err(Failure::Engine(EngineError::Superseded))
+            ))
+        );
         assert_eq!(proposals.take(1, 6, &mut answers).len(), 1);
         assert_eq!(proposals.len(), 0);
     }

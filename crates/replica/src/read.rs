@@ -92,12 +92,7 @@ impl Reads {
     }
 
     /// Gives up on the rounds that were started at `since` or before.
-    pub(crate) fn expire(
-        &mut self,
-        since: u64,
-        error: EngineError,
-        answers: &mut Vec<ReadAnswer>,
-    ) {
+    pub(crate) fn expire(&mut self, since: u64, error: EngineError, answers: &mut Vec<ReadAnswer>) {
         while self.rounds.front().is_some_and(|round| round.since <= since) {
             self.pop(Err(error), answers);
         }

@@ -13,10 +13,9 @@ use crate::proposal::{Answer, Output, Proposals, fail};
 use crate::read::Reads;
 use crate::types::{LogIndex, MemberId, Role, Term, Ticket};
 use protobuf::Message as _;
-use raft::eraftpb::{ConfChange, ConfChangeV2, ConfState, Entry, EntryType};
-use raft::prelude::ConfChangeI as _;
+use raft::eraftpb::{ConfChangeV2, ConfState, Entry, EntryType};
 use raft::{RawNode, StateRole};
-use store::{Applied, Command, InternalWrite, KeyPath, Stamp, Store, Timestamp};
+use store::{Applied, Command, InternalWrite, KeyPath, Stamp, Store};
 
 /// What the state machine holds at the moment when raft starts: loaded, or empty.
 #[derive(Debug)]
@@ -299,11 +298,12 @@ impl Replica {
 }
 
 pub(crate) fn parse_conf_change(entry: &Entry) -> Result<ConfChangeV2, Fatal> {
-    let malformed = |_| Fatal::Log(format!("entry {} is no membership change", entry.index));
-    if entry.get_entry_type() == EntryType::EntryConfChangeV2 {
-        return ConfChangeV2::parse_from_bytes(&entry.data).map_err(malformed);
+    let malformed = || Fatal::Log(format!("entry {} is no membership change", entry.index));
+    // The older kind is never proposed by any version of this program.
+    if entry.get_entry_type() != EntryType::EntryConfChangeV2 {
+        return Err(malformed());
     }
-    Ok(ConfChange::parse_from_bytes(&entry.data).map_err(malformed)?.into_v2())
+    ConfChangeV2::parse_from_bytes(&entry.data).map_err(|_| malformed())
 }
 
 /// What applying one entry did beside the outcomes.
@@ -387,10 +387,6 @@ impl State {
             Some(_) => Some(Control::Register { member: member.clone(), config: None }),
             None => Some(Control::Register { member: member.clone(), config: first }),
         }
-    }
-
-    pub(crate) fn time(&self) -> Timestamp {
-        self.store.stamp().time
     }
 }
 

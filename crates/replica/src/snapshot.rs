@@ -82,11 +82,7 @@ fn take_ids(input: &mut &[u8]) -> Result<Vec<u64>, Malformed> {
 }
 
 /// Writes a whole snapshot into `out`.
-pub(crate) fn write(
-    header: &Header,
-    store: &StoreSnapshot,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(crate) fn write(header: &Header, store: &StoreSnapshot, out: &mut dyn Write) -> io::Result<()> {
     let mut bytes = Vec::new();
     header.encode(&mut bytes);
     let mut front = vec![VERSION];

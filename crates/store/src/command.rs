@@ -1,6 +1,7 @@
 //! What the log holds: the deterministic content of a client's mutation.
 
 use crate::KeyPath;
+use crate::codec;
 use std::fmt;
 
 /// How an in-order key is named after the index that it gets.
@@ -22,8 +23,10 @@ pub struct InternalWrite<'a> {
 }
 
 /// A mutation of the key space. `ttl` is in seconds, absent for permanent; zero and below expire at
-/// once. Texts are borrowed from the request or from the log entry.
+/// once. `refresh` keeps the value, sets the TTL and tells no watcher. Texts are borrowed from the
+/// request or from the log entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Command<'a> {
     /// Set a file, or make a directory.
     Set { path: KeyPath<'a>, value: &'a str, dir: bool, ttl: Option<i64>, refresh: bool },
@@ -71,11 +74,120 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
+// The batch that commands travel in carries the version byte of this format: a tag, a byte of flags, and
+// the fields in the order of their declaration. Numbers are LEB128, texts have their length in front.
+
+const SET: u8 = 1;
+const CREATE: u8 = 2;
+const UPDATE: u8 = 3;
+const COMPARE_AND_SWAP: u8 = 4;
+const DELETE: u8 = 5;
+const COMPARE_AND_DELETE: u8 = 6;
+const EXPIRE: u8 = 7;
+const INTERNAL: u8 = 8;
+
+/// Flags. Which of them mean anything depends on the tag.
+const DIR: u8 = 1;
+const HAS_TTL: u8 = 2;
+const REFRESH: u8 = 4;
+const RECURSIVE: u8 = 8;
+const HAS_PREV_VALUE: u8 = 16;
+const HAS_PREV_INDEX: u8 = 32;
+const OR_CREATE: u8 = 64;
+const IN_ORDER: u8 = 64;
+const PADDED: u8 = 128;
+
+fn flag(is_set: bool, flag: u8) -> u8 {
+    if is_set { flag } else { 0 }
+}
+
+fn put_ttl(out: &mut Vec<u8>, ttl: Option<i64>) {
+    if let Some(ttl) = ttl {
+        codec::put_number(out, codec::zigzag(ttl));
+    }
+}
+
+fn put_conditions(out: &mut Vec<u8>, prev_value: Option<&str>, prev_index: Option<u64>) {
+    if let Some(value) = prev_value {
+        codec::put_text(out, value);
+    }
+    if let Some(index) = prev_index {
+        codec::put_number(out, index);
+    }
+}
+
+fn take_path<'a>(bytes: &mut &'a [u8]) -> Result<KeyPath<'a>, DecodeError> {
+    KeyPath::parse(codec::take_text(bytes)?).map_err(|_| DecodeError)
+}
+
+fn take_ttl(bytes: &mut &[u8], flags: u8) -> Result<Option<i64>, DecodeError> {
+    if flags & HAS_TTL == 0 {
+        return Ok(None);
+    }
+    Ok(Some(codec::unzigzag(codec::take_number(bytes)?)))
+}
+
+type Conditions<'a> = (Option<&'a str>, Option<u64>);
+
+fn take_conditions<'a>(bytes: &mut &'a [u8], flags: u8) -> Result<Conditions<'a>, DecodeError> {
+    let value = (flags & HAS_PREV_VALUE != 0).then(|| codec::take_text(bytes)).transpose()?;
+    let index = (flags & HAS_PREV_INDEX != 0).then(|| codec::take_number(bytes)).transpose()?;
+    Ok((value, index))
+}
+
 impl<'a> Command<'a> {
     /// Appends the command to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let _ = out;
-        todo!()
+        match *self {
+            Command::Set { path, value, dir, ttl, refresh } => {
+                let flags = flag(dir, DIR) | flag(refresh, REFRESH) | flag(ttl.is_some(), HAS_TTL);
+                put_write(out, SET, flags, path, value, ttl);
+            }
+            Command::Create { path, value, dir, ttl, in_order } => {
+                let flags = flag(dir, DIR)
+                    | flag(ttl.is_some(), HAS_TTL)
+                    | flag(in_order.is_some(), IN_ORDER)
+                    | flag(in_order == Some(InOrder::Padded), PADDED);
+                put_write(out, CREATE, flags, path, value, ttl);
+            }
+            Command::Update { path, value, ttl, refresh } => {
+                let flags = flag(refresh, REFRESH) | flag(ttl.is_some(), HAS_TTL);
+                put_write(out, UPDATE, flags, path, value, ttl);
+            }
+            Command::CompareAndSwap {
+                path,
+                value,
+                ttl,
+                refresh,
+                prev_value,
+                prev_index,
+                or_create,
+            } => {
+                let flags = flag(refresh, REFRESH)
+                    | flag(ttl.is_some(), HAS_TTL)
+                    | flag(prev_value.is_some(), HAS_PREV_VALUE)
+                    | flag(prev_index.is_some(), HAS_PREV_INDEX)
+                    | flag(or_create, OR_CREATE);
+                put_write(out, COMPARE_AND_SWAP, flags, path, value, ttl);
+                put_conditions(out, prev_value, prev_index);
+            }
+            Command::Delete { path, dir, recursive } => {
+                out.extend_from_slice(&[DELETE, flag(dir, DIR) | flag(recursive, RECURSIVE)]);
+                codec::put_text(out, path.as_str());
+            }
+            Command::CompareAndDelete { path, prev_value, prev_index } => {
+                let flags = flag(prev_value.is_some(), HAS_PREV_VALUE)
+                    | flag(prev_index.is_some(), HAS_PREV_INDEX);
+                out.extend_from_slice(&[COMPARE_AND_DELETE, flags]);
+                codec::put_text(out, path.as_str());
+                put_conditions(out, prev_value, prev_index);
+            }
+            Command::Expire { limit } => {
+                out.extend_from_slice(&[EXPIRE, 0]);
+                codec::put_number(out, u64::from(limit));
+            }
+            Command::Internal { ref writes } => put_internal(out, writes),
+        }
     }
 
     /// Reads one command from the front of `bytes`, which it moves past it.
@@ -83,7 +195,92 @@ impl<'a> Command<'a> {
     /// # Errors
     /// [`DecodeError`] on anything that [`Command::encode`] does not write. Never panics.
     pub fn decode(bytes: &mut &'a [u8]) -> Result<Self, DecodeError> {
-        let _ = bytes;
-        todo!()
+        let tag = codec::take_byte(bytes)?;
+        let flags = codec::take_byte(bytes)?;
+        match tag {
+            EXPIRE => {
+                let limit = u32::try_from(codec::take_number(bytes)?).map_err(|_| DecodeError)?;
+                return Ok(Command::Expire { limit });
+            }
+            INTERNAL => return take_internal(bytes),
+            _ => {}
+        }
+        let path = take_path(bytes)?;
+        if tag == DELETE {
+            let (dir, recursive) = (flags & DIR != 0, flags & RECURSIVE != 0);
+            return Ok(Command::Delete { path, dir, recursive });
+        }
+        if tag == COMPARE_AND_DELETE {
+            let (prev_value, prev_index) = take_conditions(bytes, flags)?;
+            return Ok(Command::CompareAndDelete { path, prev_value, prev_index });
+        }
+        let value = codec::take_text(bytes)?;
+        let ttl = take_ttl(bytes, flags)?;
+        let (dir, refresh) = (flags & DIR != 0, flags & REFRESH != 0);
+        match tag {
+            SET => Ok(Command::Set { path, value, dir, ttl, refresh }),
+            CREATE => {
+                let naming = if flags & PADDED != 0 { InOrder::Padded } else { InOrder::Plain };
+                let in_order = (flags & IN_ORDER != 0).then_some(naming);
+                Ok(Command::Create { path, value, dir, ttl, in_order })
+            }
+            UPDATE => Ok(Command::Update { path, value, ttl, refresh }),
+            COMPARE_AND_SWAP => {
+                let (prev_value, prev_index) = take_conditions(bytes, flags)?;
+                let or_create = flags & OR_CREATE != 0;
+                Ok(Command::CompareAndSwap {
+                    path,
+                    value,
+                    ttl,
+                    refresh,
+                    prev_value,
+                    prev_index,
+                    or_create,
+                })
+            }
+            _ => Err(DecodeError),
+        }
     }
+}
+
+fn put_write(
+    out: &mut Vec<u8>,
+    tag: u8,
+    flags: u8,
+    path: KeyPath<'_>,
+    value: &str,
+    ttl: Option<i64>,
+) {
+    out.extend_from_slice(&[tag, flags]);
+    codec::put_text(out, path.as_str());
+    codec::put_text(out, value);
+    put_ttl(out, ttl);
+}
+
+fn put_internal(out: &mut Vec<u8>, writes: &[InternalWrite<'_>]) {
+    out.extend_from_slice(&[INTERNAL, 0]);
+    codec::put_number(out, writes.len() as u64);
+    for write in writes {
+        out.push(u8::from(write.value.is_some()));
+        codec::put_text(out, write.path.as_str());
+        if let Some(value) = write.value {
+            codec::put_text(out, value);
+        }
+    }
+}
+
+fn take_internal<'a>(bytes: &mut &'a [u8]) -> Result<Command<'a>, DecodeError> {
+    let count = codec::take_number(bytes)?;
+    let mut writes = Vec::new();
+    for _ in 0..count {
+        let has_value = codec::take_byte(bytes)?;
+        let path = take_path(bytes)?;
+        let value = match has_value {
+            0 => None,
+            1 => Some(codec::take_text(bytes)?),
+            _ => return Err(DecodeError),
+        };
+        writes.push(InternalWrite { path, value });
+    }
+    Ok(Command::Internal { writes })
 }

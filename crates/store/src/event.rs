@@ -1,6 +1,6 @@
 //! What clients are told happened.
 
-use crate::{Node, StoreIndex, Stamp};
+use crate::{Node, Stamp, StoreIndex};
 
 /// What was done, as clients spell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,4 +67,11 @@ pub struct Event {
     pub stamp: Stamp,
     /// A refresh: recorded, but no watcher is told.
     pub refresh: bool,
+}
+
+impl Event {
+    /// Whether a directory went.
+    pub(crate) fn removed_dir(&self) -> bool {
+        self.action.is_removal() && self.prev.as_ref().is_some_and(Node::is_dir)
+    }
 }

@@ -4,21 +4,27 @@
 //! no I/O and knows nothing of terms, sockets or HTTP: time arrives inside a [`Stamp`], so that two
 //! members that apply the same commands hold the same bytes.
 
+mod apply;
+mod codec;
 mod command;
 mod error;
 mod event;
+mod expiry;
+mod history;
 mod node;
 mod path;
+mod snapshot;
 mod stats;
 mod store;
 mod time;
+mod tree;
 mod watch;
 
 pub use command::{Command, DecodeError, InOrder, InternalWrite};
 pub use error::{ErrorCode, StoreError};
 pub use event::{Action, Event};
-pub use node::{Children, Dir, Node};
-pub use path::{KeyPath, PathError};
+pub use node::{Children, Dir, File, Node};
+pub use path::{DEPTH_MAX, KeyPath, PathError};
 pub use stats::{Counter, StoreStats};
 pub use store::{Applied, Limits, Store, StoreSnapshot};
 pub use time::{Stamp, StoreIndex, Timestamp, WallOffset};

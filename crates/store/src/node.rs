@@ -1,29 +1,90 @@
 //! An entry of the key tree: a file or a directory.
 
+use crate::tree::{Iter, Tree};
 use crate::{StoreIndex, Timestamp};
+use std::sync::Arc;
+
+/// Stands for "no deadline" in nodes and in snapshots. Deadlines end long before it.
+pub(crate) const PERMANENT: u64 = 0;
+
+/// A file as it was at one moment. It never changes; a write makes a new one.
+#[derive(Debug)]
+pub struct File {
+    created: u64,
+    modified: u64,
+    deadline: u64,
+    value: Box<str>,
+}
+
+/// A directory's indexes, deadline and children.
+#[derive(Clone, Debug)]
+pub struct Dir {
+    pub(crate) created: u64,
+    pub(crate) modified: u64,
+    pub(crate) deadline: u64,
+    pub(crate) children: Tree,
+}
 
 /// A node as it was at one moment: cheap to clone, never changes, may be sent to another thread.
 #[derive(Clone, Debug)]
 pub enum Node {
     /// A file with a value.
-    File(std::sync::Arc<()>),
+    File(Arc<File>),
     /// A directory with children.
-    Dir(std::sync::Arc<Dir>),
+    Dir(Arc<Dir>),
 }
 
-/// A directory's indexes, deadline and children.
-#[derive(Clone, Debug)]
-pub struct Dir {}
+fn pack(deadline: Option<Timestamp>) -> u64 {
+    deadline.map_or(PERMANENT, |deadline| deadline.0.max(1))
+}
+
+impl File {
+    pub(crate) fn new(
+        created: u64,
+        modified: u64,
+        deadline: Option<Timestamp>,
+        value: &str,
+    ) -> Self {
+        Self { created, modified, deadline: pack(deadline), value: value.into() }
+    }
+}
+
+impl Dir {
+    pub(crate) fn new(created: u64, modified: u64, deadline: Option<Timestamp>) -> Self {
+        Self { created, modified, deadline: pack(deadline), children: Tree::default() }
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Timestamp>) {
+        self.deadline = pack(deadline);
+    }
+
+    /// The same directory without its children: what an event shows of it.
+    pub(crate) fn shallow(&self) -> Node {
+        Node::Dir(Arc::new(Self { children: Tree::default(), ..*self }))
+    }
+
+    /// The node at a path relative to this directory.
+    pub(crate) fn descendant(&self, relative: &str) -> Option<&Node> {
+        let mut components = relative.split('/').filter(|component| !component.is_empty());
+        let mut node = self.children.get(components.next()?)?;
+        for component in components {
+            let Node::Dir(dir) = node else { return None };
+            node = dir.children.get(component)?;
+        }
+        Some(node)
+    }
+}
 
 /// Iterates over the children of a directory in ascending byte order of their names, hidden ones
 /// included.
-#[derive(Clone, Debug)]
-pub struct Children<'a>(std::marker::PhantomData<&'a ()>);
+#[derive(Clone, Debug, Default)]
+pub struct Children<'a>(Iter<'a>);
 
 impl<'a> Iterator for Children<'a> {
     type Item = (&'a str, &'a Node);
+
     fn next(&mut self) -> Option<Self::Item> {
-        todo!()
+        self.0.next().map(|entry| (&*entry.name, &entry.node))
     }
 }
 
@@ -35,32 +96,65 @@ impl Node {
 
     /// The value of a file; nothing for a directory.
     pub fn value(&self) -> Option<&str> {
-        todo!()
+        match self {
+            Node::File(file) => Some(&file.value),
+            Node::Dir(_) => None,
+        }
     }
 
     /// Index of the write that made the node; zero for the root.
     pub fn created(&self) -> StoreIndex {
-        todo!()
+        StoreIndex(match self {
+            Node::File(file) => file.created,
+            Node::Dir(dir) => dir.created,
+        })
     }
 
     /// Index of the write that changed it last; zero for the root.
     pub fn modified(&self) -> StoreIndex {
-        todo!()
+        StoreIndex(match self {
+            Node::File(file) => file.modified,
+            Node::Dir(dir) => dir.modified,
+        })
     }
 
     /// When it expires; nothing if it is permanent.
     pub fn deadline(&self) -> Option<Timestamp> {
-        todo!()
+        let deadline = match self {
+            Node::File(file) => file.deadline,
+            Node::Dir(dir) => dir.deadline,
+        };
+        (deadline != PERMANENT).then_some(Timestamp(deadline))
     }
 
     /// The children in ascending byte order of their names; none for a file.
     pub fn children(&self) -> Children<'_> {
-        todo!()
+        match self {
+            Node::File(_) => Children::default(),
+            Node::Dir(dir) => Children(dir.children.iter()),
+        }
     }
 
     /// The children whose names sort after `name`: where a listing that was interrupted goes on.
     pub fn children_after(&self, name: &str) -> Children<'_> {
-        let _ = name;
-        todo!()
+        match self {
+            Node::File(_) => Children::default(),
+            Node::Dir(dir) => Children(dir.children.iter_after(name)),
+        }
+    }
+
+    /// What an event shows of it.
+    pub(crate) fn shallow(&self) -> Node {
+        match self {
+            Node::File(_) => self.clone(),
+            Node::Dir(dir) => dir.shallow(),
+        }
+    }
+
+    pub(crate) fn is_same(&self, other: &Node) -> bool {
+        match (self, other) {
+            (Node::File(one), Node::File(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
     }
 }

@@ -74,3 +74,12 @@ impl<'a> KeyPath<'a> {
         self.0.split('/').filter(|component| !component.is_empty())
     }
 }
+
+impl<'a> KeyPath<'a> {
+    /// A path that was put together from clean parts. It may be one component deeper than clients may
+    /// ask for.
+    pub(crate) fn join_checked(text: &'a str) -> Self {
+        debug_assert!(!matches!(Self::parse(text), Err(PathError::NotClean)), "{text}");
+        Self(text)
+    }
+}

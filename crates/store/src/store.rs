@@ -1,9 +1,15 @@
-//! The state machine: applies commands, answers reads, keeps the history and the watchers.
+//! The state machine's state: what is read from it, who watches it, and how it is kept within bounds.
+//! How commands change it is in `apply.rs`.
 
+use crate::expiry::Expiry;
+use crate::history::History;
+use crate::node::Dir;
+use crate::watch::Hub;
 use crate::{
-    Command, Event, KeyPath, Node, Stamp, StoreError, StoreIndex, StoreStats, Timestamp, Wake,
+    ErrorCode, Event, KeyPath, Node, Stamp, StoreError, StoreIndex, StoreStats, Timestamp,
     WatchFilter, WatcherId,
 };
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Bounds of the state machine's memory.
@@ -17,55 +23,123 @@ pub struct Limits {
     pub watchers_max: usize,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self { history_bytes_max: 8 << 20, history_events_min: 1000, watchers_max: 1 << 20 }
+    }
+}
+
 /// What applying a command gave, when it was no error.
 #[derive(Clone, Debug)]
 pub enum Applied {
     /// A client's mutation: the event to answer with.
     Event(Arc<Event>),
-    /// [`Command::Expire`]: how many nodes went.
+    /// [`crate::Command::Expire`]: how many nodes went.
     Expired(u32),
-    /// [`Command::Internal`].
+    /// [`crate::Command::Internal`].
     Internal,
 }
 
 /// The key space of one member.
 #[derive(Debug)]
-pub struct Store {}
+pub struct Store {
+    pub(crate) root: Arc<Dir>,
+    pub(crate) index: u64,
+    pub(crate) stamp: Stamp,
+    pub(crate) stats: StoreStats,
+    pub(crate) history: History,
+    pub(crate) expiry: Expiry,
+    pub(crate) hub: Hub,
+    pub(crate) garbage: Vec<Node>,
+    pub(crate) limits: Limits,
+    gets: (Cell<u64>, Cell<u64>),
+}
 
 /// The whole store at one moment, taken in constant time; may be sent to another thread.
 #[derive(Clone, Debug)]
-pub struct StoreSnapshot {}
+pub struct StoreSnapshot {
+    pub(crate) root: Arc<Dir>,
+    pub(crate) index: u64,
+    pub(crate) stamp: Stamp,
+    pub(crate) stats: StoreStats,
+    pub(crate) history: History,
+}
+
+/// Where a path leads. Lengths are those of the part of the path that the statement is about.
+pub(crate) enum Located<'a> {
+    Found(&'a Node),
+    Root,
+    Missing(usize),
+    FileInWay(usize),
+}
 
 impl Store {
     /// An empty store at index 0.
     pub fn new(limits: Limits) -> Self {
-        let _ = limits;
-        todo!()
-    }
-
-    /// Applies one command. A function of (state, stamp, command) alone. Watchers to be told are
-    /// appended to `wakes` in index order; a one-shot watcher that is woken is no longer registered.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the command cannot be; the key space and its index are then unchanged.
-    pub fn apply(
-        &mut self,
-        command: &Command<'_>,
-        stamp: Stamp,
-        wakes: &mut Vec<Wake>,
-    ) -> Result<Applied, StoreError> {
-        let _ = (command, stamp, wakes);
-        todo!()
+        Self {
+            root: Arc::new(Dir::new(0, 0, None)),
+            index: 0,
+            stamp: Stamp::default(),
+            stats: StoreStats::default(),
+            history: History::default(),
+            expiry: Expiry::default(),
+            hub: Hub::default(),
+            garbage: Vec::new(),
+            limits,
+            gets: (Cell::new(0), Cell::new(0)),
+        }
     }
 
     /// The index of the last change.
     pub fn index(&self) -> StoreIndex {
-        todo!()
+        StoreIndex(self.index)
     }
 
     /// The stamp of the last command applied.
     pub fn stamp(&self) -> Stamp {
-        todo!()
+        self.stamp
+    }
+
+    pub(crate) fn error(&self, code: ErrorCode, cause: impl Into<String>) -> StoreError {
+        StoreError { code, cause: cause.into(), index: self.index() }
+    }
+
+    pub(crate) fn locate(&self, path: KeyPath<'_>) -> Located<'_> {
+        let text = path.as_str();
+        let mut dir = &*self.root;
+        let mut at = 1;
+        loop {
+            let rest = text.get(at..).unwrap_or_default();
+            if rest.is_empty() {
+                return Located::Root;
+            }
+            let len = rest.find('/').unwrap_or(rest.len());
+            let end = at + len;
+            let Some(node) = dir.children.get(rest.get(..len).unwrap_or_default()) else {
+                return Located::Missing(end);
+            };
+            if end == text.len() {
+                return Located::Found(node);
+            }
+            match node {
+                Node::Dir(child) => dir = child,
+                Node::File(_) => return Located::FileInWay(end),
+            }
+            at = end + 1;
+        }
+    }
+
+    /// The error of a path that leads nowhere: 100 with the first missing component, 104 with the file
+    /// in the way.
+    pub(crate) fn nowhere(&self, path: KeyPath<'_>, located: &Located<'_>) -> StoreError {
+        let upto = |len: usize| path.as_str().get(..len).unwrap_or_default();
+        match *located {
+            Located::FileInWay(len) => self.error(ErrorCode::NotADirectory, upto(len)),
+            Located::Missing(len) => self.error(ErrorCode::KeyNotFound, upto(len)),
+            Located::Found(_) | Located::Root => {
+                unreachable!("only a path that leads nowhere is an error")
+            }
+        }
     }
 
     /// The node at a path, and a count of the read in the statistics.
@@ -73,19 +147,29 @@ impl Store {
     /// # Errors
     /// 100 with the first missing component, 104 with the file in the way.
     pub fn get(&self, path: KeyPath<'_>) -> Result<Node, StoreError> {
-        let _ = path;
-        todo!()
+        let located = self.locate(path);
+        let result = match located {
+            Located::Found(node) => Ok(node.clone()),
+            Located::Root => Ok(Node::Dir(Arc::clone(&self.root))),
+            _ => Err(self.nowhere(path, &located)),
+        };
+        let counter = if result.is_ok() { &self.gets.0 } else { &self.gets.1 };
+        counter.set(counter.get() + 1);
+        result
     }
 
     /// As [`Store::get`], without counting: for the server's own reads.
     pub fn peek(&self, path: KeyPath<'_>) -> Option<Node> {
-        let _ = path;
-        todo!()
+        match self.locate(path) {
+            Located::Found(node) => Some(node.clone()),
+            Located::Root => Some(Node::Dir(Arc::clone(&self.root))),
+            _ => None,
+        }
     }
 
     /// When the next node expires.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        todo!()
+        self.expiry.first().map(|(deadline, _)| deadline)
     }
 
     /// The first kept event with an index of `from` or above that the filter lets through; refreshes
@@ -98,77 +182,67 @@ impl Store {
         filter: &WatchFilter,
         from: StoreIndex,
     ) -> Result<Option<Arc<Event>>, StoreError> {
-        let _ = (filter, from);
-        todo!()
+        match self.history.oldest() {
+            Some(oldest) if from < oldest => {
+                let (oldest, from) = (oldest.0, from.0);
+                let cause = format!("the requested history has been cleared [{oldest}/{from}]");
+                Err(self.error(ErrorCode::EventIndexCleared, cause))
+            }
+            _ => Ok(self.history.find(filter, from)),
+        }
     }
 
     /// Registers a watcher for events to come with an index of `from` or above. `owner` comes back
-    /// in each [`Wake`]. With `stream` it stays until [`Store::unwatch`]. Gives nothing when there
-    /// are too many watchers.
+    /// in each [`crate::Wake`]. With `stream` it stays until [`Store::unwatch`]. Gives nothing when
+    /// there are too many watchers.
     pub fn watch(
         &mut self,
-        filter: WatchFilter,
+        filter: &WatchFilter,
         from: StoreIndex,
         stream: bool,
         owner: u64,
     ) -> Option<WatcherId> {
-        let _ = (filter, from, stream, owner);
-        todo!()
+        (self.hub.len() < self.limits.watchers_max)
+            .then(|| self.hub.add(filter, from, stream, owner))
     }
 
     /// Forgets a watcher; one that is not registered is no error.
     pub fn unwatch(&mut self, watcher: WatcherId) {
-        let _ = watcher;
-        todo!()
+        self.hub.remove(watcher);
     }
 
     /// Forgets all watchers and gives their owners: for when a snapshot replaces the store.
     pub fn unwatch_all(&mut self) -> Vec<u64> {
-        todo!()
+        self.hub.clear()
     }
 
     /// The counters.
     pub fn stats(&self) -> StoreStats {
-        todo!()
+        let mut stats = self.stats;
+        stats.gets.success = self.gets.0.get();
+        stats.gets.fail = self.gets.1.get();
+        stats.watchers = self.hub.len() as u64;
+        stats
     }
 
     /// The index of the oldest event kept; nothing if there is none.
     pub fn oldest_event(&self) -> Option<StoreIndex> {
-        todo!()
+        self.history.oldest()
     }
 
     /// Removed subtrees whose memory has not been given back: drop them where a pause does no harm.
     pub fn take_garbage(&mut self) -> Vec<Node> {
-        todo!()
+        std::mem::take(&mut self.garbage)
     }
 
     /// The whole store as it is now, in constant time.
     pub fn snapshot(&self) -> StoreSnapshot {
-        todo!()
-    }
-
-    /// Rebuilds a store from what [`StoreSnapshot::write`] wrote.
-    ///
-    /// # Errors
-    /// `InvalidData` with what is wrong and where, or what `input` gave.
-    pub fn load(input: &mut dyn std::io::Read, limits: Limits) -> std::io::Result<Self> {
-        let _ = (input, limits);
-        todo!()
-    }
-}
-
-impl StoreSnapshot {
-    /// Writes the snapshot, in pieces of some 64 KiB.
-    ///
-    /// # Errors
-    /// What `out` gave.
-    pub fn write(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-        let _ = out;
-        todo!()
-    }
-
-    /// The store index at which it was taken.
-    pub fn index(&self) -> StoreIndex {
-        todo!()
+        StoreSnapshot {
+            root: Arc::clone(&self.root),
+            index: self.index,
+            stamp: self.stamp,
+            stats: self.stats,
+            history: self.history.clone(),
+        }
     }
 }

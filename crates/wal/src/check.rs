@@ -19,8 +19,7 @@ pub struct Report {
 impl Report {
     /// Whether a server would start from this directory.
     pub fn is_sound(&self) -> bool {
-        self.log_error.is_none()
-            && self.snapshots.last().is_some_and(|(_, result)| result.is_ok())
+        self.log_error.is_none() && self.snapshots.last().is_some_and(|(_, result)| result.is_ok())
     }
 }
 

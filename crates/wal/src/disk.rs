@@ -91,9 +91,9 @@ pub trait DiskFile: Clone + Send + 'static {
 /// What the disk gave.
 pub fn is_empty<D: Disk>(disk: &D) -> io::Result<bool> {
     let names = disk.list()?;
-    Ok(!names.iter().any(|name| {
-        segment::parse_name(name).is_some() || snapshot::parse_name(name).is_some()
-    }))
+    Ok(!names
+        .iter()
+        .any(|name| segment::parse_name(name).is_some() || snapshot::parse_name(name).is_some()))
 }
 
 /// The length of a file.

@@ -209,11 +209,7 @@ impl<D: Disk> Wal<D> {
     ///
     /// # Errors
     /// [`Error`] with the file and what to do; nothing was changed then.
-    pub fn open(
-        disk: D,
-        cluster: u64,
-        options: Options,
-    ) -> Result<(Self, Recovered<D>), Error> {
+    pub fn open(disk: D, cluster: u64, options: Options) -> Result<(Self, Recovered<D>), Error> {
         let mut segments = Vec::new();
         for (first_seq, name) in segment_names(&disk)? {
             segments.push(scan(&disk, Some(cluster), &name, first_seq)?);
@@ -226,15 +222,13 @@ impl<D: Disk> Wal<D> {
         wal.adopt_segments(&segments)?;
         let segments =
             segments.into_iter().map(|segment| (segment.name, segment.records)).collect();
-        let records =
-            Records { disk, segments, current: Vec::new(), records: VecDeque::new() };
+        let records = Records { disk, segments, current: Vec::new(), records: VecDeque::new() };
         Ok((wal, Recovered { records, cut }))
     }
 
     fn adopt_segments(&mut self, segments: &[Scanned]) -> Result<(), Error> {
-        let mark_max = |segment: &Scanned| {
-            segment.records.iter().map(|record| record.mark).max().unwrap_or(0)
-        };
+        let mark_max =
+            |segment: &Scanned| segment.records.iter().map(|record| record.mark).max().unwrap_or(0);
         let Some((last, closed)) = segments.split_last() else { return Ok(()) };
         for segment in closed {
             self.closed.push_back(Closed {

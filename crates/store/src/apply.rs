@@ -1,0 +1,497 @@
+//! How commands change the key space (spec keys.md sections 5.3, 6, 7, 8 and 12).
+//!
+//! Each operation looks first and changes then, so that one that fails has changed nothing. The order of
+//! the looks is the order of precedence of their errors: the root, the way, the kind of node, the
+//! conditions.
+
+use crate::node::{Dir, File};
+use crate::store::Located;
+use crate::{
+    Action, Applied, Command, Counter, ErrorCode, Event, InOrder, InternalWrite, KeyPath, Node,
+    Stamp, Store, StoreError, StoreIndex, Timestamp, Wake,
+};
+use std::sync::Arc;
+
+type Outcome = Result<Arc<Event>, StoreError>;
+
+/// What a write puts into a node.
+#[derive(Clone, Copy)]
+struct Content<'a> {
+    value: &'a str,
+    dir: bool,
+    ttl: Option<i64>,
+    refresh: bool,
+}
+
+/// What has to be as given; an empty value and an index of zero always are.
+#[derive(Clone, Copy)]
+struct Conditions<'a> {
+    value: Option<&'a str>,
+    index: Option<u64>,
+}
+
+impl Conditions<'_> {
+    /// The cause of the failure, if there is one.
+    fn check(&self, value: &str, modified: StoreIndex) -> Result<(), String> {
+        let mut causes = Vec::new();
+        if let Some(wanted) = self.value.filter(|wanted| !wanted.is_empty() && *wanted != value) {
+            causes.push(format!("[{wanted} != {value}]"));
+        }
+        if let Some(wanted) = self.index.filter(|wanted| *wanted != 0 && *wanted != modified.0) {
+            causes.push(format!("[{wanted} != {}]", modified.0));
+        }
+        if causes.is_empty() { Ok(()) } else { Err(causes.join(" ")) }
+    }
+}
+
+/// A change that has been made and is still to be told.
+struct Change {
+    action: Action,
+    created: StoreIndex,
+    node: Option<Node>,
+    prev: Option<Node>,
+    refresh: bool,
+}
+
+fn deadline(stamp: Stamp, ttl: Option<i64>) -> Option<Timestamp> {
+    let seconds = u64::try_from(ttl?).unwrap_or(0);
+    Some(Timestamp(stamp.time.0.saturating_add(seconds.saturating_mul(1_000_000_000))))
+}
+
+fn is_reserved(path: KeyPath<'_>) -> bool {
+    path.components().next() == Some("_etcd")
+}
+
+fn count(counter: &mut Counter, outcome: &Outcome) {
+    match outcome {
+        Ok(_) => counter.success += 1,
+        Err(_) => counter.fail += 1,
+    }
+}
+
+impl Store {
+    /// Applies one command. A function of (state, stamp, command) alone. Watchers to be told are
+    /// appended to `wakes` in index order; a one-shot watcher that is woken is no longer registered.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the command cannot be; the key space and its index are then unchanged.
+    pub fn apply(
+        &mut self,
+        command: &Command<'_>,
+        stamp: Stamp,
+        wakes: &mut Vec<Wake>,
+    ) -> Result<Applied, StoreError> {
+        self.stamp = Stamp { time: self.stamp.time.max(stamp.time), ..stamp };
+        match command {
+            Command::Expire { limit } => Ok(Applied::Expired(self.expire(*limit, wakes))),
+            Command::Internal { writes } => {
+                self.write_internal(writes, wakes);
+                Ok(Applied::Internal)
+            }
+            _ => self.apply_client(command, wakes).map(Applied::Event),
+        }
+    }
+
+    fn apply_client(&mut self, command: &Command<'_>, wakes: &mut Vec<Wake>) -> Outcome {
+        match *command {
+            Command::Set { path, value, dir, ttl, refresh } => {
+                let outcome = self.set(path, Content { value, dir, ttl, refresh }, wakes);
+                count(&mut self.stats.sets, &outcome);
+                outcome
+            }
+            Command::Create { path, value, dir, ttl, in_order } => {
+                let content = Content { value, dir, ttl, refresh: false };
+                let outcome = match in_order {
+                    None => self.create(path, content, wakes),
+                    Some(naming) => self.create_in_order(path, naming, content, wakes),
+                };
+                count(&mut self.stats.creates, &outcome);
+                outcome
+            }
+            Command::Update { path, value, ttl, refresh } => {
+                let content = Content { value, dir: false, ttl, refresh };
+                let outcome = self.update(path, content, wakes);
+                count(&mut self.stats.updates, &outcome);
+                outcome
+            }
+            Command::CompareAndSwap {
+                path,
+                value,
+                ttl,
+                refresh,
+                prev_value,
+                prev_index,
+                or_create,
+            } => {
+                let content = Content { value, dir: false, ttl, refresh };
+                if or_create && matches!(self.locate(path), Located::Missing(_)) {
+                    let outcome = self.set(path, content, wakes);
+                    count(&mut self.stats.sets, &outcome);
+                    return outcome;
+                }
+                let conditions = Conditions { value: prev_value, index: prev_index };
+                let outcome = self.compare_and_swap(path, conditions, content, wakes);
+                count(&mut self.stats.compare_and_swaps, &outcome);
+                outcome
+            }
+            Command::Delete { path, dir, recursive } => {
+                let outcome = self.delete(path, dir, recursive, wakes);
+                count(&mut self.stats.deletes, &outcome);
+                outcome
+            }
+            Command::CompareAndDelete { path, prev_value, prev_index } => {
+                let conditions = Conditions { value: prev_value, index: prev_index };
+                let outcome = self.compare_and_delete(path, conditions, wakes);
+                count(&mut self.stats.compare_and_deletes, &outcome);
+                outcome
+            }
+            Command::Expire { .. } | Command::Internal { .. } => {
+                unreachable!("these are not a client's")
+            }
+        }
+    }
+
+    /// Refuses writes of clients to the server's own keys, and to the root.
+    fn check_writable(&self, path: KeyPath<'_>) -> Result<(), StoreError> {
+        if is_reserved(path) {
+            return Err(self.error(ErrorCode::Reserved, path.as_str()));
+        }
+        if path.is_root() {
+            return Err(self.error(ErrorCode::RootReadOnly, "/"));
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, path: KeyPath<'_>, content: Content<'_>, wakes: &mut Vec<Wake>) -> Outcome {
+        self.check_writable(path)?;
+        let located = self.locate(path);
+        let prev = match located {
+            Located::FileInWay(_) => return Err(self.nowhere(path, &located)),
+            Located::Missing(_) if content.refresh => return Err(self.nowhere(path, &located)),
+            Located::Found(Node::Dir(_)) | Located::Root => {
+                return Err(self.error(ErrorCode::NotAFile, path.as_str()));
+            }
+            Located::Found(file) => Some(file.clone()),
+            Located::Missing(_) => None,
+        };
+        let kept = prev.as_ref().filter(|_| content.refresh).and_then(Node::value);
+        let node = self.new_node(Content { value: kept.unwrap_or(content.value), ..content });
+        self.put(path, node, Action::Set, prev, content.refresh, wakes)
+    }
+
+    fn create(
+        &mut self,
+        path: KeyPath<'_>,
+        content: Content<'_>,
+        wakes: &mut Vec<Wake>,
+    ) -> Outcome {
+        self.check_writable(path)?;
+        let located = self.locate(path);
+        match located {
+            Located::Missing(_) => {}
+            Located::FileInWay(_) => return Err(self.nowhere(path, &located)),
+            Located::Found(_) | Located::Root => {
+                return Err(self.error(ErrorCode::KeyAlreadyExists, path.as_str()));
+            }
+        }
+        let node = self.new_node(content);
+        self.put(path, node, Action::Create, None, false, wakes)
+    }
+
+    fn create_in_order(
+        &mut self,
+        dir: KeyPath<'_>,
+        naming: InOrder,
+        content: Content<'_>,
+        wakes: &mut Vec<Wake>,
+    ) -> Outcome {
+        if let Located::Found(Node::File(_)) = self.locate(dir) {
+            return Err(self.error(ErrorCode::NotADirectory, dir.as_str()));
+        }
+        let parent = if dir.is_root() { "" } else { dir.as_str() };
+        let index = self.index + 1;
+        let key = match naming {
+            InOrder::Plain => format!("{parent}/{index}"),
+            InOrder::Padded => format!("{parent}/{index:020}"),
+        };
+        let path = KeyPath::join_checked(&key);
+        self.create(path, content, wakes)
+    }
+
+    fn update(
+        &mut self,
+        path: KeyPath<'_>,
+        content: Content<'_>,
+        wakes: &mut Vec<Wake>,
+    ) -> Outcome {
+        self.check_writable(path)?;
+        let located = self.locate(path);
+        let Located::Found(prev) = located else { return Err(self.nowhere(path, &located)) };
+        let prev = prev.clone();
+        match &prev {
+            Node::Dir(_) if !content.value.is_empty() => {
+                Err(self.error(ErrorCode::NotAFile, path.as_str()))
+            }
+            Node::Dir(dir) => {
+                let (shown, created) = (dir.shallow(), StoreIndex(dir.created));
+                Ok(self.update_dir(path, shown, created, content, wakes))
+            }
+            Node::File(_) => self.replace(path, Action::Update, prev, content, wakes),
+        }
+    }
+
+    /// Only the deadline changes; the directory keeps its modifiedIndex, although the answer shows the
+    /// new one (quirk Q7).
+    fn update_dir(
+        &mut self,
+        path: KeyPath<'_>,
+        prev: Node,
+        created: StoreIndex,
+        content: Content<'_>,
+        wakes: &mut Vec<Wake>,
+    ) -> Arc<Event> {
+        self.index += 1;
+        let deadline = deadline(self.stamp, content.ttl);
+        let mut node = None;
+        if let (parent, Some(name)) = self.parent_mut(path)
+            && let Some(Node::Dir(dir)) = parent.children.get_mut(name)
+        {
+            let dir = Arc::make_mut(dir);
+            dir.set_deadline(deadline);
+            node = Some(dir.shallow());
+        }
+        self.expiry.set(path.as_str(), deadline);
+        let refresh = content.refresh;
+        let change = Change { action: Action::Update, created, node, prev: Some(prev), refresh };
+        self.tell(path.as_str(), change, None, wakes)
+    }
+
+    fn compare_and_swap(
+        &mut self,
+        path: KeyPath<'_>,
+        conditions: Conditions<'_>,
+        content: Content<'_>,
+        wakes: &mut Vec<Wake>,
+    ) -> Outcome {
+        self.check_writable(path)?;
+        let prev = self.compare(path, conditions)?;
+        self.replace(path, Action::CompareAndSwap, prev, content, wakes)
+    }
+
+    /// The file at a path, if the conditions hold.
+    fn compare(&self, path: KeyPath<'_>, conditions: Conditions<'_>) -> Result<Node, StoreError> {
+        let located = self.locate(path);
+        let node = match located {
+            Located::Found(node @ Node::File(_)) => node.clone(),
+            Located::Found(Node::Dir(_)) | Located::Root => {
+                return Err(self.error(ErrorCode::NotAFile, path.as_str()));
+            }
+            _ => return Err(self.nowhere(path, &located)),
+        };
+        conditions
+            .check(node.value().unwrap_or_default(), node.modified())
+            .map_err(|cause| self.error(ErrorCode::CompareFailed, cause))?;
+        Ok(node)
+    }
+
+    /// Writes a file that is there: it keeps its createdIndex.
+    fn replace(
+        &mut self,
+        path: KeyPath<'_>,
+        action: Action,
+        prev: Node,
+        content: Content<'_>,
+        wakes: &mut Vec<Wake>,
+    ) -> Outcome {
+        let deadline = deadline(self.stamp, content.ttl);
+        let kept = Some(&prev).filter(|_| content.refresh).and_then(|node| node.value());
+        let value = kept.unwrap_or(content.value);
+        let file = File::new(prev.created().0, self.index + 1, deadline, value);
+        let node = Node::File(Arc::new(file));
+        self.put(path, node, action, Some(prev), content.refresh, wakes)
+    }
+
+    fn new_node(&self, content: Content<'_>) -> Node {
+        let index = self.index + 1;
+        let deadline = deadline(self.stamp, content.ttl);
+        if content.dir {
+            Node::Dir(Arc::new(Dir::new(index, index, deadline)))
+        } else {
+            Node::File(Arc::new(File::new(index, index, deadline, content.value)))
+        }
+    }
+
+    /// Puts a node in its place and tells of it. Everything has been checked.
+    fn put(
+        &mut self,
+        path: KeyPath<'_>,
+        node: Node,
+        action: Action,
+        prev: Option<Node>,
+        refresh: bool,
+        wakes: &mut Vec<Wake>,
+    ) -> Outcome {
+        self.index += 1;
+        let (created, deadline) = (node.created(), node.deadline());
+        let had_deadline = prev.as_ref().is_some_and(|prev| prev.deadline().is_some());
+        if let (parent, Some(name)) = self.parent_mut(path) {
+            parent.children.insert(name, node.clone());
+        }
+        if deadline.is_some() || had_deadline {
+            self.expiry.set(path.as_str(), deadline);
+        }
+        let change = Change { action, created, node: Some(node), prev, refresh };
+        Ok(self.tell(path.as_str(), change, None, wakes))
+    }
+
+    fn delete(
+        &mut self,
+        path: KeyPath<'_>,
+        dir: bool,
+        recursive: bool,
+        wakes: &mut Vec<Wake>,
+    ) -> Outcome {
+        self.check_writable(path)?;
+        let located = self.locate(path);
+        let Located::Found(node) = located else { return Err(self.nowhere(path, &located)) };
+        if let Node::Dir(found) = node {
+            if !dir && !recursive {
+                return Err(self.error(ErrorCode::NotAFile, path.as_str()));
+            }
+            if !recursive && !found.children.is_empty() {
+                return Err(self.error(ErrorCode::DirectoryNotEmpty, path.as_str()));
+            }
+        }
+        self.remove(path, Action::Delete, wakes)
+    }
+
+    fn compare_and_delete(
+        &mut self,
+        path: KeyPath<'_>,
+        conditions: Conditions<'_>,
+        wakes: &mut Vec<Wake>,
+    ) -> Outcome {
+        // The root is no file here, and not read-only (quirk Q8).
+        if !path.is_root() {
+            self.check_writable(path)?;
+        }
+        self.compare(path, conditions)?;
+        self.remove(path, Action::CompareAndDelete, wakes)
+    }
+
+    /// Takes a node that is there out of the tree and tells of it.
+    fn remove(&mut self, path: KeyPath<'_>, action: Action, wakes: &mut Vec<Wake>) -> Outcome {
+        let key = path.as_str();
+        let removed = match self.parent_mut(path) {
+            (parent, Some(name)) => parent.children.remove(name),
+            _ => None,
+        };
+        let Some(node) = removed else {
+            return Err(self.error(ErrorCode::KeyNotFound, key));
+        };
+        self.index += 1;
+        if !self.expiry.is_empty() {
+            self.expiry.set(key, None);
+            if node.is_dir() {
+                self.expiry.remove_below(key);
+            }
+        }
+        let prev = Some(node.shallow());
+        let created = node.created();
+        let change = Change { action, created, node: None, prev, refresh: false };
+        let event = match &node {
+            Node::Dir(dir) => self.tell(key, change, Some(dir), wakes),
+            Node::File(_) => self.tell(key, change, None, wakes),
+        };
+        if node.children().next().is_some() {
+            self.garbage.push(node);
+        }
+        Ok(event)
+    }
+
+    /// Removes what is due, in the order of (deadline, key). Gives how many nodes went.
+    fn expire(&mut self, limit: u32, wakes: &mut Vec<Wake>) -> u32 {
+        let mut expired = 0;
+        while expired < limit {
+            let Some((deadline, key)) = self.expiry.first() else { break };
+            if deadline > self.stamp.time {
+                break;
+            }
+            let key = Arc::clone(key);
+            self.expiry.set(&key, None);
+            let path = KeyPath::join_checked(&key);
+            if self.remove(path, Action::Expire, wakes).is_ok() {
+                self.stats.expire_count += 1;
+                expired += 1;
+            }
+        }
+        expired
+    }
+
+    /// The server's own writes: one index for all of them, an event for each, nothing counted.
+    fn write_internal(&mut self, writes: &[InternalWrite<'_>], wakes: &mut Vec<Wake>) {
+        let before = self.index;
+        for write in writes {
+            // Each of them takes the index after `before`.
+            self.index = before;
+            let located = self.locate(write.path);
+            let prev = match located {
+                Located::Found(node) => Some(node.clone()),
+                Located::Missing(_) => None,
+                Located::Root | Located::FileInWay(_) => continue,
+            };
+            // What the server writes itself cannot fail: the keys are its own.
+            let _ = match write.value {
+                Some(value) => {
+                    let content = Content { value, dir: false, ttl: None, refresh: false };
+                    let node = self.new_node(content);
+                    self.put(write.path, node, Action::Set, prev, false, wakes)
+                }
+                None => self.remove(write.path, Action::Delete, wakes),
+            };
+        }
+        self.index = before + 1;
+    }
+
+    /// The directory that holds a path, made if need be, and the last component.
+    fn parent_mut<'a>(&mut self, path: KeyPath<'a>) -> (&mut Dir, Option<&'a str>) {
+        let index = self.index;
+        let mut components = path.components();
+        let name = components.next_back();
+        let mut dir = Arc::make_mut(&mut self.root);
+        for component in components {
+            if dir.children.get(component).is_none() {
+                let made = Node::Dir(Arc::new(Dir::new(index, index, None)));
+                dir.children.insert(component, made);
+            }
+            match dir.children.get_mut(component) {
+                Some(Node::Dir(child)) => dir = Arc::make_mut(child),
+                _ => unreachable!("a file in the way was refused before"),
+            }
+        }
+        (dir, name)
+    }
+
+    /// Records an event and finds who waits for it.
+    fn tell(
+        &mut self,
+        key: &str,
+        change: Change,
+        removed: Option<&Dir>,
+        wakes: &mut Vec<Wake>,
+    ) -> Arc<Event> {
+        let event = Arc::new(Event {
+            action: change.action,
+            key: key.into(),
+            index: StoreIndex(self.index),
+            created: change.created,
+            node: change.node.map(|node| node.shallow()),
+            prev: change.prev,
+            stamp: self.stamp,
+            refresh: change.refresh,
+        });
+        self.history.push(Arc::clone(&event), &self.limits);
+        self.hub.wake(&event, removed, wakes);
+        event
+    }
+}

@@ -1,0 +1,409 @@
+//! An ordered map from name to node that shares structure between versions.
+//!
+//! A B+tree whose pages are reference-counted: cloning the map copies one pointer, and a change copies
+//! only the pages on its way, and those only while another version holds them. Names are kept in byte
+//! order, so sorted listings cost nothing. Pages are as large as what is in them: a directory with one
+//! child costs one small allocation.
+
+use crate::Node;
+use std::sync::Arc;
+
+/// Entries of a page at most.
+const PAGE_MAX: usize = 32;
+
+/// A page with fewer entries is merged with a neighbour when both fit into one.
+const PAGE_MIN: usize = 8;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: Box<str>,
+    pub(crate) node: Node,
+}
+
+#[derive(Clone, Debug)]
+struct Child {
+    /// No name in the page is smaller; names between two pages belong to the earlier one.
+    first: Box<str>,
+    page: Arc<Page>,
+}
+
+#[derive(Clone, Debug)]
+enum Page {
+    Leaf(Vec<Entry>),
+    Inner(Vec<Child>),
+}
+
+/// The children of a directory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tree {
+    root: Option<Arc<Page>>,
+}
+
+fn find(entries: &[Entry], name: &str) -> Result<usize, usize> {
+    entries.binary_search_by(|entry| (*entry.name).cmp(name))
+}
+
+/// The child whose page a name belongs to.
+fn route(children: &[Child], name: &str) -> usize {
+    children.partition_point(|child| *child.first <= *name).saturating_sub(1)
+}
+
+/// Inserts with room for a few more: half again as much, but never the four that a vector starts with.
+fn insert_tight<T>(items: &mut Vec<T>, at: usize, item: T) {
+    if items.len() == items.capacity() {
+        items.reserve_exact(items.len() / 2 + 1);
+    }
+    items.insert(at, item);
+}
+
+impl Page {
+    fn len(&self) -> usize {
+        match self {
+            Page::Leaf(entries) => entries.len(),
+            Page::Inner(children) => children.len(),
+        }
+    }
+
+    /// Inserts or replaces. A page that overflows gives its upper part.
+    fn insert(&mut self, name: &str, node: Node) -> (Option<Node>, Option<Child>) {
+        match self {
+            Page::Leaf(entries) => match find(entries, name) {
+                Ok(at) => {
+                    let old = entries.get_mut(at).map(|e| std::mem::replace(&mut e.node, node));
+                    (old, None)
+                }
+                Err(at) => {
+                    insert_tight(entries, at, Entry { name: name.into(), node });
+                    let upper = split(entries, at).map(|upper| Child {
+                        first: upper.first().map_or_else(Box::default, |e| e.name.clone()),
+                        page: Arc::new(Page::Leaf(upper)),
+                    });
+                    (None, upper)
+                }
+            },
+            Page::Inner(children) => {
+                let at = route(children, name);
+                let Some(child) = children.get_mut(at) else { return (None, None) };
+                let (old, upper) = Arc::make_mut(&mut child.page).insert(name, node);
+                let Some(upper) = upper else { return (old, None) };
+                insert_tight(children, at + 1, upper);
+                let upper = split(children, at + 1).map(|upper| Child {
+                    first: upper.first().map_or_else(Box::default, |c| c.first.clone()),
+                    page: Arc::new(Page::Inner(upper)),
+                });
+                (old, upper)
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Node> {
+        match self {
+            Page::Leaf(entries) => {
+                let at = find(entries, name).ok()?;
+                let node = entries.remove(at).node;
+                if entries.capacity() > PAGE_MIN && entries.len() * 2 < entries.capacity() {
+                    entries.shrink_to(entries.len() + entries.len() / 4);
+                }
+                Some(node)
+            }
+            Page::Inner(children) => {
+                let at = route(children, name);
+                let child = children.get_mut(at)?;
+                let node = Arc::make_mut(&mut child.page).remove(name)?;
+                settle(children, at);
+                Some(node)
+            }
+        }
+    }
+}
+
+/// The upper part of a page that is too full. Names that only ever grow leave full pages behind.
+fn split<T>(items: &mut Vec<T>, inserted_at: usize) -> Option<Vec<T>> {
+    if items.len() <= PAGE_MAX {
+        return None;
+    }
+    let at = if inserted_at + 1 == items.len() { inserted_at } else { items.len() / 2 };
+    let mut upper = Vec::with_capacity(items.len() - at);
+    upper.extend(items.drain(at..));
+    items.shrink_to_fit();
+    Some(upper)
+}
+
+/// Removes an empty child, and merges a small one with a neighbour.
+fn settle(children: &mut Vec<Child>, at: usize) {
+    let len = children.get(at).map_or(0, |child| child.page.len());
+    if len == 0 {
+        children.remove(at);
+        return;
+    }
+    if len >= PAGE_MIN {
+        return;
+    }
+    let fits = |other: usize| {
+        children.get(other).is_some_and(|child| child.page.len() + len <= PAGE_MAX - PAGE_MIN)
+    };
+    if fits(at + 1) {
+        merge(children, at);
+    } else if at > 0 && fits(at - 1) {
+        merge(children, at - 1);
+    }
+}
+
+/// Moves everything of the page behind `at` into the page at `at`.
+fn merge(children: &mut Vec<Child>, at: usize) {
+    let right = children.remove(at + 1);
+    let Some(left) = children.get_mut(at) else { return };
+    match (Arc::make_mut(&mut left.page), Arc::unwrap_or_clone(right.page)) {
+        (Page::Leaf(left), Page::Leaf(mut right)) => left.append(&mut right),
+        (Page::Inner(left), Page::Inner(mut right)) => left.append(&mut right),
+        _ => unreachable!("all leaves of a tree are equally deep"),
+    }
+}
+
+impl Tree {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.root.is_none()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Node> {
+        let mut page = self.root.as_deref()?;
+        loop {
+            match page {
+                Page::Leaf(entries) => {
+                    return entries.get(find(entries, name).ok()?).map(|entry| &entry.node);
+                }
+                Page::Inner(children) => page = &children.get(route(children, name))?.page,
+            }
+        }
+    }
+
+    /// The node under a name, to be changed in place. The pages on the way become this version's own.
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
+        let mut page = Arc::make_mut(self.root.as_mut()?);
+        loop {
+            match page {
+                Page::Leaf(entries) => {
+                    let at = find(entries, name).ok()?;
+                    return entries.get_mut(at).map(|entry| &mut entry.node);
+                }
+                Page::Inner(children) => {
+                    let at = route(children, name);
+                    page = Arc::make_mut(&mut children.get_mut(at)?.page);
+                }
+            }
+        }
+    }
+
+    /// Inserts or replaces; gives what was there.
+    pub(crate) fn insert(&mut self, name: &str, node: Node) -> Option<Node> {
+        let Some(root) = &mut self.root else {
+            let entry = Entry { name: name.into(), node };
+            self.root = Some(Arc::new(Page::Leaf(vec![entry])));
+            return None;
+        };
+        let (old, upper) = Arc::make_mut(root).insert(name, node);
+        if let Some(upper) = upper {
+            // The first child's name is never compared, so any will do that is not larger.
+            let lower = Child { first: Box::default(), page: Arc::clone(root) };
+            *root = Arc::new(Page::Inner(vec![lower, upper]));
+        }
+        old
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Node> {
+        let root = self.root.as_mut()?;
+        let node = Arc::make_mut(root).remove(name)?;
+        while let Page::Inner(children) = &**root
+            && let [only] = children.as_slice()
+        {
+            *root = Arc::clone(&only.page);
+        }
+        if root.len() == 0 {
+            self.root = None;
+        }
+        Some(node)
+    }
+
+    /// A tree of entries that are sorted already.
+    pub(crate) fn from_sorted(entries: Vec<Entry>) -> Self {
+        let mut pages: Vec<Child> = Vec::with_capacity(entries.len() / PAGE_MAX + 1);
+        let mut entries = entries.into_iter();
+        loop {
+            let mut leaf = Vec::with_capacity(entries.len().min(PAGE_MAX));
+            leaf.extend(entries.by_ref().take(PAGE_MAX));
+            let Some(first) = leaf.first().map(|entry| entry.name.clone()) else { break };
+            pages.push(Child { first, page: Arc::new(Page::Leaf(leaf)) });
+        }
+        while pages.len() > 1 {
+            let mut above = Vec::with_capacity(pages.len() / PAGE_MAX + 1);
+            let mut below = pages.into_iter().peekable();
+            while let Some(first) = below.peek().map(|child| child.first.clone()) {
+                let children: Vec<Child> = below.by_ref().take(PAGE_MAX).collect();
+                above.push(Child { first, page: Arc::new(Page::Inner(children)) });
+            }
+            pages = above;
+        }
+        Self { root: pages.pop().map(|child| child.page) }
+    }
+
+    pub(crate) fn iter(&self) -> Iter<'_> {
+        let mut iter = Iter::default();
+        if let Some(root) = self.root.as_deref() {
+            iter.descend(root, None);
+        }
+        iter
+    }
+
+    /// The entries whose names sort after `name`.
+    pub(crate) fn iter_after(&self, name: &str) -> Iter<'_> {
+        let mut iter = Iter::default();
+        if let Some(root) = self.root.as_deref() {
+            iter.descend(root, Some(name));
+        }
+        iter
+    }
+}
+
+/// Goes over a tree in the order of names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Iter<'a> {
+    leaf: std::slice::Iter<'a, Entry>,
+    above: Vec<std::slice::Iter<'a, Child>>,
+}
+
+impl<'a> Iter<'a> {
+    fn descend(&mut self, mut page: &'a Page, after: Option<&str>) {
+        loop {
+            match page {
+                Page::Leaf(entries) => {
+                    let skip = after.map_or(0, |name| match find(entries, name) {
+                        Ok(at) => at + 1,
+                        Err(at) => at,
+                    });
+                    self.leaf = entries.get(skip..).unwrap_or_default().iter();
+                    return;
+                }
+                Page::Inner(children) => {
+                    let skip = after.map_or(0, |name| route(children, name));
+                    let mut rest = children.get(skip..).unwrap_or_default().iter();
+                    let Some(child) = rest.next() else { return };
+                    self.above.push(rest);
+                    page = &child.page;
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a Entry;
+
+    fn next(&mut self) -> Option<&'a Entry> {
+        loop {
+            if let Some(entry) = self.leaf.next() {
+                return Some(entry);
+            }
+            let above = self.above.last_mut()?;
+            match above.next() {
+                Some(child) => self.descend(&child.page, None),
+                None => {
+                    self.above.pop();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::File;
+    use std::collections::BTreeMap;
+
+    fn node(index: u64) -> Node {
+        Node::File(Arc::new(File::new(index, index, None, "v")))
+    }
+
+    fn names(tree: &Tree) -> Vec<&str> {
+        tree.iter().map(|entry| &*entry.name).collect()
+    }
+
+    /// A sequence of numbers without a pattern, the same in every run.
+    fn numbers(seed: u64) -> impl Iterator<Item = u64> {
+        std::iter::successors(Some(seed), |n| {
+            Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+        })
+        .map(|n| n >> 33)
+    }
+
+    #[test]
+    fn it_equals_a_sorted_map_through_insertions_and_removals() {
+        let mut tree = Tree::default();
+        let mut model = BTreeMap::new();
+        for (round, number) in numbers(7).take(20_000).enumerate() {
+            let name = format!("k{}", number % 700);
+            // Growing at first, shrinking at the end.
+            if number % 20_000 < round as u64 {
+                let removed = tree.remove(&name).map(|node| node.modified().0);
+                assert_eq!(removed, model.remove(&name));
+            } else {
+                let old = tree.insert(&name, node(round as u64)).map(|node| node.modified().0);
+                assert_eq!(old, model.insert(name, round as u64));
+            }
+            if round % 97 == 0 {
+                assert_eq!(names(&tree), model.keys().collect::<Vec<_>>());
+            }
+        }
+        for (name, index) in &model {
+            assert_eq!(tree.get(name).map(|node| node.modified().0), Some(*index));
+        }
+        for name in model.keys() {
+            assert!(tree.remove(name).is_some());
+        }
+        assert!(tree.is_empty());
+    }
+
+    #[test]
+    fn an_older_version_does_not_see_later_changes() {
+        let mut tree = Tree::default();
+        for number in 0..500 {
+            tree.insert(&format!("{number:03}"), node(number));
+        }
+        let older = tree.clone();
+        for number in 0..500 {
+            tree.insert(&format!("{number:03}"), node(1000 + number));
+            tree.remove(&format!("{:03}", number / 2));
+        }
+        let kept: Vec<u64> = older.iter().map(|entry| entry.node.modified().0).collect();
+        assert_eq!(kept, (0..500).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_tree_of_sorted_entries_is_the_same_tree() {
+        for len in [0, 1, 31, 32, 33, 1024, 1025, 5000] {
+            let entries: Vec<Entry> =
+                (0..len).map(|n| Entry { name: format!("{n:05}").into(), node: node(n) }).collect();
+            let tree = Tree::from_sorted(entries);
+            assert_eq!(tree.iter().count() as u64, len);
+            assert_eq!(tree.is_empty(), len == 0);
+            for n in 0..len {
+                assert!(tree.get(&format!("{n:05}")).is_some(), "{n} of {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_listing_resumes_behind_any_name() {
+        let mut tree = Tree::default();
+        for number in 0..300 {
+            tree.insert(&format!("{:03}", number * 2), node(number));
+        }
+        for number in 0..600 {
+            let after = format!("{number:03}");
+            let want: Vec<&str> = names(&tree).into_iter().filter(|name| *name > &*after).collect();
+            let got: Vec<&str> = tree.iter_after(&after).map(|entry| &*entry.name).collect();
+            assert_eq!(got, want, "after {after}");
+        }
+        assert_eq!(tree.iter_after("").count(), 300);
+    }
+}
