@@ -368,6 +368,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         Ok(())
     }
 
+    /// How many proposals wait for their outcome.
+    pub fn proposals_waiting(&self) -> usize {
+        self.replica.proposals_waiting()
+    }
+
     /// The key space.
     pub fn store(&self) -> &Store {
         &self.replica.state.store

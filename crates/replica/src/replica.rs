@@ -82,6 +82,10 @@ impl Replica {
         }
     }
 
+    pub(crate) fn proposals_waiting(&self) -> usize {
+        self.proposals.len()
+    }
+
     pub(crate) fn is_leader(&self) -> bool {
         self.raw.raft.state == StateRole::Leader
     }

@@ -1,1 +1,26 @@
-//! Not written yet.
+//! The outside world: sockets, threads, real time and HTTP around one member.
+//!
+//! [`run`] is all there is to call. `owner.rs` is the loop; `http` and `api` turn bytes into requests
+//! and answers into bytes without touching a socket.
+
+mod api;
+mod clock;
+pub mod config;
+mod connection;
+mod deliver;
+mod disk;
+mod error;
+mod frames;
+mod http;
+mod meters;
+mod metrics;
+mod outbox;
+mod owner;
+mod resource;
+mod serve;
+mod slab;
+mod start;
+mod worker;
+
+pub use error::StartError;
+pub use start::{check, run};

@@ -58,6 +58,11 @@ fn deadline(stamp: Stamp, ttl: Option<i64>) -> Option<Timestamp> {
     Some(Timestamp(stamp.time.0.saturating_add(seconds.saturating_mul(1_000_000_000))))
 }
 
+/// Whether the node at a key has this deadline.
+fn is_due(root: &Dir, key: &str, deadline: Timestamp) -> bool {
+    root.descendant(key).and_then(Node::deadline) == Some(deadline)
+}
+
 fn is_reserved(path: KeyPath<'_>) -> bool {
     path.components().next() == Some("_etcd")
 }
@@ -82,6 +87,10 @@ impl Store {
         wakes: &mut Vec<Wake>,
     ) -> Result<Applied, StoreError> {
         self.stamp = Stamp { time: self.stamp.time.max(stamp.time), ..stamp };
+        if self.expiry.needs_sweep() {
+            let root = &self.root;
+            self.expiry.sweep(|key, deadline| is_due(root, key, deadline));
+        }
         match command {
             Command::Expire { limit } => Ok(Applied::Expired(self.expire(*limit, wakes))),
             Command::Internal { writes } => {
@@ -124,7 +133,8 @@ impl Store {
                 or_create,
             } => {
                 let content = Content { value, dir: false, ttl, refresh };
-                if or_create && matches!(self.locate(path), Located::Missing(_)) {
+                let is_missing = || matches!(self.locate(path), Located::Missing(_));
+                if or_create && !is_reserved(path) && is_missing() {
                     let outcome = self.set(path, content, wakes);
                     count(&mut self.stats.sets, &outcome);
                     return outcome;
@@ -205,8 +215,9 @@ impl Store {
         content: Content<'_>,
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
-        if let Located::Found(Node::File(_)) = self.locate(dir) {
-            return Err(self.error(ErrorCode::NotADirectory, dir.as_str()));
+        // Before the name is made up, so that the cause is the key that the client gave.
+        if is_reserved(dir) {
+            return Err(self.error(ErrorCode::Reserved, dir.as_str()));
         }
         let parent = if dir.is_root() { "" } else { dir.as_str() };
         let index = self.index + 1;
@@ -251,8 +262,8 @@ impl Store {
         wakes: &mut Vec<Wake>,
     ) -> Arc<Event> {
         self.index += 1;
-        let deadline = deadline(self.stamp, content.ttl);
         let mut node = None;
+        let deadline = deadline(self.stamp, content.ttl);
         if let (parent, Some(name)) = self.parent_mut(path)
             && let Some(Node::Dir(dir)) = parent.children.get_mut(name)
         {
@@ -260,7 +271,7 @@ impl Store {
             dir.set_deadline(deadline);
             node = Some(dir.shallow());
         }
-        self.expiry.set(path.as_str(), deadline);
+        self.expiry.set(path.as_str(), node.as_ref().and_then(Node::deadline));
         let refresh = content.refresh;
         let change = Change { action: Action::Update, created, node, prev: Some(prev), refresh };
         self.tell(path.as_str(), change, None, wakes)
@@ -392,8 +403,8 @@ impl Store {
         self.index += 1;
         if !self.expiry.is_empty() {
             self.expiry.set(key, None);
-            if node.is_dir() {
-                self.expiry.remove_below(key);
+            if node.children().next().is_some() {
+                self.expiry.forget_below(key);
             }
         }
         let prev = Some(node.shallow());
@@ -418,9 +429,10 @@ impl Store {
                 break;
             }
             let key = Arc::clone(key);
+            // Entries without a node count nothing, since other members may have forgotten them already.
+            let was_due = is_due(&self.root, &key, deadline);
             self.expiry.set(&key, None);
-            let path = KeyPath::join_checked(&key);
-            if self.remove(path, Action::Expire, wakes).is_ok() {
+            if was_due && self.remove(KeyPath::join_checked(&key), Action::Expire, wakes).is_ok() {
                 self.stats.expire_count += 1;
                 expired += 1;
             }
@@ -434,23 +446,33 @@ impl Store {
         for write in writes {
             // Each of them takes the index after `before`.
             self.index = before;
-            let located = self.locate(write.path);
-            let prev = match located {
-                Located::Found(node) => Some(node.clone()),
-                Located::Missing(_) => None,
-                Located::Root | Located::FileInWay(_) => continue,
-            };
-            // What the server writes itself cannot fail: the keys are its own.
-            let _ = match write.value {
-                Some(value) => {
-                    let content = Content { value, dir: false, ttl: None, refresh: false };
-                    let node = self.new_node(content);
-                    self.put(write.path, node, Action::Set, prev, false, wakes)
+            // A write that cannot be (a file in the way, nothing to delete) has no effect and is no
+            // error: nobody waits for its outcome.
+            let _ = match (self.locate(write.path), write.value) {
+                (Located::Found(_), None) => self.remove(write.path, Action::Delete, wakes),
+                (Located::Found(Node::Dir(_)), Some(_)) | (Located::Missing(_), None) => continue,
+                (Located::Found(file), Some(value)) => {
+                    let prev = Some(file.clone());
+                    self.put_internal(write.path, value, prev, wakes)
                 }
-                None => self.remove(write.path, Action::Delete, wakes),
+                (Located::Missing(_), Some(value)) => {
+                    self.put_internal(write.path, value, None, wakes)
+                }
+                (Located::Root | Located::FileInWay(_), _) => continue,
             };
         }
         self.index = before + 1;
+    }
+
+    fn put_internal(
+        &mut self,
+        path: KeyPath<'_>,
+        value: &str,
+        prev: Option<Node>,
+        wakes: &mut Vec<Wake>,
+    ) -> Outcome {
+        let node = self.new_node(Content { value, dir: false, ttl: None, refresh: false });
+        self.put(path, node, Action::Set, prev, false, wakes)
     }
 
     /// The directory that holds a path, made if need be, and the last component.

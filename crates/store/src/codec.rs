@@ -40,7 +40,8 @@ pub(crate) fn take_number(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
         }
         number |= bits << shift;
         if byte & 0x80 == 0 {
-            return Ok(number);
+            // One way to write each number: a last byte of zero would only be padding.
+            return if byte == 0 && shift > 0 { Err(DecodeError) } else { Ok(number) };
         }
     }
     Err(DecodeError)
@@ -68,6 +69,7 @@ mod tests {
             assert_eq!(unzigzag(zigzag(number)), number);
         }
         assert_eq!(take_number(&mut [0xff; 11].as_slice()), Err(DecodeError));
+        assert_eq!(take_number(&mut [0x81, 0x00].as_slice()), Err(DecodeError));
         assert_eq!(take_text(&mut [5, b'a'].as_slice()), Err(DecodeError));
         assert_eq!(take_text(&mut [1, 0xff].as_slice()), Err(DecodeError));
     }

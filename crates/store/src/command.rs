@@ -197,6 +197,19 @@ impl<'a> Command<'a> {
     pub fn decode(bytes: &mut &'a [u8]) -> Result<Self, DecodeError> {
         let tag = codec::take_byte(bytes)?;
         let flags = codec::take_byte(bytes)?;
+        let known = match tag {
+            SET => DIR | HAS_TTL | REFRESH,
+            CREATE if flags & IN_ORDER != 0 => DIR | HAS_TTL | IN_ORDER | PADDED,
+            CREATE => DIR | HAS_TTL,
+            UPDATE => HAS_TTL | REFRESH,
+            COMPARE_AND_SWAP => HAS_TTL | REFRESH | HAS_PREV_VALUE | HAS_PREV_INDEX | OR_CREATE,
+            DELETE => DIR | RECURSIVE,
+            COMPARE_AND_DELETE => HAS_PREV_VALUE | HAS_PREV_INDEX,
+            _ => 0,
+        };
+        if flags & !known != 0 {
+            return Err(DecodeError);
+        }
         match tag {
             EXPIRE => {
                 let limit = u32::try_from(codec::take_number(bytes)?).map_err(|_| DecodeError)?;

@@ -21,6 +21,9 @@ pub(crate) struct History {
     chunks: VecDeque<Chunk>,
     len: usize,
     bytes: usize,
+    /// The index of the last event that is no longer kept. That of the oldest one kept does not tell,
+    /// since a command without events takes an index too.
+    cleared: StoreIndex,
 }
 
 fn weight(event: &Event) -> usize {
@@ -30,7 +33,24 @@ fn weight(event: &Event) -> usize {
     EVENT_OVERHEAD + event.key.len() + value(&event.node) + value(&event.prev)
 }
 
+/// Whether an event of the past is for a watcher.
+fn lets_through(filter: &WatchFilter, event: &Event) -> bool {
+    !event.refresh
+        && match matches(filter, &event.key) {
+            Match::Yes => true,
+            // Whether the watched node existed is not recorded (spec keys.md 9.4 allows this
+            // approximation in the history).
+            Match::Ancestor => event.removed_dir(),
+            Match::No => false,
+        }
+}
+
 impl History {
+    /// An empty window, after events up to this index.
+    pub(crate) fn after(cleared: StoreIndex) -> Self {
+        Self { cleared, ..Self::default() }
+    }
+
     pub(crate) fn push(&mut self, event: Arc<Event>, limits: &Limits) {
         self.bytes += weight(&event);
         self.len += 1;
@@ -46,6 +66,7 @@ impl History {
             && let Some(first) = self.chunks.front()
             && self.len - first.len() >= limits.history_events_min
         {
+            self.cleared = first.last().map_or(self.cleared, |event| event.index);
             self.len -= first.len();
             self.bytes -= first.iter().map(|event| weight(event)).sum::<usize>();
             self.chunks.pop_front();
@@ -60,32 +81,37 @@ impl History {
         self.chunks.front().and_then(|chunk| chunk.first()).map(|event| event.index)
     }
 
+    pub(crate) fn cleared(&self) -> StoreIndex {
+        self.cleared
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Event>> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
     /// The first event at `from` or above that the filter lets through.
     pub(crate) fn find(&self, filter: &WatchFilter, from: StoreIndex) -> Option<Arc<Event>> {
+        self.since(from).find(|event| lets_through(filter, event)).cloned()
+    }
+
+    /// As [`History::find`], for what came after an event: several may have one index.
+    pub(crate) fn find_after(&self, filter: &WatchFilter, after: &Event) -> Option<Arc<Event>> {
+        let is_it = |event: &&Arc<Event>| std::ptr::eq(Arc::as_ptr(event), after);
+        let same = self.since(after.index).take_while(|event| event.index == after.index);
+        // An event that is no longer kept, or from before a restart, is told by its index alone.
+        let passed = match same.enumerate().find(|(_, event)| is_it(event)) {
+            Some((at, _)) => at + 1,
+            None => self.since(after.index).take_while(|event| event.index == after.index).count(),
+        };
+        let mut rest = self.since(after.index).skip(passed);
+        rest.find(|event| lets_through(filter, event)).cloned()
+    }
+
+    /// The events at `from` and above.
+    fn since(&self, from: StoreIndex) -> impl Iterator<Item = &Arc<Event>> {
         let is_before = |event: &Arc<Event>| event.index < from;
         let first = self.chunks.partition_point(|chunk| chunk.last().is_some_and(is_before));
-        let mut skip = self.chunks.get(first)?.partition_point(is_before);
-        for chunk in self.chunks.range(first..) {
-            let events = chunk.get(skip..).unwrap_or_default();
-            skip = 0;
-            let found = events.iter().find(|event| {
-                !event.refresh
-                    && match matches(filter, &event.key) {
-                        Match::Yes => true,
-                        // Whether the watched node existed is not recorded (spec keys.md 9.4 allows
-                        // this approximation in the history).
-                        Match::Ancestor => event.removed_dir(),
-                        Match::No => false,
-                    }
-            });
-            if let Some(event) = found {
-                return Some(Arc::clone(event));
-            }
-        }
-        None
+        let skip = self.chunks.get(first).map_or(0, |chunk| chunk.partition_point(is_before));
+        self.chunks.range(first..).flat_map(|chunk| chunk.iter()).skip(skip)
     }
 }

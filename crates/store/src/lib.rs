@@ -11,6 +11,7 @@ mod error;
 mod event;
 mod expiry;
 mod history;
+mod load;
 mod node;
 mod path;
 mod snapshot;

@@ -4,8 +4,8 @@ use crate::tree::{Iter, Tree};
 use crate::{StoreIndex, Timestamp};
 use std::sync::Arc;
 
-/// Stands for "no deadline" in nodes and in snapshots. Deadlines end long before it.
-pub(crate) const PERMANENT: u64 = 0;
+/// Stands for "no deadline". The latest deadline is one nanosecond earlier, in the year 2554.
+const PERMANENT: u64 = u64::MAX;
 
 /// A file as it was at one moment. It never changes; a write makes a new one.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub enum Node {
 }
 
 fn pack(deadline: Option<Timestamp>) -> u64 {
-    deadline.map_or(PERMANENT, |deadline| deadline.0.max(1))
+    deadline.map_or(PERMANENT, |deadline| deadline.0.min(PERMANENT - 1))
 }
 
 impl File {
@@ -43,7 +43,7 @@ impl File {
         created: u64,
         modified: u64,
         deadline: Option<Timestamp>,
-        value: &str,
+        value: impl Into<Box<str>>,
     ) -> Self {
         Self { created, modified, deadline: pack(deadline), value: value.into() }
     }

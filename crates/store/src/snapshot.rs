@@ -1,52 +1,40 @@
-//! The store as a stream of bytes.
+//! The store as a stream of bytes: the format, and writing it. Reading is in `load.rs`.
 //!
 //! ```text
 //! version u8 | index, time, wall offset (zigzag), 13 counters
 //! | the root's children | end
-//! | event count | event, ...
+//! | index of the last event that is no longer kept | event count | event, ...
 //!
 //! child:  1 file: name, node fields, value      2 directory: name, node fields, children, end
 //! end:    0
-//! node fields: created, modified, deadline (0: permanent)
+//! node fields: created, modified, deadline (0: permanent, else one more than the deadline)
 //! event:  action u8 | flags u8 | key | index | created | time | wall offset | [node] | [prev]
 //! node or prev in an event: 1 file: fields, value   2 directory: fields   3 the file in the tree
 //! ```
-//! Numbers are LEB128, texts have their length in front. Names come in byte order, which is checked, so
-//! that pages are built without looking anything up. Nothing here is recursive.
+//! Numbers are LEB128, texts have their length in front. Names come in byte order. The bytes depend on
+//! the state alone, so equal members write equal snapshots. Nothing here is recursive, and no more than
+//! one piece is held in memory.
 
 use crate::codec;
-use crate::expiry::Expiry;
-use crate::history::History;
-use crate::node::{Dir, File};
-use crate::tree::{Entry, Iter, Tree};
-use crate::{
-    Action, Counter, Event, KeyPath, Limits, Node, Stamp, Store, StoreIndex, StoreSnapshot,
-    StoreStats, Timestamp, WallOffset,
-};
-use std::io::{self, Read, Write};
-use std::sync::Arc;
+use crate::tree::Iter;
+use crate::{Action, Event, Node, Stamp, StoreIndex, StoreSnapshot, StoreStats};
+use std::io::{self, Write};
 
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
-const END: u8 = 0;
-const FILE: u8 = 1;
-const DIR: u8 = 2;
-const IN_TREE: u8 = 3;
+pub(crate) const END: u8 = 0;
+pub(crate) const FILE: u8 = 1;
+pub(crate) const DIR: u8 = 2;
+pub(crate) const IN_TREE: u8 = 3;
 
-const HAS_NODE: u8 = 1;
-const HAS_PREV: u8 = 2;
-const REFRESH: u8 = 4;
+pub(crate) const HAS_NODE: u8 = 1;
+pub(crate) const HAS_PREV: u8 = 2;
+pub(crate) const REFRESH: u8 = 4;
 
-/// Bytes gathered before they are passed on.
-const PIECE_BYTES: usize = 64 << 10;
+/// Bytes gathered before they are passed on, and read at once.
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
 
-/// No text in a store is longer: a value is bounded by the largest request.
-const TEXT_BYTES_MAX: u64 = 1 << 30;
-
-/// The deepest directory that a command can make.
-const DEPTH_MAX: usize = crate::path::DEPTH_MAX + 1;
-
-const ACTIONS: [Action; 7] = [
+pub(crate) const ACTIONS: [Action; 7] = [
     Action::Set,
     Action::Create,
     Action::Update,
@@ -86,6 +74,7 @@ impl StoreSnapshot {
             codec::put_number(&mut buf, number);
         }
         self.write_tree(&mut buf, out)?;
+        codec::put_number(&mut buf, self.history.cleared().0);
         codec::put_number(&mut buf, self.history.len() as u64);
         for event in self.history.iter() {
             self.put_event(&mut buf, event);
@@ -161,7 +150,7 @@ fn put_stamp(buf: &mut Vec<u8>, stamp: Stamp) {
 fn put_fields(buf: &mut Vec<u8>, node: &Node) {
     codec::put_number(buf, node.created().0);
     codec::put_number(buf, node.modified().0);
-    codec::put_number(buf, node.deadline().map_or(0, |deadline| deadline.0));
+    codec::put_number(buf, node.deadline().map_or(0, |deadline| deadline.0 + 1));
 }
 
 fn put_node(buf: &mut Vec<u8>, node: &Node) {
@@ -169,266 +158,5 @@ fn put_node(buf: &mut Vec<u8>, node: &Node) {
     put_fields(buf, node);
     if let Some(value) = node.value() {
         codec::put_text(buf, value);
-    }
-}
-
-fn invalid(detail: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the store's snapshot is wrong: {detail}"))
-}
-
-/// Reads the stream piece by piece.
-struct Source<'a> {
-    input: &'a mut dyn Read,
-    buf: Vec<u8>,
-    at: usize,
-}
-
-impl Source<'_> {
-    fn byte(&mut self) -> io::Result<u8> {
-        if self.at == self.buf.len() {
-            self.refill()?;
-        }
-        let byte = self.buf.get(self.at).copied();
-        self.at += 1;
-        byte.ok_or_else(|| invalid("it ends too early"))
-    }
-
-    fn refill(&mut self) -> io::Result<()> {
-        self.buf.resize(PIECE_BYTES, 0);
-        self.at = 0;
-        let read = self.input.read(&mut self.buf)?;
-        self.buf.truncate(read);
-        if read == 0 { Err(invalid("it ends too early")) } else { Ok(()) }
-    }
-
-    fn number(&mut self) -> io::Result<u64> {
-        let mut bytes = [0; 10];
-        let mut len = 0;
-        for slot in &mut bytes {
-            *slot = self.byte()?;
-            len += 1;
-            if *slot & 0x80 == 0 {
-                break;
-            }
-        }
-        let mut bytes = bytes.get(..len).unwrap_or_default();
-        codec::take_number(&mut bytes).map_err(|_| invalid("a number is too large"))
-    }
-
-    fn text(&mut self) -> io::Result<Box<str>> {
-        let len = self.number()?;
-        if len > TEXT_BYTES_MAX {
-            return Err(invalid("a text is too long"));
-        }
-        let len = usize::try_from(len).map_err(io::Error::other)?;
-        // Memory is taken as bytes arrive, not as a damaged length promises.
-        let mut bytes = Vec::with_capacity(len.min(PIECE_BYTES));
-        while bytes.len() < len {
-            if self.at == self.buf.len() {
-                self.refill()?;
-            }
-            let ready = self.buf.get(self.at..).unwrap_or_default();
-            let taken = ready.get(..len - bytes.len()).unwrap_or(ready);
-            bytes.extend_from_slice(taken);
-            self.at += taken.len();
-        }
-        let text = String::from_utf8(bytes).map_err(|_| invalid("a text is not UTF-8"))?;
-        Ok(text.into_boxed_str())
-    }
-
-    fn stamp(&mut self) -> io::Result<Stamp> {
-        let time = Timestamp(self.number()?);
-        Ok(Stamp { time, wall_offset: WallOffset(codec::unzigzag(self.number()?)) })
-    }
-
-    fn fields(&mut self) -> io::Result<(u64, u64, Option<Timestamp>)> {
-        let (created, modified, deadline) = (self.number()?, self.number()?, self.number()?);
-        Ok((created, modified, (deadline != 0).then_some(Timestamp(deadline))))
-    }
-
-    fn file(&mut self) -> io::Result<Node> {
-        let (created, modified, deadline) = self.fields()?;
-        let value = self.text()?;
-        Ok(Node::File(Arc::new(File::new(created, modified, deadline, &value))))
-    }
-
-    fn dir(&mut self) -> io::Result<Dir> {
-        let (created, modified, deadline) = self.fields()?;
-        Ok(Dir::new(created, modified, deadline))
-    }
-
-    fn stats(&mut self) -> io::Result<StoreStats> {
-        let mut pair = || -> io::Result<Counter> {
-            Ok(Counter { success: self.number()?, fail: self.number()? })
-        };
-        let mut stats = StoreStats {
-            sets: pair()?,
-            deletes: pair()?,
-            updates: pair()?,
-            creates: pair()?,
-            compare_and_swaps: pair()?,
-            compare_and_deletes: pair()?,
-            ..StoreStats::default()
-        };
-        stats.expire_count = self.number()?;
-        Ok(stats)
-    }
-}
-
-/// A directory whose children are being read.
-struct Open {
-    name: Box<str>,
-    dir: Dir,
-    children: Vec<Entry>,
-    /// How long the path is with this directory's name.
-    path_len: usize,
-}
-
-/// Puts the tree together.
-struct TreeReader {
-    open: Vec<Open>,
-    path: String,
-    expiry: Expiry,
-}
-
-impl TreeReader {
-    fn read(source: &mut Source<'_>) -> io::Result<(Dir, Expiry)> {
-        let root = Open {
-            name: Box::default(),
-            dir: Dir::new(0, 0, None),
-            children: Vec::new(),
-            path_len: 0,
-        };
-        let mut reader = Self { open: vec![root], path: String::new(), expiry: Expiry::default() };
-        loop {
-            match source.byte()? {
-                END => {
-                    if let Some(root) = reader.close() {
-                        return Ok((root, reader.expiry));
-                    }
-                }
-                FILE => {
-                    let name = reader.name(source)?;
-                    let node = source.file()?;
-                    reader.add(name, node);
-                }
-                DIR => {
-                    let name = reader.name(source)?;
-                    let dir = source.dir()?;
-                    reader.descend(name, dir)?;
-                }
-                _ => return Err(invalid("a node is of an unknown kind")),
-            }
-        }
-    }
-
-    fn name(&self, source: &mut Source<'_>) -> io::Result<Box<str>> {
-        let name = source.text()?;
-        if matches!(&*name, "" | "." | "..") || name.contains('/') {
-            return Err(invalid("a name is not one"));
-        }
-        let siblings = self.open.last().map(|open| open.children.as_slice()).unwrap_or_default();
-        if siblings.last().is_some_and(|last| *last.name >= *name) {
-            return Err(invalid("names are not in order"));
-        }
-        Ok(name)
-    }
-
-    fn add(&mut self, name: Box<str>, node: Node) {
-        if let Some(deadline) = node.deadline() {
-            let len = self.path.len();
-            self.path.push('/');
-            self.path.push_str(&name);
-            self.expiry.set(&self.path, Some(deadline));
-            self.path.truncate(len);
-        }
-        if let Some(open) = self.open.last_mut() {
-            open.children.push(Entry { name, node });
-        }
-    }
-
-    fn descend(&mut self, name: Box<str>, dir: Dir) -> io::Result<()> {
-        if self.open.len() > DEPTH_MAX {
-            return Err(invalid("directories are nested too deeply"));
-        }
-        self.path.push('/');
-        self.path.push_str(&name);
-        let path_len = self.path.len();
-        self.open.push(Open { name, dir, children: Vec::new(), path_len });
-        Ok(())
-    }
-
-    /// Ends the innermost directory; gives it when it is the root.
-    fn close(&mut self) -> Option<Dir> {
-        let mut done = self.open.pop()?;
-        done.dir.children = Tree::from_sorted(done.children);
-        if self.open.is_empty() {
-            return Some(done.dir);
-        }
-        self.path.truncate(done.path_len - done.name.len() - 1);
-        self.add(done.name, Node::Dir(Arc::new(done.dir)));
-        None
-    }
-}
-
-fn read_event(source: &mut Source<'_>, root: &Dir) -> io::Result<Event> {
-    let action = ACTIONS.get(usize::from(source.byte()?));
-    let action = *action.ok_or_else(|| invalid("an event's action is unknown"))?;
-    let flags = source.byte()?;
-    let key = source.text()?;
-    KeyPath::parse(&key).map_err(|_| invalid("an event's key is not clean"))?;
-    let index = StoreIndex(source.number()?);
-    let created = StoreIndex(source.number()?);
-    let stamp = source.stamp()?;
-    let node = (flags & HAS_NODE != 0).then(|| read_node(source, root, &key)).transpose()?;
-    let prev = (flags & HAS_PREV != 0).then(|| read_node(source, root, &key)).transpose()?;
-    Ok(Event { action, key, index, created, node, prev, stamp, refresh: flags & REFRESH != 0 })
-}
-
-fn read_node(source: &mut Source<'_>, root: &Dir, key: &str) -> io::Result<Node> {
-    match source.byte()? {
-        FILE => source.file(),
-        DIR => Ok(Node::Dir(Arc::new(source.dir()?))),
-        IN_TREE => match root.descendant(key) {
-            Some(node @ Node::File(_)) => Ok(node.clone()),
-            _ => Err(invalid("an event names a file that is not there")),
-        },
-        _ => Err(invalid("an event's node is of an unknown kind")),
-    }
-}
-
-impl Store {
-    /// Rebuilds a store from what [`StoreSnapshot::write`] wrote.
-    ///
-    /// # Errors
-    /// `InvalidData` with what is wrong, or what `input` gave.
-    pub fn load(input: &mut dyn Read, limits: Limits) -> io::Result<Self> {
-        let mut source = Source { input, buf: Vec::new(), at: 0 };
-        let version = source.byte()?;
-        if version != VERSION {
-            return Err(invalid(&format!("its version {version} is unknown")));
-        }
-        let index = source.number()?;
-        let stamp = source.stamp()?;
-        let stats = source.stats()?;
-        let (root, expiry) = TreeReader::read(&mut source)?;
-        let mut history = History::default();
-        let mut last = 0;
-        for _ in 0..source.number()? {
-            let event = read_event(&mut source, &root)?;
-            if event.index.0 < last || event.index.0 > index {
-                return Err(invalid("events are not in order"));
-            }
-            last = event.index.0;
-            history.push(Arc::new(event), &limits);
-        }
-        let mut store = Store::new(limits);
-        store.root = Arc::new(root);
-        store.index = index;
-        store.stamp = stamp;
-        store.stats = stats;
-        store.history = history;
-        store.expiry = expiry;
-        Ok(store)
     }
 }

@@ -167,7 +167,8 @@ impl Store {
         }
     }
 
-    /// When the next node expires.
+    /// When the next node expires. For a while after the removal of a large directory it may be the
+    /// deadline of a node that went with it; [`crate::Command::Expire`] then removes nothing.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.expiry.first().map(|(deadline, _)| deadline)
     }
@@ -182,14 +183,34 @@ impl Store {
         filter: &WatchFilter,
         from: StoreIndex,
     ) -> Result<Option<Arc<Event>>, StoreError> {
-        match self.history.oldest() {
-            Some(oldest) if from < oldest => {
-                let (oldest, from) = (oldest.0, from.0);
-                let cause = format!("the requested history has been cleared [{oldest}/{from}]");
-                Err(self.error(ErrorCode::EventIndexCleared, cause))
-            }
-            _ => Ok(self.history.find(filter, from)),
+        self.check_kept(from)?;
+        Ok(self.history.find(filter, from))
+    }
+
+    /// The first kept event after another one that the filter lets through: where a watcher goes on
+    /// that had `after`. Unlike with the next index, no event of an internal command is passed over,
+    /// whose events have one index.
+    ///
+    /// # Errors
+    /// 401 when the events after it are no longer all there.
+    pub fn next_event_after(
+        &self,
+        filter: &WatchFilter,
+        after: &Event,
+    ) -> Result<Option<Arc<Event>>, StoreError> {
+        self.check_kept(StoreIndex(after.index.0 + 1))?;
+        Ok(self.history.find_after(filter, after))
+    }
+
+    fn check_kept(&self, from: StoreIndex) -> Result<(), StoreError> {
+        let cleared = self.history.cleared();
+        if from > cleared || cleared == StoreIndex(0) {
+            return Ok(());
         }
+        let oldest = self.history.oldest().unwrap_or(StoreIndex(cleared.0 + 1));
+        let (oldest, from) = (oldest.0, from.0);
+        let cause = format!("the requested history has been cleared [{oldest}/{from}]");
+        Err(self.error(ErrorCode::EventIndexCleared, cause))
     }
 
     /// Registers a watcher for events to come with an index of `from` or above. `owner` comes back

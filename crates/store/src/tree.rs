@@ -22,7 +22,9 @@ pub(crate) struct Entry {
 
 #[derive(Clone, Debug)]
 struct Child {
-    /// No name in the page is smaller; names between two pages belong to the earlier one.
+    /// No name in the page is smaller; names between two pages belong to the earlier one. That of a
+    /// page's first child is never looked at and may be anything: what is true of it is said by the
+    /// page above.
     first: Box<str>,
     page: Arc<Page>,
 }
@@ -154,8 +156,14 @@ fn merge(children: &mut Vec<Child>, at: usize) {
     let right = children.remove(at + 1);
     let Some(left) = children.get_mut(at) else { return };
     match (Arc::make_mut(&mut left.page), Arc::unwrap_or_clone(right.page)) {
-        (Page::Leaf(left), Page::Leaf(mut right)) => left.append(&mut right),
-        (Page::Inner(left), Page::Inner(mut right)) => left.append(&mut right),
+        (Page::Leaf(left), Page::Leaf(mut moved)) => left.append(&mut moved),
+        (Page::Inner(left), Page::Inner(mut moved)) => {
+            // No longer the first of its page, so from now on it is looked at.
+            if let Some(child) = moved.first_mut() {
+                child.first = right.first;
+            }
+            left.append(&mut moved);
+        }
         _ => unreachable!("all leaves of a tree are equally deep"),
     }
 }
@@ -224,28 +232,6 @@ impl Tree {
         Some(node)
     }
 
-    /// A tree of entries that are sorted already.
-    pub(crate) fn from_sorted(entries: Vec<Entry>) -> Self {
-        let mut pages: Vec<Child> = Vec::with_capacity(entries.len() / PAGE_MAX + 1);
-        let mut entries = entries.into_iter();
-        loop {
-            let mut leaf = Vec::with_capacity(entries.len().min(PAGE_MAX));
-            leaf.extend(entries.by_ref().take(PAGE_MAX));
-            let Some(first) = leaf.first().map(|entry| entry.name.clone()) else { break };
-            pages.push(Child { first, page: Arc::new(Page::Leaf(leaf)) });
-        }
-        while pages.len() > 1 {
-            let mut above = Vec::with_capacity(pages.len() / PAGE_MAX + 1);
-            let mut below = pages.into_iter().peekable();
-            while let Some(first) = below.peek().map(|child| child.first.clone()) {
-                let children: Vec<Child> = below.by_ref().take(PAGE_MAX).collect();
-                above.push(Child { first, page: Arc::new(Page::Inner(children)) });
-            }
-            pages = above;
-        }
-        Self { root: pages.pop().map(|child| child.page) }
-    }
-
     pub(crate) fn iter(&self) -> Iter<'_> {
         let mut iter = Iter::default();
         if let Some(root) = self.root.as_deref() {
@@ -261,6 +247,51 @@ impl Tree {
             iter.descend(root, Some(name));
         }
         iter
+    }
+}
+
+/// Makes a tree of entries that come in the order of their names, full page by full page.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    leaf: Vec<Entry>,
+    leaves: Vec<Child>,
+}
+
+impl Builder {
+    /// The name that came last.
+    pub(crate) fn last(&self) -> Option<&str> {
+        self.leaf.last().map(|entry| &*entry.name)
+    }
+
+    pub(crate) fn push(&mut self, name: Box<str>, node: Node) {
+        if self.leaf.len() == PAGE_MAX {
+            self.end_leaf();
+        }
+        let end = self.leaf.len();
+        insert_tight(&mut self.leaf, end, Entry { name, node });
+    }
+
+    fn end_leaf(&mut self) {
+        let mut leaf = std::mem::take(&mut self.leaf);
+        leaf.shrink_to_fit();
+        if let Some(first) = leaf.first().map(|entry| entry.name.clone()) {
+            self.leaves.push(Child { first, page: Arc::new(Page::Leaf(leaf)) });
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Tree {
+        self.end_leaf();
+        let mut pages = self.leaves;
+        while pages.len() > 1 {
+            let mut above = Vec::with_capacity(pages.len() / PAGE_MAX + 1);
+            let mut below = pages.into_iter().peekable();
+            while let Some(first) = below.peek().map(|child| child.first.clone()) {
+                let children: Vec<Child> = below.by_ref().take(PAGE_MAX).collect();
+                above.push(Child { first, page: Arc::new(Page::Inner(children)) });
+            }
+            pages = above;
+        }
+        Tree { root: pages.pop().map(|child| child.page) }
     }
 }
 
@@ -324,6 +355,32 @@ mod tests {
         Node::File(Arc::new(File::new(index, index, None, "v")))
     }
 
+    /// Checks what every page promises, from its bounds on; gives the depth.
+    fn check(page: &Page, lower: Option<&str>, upper: Option<&str>) -> usize {
+        assert!(page.len() > 0, "no page is empty");
+        assert!(page.len() <= PAGE_MAX);
+        match page {
+            Page::Leaf(entries) => {
+                assert!(entries.is_sorted_by(|one, other| one.name < other.name));
+                for entry in entries {
+                    assert!(lower.is_none_or(|lower| lower <= &*entry.name));
+                    assert!(upper.is_none_or(|upper| &*entry.name < upper));
+                }
+                1
+            }
+            Page::Inner(children) => {
+                let mut depths = Vec::new();
+                for (at, child) in children.iter().enumerate() {
+                    let lower = if at == 0 { lower } else { Some(&*child.first) };
+                    let upper = children.get(at + 1).map(|next| &*next.first).or(upper);
+                    depths.push(check(&child.page, lower, upper));
+                }
+                assert!(depths.windows(2).all(|pair| pair[0] == pair[1]), "{depths:?}");
+                depths[0] + 1
+            }
+        }
+    }
+
     fn names(tree: &Tree) -> Vec<&str> {
         tree.iter().map(|entry| &*entry.name).collect()
     }
@@ -340,20 +397,23 @@ mod tests {
     fn it_equals_a_sorted_map_through_insertions_and_removals() {
         let mut tree = Tree::default();
         let mut model = BTreeMap::new();
-        for (round, number) in numbers(7).take(20_000).enumerate() {
-            let name = format!("k{}", number % 700);
-            // Growing at first, shrinking at the end.
-            if number % 20_000 < round as u64 {
+        let mut deepest = 0;
+        // Grows and shrinks twice, through four levels of pages.
+        for (round, number) in numbers(7).take(400_000).enumerate() {
+            let name = format!("k{}", number % 90_000);
+            if number / 90_000 % 100 < [15, 85, 30, 70][round / 100_000] {
                 let removed = tree.remove(&name).map(|node| node.modified().0);
                 assert_eq!(removed, model.remove(&name));
             } else {
                 let old = tree.insert(&name, node(round as u64)).map(|node| node.modified().0);
                 assert_eq!(old, model.insert(name, round as u64));
             }
-            if round % 97 == 0 {
+            if round % 9973 == 0 {
                 assert_eq!(names(&tree), model.keys().collect::<Vec<_>>());
+                deepest = deepest.max(tree.root.as_ref().map_or(0, |root| check(root, None, None)));
             }
         }
+        assert_eq!(deepest, 4);
         for (name, index) in &model {
             assert_eq!(tree.get(name).map(|node| node.modified().0), Some(*index));
         }
@@ -361,6 +421,27 @@ mod tests {
             assert!(tree.remove(name).is_some());
         }
         assert!(tree.is_empty());
+    }
+
+    #[test]
+    fn names_that_only_move_upwards_keep_their_places() {
+        // A window over growing names empties pages at the front, and gaps are filled in behind it.
+        let mut tree = Tree::default();
+        let mut model = BTreeMap::new();
+        for number in 0..20_000_u64 {
+            let (name, gap) = (format!("{number:06}"), format!("{:06}x", number / 2 + number / 4));
+            for name in [name, gap] {
+                tree.insert(&name, node(number));
+                model.insert(name, number);
+            }
+            let gone = format!("{:06}", number.saturating_sub(3000));
+            assert_eq!(tree.remove(&gone).map(|node| node.modified().0), model.remove(&gone));
+        }
+        let root = tree.root.as_deref().expect("it is not empty");
+        check(root, None, None);
+        for (name, number) in &model {
+            assert_eq!(tree.get(name).map(|node| node.modified().0), Some(*number), "{name}");
+        }
     }
 
     #[test]
@@ -381,9 +462,10 @@ mod tests {
     #[test]
     fn a_tree_of_sorted_entries_is_the_same_tree() {
         for len in [0, 1, 31, 32, 33, 1024, 1025, 5000] {
-            let entries: Vec<Entry> =
-                (0..len).map(|n| Entry { name: format!("{n:05}").into(), node: node(n) }).collect();
-            let tree = Tree::from_sorted(entries);
+            let mut builder = Builder::default();
+            (0..len).for_each(|n| builder.push(format!("{n:05}").into(), node(n)));
+            let tree = builder.finish();
+            tree.root.iter().for_each(|root| assert!(check(root, None, None) <= 4));
             assert_eq!(tree.iter().count() as u64, len);
             assert_eq!(tree.is_empty(), len == 0);
             for n in 0..len {

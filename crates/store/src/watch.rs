@@ -70,6 +70,8 @@ struct Watcher {
     path: Arc<str>,
     owner: u64,
     from: StoreIndex,
+    /// Its place in the list of its path, so that taking it out does not search the list.
+    at: u32,
     recursive: bool,
     stream: bool,
 }
@@ -80,10 +82,34 @@ struct Slot {
     watcher: Option<Watcher>,
 }
 
+impl Slot {
+    fn id(&self, slot: u32) -> WatcherId {
+        WatcherId(u64::from(self.generation) << 32 | u64::from(slot))
+    }
+
+    /// Takes the watcher out; the next one in this slot has another id.
+    fn vacate(&mut self) -> Option<Watcher> {
+        let watcher = self.watcher.take()?;
+        self.generation = self.generation.wrapping_add(1);
+        Some(watcher)
+    }
+}
+
+/// A place in a list of watchers.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).expect("watchers are bounded far below 2^32")
+}
+
+/// The watchers of each path.
+type Lists = BTreeMap<Arc<str>, Vec<u32>>;
+
 /// All watchers that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
-    by_path: BTreeMap<Arc<str>, Vec<u32>>,
+    /// Those who want to hear of the path itself only. Apart from the others, so that an event further
+    /// down does not pass them.
+    plain: Lists,
+    recursive: Lists,
     slots: Vec<Slot>,
     free: Vec<u32>,
     len: usize,
@@ -94,6 +120,10 @@ impl Hub {
         self.len
     }
 
+    fn lists(&mut self, recursive: bool) -> &mut Lists {
+        if recursive { &mut self.recursive } else { &mut self.plain }
+    }
+
     pub(crate) fn add(
         &mut self,
         filter: &WatchFilter,
@@ -101,52 +131,64 @@ impl Hub {
         stream: bool,
         owner: u64,
     ) -> WatcherId {
-        let path = match self.by_path.get_key_value(&*filter.path) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, watcher: None });
+            place(self.slots.len() - 1)
+        });
+        let recursive = filter.recursive;
+        let lists = self.lists(recursive);
+        let path = match lists.get_key_value(&*filter.path) {
             Some((path, _)) => Arc::clone(path),
             None => filter.path.as_ref().into(),
         };
-        let recursive = filter.recursive;
-        let watcher = Watcher { path: Arc::clone(&path), owner, from, recursive, stream };
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, watcher: None });
-            u32::try_from(self.slots.len() - 1).expect("watchers are bounded far below 2^32")
-        });
-        let entry = self.slots.get_mut(slot as usize).expect("free slots are in the table");
-        entry.watcher = Some(watcher);
-        let generation = entry.generation;
-        self.len += 1;
-        let list = self.by_path.entry(path).or_default();
+        let list = lists.entry(Arc::clone(&path)).or_default();
         if list.len() == list.capacity() {
             list.reserve_exact(list.len() / 2 + 1);
         }
+        let at = place(list.len());
         list.push(slot);
-        WatcherId(u64::from(generation) << 32 | u64::from(slot))
+        self.len += 1;
+        let entry = self.slots.get_mut(slot as usize).expect("free slots are in the table");
+        entry.watcher = Some(Watcher { path, owner, from, at, recursive, stream });
+        entry.id(slot)
     }
 
     pub(crate) fn remove(&mut self, id: WatcherId) {
         let slot = u32::try_from(id.0 & u64::from(u32::MAX)).expect("masked to 32 bits");
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
-        if u64::from(entry.generation) != id.0 >> 32 {
+        if entry.id(slot) != id {
             return;
         }
-        let Some(watcher) = entry.watcher.take() else { return };
-        entry.generation = entry.generation.wrapping_add(1);
+        let Some(watcher) = entry.vacate() else { return };
         self.free.push(slot);
         self.len -= 1;
-        if let Some(list) = self.by_path.get_mut(&watcher.path) {
-            if let Some(at) = list.iter().position(|other| *other == slot) {
-                list.swap_remove(at);
-            }
-            if list.is_empty() {
-                self.by_path.remove(&watcher.path);
-            }
+        let Some(list) = self.lists(watcher.recursive).get_mut(&watcher.path) else { return };
+        let removed = list.swap_remove(watcher.at as usize);
+        debug_assert_eq!(removed, slot, "a watcher knows its place");
+        let moved = list.get(watcher.at as usize).copied();
+        if list.is_empty() {
+            self.lists(watcher.recursive).remove(&watcher.path);
+        }
+        if let Some(moved) = moved.and_then(|moved| self.slots.get_mut(moved as usize))
+            && let Some(moved) = &mut moved.watcher
+        {
+            moved.at = watcher.at;
         }
     }
 
-    /// Forgets everybody, and gives their owners.
+    /// Forgets everybody, and gives their owners. Their ids stay theirs.
     pub(crate) fn clear(&mut self) -> Vec<u64> {
-        let hub = std::mem::take(self);
-        hub.slots.into_iter().filter_map(|slot| slot.watcher).map(|w| w.owner).collect()
+        self.plain.clear();
+        self.recursive.clear();
+        self.len = 0;
+        let mut owners = Vec::new();
+        for (slot, entry) in self.slots.iter_mut().enumerate() {
+            if let Some(watcher) = entry.vacate() {
+                owners.push(watcher.owner);
+                self.free.push(place(slot));
+            }
+        }
+        owners
     }
 
     /// Appends everybody whom the event wakes. `removed` is the directory that went, with its children.
@@ -159,7 +201,17 @@ impl Hub {
         if self.len == 0 || event.refresh {
             return;
         }
-        self.wake_path(&event.key, event, true, wakes);
+        self.wake_path(&event.key, false, event, wakes);
+        self.wake_path(&event.key, true, event, wakes);
+        if !self.recursive.is_empty() {
+            self.wake_above(event, wakes);
+        }
+        if let Some(dir) = removed {
+            self.wake_below(dir, event, wakes);
+        }
+    }
+
+    fn wake_above(&mut self, event: &Arc<Event>, wakes: &mut Vec<Wake>) {
         let mut path: &str = &event.key;
         while let Some(slash) = path.rfind('/') {
             // Once a component is hidden it is so for everybody further up.
@@ -170,57 +222,60 @@ impl Hub {
                 Some(parent) if !parent.is_empty() => parent,
                 _ => "/",
             };
-            self.wake_path(path, event, false, wakes);
-        }
-        if let Some(dir) = removed {
-            self.wake_below(dir, event, wakes);
+            self.wake_path(path, true, event, wakes);
         }
     }
 
-    fn wake_path(&mut self, path: &str, event: &Arc<Event>, exact: bool, wakes: &mut Vec<Wake>) {
-        let Some(list) = self.by_path.get_mut(path) else { return };
+    /// Wakes the watchers of one path.
+    fn wake_path(
+        &mut self,
+        path: &str,
+        recursive: bool,
+        event: &Arc<Event>,
+        wakes: &mut Vec<Wake>,
+    ) {
+        let lists = if recursive { &mut self.recursive } else { &mut self.plain };
+        let Some(list) = lists.get_mut(path) else { return };
         let (slots, free) = (&mut self.slots, &mut self.free);
-        let before = list.len();
-        let mut gone = 0;
+        let (before, mut kept) = (list.len(), 0);
         list.retain(|slot| {
             let Some(entry) = slots.get_mut(*slot as usize) else { return false };
-            let Some(watcher) = &entry.watcher else { return false };
-            if !(exact || watcher.recursive) || event.index < watcher.from {
-                return true;
+            let id = entry.id(*slot);
+            let Some(watcher) = &mut entry.watcher else { return false };
+            let is_woken = event.index >= watcher.from;
+            if is_woken {
+                wakes.push(Wake { watcher: id, owner: watcher.owner, event: Arc::clone(event) });
             }
-            let id = WatcherId(u64::from(entry.generation) << 32 | u64::from(*slot));
-            let owner = watcher.owner;
-            wakes.push(Wake { watcher: id, owner, event: Arc::clone(event) });
-            if !watcher.stream {
-                entry.watcher = None;
-                entry.generation = entry.generation.wrapping_add(1);
+            if is_woken && !watcher.stream {
+                entry.vacate();
                 free.push(*slot);
-                gone += 1;
                 return false;
             }
+            watcher.at = kept;
+            kept += 1;
             true
         });
-        self.len -= gone;
+        self.len -= before - list.len();
         if list.is_empty() {
-            self.by_path.remove(path);
+            lists.remove(path);
         } else if list.len() * 2 < before {
             list.shrink_to_fit();
         }
     }
 
+    /// Wakes the watchers of all that was in a directory that went.
     fn wake_below(&mut self, dir: &Dir, event: &Arc<Event>, wakes: &mut Vec<Wake>) {
         let (from, to) = (format!("{}/", event.key), format!("{}0", event.key));
         let range = (Bound::Included(&*from), Bound::Excluded(&*to));
-        let existed =
-            |path: &str| strip(path, &event.key).is_some_and(|rest| dir.descendant(rest).is_some());
-        let paths: Vec<Arc<str>> = self
-            .by_path
-            .range::<str, _>(range)
-            .filter(|(path, _)| existed(path))
-            .map(|(path, _)| Arc::clone(path))
-            .collect();
-        for path in paths {
-            self.wake_path(&path, event, true, wakes);
+        let existed = |path: &Arc<str>| {
+            strip(path, &event.key).is_some_and(|rest| dir.descendant(rest).is_some())
+        };
+        for recursive in [false, true] {
+            let paths = self.lists(recursive).range::<str, _>(range).map(|(path, _)| path);
+            let paths: Vec<Arc<str>> = paths.filter(|path| existed(path)).cloned().collect();
+            for path in paths {
+                self.wake_path(&path, recursive, event, wakes);
+            }
         }
     }
 }

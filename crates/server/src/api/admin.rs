@@ -1,0 +1,137 @@
+//! The answers of `/v2/admin/*` (spec cluster.md section 2).
+
+use super::json::put_string;
+use replica::ClusterConfig;
+use serde_json::Value;
+
+/// Smaller values are lifted to these without a word, as the original does.
+const ACTIVE_SIZE_MIN: u64 = 3;
+const REMOVE_DELAY_MIN: f64 = 2.0;
+const SYNC_INTERVAL_MIN: f64 = 1.0;
+
+/// The largest delay that is kept, about 31 years; larger ones mean "never" all the same.
+const SECONDS_MAX: f64 = 1e9;
+
+pub(crate) fn config_body(config: &ClusterConfig) -> Vec<u8> {
+    format!(
+        "{{\"activeSize\":{},\"removeDelay\":{},\"syncInterval\":{}}}\n",
+        config.active_size, config.remove_delay, config.sync_interval
+    )
+    .into_bytes()
+}
+
+/// The configuration with the members of a JSON object put into it. Members of another type and unknown
+/// ones are passed over.
+///
+/// # Errors
+/// What is wrong with a body that is no JSON object.
+pub(crate) fn merge_config(current: ClusterConfig, body: &[u8]) -> Result<ClusterConfig, String> {
+    let members = match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) => return Err("the body is no JSON object".to_owned()),
+        Err(error) => return Err(format!("the body is no JSON object: {error}")),
+    };
+    let number = |name: &str| members.get(name).and_then(Value::as_f64);
+    let mut config = current;
+    if let Some(size) = number("activeSize") {
+        // A float of any size becomes an integer in range.
+        config.active_size = size.clamp(0.0, SECONDS_MAX) as u64;
+    }
+    if let Some(delay) = number("removeDelay") {
+        config.remove_delay = delay;
+    }
+    if let Some(interval) = number("syncInterval") {
+        config.sync_interval = interval;
+    }
+    Ok(lift(config))
+}
+
+/// The configuration with every value within its bounds.
+pub(crate) fn lift(config: ClusterConfig) -> ClusterConfig {
+    ClusterConfig {
+        active_size: config.active_size.max(ACTIVE_SIZE_MIN),
+        remove_delay: config.remove_delay.clamp(REMOVE_DELAY_MIN, SECONDS_MAX),
+        sync_interval: config.sync_interval.clamp(SYNC_INTERVAL_MIN, SECONDS_MAX),
+    }
+}
+
+/// One machine as the admin API shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) client_url: &'a str,
+    pub(crate) peer_url: &'a str,
+}
+
+fn put_machine(out: &mut Vec<u8>, machine: &Machine<'_>) {
+    for (name, value) in [
+        ("{\"name\":", machine.name),
+        (",\"state\":", machine.state),
+        (",\"clientURL\":", machine.client_url),
+        (",\"peerURL\":", machine.peer_url),
+    ] {
+        out.extend_from_slice(name.as_bytes());
+        put_string(out, value, false);
+    }
+    out.push(b'}');
+}
+
+pub(crate) fn machine_body(machine: &Machine<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(160);
+    put_machine(&mut out, machine);
+    out.push(b'\n');
+    out
+}
+
+/// All machines, sorted by name by the caller.
+pub(crate) fn machines_body(machines: &[Machine<'_>]) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for (at, machine) in machines.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        put_machine(&mut out, machine);
+    }
+    out.extend_from_slice(b"]\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(body: &str) -> Result<String, String> {
+        merge_config(ClusterConfig::default(), body.as_bytes())
+            .map(|config| String::from_utf8(config_body(&config)).expect("text"))
+    }
+
+    #[test]
+    fn small_values_are_lifted_and_wrong_types_passed_over() {
+        for (body, want) in [
+            ("{}", "{\"activeSize\":9,\"removeDelay\":1800,\"syncInterval\":5}\n"),
+            (
+                "{\"activeSize\":1,\"removeDelay\":0,\"syncInterval\":0.1}",
+                "{\"activeSize\":3,\"removeDelay\":2,\"syncInterval\":1}\n",
+            ),
+            (
+                "{\"activeSize\":4.7,\"removeDelay\":2.5,\"x\":1}",
+                "{\"activeSize\":4,\"removeDelay\":2.5,\"syncInterval\":5}\n",
+            ),
+            (
+                "{\"activeSize\":\"7\",\"syncInterval\":null}",
+                "{\"activeSize\":9,\"removeDelay\":1800,\"syncInterval\":5}\n",
+            ),
+            (
+                "{\"activeSize\":-1e300,\"removeDelay\":1e300}",
+                "{\"activeSize\":3,\"removeDelay\":1000000000,\"syncInterval\":5}\n",
+            ),
+        ] {
+            assert_eq!(merged(body).as_deref(), Ok(want), "{body}");
+        }
+        for body in ["", "[]", "7", "{", "\u{0}"] {
+            assert!(merged(body).is_err(), "{body}");
+        }
+        assert!(merged(&"[".repeat(100_000)).is_err(), "nesting is bounded");
+    }
+}

@@ -1,0 +1,134 @@
+//! The only table from errors to what clients see of them (spec keys.md section 11).
+
+use super::json;
+use crate::http::response::Numbers;
+use replica::EngineError;
+use store::{ErrorCode, StoreError};
+
+/// An error of the v2 API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) code: u16,
+    pub(crate) cause: String,
+    pub(crate) index: u64,
+    /// Differs from the table's for some.
+    status: Option<u16>,
+}
+
+pub(crate) const PREV_VALUE_REQUIRED: u16 = 201;
+pub(crate) const TTL_NOT_A_NUMBER: u16 = 202;
+pub(crate) const INDEX_NOT_A_NUMBER: u16 = 203;
+pub(crate) const VALUE_OR_TTL_REQUIRED: u16 = 204;
+pub(crate) const INVALID_FIELD: u16 = 209;
+pub(crate) const INVALID_FORM: u16 = 210;
+pub(crate) const REFRESH_VALUE: u16 = 211;
+pub(crate) const REFRESH_TTL_REQUIRED: u16 = 212;
+pub(crate) const RAFT_INTERNAL: u16 = 300;
+pub(crate) const LEADER_ELECTION: u16 = 301;
+pub(crate) const WATCHER_CLEARED: u16 = 400;
+
+fn message(code: u16) -> &'static str {
+    match code {
+        100 => "Key not found",
+        101 => "Compare failed",
+        102 => "Not a file",
+        104 => "Not a directory",
+        105 => "Key already exists",
+        106 => "The prefix of given key is a keyword in etcd",
+        107 => "Root is read only",
+        108 => "Directory not empty",
+        PREV_VALUE_REQUIRED => "PrevValue is Required in POST form",
+        TTL_NOT_A_NUMBER => "The given TTL in POST form is not a number",
+        INDEX_NOT_A_NUMBER => "The given index in POST form is not a number",
+        VALUE_OR_TTL_REQUIRED => "Value or TTL is required in POST form",
+        INVALID_FIELD => "Invalid field",
+        INVALID_FORM => "Invalid POST form",
+        REFRESH_VALUE => "Value provided on refresh",
+        REFRESH_TTL_REQUIRED => "A TTL must be provided on refresh",
+        LEADER_ELECTION => "During Leader Election",
+        WATCHER_CLEARED => "watcher is cleared due to etcd recovery",
+        401 => "The event in requested index is outdated and cleared",
+        _ => "Raft Internal Error",
+    }
+}
+
+fn status(code: u16) -> u16 {
+    match code {
+        100 => 404,
+        101 | 105 => 412,
+        102 | 108 => 403,
+        300 | 301 => 500,
+        _ => 400,
+    }
+}
+
+impl ApiError {
+    pub(crate) fn new(code: u16, cause: impl Into<String>, index: u64) -> Self {
+        Self { code, cause: cause.into(), index, status: None }
+    }
+
+    /// An error of the store. 2.x has no name for the root, so it names no cause there (quirk Q8).
+    pub(crate) fn from_store(error: &StoreError, hides_root: bool) -> Self {
+        let is_hidden = hides_root && error.code == ErrorCode::NotAFile && error.cause == "/";
+        let cause = if is_hidden { "" } else { error.cause.as_str() };
+        Self::new(error.code as u16, cause, error.index.0)
+    }
+
+    /// This server cannot serve the request now.
+    pub(crate) fn from_engine(error: EngineError, index: u64) -> Self {
+        let status = match error {
+            EngineError::Overloaded | EngineError::DiskFull | EngineError::Stopping => Some(503),
+            _ => None,
+        };
+        Self { code: RAFT_INTERNAL, cause: error.to_string(), index, status }
+    }
+
+    /// A limit of this server.
+    pub(crate) fn overloaded(cause: &str, index: u64) -> Self {
+        Self { code: RAFT_INTERNAL, cause: cause.to_owned(), index, status: Some(503) }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.status.unwrap_or_else(|| status(self.code))
+    }
+
+    /// The headers' numbers: errors carry no raft ones.
+    pub(crate) fn numbers(&self, cluster: u64) -> Numbers {
+        Numbers { cluster, store_index: self.index, raft: None }
+    }
+
+    /// The body, with its line end.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        out.extend_from_slice(b"{\"errorCode\":");
+        json::put_number(&mut out, u64::from(self.code));
+        out.extend_from_slice(b",\"message\":\"");
+        out.extend_from_slice(message(self.code).as_bytes());
+        out.push(b'"');
+        if !self.cause.is_empty() {
+            out.extend_from_slice(b",\"cause\":");
+            json::put_string(&mut out, &self.cause, false);
+        }
+        out.extend_from_slice(b",\"index\":");
+        json::put_number(&mut out, self.index);
+        out.extend_from_slice(b"}\n");
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_its_members_in_order_and_ends_its_line() {
+        let error = ApiError::new(101, "[\"a\" != b]", 7);
+        let want = "{\"errorCode\":101,\"message\":\"Compare failed\",\
+                    \"cause\":\"[\\\"a\\\" != b]\",\"index\":7}\n";
+        assert_eq!(String::from_utf8(error.body()).as_deref(), Ok(want));
+        assert_eq!(error.status(), 412);
+        let error = ApiError::new(RAFT_INTERNAL, "", 0);
+        let want = "{\"errorCode\":300,\"message\":\"Raft Internal Error\",\"index\":0}\n";
+        assert_eq!(String::from_utf8(error.body()).as_deref(), Ok(want));
+    }
+}

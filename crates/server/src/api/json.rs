@@ -1,0 +1,183 @@
+//! The only writer of v2 JSON (spec keys.md section 4): compact, members in the protocol's order.
+
+use super::time;
+use crate::config::Dialect;
+use store::{Event, Node, Stamp};
+
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Whether a byte can stand in a JSON string as it is. The two separators U+2028 and U+2029 begin with
+/// 0xe2, U+FFFD with 0xef; what follows decides there.
+const PLAIN: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = false;
+        byte += 1;
+    }
+    table[b'"' as usize] = false;
+    table[b'\\' as usize] = false;
+    table[b'<' as usize] = false;
+    table[b'>' as usize] = false;
+    table[b'&' as usize] = false;
+    table[0xe2] = false;
+    table[0xef] = false;
+    table
+};
+
+/// Writes the inside of a string. `escape_replacement` writes U+FFFD as an escape, as 2.x does.
+fn put_escaped(out: &mut Vec<u8>, text: &str, escape_replacement: bool) {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        if PLAIN[usize::from(*byte)] {
+            continue;
+        }
+        let mut control = *b"\\u0000";
+        let (escape, len): (&[u8], usize) = match byte {
+            b'"' => (b"\\\"", 1),
+            b'\\' => (b"\\\\", 1),
+            b'\n' => (b"\\n", 1),
+            b'\r' => (b"\\r", 1),
+            b'\t' => (b"\\t", 1),
+            b'<' => (b"\\u003c", 1),
+            b'>' => (b"\\u003e", 1),
+            b'&' => (b"\\u0026", 1),
+            0xe2 | 0xef => match bytes.get(at..at + 3) {
+                Some([0xe2, 0x80, 0xa8]) => (b"\\u2028", 3),
+                Some([0xe2, 0x80, 0xa9]) => (b"\\u2029", 3),
+                Some([0xef, 0xbf, 0xbd]) if escape_replacement => (b"\\ufffd", 3),
+                _ => continue,
+            },
+            byte => {
+                let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+                control[4] = digit(byte >> 4);
+                control[5] = digit(byte & 15);
+                (&control, 1)
+            }
+        };
+        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        out.extend_from_slice(escape);
+        from = at + len;
+    }
+    out.extend_from_slice(bytes.get(from..).unwrap_or_default());
+}
+
+/// Writes a string with its quotes.
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str, escape_replacement: bool) {
+    out.push(b'"');
+    put_escaped(out, text, escape_replacement);
+    out.push(b'"');
+}
+
+/// Writes `"key":"..."` where the key is a directory's escaped prefix and a name.
+pub(crate) fn put_key(out: &mut Vec<u8>, prefix: &[u8], name: &str, dialect: Dialect) {
+    out.extend_from_slice(b"{\"key\":\"");
+    out.extend_from_slice(prefix);
+    put_escaped(out, name, dialect == Dialect::V2);
+    out.push(b'"');
+}
+
+/// The inside of a key's string.
+pub(crate) fn escaped(text: &str, dialect: Dialect) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 8);
+    put_escaped(&mut out, text, dialect == Dialect::V2);
+    out
+}
+
+/// Writes `,"expiration":...,"ttl":...` for a node that expires.
+pub(crate) fn put_expiration(out: &mut Vec<u8>, node: &Node, now: Stamp) {
+    let Some((expiration, ttl)) = time::expiration(node, now) else { return };
+    out.extend_from_slice(b",\"expiration\":\"");
+    time::put_rfc3339(out, expiration);
+    out.push(b'"');
+    if ttl != 0 {
+        out.extend_from_slice(b",\"ttl\":");
+        out.extend_from_slice(itoa::Buffer::new().format(ttl).as_bytes());
+    }
+}
+
+/// Writes the indexes that are not zero.
+pub(crate) fn put_indexes(out: &mut Vec<u8>, modified: u64, created: u64) {
+    if modified != 0 {
+        out.extend_from_slice(b",\"modifiedIndex\":");
+        put_number(out, modified);
+    }
+    if created != 0 {
+        out.extend_from_slice(b",\"createdIndex\":");
+        put_number(out, created);
+    }
+}
+
+/// Writes `,"value":...` or `,"dir":true`.
+pub(crate) fn put_kind(out: &mut Vec<u8>, node: &Node, dialect: Dialect) {
+    match node.value() {
+        Some(value) => {
+            out.extend_from_slice(b",\"value\":");
+            put_string(out, value, dialect == Dialect::V2);
+        }
+        None => out.extend_from_slice(b",\"dir\":true"),
+    }
+}
+
+/// Writes an event, without a line end.
+pub(crate) fn put_event(out: &mut Vec<u8>, event: &Event, dialect: Dialect) {
+    let key = escaped(&event.key, dialect);
+    out.extend_from_slice(b"{\"action\":\"");
+    out.extend_from_slice(event.action.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"node\":");
+    put_key(out, &key, "", dialect);
+    match &event.node {
+        Some(node) => {
+            put_kind(out, node, dialect);
+            put_expiration(out, node, event.stamp);
+        }
+        None => {
+            let is_dir = event.prev.as_ref().is_some_and(Node::is_dir);
+            if is_dir && event.action == store::Action::Delete {
+                out.extend_from_slice(b",\"dir\":true");
+            }
+        }
+    }
+    put_indexes(out, event.index.0, event.created.0);
+    out.push(b'}');
+    if let Some(prev) = &event.prev {
+        out.extend_from_slice(b",\"prevNode\":");
+        put_key(out, &key, "", dialect);
+        put_kind(out, prev, dialect);
+        put_expiration(out, prev, event.stamp);
+        put_indexes(out, prev.modified().0, prev.created().0);
+        out.push(b'}');
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_escaped_as_the_original_escapes_them() {
+        let mut out = Vec::new();
+        put_string(&mut out, "\"\\<>&\u{8}\u{c}\n\r\t\u{1b}\u{7f}\u{2028}\u{1f600}\u{fffd}", false);
+        let want = "\"\\\"\\\\\\u003c\\u003e\\u0026\\u0008\\u000c\\n\\r\\t\\u001b\u{7f}\\u2028\
+                    \u{1f600}\u{fffd}\"";
+        assert_eq!(String::from_utf8(out).as_deref(), Ok(want));
+        let mut out = Vec::new();
+        put_string(&mut out, "a\u{fffd}\u{2027}", true);
+        assert_eq!(String::from_utf8(out).as_deref(), Ok("\"a\\ufffd\u{2027}\""));
+    }
+
+    #[test]
+    fn every_character_survives_a_parser() {
+        let all: String = (0..=0x3000_u32).filter_map(char::from_u32).collect();
+        for escape in [false, true] {
+            let mut out = Vec::new();
+            put_string(&mut out, &all, escape);
+            let parsed: String = serde_json::from_slice(&out).expect("valid JSON");
+            assert_eq!(parsed, all);
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Requests about the key space: from parameters to what is wanted (spec keys.md sections 1 to 9).
+//!
+//! Presence decides, not only value; the body goes before the query; the first of several wins. The
+//! order of the checks is part of the protocol, since it decides which error a client sees.
+
+use super::error::{
+    ApiError, INDEX_NOT_A_NUMBER, INVALID_FIELD, INVALID_FORM, PREV_VALUE_REQUIRED,
+    REFRESH_TTL_REQUIRED, REFRESH_VALUE, TTL_NOT_A_NUMBER, VALUE_OR_TTL_REQUIRED,
+};
+use crate::config::Dialect;
+use crate::http::reader::{Method, Request};
+use crate::http::url::{BadForm, each_field};
+use std::borrow::Cow;
+use store::{Command, InOrder, KeyPath};
+
+/// The longest TTL in seconds: what fits a signed count of nanoseconds (spec keys.md section 6).
+const TTL_SECONDS_MAX: i64 = 9_223_372_036;
+
+/// What a request about the key space wants.
+#[derive(Debug)]
+pub(crate) enum KeysRequest<'a> {
+    /// A mutation.
+    Write(Write<'a>),
+    /// A read of the present state.
+    Get(Get),
+    /// News.
+    Watch(Watch),
+}
+
+/// A mutation, with its texts.
+#[derive(Debug)]
+pub(crate) struct Write<'a> {
+    kind: Kind,
+    fields: Fields<'a>,
+    ttl: Option<i64>,
+    prev_index: Option<u64>,
+    /// Whether only the action is answered.
+    pub(crate) no_value: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Set,
+    Create,
+    CreateInOrder(InOrder),
+    Update,
+    CompareAndSwap { or_create: bool },
+    Delete,
+    CompareAndDelete,
+}
+
+/// A read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Get {
+    pub(crate) recursive: bool,
+    /// Whether the answer must hold every write that was answered before.
+    pub(crate) quorum: bool,
+}
+
+/// A watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watch {
+    pub(crate) recursive: bool,
+    pub(crate) stream: bool,
+    /// The first index of interest; zero for "from now on".
+    pub(crate) wait_index: u64,
+}
+
+/// The parameters that mean anything, as they were first given.
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    value: Option<Cow<'a, str>>,
+    ttl: Option<Cow<'a, str>>,
+    dir: Option<Cow<'a, str>>,
+    prev_value: Option<Cow<'a, str>>,
+    prev_index: Option<Cow<'a, str>>,
+    prev_exist: Option<Cow<'a, str>>,
+    refresh: Option<Cow<'a, str>>,
+    no_value: Option<Cow<'a, str>>,
+    wait: Option<Cow<'a, str>>,
+    wait_index: Option<Cow<'a, str>>,
+    stream: Option<Cow<'a, str>>,
+    recursive: Option<Cow<'a, str>>,
+    sorted: Option<Cow<'a, str>>,
+    quorum: Option<Cow<'a, str>>,
+}
+
+fn text<'f>(field: &'f Option<Cow<'_, str>>) -> &'f str {
+    field.as_deref().unwrap_or_default()
+}
+
+impl<'a> Fields<'a> {
+    fn read(request: &Request<'a>, dialect: Dialect, index: u64) -> Result<Self, ApiError> {
+        let mut fields = Self::default();
+        let has_body = matches!(request.method, Method::Put | Method::Post) && request.is_form;
+        let refuse_semicolons = dialect == Dialect::V2;
+        let result = Self::body(request, has_body).and_then(|body| {
+            [body, request.query].into_iter().try_for_each(|form| {
+                each_field(form, refuse_semicolons, |name, value| fields.set(name, value))
+            })
+        });
+        match result {
+            Ok(()) => Ok(fields),
+            Err(BadForm::Escape(escape)) => {
+                let cause = format!("invalid URL escape {:?}", escape.0);
+                Err(ApiError::new(INVALID_FORM, cause, index))
+            }
+            Err(BadForm::Semicolon) => {
+                Err(ApiError::new(INVALID_FORM, "invalid semicolon separator in query", index))
+            }
+        }
+    }
+
+    /// The body as text. Raw bytes that are not UTF-8 end the form at their place; well-behaved clients
+    /// escape them, and then they become U+FFFD.
+    fn body(request: &Request<'a>, has_body: bool) -> Result<&'a str, BadForm> {
+        let body = if has_body { request.body } else { b"" };
+        std::str::from_utf8(body).map_err(|error| {
+            let at = body.get(error.valid_up_to()..).unwrap_or_default();
+            let shown = String::from_utf8_lossy(at.get(..1).unwrap_or_default()).into_owned();
+            BadForm::Escape(crate::http::url::BadEscape(shown))
+        })
+    }
+
+    fn set(&mut self, name: &str, value: Cow<'a, str>) {
+        let slot = match name {
+            "value" => &mut self.value,
+            "ttl" => &mut self.ttl,
+            "dir" => &mut self.dir,
+            "prevValue" => &mut self.prev_value,
+            "prevIndex" => &mut self.prev_index,
+            "prevExist" => &mut self.prev_exist,
+            "refresh" => &mut self.refresh,
+            "noValueOnSuccess" => &mut self.no_value,
+            "wait" => &mut self.wait,
+            "waitIndex" => &mut self.wait_index,
+            "stream" => &mut self.stream,
+            "recursive" => &mut self.recursive,
+            "sorted" => &mut self.sorted,
+            "quorum" => &mut self.quorum,
+            _ => return,
+        };
+        slot.get_or_insert(value);
+    }
+}
+
+/// True only for the word itself, in any letter case; anything else is false (0.4).
+fn is_true(field: &Option<Cow<'_, str>>) -> bool {
+    text(field).eq_ignore_ascii_case("true")
+}
+
+fn parse_index(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
+}
+
+/// A signed decimal within bounds; nothing is permanent.
+fn parse_ttl(text: &str) -> Result<Option<i64>, ()> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<i64>() {
+        Ok(ttl) if ttl <= TTL_SECONDS_MAX => Ok(Some(ttl)),
+        _ => Err(()),
+    }
+}
+
+/// Reads a request. `index` is the store's, which 0.4 names in these errors.
+pub(crate) fn parse<'a>(
+    request: &Request<'a>,
+    dialect: Dialect,
+    index: u64,
+) -> Result<KeysRequest<'a>, ApiError> {
+    match dialect {
+        Dialect::V04 => V04 { index, fields: Fields::read(request, dialect, index)? }.parse(request),
+        Dialect::V2 => parse_v2(Fields::read(request, dialect, 0)?, request.method),
+    }
+}
+
+/// The checks of 0.4 (spec keys.md sections 5.1, 7, 8 and 9.1).
+struct V04<'a> {
+    index: u64,
+    fields: Fields<'a>,
+}
+
+impl<'a> V04<'a> {
+    fn parse(self, request: &Request<'_>) -> Result<KeysRequest<'a>, ApiError> {
+        match request.method {
+            Method::Put => self.put(),
+            Method::Post => {
+                let ttl = self.ttl("Create")?;
+                let kind = Kind::CreateInOrder(InOrder::Plain);
+                Ok(self.write(kind, ttl, None))
+            }
+            Method::Delete => self.delete(),
+            _ => self.get(),
+        }
+    }
+
+    fn error<T>(&self, code: u16, cause: &str) -> Result<T, ApiError> {
+        Err(ApiError::new(code, cause, self.index))
+    }
+
+    fn ttl(&self, operation: &str) -> Result<Option<i64>, ApiError> {
+        parse_ttl(text(&self.fields.ttl)).or_else(|()| self.error(TTL_NOT_A_NUMBER, operation))
+    }
+
+    fn prev_index(&self, operation: &str) -> Result<Option<u64>, ApiError> {
+        let Some(given) = &self.fields.prev_index else { return Ok(None) };
+        match parse_index(given) {
+            Some(index) => Ok(Some(index)),
+            None => self.error(INDEX_NOT_A_NUMBER, operation),
+        }
+    }
+
+    fn check_prev_value(&self, operation: &str) -> Result<(), ApiError> {
+        match &self.fields.prev_value {
+            Some(value) if value.is_empty() => self.error(PREV_VALUE_REQUIRED, operation),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(self, kind: Kind, ttl: Option<i64>, prev_index: Option<u64>) -> KeysRequest<'a> {
+        let no_value = is_true(&self.fields.no_value);
+        KeysRequest::Write(Write { kind, fields: self.fields, ttl, prev_index, no_value })
+    }
+
+    fn put(self) -> Result<KeysRequest<'a>, ApiError> {
+        let ttl = self.ttl("Update")?;
+        let fields = &self.fields;
+        if is_true(&fields.refresh) {
+            if !text(&fields.value).is_empty() {
+                return self.error(REFRESH_VALUE, "A value was provided on a refresh");
+            }
+            if ttl.is_none() {
+                return self.error(REFRESH_TTL_REQUIRED, "No TTL value set");
+            }
+        }
+        let has_condition = fields.prev_value.is_some() || fields.prev_index.is_some();
+        let Some(prev_exist) = &fields.prev_exist else {
+            return if has_condition { self.compare_and_swap(ttl) } else { Ok(self.write(Kind::Set, ttl, None)) };
+        };
+        if prev_exist.eq_ignore_ascii_case("false") {
+            return Ok(self.write(Kind::Create, ttl, None));
+        }
+        if !prev_exist.eq_ignore_ascii_case("true") || has_condition {
+            return self.compare_and_swap(ttl);
+        }
+        if text(&fields.value).is_empty() && ttl.is_none() {
+            return self.error(VALUE_OR_TTL_REQUIRED, "Update");
+        }
+        Ok(self.write(Kind::Update, ttl, None))
+    }
+
+    fn compare_and_swap(self, ttl: Option<i64>) -> Result<KeysRequest<'a>, ApiError> {
+        let prev_index = self.prev_index("CompareAndSwap")?;
+        self.check_prev_value("CompareAndSwap")?;
+        // An index of zero alone always passes, on a missing key too.
+        let or_create = prev_index == Some(0)
+            && self.fields.prev_value.is_none()
+            && self.fields.prev_exist.is_none();
+        Ok(self.write(Kind::CompareAndSwap { or_create }, ttl, prev_index))
+    }
+
+    fn delete(self) -> Result<KeysRequest<'a>, ApiError> {
+        if self.fields.prev_value.is_none() && self.fields.prev_index.is_none() {
+            return Ok(self.write(Kind::Delete, None, None));
+        }
+        let prev_index = self.prev_index("CompareAndDelete")?;
+        self.check_prev_value("CompareAndDelete")?;
+        Ok(self.write(Kind::CompareAndDelete, None, prev_index))
+    }
+
+    fn get(self) -> Result<KeysRequest<'a>, ApiError> {
+        let fields = &self.fields;
+        let recursive = is_true(&fields.recursive);
+        if is_true(&fields.quorum) || !is_true(&fields.wait) {
+            return Ok(KeysRequest::Get(Get { recursive, quorum: is_true(&fields.quorum) }));
+        }
+        let wait_index = match text(&fields.wait_index) {
+            "" => 0,
+            given => match parse_index(given) {
+                Some(index) => index,
+                None => return self.error(INDEX_NOT_A_NUMBER, "Watch From Index"),
+            },
+        };
+        let stream = is_true(&fields.stream);
+        Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index }))
+    }
+}
+
+fn v2_error<T>(code: u16, cause: impl Into<String>) -> Result<T, ApiError> {
+    Err(ApiError::new(code, cause, 0))
+}
+
+/// One of the words that 2.x takes for a truth value; absent is false.
+fn v2_bool(field: &Option<Cow<'_, str>>, cause: &str) -> Result<bool, ApiError> {
+    match field.as_deref() {
+        None | Some("0" | "f" | "F" | "FALSE" | "false" | "False") => Ok(false),
+        Some("1" | "t" | "T" | "TRUE" | "true" | "True") => Ok(true),
+        Some(_) => v2_error(INVALID_FIELD, cause),
+    }
+}
+
+fn v2_index(field: &Option<Cow<'_, str>>, name: &str) -> Result<u64, ApiError> {
+    let Some(given) = field else { return Ok(0) };
+    match parse_index(given) {
+        Some(index) => Ok(index),
+        None => v2_error(INDEX_NOT_A_NUMBER, format!("invalid value for \"{name}\"")),
+    }
+}
+
+/// The checks of 2.x, the same for all methods (spec keys.md section 5.2).
+fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiError> {
+    let prev_index = v2_index(&fields.prev_index, "prevIndex")?;
+    let wait_index = v2_index(&fields.wait_index, "waitIndex")?;
+    let recursive = v2_bool(&fields.recursive, "invalid value for \"recursive\"")?;
+    v2_bool(&fields.sorted, "invalid value for \"sorted\"")?;
+    let wait = v2_bool(&fields.wait, "invalid value for \"wait\"")?;
+    v2_bool(&fields.dir, "invalid value for \"dir\"")?;
+    let quorum = v2_bool(&fields.quorum, "invalid value for \"quorum\"")?;
+    let stream = v2_bool(&fields.stream, "invalid value for \"stream\"")?;
+    if wait && method != Method::Get {
+        return v2_error(INVALID_FIELD, "\"wait\" can only be used with GET requests");
+    }
+    if fields.prev_value.as_deref() == Some("") {
+        return v2_error(PREV_VALUE_REQUIRED, "\"prevValue\" cannot be empty");
+    }
+    let is_unsigned = text(&fields.ttl).bytes().all(|byte| byte.is_ascii_digit());
+    let ttl = parse_ttl(text(&fields.ttl))
+        .ok()
+        .filter(|_| is_unsigned)
+        .map_or_else(|| v2_error(TTL_NOT_A_NUMBER, "invalid value for \"ttl\""), Ok)?;
+    let prev_exist = match &fields.prev_exist {
+        None => None,
+        given => Some(v2_bool(given, "invalid value for prevExist")?),
+    };
+    if v2_bool(&fields.refresh, "invalid value for refresh")? {
+        if !text(&fields.value).is_empty() {
+            return v2_error(REFRESH_VALUE, "A value was provided on a refresh");
+        }
+        if ttl.is_none() {
+            return v2_error(REFRESH_TTL_REQUIRED, "No TTL value set");
+        }
+    }
+    let no_value = v2_bool(&fields.no_value, "invalid value for noValueOnSuccess")?;
+    let has_condition = prev_index > 0 || fields.prev_value.is_some();
+    let kind = match (method, prev_exist) {
+        (Method::Put, Some(false)) => Kind::Create,
+        (Method::Put, Some(true)) if !has_condition => Kind::Update,
+        (Method::Put, None) if !has_condition => Kind::Set,
+        (Method::Put, _) => Kind::CompareAndSwap { or_create: false },
+        (Method::Post, _) => Kind::CreateInOrder(InOrder::Padded),
+        (Method::Delete, _) if has_condition => Kind::CompareAndDelete,
+        (Method::Delete, _) => Kind::Delete,
+        _ if wait && !quorum => {
+            return Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index }));
+        }
+        _ => return Ok(KeysRequest::Get(Get { recursive, quorum })),
+    };
+    Ok(KeysRequest::Write(Write { kind, fields, ttl, prev_index: Some(prev_index), no_value }))
+}
+
+/// 2.x takes more words than 0.4 for true; all that 0.4 takes are among them but for letter case.
+fn is_set(field: &Option<Cow<'_, str>>) -> bool {
+    is_true(field) || matches!(field.as_deref(), Some("1" | "t" | "T"))
+}
+
+impl Write<'_> {
+    /// The command for the log. `dialect` is the one that the request was read in.
+    pub(crate) fn command<'c>(&'c self, path: KeyPath<'c>, dialect: Dialect) -> Command<'c> {
+        let flag = |field| match dialect {
+            Dialect::V04 => is_true(field),
+            Dialect::V2 => is_set(field),
+        };
+        let fields = &self.fields;
+        let value = text(&fields.value);
+        let ttl = self.ttl;
+        let refresh = flag(&fields.refresh);
+        let dir = flag(&fields.dir);
+        match self.kind {
+            Kind::Set => Command::Set {
+                path,
+                value: if dir { "" } else { value },
+                dir,
+                ttl,
+                refresh,
+            },
+            Kind::Create => {
+                Command::Create { path, value, dir, ttl, in_order: None }
+            }
+            Kind::CreateInOrder(naming) => {
+                Command::Create { path, value, dir, ttl, in_order: Some(naming) }
+            }
+            Kind::Update => Command::Update { path, value, ttl, refresh },
+            Kind::CompareAndSwap { or_create } => Command::CompareAndSwap {
+                path,
+                value,
+                ttl,
+                refresh,
+                prev_value: fields.prev_value.as_deref(),
+                prev_index: self.prev_index,
+                or_create,
+            },
+            Kind::Delete => {
+                let recursive = flag(&fields.recursive);
+                Command::Delete { path, dir, recursive }
+            }
+            Kind::CompareAndDelete => Command::CompareAndDelete {
+                path,
+                prev_value: fields.prev_value.as_deref(),
+                prev_index: self.prev_index,
+            },
+        }
+    }
+}

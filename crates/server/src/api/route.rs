@@ -1,0 +1,125 @@
+//! Which resource does a path name, and which methods has it?
+
+use crate::config::Dialect;
+use crate::http::reader::Method;
+
+/// The side of the server that a request came in at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Client(Dialect),
+    Peer,
+}
+
+/// A resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    /// A node: the key as it stands behind `/v2/keys`, without its trailing slash.
+    Keys(&'a str),
+    Version,
+    Machines,
+    Leader,
+    Peers,
+    StatsSelf,
+    StatsStore,
+    StatsLeader,
+    AdminConfig,
+    AdminMachines,
+    AdminMachine(&'a str),
+    Health,
+    Livez,
+    Readyz,
+    Metrics,
+    NotFound,
+}
+
+/// Methods of a resource as the `Allow` header lists them.
+pub(crate) const KEYS_METHODS: &str = "HEAD,GET,PUT,POST,DELETE";
+const READ_METHODS: &str = "GET,HEAD";
+
+impl Route<'_> {
+    /// The methods that the resource takes.
+    pub(crate) fn allowed(self) -> &'static str {
+        match self {
+            Route::Keys(_) => KEYS_METHODS,
+            Route::AdminConfig => "GET,HEAD,PUT",
+            Route::AdminMachine(_) => "GET,HEAD,DELETE",
+            _ => READ_METHODS,
+        }
+    }
+
+    pub(crate) fn allows(self, method: Method) -> bool {
+        self.allowed().split(',').any(|allowed| allowed == method.as_str())
+    }
+}
+
+/// Finds the resource of a decoded, clean path.
+pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
+    if let (Port::Client(_), Some(key)) = (port, path.strip_prefix("/v2/keys")) {
+        if key.is_empty() {
+            return Route::Keys("/");
+        }
+        if key.starts_with('/') {
+            return Route::Keys(match key.strip_suffix('/') {
+                Some("") => "/",
+                Some(shorter) => shorter,
+                None => key,
+            });
+        }
+        return Route::NotFound;
+    }
+    let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
+    let shared = match trimmed {
+        "/v2/admin/config" => Route::AdminConfig,
+        "/v2/admin/machines" => Route::AdminMachines,
+        "/version" => Route::Version,
+        "/health" => Route::Health,
+        "/livez" => Route::Livez,
+        "/readyz" => Route::Readyz,
+        other => match other.strip_prefix("/v2/admin/machines/") {
+            Some(name) if !name.is_empty() && !name.contains('/') => Route::AdminMachine(name),
+            _ => Route::NotFound,
+        },
+    };
+    let Port::Client(dialect) = port else { return shared };
+    match (trimmed, dialect) {
+        ("/v2/machines", _) => Route::Machines,
+        ("/v2/leader", Dialect::V04) => Route::Leader,
+        ("/v2/peers", Dialect::V04) => Route::Peers,
+        ("/v2/stats/self", _) => Route::StatsSelf,
+        ("/v2/stats/store", _) => Route::StatsStore,
+        ("/v2/stats/leader", _) => Route::StatsLeader,
+        ("/metrics", _) => Route::Metrics,
+        _ => shared,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V04: Port = Port::Client(Dialect::V04);
+
+    #[test]
+    fn keys_lose_one_trailing_slash() {
+        for (path, key) in [
+            ("/v2/keys", "/"),
+            ("/v2/keys/", "/"),
+            ("/v2/keys/a", "/a"),
+            ("/v2/keys/a/", "/a"),
+            ("/v2/keys/a/b", "/a/b"),
+        ] {
+            assert_eq!(route(V04, path), Route::Keys(key), "{path}");
+        }
+        assert_eq!(route(V04, "/v2/keysfoo"), Route::NotFound);
+        assert_eq!(route(Port::Peer, "/v2/keys/a"), Route::NotFound);
+    }
+
+    #[test]
+    fn resources_know_their_methods() {
+        assert!(route(V04, "/v2/admin/config").allows(Method::Put));
+        assert!(!route(V04, "/v2/machines").allows(Method::Post));
+        assert_eq!(route(Port::Peer, "/v2/admin/machines/m0"), Route::AdminMachine("m0"));
+        assert_eq!(route(Port::Client(Dialect::V2), "/v2/leader"), Route::NotFound);
+        assert_eq!(route(V04, "/mod/v2/lock/x"), Route::NotFound);
+    }
+}

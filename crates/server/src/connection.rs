@@ -1,0 +1,115 @@
+//! One connection of a client.
+
+use crate::api::listing::Listing;
+use crate::api::route::Port;
+use crate::config::Dialect;
+use crate::http::reader::State;
+use crate::outbox::Outbox;
+use mio::net::TcpStream;
+use store::{StoreIndex, WatchFilter, WatcherId};
+
+/// What a connection is waiting for.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// The next request.
+    Idle,
+    /// The outcome of a write that was proposed.
+    Write {
+        /// Whether only the action is answered.
+        no_value: bool,
+        /// When it came, by the monotonic clock.
+        since: u64,
+    },
+    /// The outcome of a change of the cluster's configuration.
+    Configure,
+    /// Leave to answer a quorum read.
+    Read { path: Box<str>, recursive: bool },
+    /// An event.
+    Watch(Box<WatchTask>),
+    /// Room for more of a long answer.
+    List(Box<Listing>),
+    /// The client's end of the connection; what it still sends is thrown away.
+    Drain { left: usize },
+}
+
+/// A watch that waits, or a stream that goes on.
+#[derive(Debug)]
+pub(crate) struct WatchTask {
+    pub(crate) filter: WatchFilter,
+    pub(crate) watcher: WatcherId,
+    pub(crate) stream: bool,
+    /// The index behind the last event that was delivered.
+    pub(crate) next: StoreIndex,
+    /// Whether events are taken from the history until it has caught up.
+    pub(crate) lags: bool,
+}
+
+/// How the request in hand is to be answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub(crate) is_http11: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) is_head: bool,
+    /// Which of the listed origins it came from.
+    pub(crate) origin: u16,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { is_http11: true, keep_alive: true, is_head: false, origin: 0 }
+    }
+}
+
+/// A connection and everything it waits for. An idle one holds no buffers.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: TcpStream,
+    pub(crate) port: Port,
+    /// What has arrived and is not used up.
+    pub(crate) input: Vec<u8>,
+    pub(crate) state: State,
+    pub(crate) outbox: Outbox,
+    pub(crate) task: Task,
+    pub(crate) manner: Manner,
+    /// Whether the connection ends when everything is sent.
+    pub(crate) closes: bool,
+    /// Whether the client has sent its last byte.
+    pub(crate) ended: bool,
+    /// Whether the socket may hold bytes that were not read.
+    pub(crate) readable: bool,
+    /// Whether it is in the list of those with something to send.
+    pub(crate) is_dirty: bool,
+    /// Since when it has been in the middle of a request or of an answer, by the monotonic clock.
+    pub(crate) busy_since: u64,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: TcpStream, port: Port, now: u64) -> Self {
+        Self {
+            socket,
+            port,
+            input: Vec::new(),
+            state: State::default(),
+            outbox: Outbox::default(),
+            task: Task::Idle,
+            manner: Manner::default(),
+            closes: false,
+            ended: false,
+            readable: false,
+            is_dirty: false,
+            busy_since: now,
+        }
+    }
+
+    /// The dialect spoken here; the peer port has only answers that are the same in both.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.port {
+            Port::Client(dialect) => dialect,
+            Port::Peer => Dialect::V04,
+        }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.task, Task::Idle)
+    }
+}

@@ -1,0 +1,228 @@
+//! What a turn brought: outcomes to those who asked, events to those who watch.
+//!
+//! A stream whose client reads slowly is not given a queue that grows. Once more than its share waits
+//! to be sent, it takes its events from the history when there is room again; only when the history no
+//! longer reaches back far enough does it end, with error 401 as its last line.
+
+use crate::api::error::ApiError;
+use crate::api::{admin, json};
+use crate::connection::{Task, WatchTask};
+use crate::frames::Shape;
+use crate::http::response::{JSON, put_end, put_piece};
+use crate::owner::Owner;
+use crate::serve::envelope;
+use crate::slab::Key;
+use bytes::Bytes;
+use replica::{Answer, Failure, Output, ReadAnswer};
+use std::sync::Arc;
+use store::{Action, Applied, Event, KeyPath, StoreIndex, Wake};
+
+/// Bytes of history that a lagging stream is given at a time, as a share of its buffer.
+const CATCH_UP_SHARE: usize = 2;
+
+impl Owner {
+    /// Passes on everything that a turn brought, and empties it.
+    pub(crate) fn deliver(&mut self, out: &mut Output) {
+        for answer in out.answers.drain(..) {
+            self.deliver_answer(&answer);
+        }
+        for read in out.reads.drain(..) {
+            self.deliver_read(&read);
+        }
+        for wake in out.wakes.drain(..) {
+            self.deliver_wake(&wake);
+        }
+        self.frames.clear();
+    }
+
+    fn deliver_answer(&mut self, answer: &Answer) {
+        let key = Key::from_u64(answer.ticket.0);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let (no_value, since) = match connection.task {
+            Task::Write { no_value, since } => (no_value, since),
+            Task::Configure => (false, self.now.monotonic),
+            // Nobody waits for it any more.
+            _ => return,
+        };
+        let hides_root = connection.dialect() == crate::config::Dialect::V2;
+        match &answer.outcome {
+            Ok(Applied::Event(event)) => {
+                let took = self.now.monotonic.saturating_sub(since);
+                self.meters.wrote(event.action, took);
+                self.answer_write(key, event, no_value);
+            }
+            Ok(Applied::Internal) => {
+                let body = admin::config_body(&self.driver.membership().config());
+                self.answer_resource(key, 200, JSON, &body);
+            }
+            Ok(Applied::Expired(_)) => {}
+            Err(Failure::Store(error)) => {
+                self.answer_error(key, &ApiError::from_store(error, hides_root));
+            }
+            Err(Failure::Engine(error)) => self.answer_engine_error(key, *error),
+        }
+    }
+
+    fn answer_write(&mut self, key: Key, event: &Arc<Event>, no_value: bool) {
+        let is_new = event.action == Action::Create
+            || (event.action == Action::Set && event.prev.is_none());
+        self.print_event(key, event, no_value);
+        let numbers = self.numbers(event.index);
+        self.answer_body(key, if is_new { 201 } else { 200 }, &numbers);
+    }
+
+    /// Prints an event into `self.body` as the answer for a connection.
+    fn print_event(&mut self, key: Key, event: &Event, no_value: bool) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let dialect = connection.dialect();
+        self.body.clear();
+        if no_value {
+            self.body.extend_from_slice(b"{\"action\":\"");
+            self.body.extend_from_slice(event.action.as_str().as_bytes());
+            self.body.extend_from_slice(b"\"}\n");
+            return;
+        }
+        json::put_event(&mut self.body, event, dialect);
+        if dialect == crate::config::Dialect::V2 {
+            self.body.push(b'\n');
+        }
+    }
+
+    /// Answers a watch whose event is in the history.
+    pub(crate) fn answer_event(&mut self, key: Key, event: &Event) {
+        self.print_event(key, event, false);
+        let numbers = self.numbers(self.driver.store().index());
+        self.answer_body(key, 200, &numbers);
+    }
+
+    fn deliver_read(&mut self, read: &ReadAnswer) {
+        let key = Key::from_u64(read.ticket.0);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !matches!(connection.task, Task::Read { .. }) {
+            return;
+        }
+        let Task::Read { path, recursive } =
+            std::mem::replace(&mut connection.task, Task::Idle)
+        else {
+            return;
+        };
+        match (read.outcome, KeyPath::parse(&path)) {
+            (Ok(()), Ok(path)) => self.answer_get(key, path, recursive),
+            (Err(error), _) => self.answer_engine_error(key, error),
+            (Ok(()), Err(_)) => unreachable!("the path was parsed before it was kept"),
+        }
+    }
+
+    fn deliver_wake(&mut self, wake: &Wake) {
+        let key = Key::from_u64(wake.owner);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let dialect = connection.dialect();
+        let manner = connection.manner;
+        let waiting = connection.outbox.len();
+        let Task::Watch(watch) = &mut connection.task else { return };
+        if watch.watcher != wake.watcher {
+            return;
+        }
+        if !watch.stream {
+            return self.end_poll(key, &wake.event);
+        }
+        if watch.lags || waiting > self.config.limits.stream_buffer_bytes {
+            // It is read from the history when there is room.
+            watch.lags = true;
+            return;
+        }
+        watch.next = StoreIndex(wake.event.index.0 + 1);
+        if !manner.is_head {
+            let shape = Shape { dialect, stream: true, is_chunked: manner.is_http11 };
+            let bytes = self.frames.get(&wake.event, shape);
+            connection.outbox.append_shared(&bytes);
+            self.mark_dirty(key);
+        }
+    }
+
+    /// Ends a long poll with its event.
+    fn end_poll(&mut self, key: Key, event: &Arc<Event>) {
+        let numbers = self.numbers(self.driver.store().index());
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let dialect = connection.dialect();
+        let manner = connection.manner;
+        connection.task = Task::Idle;
+        if manner.is_head {
+            let envelope = envelope(&self.date, self.cors.lines(manner.origin), manner);
+            connection.outbox.append(|out| {
+                envelope.answer(out, 200, Some(JSON), Some(&numbers), "", b"");
+            });
+        } else {
+            let shape = Shape { dialect, stream: false, is_chunked: manner.is_http11 };
+            let bytes = self.frames.get(event, shape);
+            connection.outbox.append_shared(&bytes);
+            connection.closes |= !manner.is_http11;
+        }
+        self.finish(key);
+    }
+
+    /// Gives a lagging stream events of the history, until it has its share or has caught up.
+    pub(crate) fn catch_up(&mut self, key: Key) {
+        let share = self.config.limits.stream_buffer_bytes / CATCH_UP_SHARE;
+        loop {
+            let Some(connection) = self.connections.get_mut(key) else { return };
+            if connection.outbox.len() > share {
+                break;
+            }
+            let dialect = connection.dialect();
+            let is_chunked = connection.manner.is_http11;
+            let Task::Watch(watch) = &mut connection.task else { return };
+            match self.driver.store().next_event(&watch.filter, watch.next) {
+                Ok(Some(event)) => {
+                    watch.next = StoreIndex(event.index.0 + 1);
+                    let shape = Shape { dialect, stream: true, is_chunked };
+                    let bytes: Bytes = self.frames.get(&event, shape);
+                    connection.outbox.append_shared(&bytes);
+                }
+                Ok(None) => {
+                    watch.lags = false;
+                    break;
+                }
+                Err(error) => {
+                    let error = ApiError::from_store(&error, false);
+                    self.end_stream(key, &error);
+                    return;
+                }
+            }
+        }
+        self.frames.clear();
+        self.mark_dirty(key);
+    }
+
+    /// Ends a stream that fell behind, with the reason as its last line.
+    fn end_stream(&mut self, key: Key, error: &ApiError) {
+        self.meters.watcher_cleared();
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Task::Watch(watch) = std::mem::replace(&mut connection.task, Task::Idle) else {
+            return;
+        };
+        self.driver.store_mut().unwatch(watch.watcher);
+        let is_chunked = connection.manner.is_http11;
+        connection.outbox.append(|out| {
+            put_piece(out, &error.body(), is_chunked);
+            put_end(out, is_chunked);
+        });
+        connection.closes = true;
+        self.finish(key);
+    }
+
+    /// Ends all watches without an event: the server stops.
+    pub(crate) fn end_watches(&mut self) {
+        for key in self.connections.keys() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Task::Watch(watch) = &connection.task else { continue };
+            let WatchTask { watcher, .. } = **watch;
+            let is_chunked = connection.manner.is_http11 && !connection.manner.is_head;
+            connection.task = Task::Idle;
+            connection.closes = true;
+            connection.outbox.append(|out| put_end(out, is_chunked));
+            self.driver.store_mut().unwatch(watcher);
+            self.mark_dirty(key);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Why a server does not start, or does not go on.
+
+use replica::Fatal;
+use std::fmt;
+use std::io;
+
+/// A sentence for the operator.
+#[derive(Debug)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    DataDir(String),
+    /// A port cannot be listened on.
+    Listen {
+        /// The address.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The member cannot go on.
+    Member(Fatal),
+    /// The operating system refused something that a server needs.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::DataDir(detail) => f.write_str(detail),
+            StartError::Listen { address, source }
+                if source.kind() == io::ErrorKind::AddrInUse =>
+            {
+                write!(
+                    f,
+                    "cannot listen on {address}: the address is in use; stop whoever uses it, or \
+                     choose another one"
+                )
+            }
+            StartError::Listen { address, source } => {
+                write!(f, "cannot listen on {address}: {source}")
+            }
+            StartError::Member(fatal) => fatal.fmt(f),
+            StartError::System(source) => write!(f, "the operating system refused: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(source: io::Error) -> Self {
+        StartError::System(source)
+    }
+}
+
+impl From<Fatal> for StartError {
+    fn from(fatal: Fatal) -> Self {
+        StartError::Member(fatal)
+    }
+}

@@ -1,0 +1,135 @@
+//! Counting as requests pass: the counters that are touched for each request, looked up once.
+
+use crate::http::reader::Method;
+use crate::metrics::Metrics;
+use prometheus::core::{AtomicU64, GenericCounter};
+use replica::{Now, Status};
+use std::time::Duration;
+use store::{Action, StoreStats};
+
+type Counter = GenericCounter<AtomicU64>;
+
+const METHODS: [Method; 7] = [
+    Method::Get,
+    Method::Head,
+    Method::Put,
+    Method::Post,
+    Method::Delete,
+    Method::Options,
+    Method::Other,
+];
+
+const ACTIONS: [Action; 7] = [
+    Action::Set,
+    Action::Create,
+    Action::Update,
+    Action::CompareAndSwap,
+    Action::Delete,
+    Action::CompareAndDelete,
+    Action::Expire,
+];
+
+/// The metrics of a server, ready to be moved.
+pub(crate) struct Meters {
+    metrics: Metrics,
+    received: [Counter; 7],
+    writes: [Counter; 7],
+    reads: Counter,
+}
+
+impl Meters {
+    pub(crate) fn new(now: Now) -> Self {
+        let metrics = Metrics::new();
+        metrics.process_start.set(i64::try_from(now.wall / 1_000_000_000).unwrap_or(0));
+        Self {
+            received: METHODS.map(|method| metrics.received.with_label_values(&[method.as_str()])),
+            writes: ACTIONS.map(|action| metrics.writes.with_label_values(&[action.as_str()])),
+            reads: metrics.reads.with_label_values(&["get"]),
+            metrics,
+        }
+    }
+
+    pub(crate) fn receive(&self, method: Method) {
+        let counters = METHODS.iter().zip(&self.received);
+        if let Some((_, counter)) = counters.into_iter().find(|(held, _)| **held == method) {
+            counter.inc();
+        }
+    }
+
+    pub(crate) fn read(&self) {
+        self.reads.inc();
+    }
+
+    pub(crate) fn wrote(&self, action: Action, took: u64) {
+        let counters = ACTIONS.iter().zip(&self.writes);
+        if let Some((_, counter)) = counters.into_iter().find(|(held, _)| **held == action) {
+            counter.inc();
+        }
+        self.metrics.duration.observe(took as f64 / 1e9);
+    }
+
+    pub(crate) fn fail(&self, status: u16, method: &str) {
+        self.metrics.failed.with_label_values(&[itoa::Buffer::new().format(status), method]).inc();
+    }
+
+    pub(crate) fn proposal_failed(&self) {
+        self.metrics.proposals_failed.inc();
+    }
+
+    pub(crate) fn watch(&self) {
+        self.metrics.watch_requests.inc();
+    }
+
+    pub(crate) fn watcher_cleared(&self) {
+        self.metrics.watchers_cleared.inc();
+    }
+
+    pub(crate) fn refuse_connection(&self) {
+        self.metrics.connections_refused.inc();
+    }
+
+    /// A turn with outcomes: it held at most one sync, and the proposals in it took about as long.
+    pub(crate) fn observe_turn(&self, from: Now, to: Now) {
+        let seconds = to.monotonic.saturating_sub(from.monotonic) as f64 / 1e9;
+        self.metrics.turns.inc();
+        self.metrics.fsync_duration.observe(seconds);
+        self.metrics.proposal_duration.observe(seconds);
+    }
+
+    pub(crate) fn snapshot_done(&self, took: Duration) {
+        self.metrics.snapshot_duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn snapshot_failed(&self) {
+        self.metrics.snapshot_failed.inc();
+    }
+
+    /// The text that Prometheus reads, with what is only looked up when somebody asks.
+    pub(crate) fn render(&self, now: Gauges) -> Vec<u8> {
+        let metrics = &self.metrics;
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let expired = now.store.expire_count;
+        metrics.expires.inc_by(expired.saturating_sub(metrics.expires.get()));
+        metrics.watchers.set(signed(now.store.watchers));
+        metrics.connections.set(signed(now.connections));
+        metrics.proposals_pending.set(signed(now.proposals));
+        metrics.log_grown.set(signed(now.log_grown));
+        metrics.log_full.set(i64::from(now.status.is_disk_full));
+        metrics.term.set(signed(now.status.term.0));
+        metrics.commit.set(signed(now.status.commit.0));
+        metrics.last_index.set(signed(now.status.applied.0));
+        metrics.store_index.set(signed(now.store_index));
+        metrics.is_leader.set(i64::from(now.status.role == replica::Role::Leader));
+        metrics.render()
+    }
+}
+
+/// What is looked up when somebody asks for the metrics.
+pub(crate) struct Gauges {
+    pub(crate) status: Status,
+    pub(crate) store: StoreStats,
+    pub(crate) store_index: u64,
+    pub(crate) connections: u64,
+    pub(crate) proposals: u64,
+    pub(crate) log_grown: u64,
+}

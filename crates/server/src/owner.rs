@@ -1,0 +1,582 @@
+//! The loop: one thread that owns everything.
+//!
+//! A round takes what has arrived on all connections, answers reads at once, gathers writes, runs one
+//! turn of the replica (one log record, one sync), and sends what came of it. No locks, no queues
+//! between threads on the way of a request; what would hold the loop up is in `worker.rs`.
+//!
+//! How requests are answered is in `serve.rs`, how events reach watchers in `deliver.rs`.
+
+use crate::api::cors::Cors;
+use crate::api::route::Port;
+use crate::api::time::http_date;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::connection::{Connection, Task};
+use crate::disk::DataDir;
+use crate::error::StartError;
+use crate::frames::Frames;
+use crate::http::reader;
+use crate::meters::Meters;
+use crate::slab::{Key, Slab};
+use crate::worker::{Done, Workers};
+use mio::event::Event;
+use mio::net::{TcpListener, UnixStream};
+use mio::{Events, Interest, Poll, Token};
+use replica::{Clock, Driver, Fatal, MemberId, Network, Now, Output, SyncMode};
+use std::io::{self, Read};
+use std::time::Duration;
+
+/// Tokens below this are listeners and the like; connections follow.
+const TOKEN_BASE: usize = 16;
+const TOKEN_WAKER: Token = Token(14);
+const TOKEN_SIGNAL: Token = Token(15);
+
+/// Bytes read from a socket at a time.
+const READ_BYTES: usize = 64 << 10;
+
+/// Reads of one connection in a round, so that a fast sender does not starve the others.
+const READS_MAX: usize = 8;
+
+/// Bytes that a client may send ahead while its last request is in hand.
+const AHEAD_BYTES_MAX: usize = 256 << 10;
+
+/// How long after a read syncs are left to their own thread, so that the next read need not wait: 20 ms.
+const READS_RECENT_NS: u64 = 20_000_000;
+
+/// How often the loop looks after what has no event of its own: 1 s.
+const HOUSEKEEPING_NS: u64 = 1_000_000_000;
+
+/// How long answers may take to leave when the server stops: 1 s.
+const STOP_NS: u64 = 1_000_000_000;
+
+/// A member that has nobody to talk to.
+pub(crate) struct NoPeers;
+
+impl Network for NoPeers {
+    fn send(&mut self, _to: MemberId, _message: Vec<u8>) {}
+}
+
+pub(crate) type Member = Driver<DataDir, NoPeers, SystemClock>;
+
+/// A port that is listened on.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) port: Port,
+}
+
+/// Everything that the loop owns.
+pub(crate) struct Owner {
+    pub(crate) config: Config,
+    pub(crate) poll: Poll,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) signals: UnixStream,
+    pub(crate) connections: Slab<Connection>,
+    pub(crate) driver: Member,
+    pub(crate) workers: Workers,
+    pub(crate) meters: Meters,
+    pub(crate) cors: Cors,
+    pub(crate) limits: reader::Limits,
+    pub(crate) frames: Frames,
+    /// A body that is being printed; kept for its memory.
+    pub(crate) body: Vec<u8>,
+    pub(crate) date: String,
+    pub(crate) now: Now,
+    pub(crate) started: Now,
+    /// When this process first saw its leader, by both clocks.
+    pub(crate) leader_since: Now,
+    last_read_at: u64,
+    out: Output,
+    scratch: Vec<u8>,
+    /// Connections with something to send.
+    dirty: Vec<Key>,
+    /// Connections that can go on without an event.
+    resume: Vec<Key>,
+    last_housekeeping: u64,
+    clock: SystemClock,
+}
+
+/// What [`Owner::new`] puts together.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) poll: Poll,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) signals: UnixStream,
+    pub(crate) driver: Member,
+    pub(crate) workers: Workers,
+    pub(crate) clock: SystemClock,
+}
+
+impl Owner {
+    pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
+        let mut parts = parts;
+        for (at, listener) in parts.listeners.iter_mut().enumerate() {
+            let registry = parts.poll.registry();
+            registry.register(&mut listener.socket, Token(at), Interest::READABLE)?;
+        }
+        parts.poll.registry().register(&mut parts.signals, TOKEN_SIGNAL, Interest::READABLE)?;
+        let now = parts.clock.now();
+        let limits = reader::Limits {
+            request_line_bytes: parts.config.limits.request_line_bytes,
+            head_bytes: parts.config.limits.head_bytes,
+            body_bytes: parts.config.limits.body_bytes,
+        };
+        Ok(Self {
+            cors: Cors::new(&parts.config.cors),
+            config: parts.config,
+            poll: parts.poll,
+            listeners: parts.listeners,
+            signals: parts.signals,
+            connections: Slab::new(),
+            driver: parts.driver,
+            workers: parts.workers,
+            meters: Meters::new(now),
+            limits,
+            frames: Frames::default(),
+            body: Vec::new(),
+            date: http_date(now.wall),
+            now,
+            started: now,
+            leader_since: now,
+            last_read_at: 0,
+            out: Output::default(),
+            scratch: vec![0; READ_BYTES],
+            dirty: Vec::new(),
+            resume: Vec::new(),
+            last_housekeeping: now.monotonic,
+            clock: parts.clock,
+        })
+    }
+
+    /// Serves until a signal asks it to stop.
+    ///
+    /// # Errors
+    /// [`StartError`] with what broke; nothing is served any more then.
+    pub(crate) fn run(&mut self) -> Result<(), StartError> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            match self.poll.poll(&mut events, Some(self.patience())) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            self.read_clock();
+            for event in &events {
+                if event.token() == TOKEN_SIGNAL {
+                    return self.stop();
+                }
+                self.take(event);
+                if self.driver.is_batch_full() {
+                    self.turn()?;
+                }
+            }
+            self.take_results()?;
+            self.turn()?;
+            self.go_on()?;
+            self.housekeep();
+        }
+    }
+
+    fn read_clock(&mut self) {
+        let before = self.now.wall / 1_000_000_000;
+        self.now = self.clock.now();
+        if self.now.wall / 1_000_000_000 != before {
+            self.date = http_date(self.now.wall);
+        }
+    }
+
+    /// How long to wait for the next event.
+    fn patience(&self) -> Duration {
+        if !self.resume.is_empty() {
+            return Duration::ZERO;
+        }
+        let due = self.driver.until_due().unwrap_or(u64::MAX).min(HOUSEKEEPING_NS);
+        Duration::from_nanos(due)
+    }
+
+    fn take(&mut self, event: &Event) {
+        match event.token() {
+            TOKEN_WAKER => {}
+            Token(at) if at < TOKEN_BASE => self.accept(at),
+            Token(at) => {
+                let slot = u32::try_from(at - TOKEN_BASE).unwrap_or(u32::MAX);
+                let Some(key) = self.connections.key_at(slot) else { return };
+                if event.is_error() {
+                    return self.close(key);
+                }
+                if event.is_writable() {
+                    self.mark_dirty(key);
+                }
+                if event.is_readable() || event.is_read_closed() {
+                    self.read(key, event.is_read_closed());
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, at: usize) {
+        loop {
+            let Some(listener) = self.listeners.get(at) else { return };
+            let port = listener.port;
+            let (socket, _) = match listener.socket.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    // Out of descriptors, most likely: the next event tries again.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    return;
+                }
+            };
+            if self.connections.len() >= self.config.limits.connections {
+                self.meters.refuse_connection();
+                crate::serve::refuse_connection(socket, &self.date);
+                continue;
+            }
+            self.adopt(socket, port);
+        }
+    }
+
+    fn adopt(&mut self, socket: mio::net::TcpStream, port: Port) {
+        // Without it answers still arrive, only later.
+        let _ = socket.set_nodelay(true);
+        let key = self.connections.insert(Connection::new(socket, port, self.now.monotonic));
+        let token = Token(key.slot as usize + TOKEN_BASE);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut connection.socket, token, interest).is_err() {
+            self.connections.remove(key);
+        }
+    }
+
+    /// Reads what a connection has sent and takes the requests in it.
+    fn read(&mut self, key: Key, has_ended: bool) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for _ in 0..READS_MAX {
+            let Some(connection) = self.connections.get_mut(key) else { break };
+            if !connection.is_idle() && connection.input.len() >= AHEAD_BYTES_MAX {
+                connection.readable = true;
+                break;
+            }
+            match connection.socket.read(&mut scratch) {
+                Ok(0) => {
+                    self.client_ended(key);
+                    break;
+                }
+                Ok(read) => {
+                    self.take_bytes(key, scratch.get(..read).unwrap_or_default());
+                    // A short read emptied the socket; the next bytes are an event of their own.
+                    if read < READ_BYTES && !has_ended {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    self.close(key);
+                    break;
+                }
+            }
+        }
+        self.scratch = scratch;
+        // More may be there than a round's share.
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.readable
+            && connection.is_idle()
+        {
+            self.resume.push(key);
+        }
+    }
+
+    fn take_bytes(&mut self, key: Key, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.readable = bytes.len() == READ_BYTES;
+        if let Task::Drain { left } = &mut connection.task {
+            *left = left.saturating_sub(bytes.len());
+            if *left == 0 {
+                self.close(key);
+            }
+            return;
+        }
+        if !connection.input.is_empty() || !connection.is_idle() {
+            connection.input.extend_from_slice(bytes);
+            return self.take_input(key);
+        }
+        let used = self.serve(key, bytes);
+        if let Some(connection) = self.connections.get_mut(key)
+            && let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty())
+        {
+            connection.input.extend_from_slice(rest);
+            connection.busy_since = self.now.monotonic;
+        }
+    }
+
+    /// Takes the requests in what has been kept of earlier reads.
+    fn take_input(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !connection.is_idle() || connection.input.is_empty() {
+            return;
+        }
+        let mut input = std::mem::take(&mut connection.input);
+        let used = self.serve(key, &input);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if used == input.len() {
+            // The memory is given back: most requests come whole and need none.
+            return;
+        }
+        input.drain(..used);
+        connection.input = input;
+        if used > 0 {
+            connection.busy_since = self.now.monotonic;
+        }
+    }
+
+    /// The client has sent its last byte. A watch ends with it; other answers are still sent.
+    fn client_ended(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.ended = true;
+        connection.readable = false;
+        let waits = matches!(connection.task, Task::Write { .. } | Task::Read { .. })
+            || matches!(connection.task, Task::Configure | Task::List(_));
+        if waits || !connection.outbox.is_empty() {
+            connection.closes = true;
+        } else {
+            self.close(key);
+        }
+    }
+
+    pub(crate) fn close(&mut self, key: Key) {
+        let Some(mut connection) = self.connections.remove(key) else { return };
+        if let Task::Watch(watch) = &connection.task {
+            self.driver.store_mut().unwatch(watch.watcher);
+        }
+        // The descriptor is closed next, which says the same.
+        let _ = self.poll.registry().deregister(&mut connection.socket);
+    }
+
+    /// Puts a connection on the list of those with something to send.
+    pub(crate) fn mark_dirty(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.is_dirty
+        {
+            connection.is_dirty = true;
+            self.dirty.push(key);
+        }
+    }
+
+    /// Lets a connection go on with what it has sent ahead.
+    pub(crate) fn mark_resume(&mut self, key: Key) {
+        self.resume.push(key);
+    }
+
+    pub(crate) fn note_read(&mut self) {
+        self.last_read_at = self.now.monotonic;
+    }
+
+    fn flush_dirty(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
+            self.flush(key);
+        }
+        // Flushing may have made others dirty; the memory of the list is kept.
+        if self.dirty.is_empty() {
+            self.dirty = dirty;
+        }
+    }
+
+    fn flush(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.is_dirty = false;
+        let before = connection.outbox.len();
+        match connection.outbox.flush(&mut connection.socket) {
+            Err(_) => self.close(key),
+            Ok(false) => {
+                if connection.outbox.len() < before {
+                    connection.busy_since = self.now.monotonic;
+                }
+            }
+            Ok(true) => {
+                connection.busy_since = self.now.monotonic;
+                self.drained(key);
+            }
+        }
+    }
+
+    /// Everything is sent: goes on with a long answer, or ends.
+    fn drained(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match &connection.task {
+            Task::List(_) => self.list_on(key),
+            Task::Watch(watch) if watch.lags => self.catch_up(key),
+            Task::Watch(_) => connection.outbox.shrink(),
+            Task::Idle if connection.closes => self.hang_up(key),
+            _ => {}
+        }
+    }
+
+    /// Ends a connection after its last answer. A client that is still sending would lose the answer if
+    /// the socket were simply closed, so what it sends is read for a while.
+    fn hang_up(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let is_sending = !connection.input.is_empty() && !connection.ended;
+        if is_sending && connection.socket.shutdown(std::net::Shutdown::Write).is_ok() {
+            connection.input = Vec::new();
+            connection.task = Task::Drain { left: self.config.limits.body_bytes * 2 };
+            connection.readable = true;
+            self.resume.push(key);
+        } else {
+            self.close(key);
+        }
+    }
+
+    /// One turn of the replica, and what comes of it.
+    fn turn(&mut self) -> Result<(), StartError> {
+        // Answers to reads leave before a sync holds them up.
+        self.flush_dirty();
+        let are_reads_recent =
+            self.now.monotonic.saturating_sub(self.last_read_at) < READS_RECENT_NS;
+        let mode = if are_reads_recent { SyncMode::Deferred } else { SyncMode::InPlace };
+        let mut out = std::mem::take(&mut self.out);
+        let target = self.driver.turn(mode, &mut out)?;
+        if !out.is_empty() {
+            self.meters.observe_turn(self.now, self.clock.now());
+            self.deliver(&mut out);
+        }
+        self.out = out;
+        if let Some(target) = target {
+            self.workers.sync(target)?;
+        }
+        self.hand_out_work()?;
+        self.flush_dirty();
+        Ok(())
+    }
+
+    fn hand_out_work(&mut self) -> Result<(), StartError> {
+        if let Some(task) = self.driver.wal_mut().next_fill() {
+            self.workers.fill(task)?;
+        }
+        if let Some(job) = self.driver.snapshot_job() {
+            self.workers.snapshot(job)?;
+        }
+        let garbage = self.driver.store_mut().take_garbage();
+        if !garbage.is_empty() {
+            self.workers.drop_garbage(garbage)?;
+        }
+        Ok(())
+    }
+
+    fn take_results(&mut self) -> Result<(), StartError> {
+        while let Some(done) = self.workers.next_done() {
+            match done {
+                Done::Synced(seq, result) => self.driver.synced(seq, result)?,
+                Done::Filled(task, result) => {
+                    if let Err(error) = &result {
+                        tracing::warn!(%error, "a log segment could not be prepared");
+                    }
+                    self.driver.wal_mut().filled(task, &result);
+                }
+                Done::Snapshot(result, took) => self.snapshot_done(result, took)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn snapshot_done(
+        &mut self,
+        result: io::Result<replica::SnapshotDone>,
+        took: Duration,
+    ) -> Result<(), Fatal> {
+        match result {
+            Ok(done) => {
+                self.meters.snapshot_done(took);
+                let (index, bytes) = (done.index().0, done.bytes());
+                tracing::info!(index, bytes, ms = took.as_millis(), "snapshot written");
+                self.driver.snapshot_finished(Some(done))
+            }
+            Err(error) => {
+                self.meters.snapshot_failed();
+                tracing::error!(%error, "a snapshot could not be written; the log is kept");
+                self.driver.snapshot_finished(None)
+            }
+        }
+    }
+
+    /// Lets connections go on whose last request is answered.
+    fn go_on(&mut self) -> Result<(), StartError> {
+        if self.resume.is_empty() {
+            return Ok(());
+        }
+        let mut resume = std::mem::take(&mut self.resume);
+        for key in resume.drain(..) {
+            self.take_input(key);
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if connection.readable {
+                connection.readable = false;
+                self.read(key, true);
+            }
+            if self.driver.is_batch_full() {
+                self.turn()?;
+            }
+        }
+        self.flush_dirty();
+        Ok(())
+    }
+
+    /// Looks after what has no event of its own: slow clients, failed fills.
+    fn housekeep(&mut self) {
+        if self.now.monotonic.saturating_sub(self.last_housekeeping) < HOUSEKEEPING_NS {
+            return;
+        }
+        self.last_housekeeping = self.now.monotonic;
+        self.driver.wal_mut().retry_fill();
+        let nanos = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.001, 1e9)).as_nanos();
+        let read_limit = nanos(self.config.http_read_timeout_secs);
+        let write_limit = nanos(self.config.http_write_timeout_secs);
+        for key in self.connections.keys() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let since = u128::from(self.now.monotonic.saturating_sub(connection.busy_since));
+            let is_late = if !connection.outbox.is_empty() {
+                since > write_limit
+            } else {
+                matches!(connection.task, Task::Idle | Task::Drain { .. }) && since > read_limit
+            };
+            if is_late {
+                self.close(key);
+            }
+        }
+    }
+
+    /// Stops: no new connections, watches ended, writes in hand finished, answers sent.
+    fn stop(&mut self) -> Result<(), StartError> {
+        tracing::info!("stopping");
+        self.listeners.clear();
+        self.end_watches();
+        self.turn()?;
+        let until = self.clock.now().monotonic + STOP_NS;
+        let mut events = Events::with_capacity(256);
+        loop {
+            self.take_results()?;
+            self.turn()?;
+            let is_waiting = |connection: &Connection| {
+                !connection.outbox.is_empty() || !connection.is_idle()
+            };
+            let keys = self.connections.keys();
+            let waiting = keys
+                .into_iter()
+                .filter(|key| self.connections.get_mut(*key).is_some_and(|c| is_waiting(c)))
+                .count();
+            if (waiting == 0 && !self.driver.is_syncing()) || self.clock.now().monotonic > until {
+                break;
+            }
+            self.poll.poll(&mut events, Some(Duration::from_millis(10)))?;
+            for event in &events {
+                if event.token().0 >= TOKEN_BASE && event.is_writable() {
+                    self.take(event);
+                }
+            }
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+pub(crate) const fn waker_token() -> Token {
+    TOKEN_WAKER
+}

@@ -1,0 +1,235 @@
+//! The resources beside the key space: version, machines, statistics, administration, health.
+
+use crate::api::admin::{self, Machine};
+use crate::api::error::{ApiError, INVALID_FORM, LEADER_ELECTION};
+use crate::api::route::Route;
+use crate::api::stats::{self, SelfStats};
+use crate::config::Dialect;
+use crate::connection::Task;
+use crate::http::reader::{Method, Request};
+use crate::http::response::{JSON, METRICS, TEXT};
+use crate::meters::Gauges;
+use crate::owner::Owner;
+use crate::slab::Key;
+use replica::{Member, Ticket};
+
+/// What 0.4 and 2.x clients want to read of a version (spec cluster.md section 1).
+const VERSION_TEXT: &str = "etcd 0.4.9";
+
+impl Owner {
+    pub(crate) fn resource(&mut self, key: Key, request: &Request<'_>, route: Route<'_>) {
+        match route {
+            Route::Version => self.version(key, request.accepts_text),
+            Route::Machines | Route::Peers => self.machines(key),
+            Route::Leader => self.leader_url(key),
+            Route::StatsSelf => self.stats_self(key),
+            Route::StatsStore => {
+                let body = stats::store_body(&self.driver.store().stats());
+                self.answer_resource(key, 200, JSON, &body);
+            }
+            Route::StatsLeader => self.stats_leader(key),
+            Route::AdminConfig if request.method == Method::Put => {
+                self.configure(key, request.body);
+            }
+            Route::AdminConfig => {
+                let body = admin::config_body(&self.driver.membership().config());
+                self.answer_resource(key, 200, JSON, &body);
+            }
+            Route::AdminMachines => self.admin_machines(key),
+            Route::AdminMachine(name) if request.method == Method::Delete => {
+                self.remove_machine(key, name);
+            }
+            Route::AdminMachine(name) => self.admin_machine(key, name),
+            Route::Health => self.health(key),
+            Route::Livez => self.answer_resource(key, 200, TEXT, b"ok\n"),
+            Route::Readyz => self.readyz(key),
+            Route::Metrics if self.config.metrics => self.metrics(key),
+            Route::Metrics | Route::NotFound | Route::Keys(_) => {
+                self.answer_resource(key, 404, TEXT, b"404 page not found\n");
+            }
+        }
+    }
+
+    fn version(&mut self, key: Key, accepts_text: bool) {
+        if accepts_text {
+            return self.answer_resource(key, 200, TEXT, VERSION_TEXT.as_bytes());
+        }
+        let body = format!(
+            "{{\"etcdserver\":\"2.3.8\",\"etcdcluster\":\"2.3.0\",\"stead\":\"{}\"}}",
+            env!("CARGO_PKG_VERSION")
+        );
+        self.answer_resource(key, 200, JSON, body.as_bytes());
+    }
+
+    /// The members, the leader first, then by name.
+    fn members(&self) -> Vec<&Member> {
+        let leader = self.driver.status().leader;
+        let mut members: Vec<&Member> = self.driver.membership().members().collect();
+        members.sort_by_key(|member| (Some(member.id) != leader, &member.name));
+        members
+    }
+
+    fn leader(&self) -> Option<&Member> {
+        self.driver.status().leader.and_then(|leader| self.driver.membership().member(leader))
+    }
+
+    fn machines(&mut self, key: Key) {
+        let urls: Vec<&str> =
+            self.members().into_iter().map(|member| member.client_url.as_str()).collect();
+        let body = urls.join(", ");
+        self.answer_resource(key, 200, TEXT, body.as_bytes());
+    }
+
+    fn leader_url(&mut self, key: Key) {
+        match self.leader().map(|leader| leader.peer_url.clone()) {
+            Some(url) => self.answer_resource(key, 200, TEXT, url.as_bytes()),
+            None => {
+                let index = self.driver.store().index().0;
+                self.answer_error(key, &ApiError::new(LEADER_ELECTION, "", index));
+            }
+        }
+    }
+
+    /// A member as the statistics of a dialect name it: 2.x by its id.
+    fn stats_name(&mut self, key: Key, member: Option<&Member>) -> String {
+        let dialect = self.connections.get_mut(key).map(|connection| connection.dialect());
+        match (member, dialect) {
+            (None, _) => String::new(),
+            (Some(member), Some(Dialect::V2)) => member.id.to_string(),
+            (Some(member), _) => member.name.clone(),
+        }
+    }
+
+    fn stats_self(&mut self, key: Key) {
+        let dialect = self.connections.get_mut(key).map(|connection| connection.dialect());
+        let leader = self.leader().cloned();
+        let leader = self.stats_name(key, leader.as_ref());
+        let is_v2 = dialect == Some(Dialect::V2);
+        let state = match (self.role_name(), is_v2) {
+            ("leader", true) => "StateLeader",
+            ("follower", true) => "StateFollower",
+            (_, true) => "StateCandidate",
+            (name, false) => name,
+        };
+        let uptime = self.now.monotonic.saturating_sub(self.leader_since.monotonic);
+        let body = stats::self_body(&SelfStats {
+            name: &self.config.name,
+            id: is_v2.then(|| self.driver.status().id.to_string()),
+            state,
+            started: self.started.wall,
+            leader: &leader,
+            leader_since: self.leader_since.wall,
+            leader_uptime: uptime,
+            appends_received: 0,
+            appends_sent: 0,
+        });
+        self.answer_resource(key, 200, JSON, &body);
+    }
+
+    fn stats_leader(&mut self, key: Key) {
+        if self.role_name() != "leader" {
+            return self.answer_resource(key, 403, TEXT, b"not current leader");
+        }
+        let leader = self.leader().cloned();
+        let name = self.stats_name(key, leader.as_ref());
+        self.answer_resource(key, 200, JSON, &stats::leader_body(&name));
+    }
+
+    fn configure(&mut self, key: Key, body: &[u8]) {
+        let index = self.driver.store().index().0;
+        let config = match admin::merge_config(self.driver.membership().config(), body) {
+            Ok(config) => config,
+            Err(detail) => {
+                return self.answer_error(key, &ApiError::new(INVALID_FORM, detail, index));
+            }
+        };
+        match self.driver.propose_config(Ticket(key.to_u64()), config) {
+            Ok(()) => {
+                if let Some(connection) = self.connections.get_mut(key) {
+                    connection.task = Task::Configure;
+                }
+            }
+            Err(error) => self.answer_engine_error(key, error),
+        }
+    }
+
+    fn machine<'a>(&self, member: &'a Member) -> Machine<'a> {
+        let is_leader = self.driver.status().leader == Some(member.id);
+        Machine {
+            name: &member.name,
+            state: if is_leader { "leader" } else { "follower" },
+            client_url: &member.client_url,
+            peer_url: &member.peer_url,
+        }
+    }
+
+    fn admin_machines(&mut self, key: Key) {
+        let mut members: Vec<&Member> = self.driver.membership().members().collect();
+        members.sort_by_key(|member| &member.name);
+        let machines: Vec<Machine<'_>> =
+            members.into_iter().map(|member| self.machine(member)).collect();
+        let body = admin::machines_body(&machines);
+        self.answer_resource(key, 200, JSON, &body);
+    }
+
+    fn unknown_machine(&mut self, key: Key, name: &str) {
+        let index = self.driver.store().index().0;
+        self.answer_error(key, &ApiError::new(100, format!("/_etcd/machines/{name}"), index));
+    }
+
+    fn admin_machine(&mut self, key: Key, name: &str) {
+        let machine = self.driver.membership().member_named(name);
+        match machine.map(|member| admin::machine_body(&self.machine(member))) {
+            Some(body) => self.answer_resource(key, 200, JSON, &body),
+            None => self.unknown_machine(key, name),
+        }
+    }
+
+    /// The only member of a cluster cannot leave it: nobody would be left to know of it.
+    fn remove_machine(&mut self, key: Key, name: &str) {
+        if self.driver.membership().member_named(name).is_none() {
+            return self.unknown_machine(key, name);
+        }
+        let index = self.driver.store().index().0;
+        let cause = format!("{name} is the only machine of the cluster and cannot be removed");
+        self.answer_error(key, &ApiError::new(300, cause, index));
+    }
+
+    fn is_healthy(&self) -> bool {
+        let status = self.driver.status();
+        status.leader.is_some() && !status.is_disk_full
+    }
+
+    fn health(&mut self, key: Key) {
+        if self.is_healthy() {
+            self.answer_resource(key, 200, JSON, b"{\"health\": \"true\"}");
+        } else {
+            self.answer_resource(key, 503, JSON, b"{\"health\": \"false\"}\n");
+        }
+    }
+
+    fn readyz(&mut self, key: Key) {
+        let status = self.driver.status();
+        if self.is_healthy() {
+            self.answer_resource(key, 200, TEXT, b"ok\n");
+        } else if status.is_disk_full {
+            self.answer_resource(key, 503, TEXT, b"the disk is full: writes are refused\n");
+        } else {
+            self.answer_resource(key, 503, TEXT, b"no leader is known\n");
+        }
+    }
+
+    fn metrics(&mut self, key: Key) {
+        let log = self.driver.wal_mut().stats();
+        let gauges = Gauges {
+            status: self.driver.status(),
+            store: self.driver.store().stats(),
+            store_index: self.driver.store().index().0,
+            connections: self.connections.len() as u64,
+            proposals: self.driver.proposals_waiting() as u64,
+            log_grown: log.segments_grown,
+        };
+        let body = self.meters.render(gauges);
+        self.answer_resource(key, 200, METRICS, &body);
+    }
+}

@@ -1,0 +1,405 @@
+//! Answering requests: from the bytes of a connection to its outbox, or to the replica.
+
+use crate::api::error::{ApiError, INVALID_FIELD, INVALID_FORM};
+use crate::api::keys::{self, KeysRequest, Watch, Write};
+use crate::api::listing::{Listing, Style};
+use crate::api::route::{Port, Route, route};
+use crate::connection::{Manner, Task, WatchTask};
+use crate::http::reader::{self, Method, Progress, Refusal, Request, State};
+use crate::http::response::{Envelope, JSON, Length, Numbers, TEXT, put_piece};
+use crate::http::url;
+use crate::owner::Owner;
+use crate::slab::Key;
+use bytes::Bytes;
+use replica::{EngineError, Role, Ticket};
+use std::io::Write as _;
+use store::{KeyPath, Node, PathError, StoreIndex, WatchFilter};
+
+/// A listing up to this length is sent with its length in front; longer ones come in pieces.
+const WHOLE_BYTES_MAX: usize = 4 << 20;
+
+/// How much of a long listing is printed at a time.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// A body from this length on is handed over rather than copied.
+const SHARE_BYTES_MIN: usize = 16 << 10;
+
+const METHOD_NAMES_FOR_METRICS: &str = "OTHER";
+
+/// Tells a client that there are too many, as well as one write can.
+pub(crate) fn refuse_connection(mut socket: mio::net::TcpStream, date: &str) {
+    let error = ApiError::overloaded("too many connections; try again later", 0);
+    let envelope =
+        Envelope { date, cors: "", is_http11: true, keep_alive: false, is_head: false };
+    let mut out = Vec::new();
+    envelope.answer(&mut out, error.status(), Some(JSON), None, "", &error.body());
+    // The client is refused either way.
+    let _ = socket.write(&out);
+}
+
+/// A plain answer.
+struct Plain<'a> {
+    status: u16,
+    content_type: Option<&'a str>,
+    extra: &'a str,
+    body: &'a [u8],
+}
+
+impl Owner {
+    /// Takes requests from the front of `bytes` until one has to wait. Gives how many bytes were used.
+    pub(crate) fn serve(&mut self, key: Key, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        loop {
+            let Some(connection) = self.connections.get_mut(key) else { return bytes.len() };
+            let rest = bytes.get(used..).unwrap_or_default();
+            if !connection.is_idle() || connection.closes || rest.is_empty() {
+                return used;
+            }
+            let mut state = std::mem::take(&mut connection.state);
+            let taken = match reader::parse(rest, &mut state, &self.limits) {
+                Progress::NeedMore { send_continue } => {
+                    if send_continue {
+                        let leave = b"HTTP/1.1 100 Continue\r\n\r\n";
+                        connection.outbox.append(|out| out.extend_from_slice(leave));
+                        self.mark_dirty(key);
+                    }
+                    self.keep_state(key, state);
+                    return used;
+                }
+                Progress::Refused(refusal, is_keys) => {
+                    self.refuse(key, refusal, is_keys);
+                    return used;
+                }
+                Progress::Request(request, len) => {
+                    self.request(key, &request);
+                    len
+                }
+            };
+            used += taken;
+        }
+    }
+
+    fn keep_state(&mut self, key: Key, state: State) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.state = state;
+        }
+    }
+
+    /// Answers what is no request, and ends the connection.
+    fn refuse(&mut self, key: Key, refusal: Refusal, is_keys: bool) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.manner = Manner { keep_alive: false, ..Manner::default() };
+        // What follows cannot be told apart from the rest of this request.
+        connection.input = vec![0];
+        self.meters.fail(refusal.status(), METHOD_NAMES_FOR_METRICS);
+        if is_keys && refusal == Refusal::BodyTooLarge {
+            let index = self.driver.store().index().0;
+            return self.answer_error(
+                key,
+                &ApiError::new(INVALID_FORM, "http: POST too large", index),
+            );
+        }
+        let body = format!("{{\"message\":\"{refusal}\"}}\n");
+        let status = refusal.status();
+        let body = body.as_bytes();
+        self.answer(key, &Plain { status, content_type: Some(JSON), extra: "", body });
+    }
+
+    fn request(&mut self, key: Key, request: &Request<'_>) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.manner = Manner {
+            is_http11: request.is_http11,
+            keep_alive: request.keep_alive,
+            is_head: request.method == Method::Head,
+            origin: self.cors.number(request.origin),
+        };
+        let port = connection.port;
+        self.meters.receive(request.method);
+        if request.method == Method::Options {
+            let plain = Plain { status: 200, content_type: None, extra: "", body: b"" };
+            return self.answer(key, &plain);
+        }
+        let path = match url::decode(request.path, false) {
+            Ok(path) => path,
+            Err(_) => return self.answer_text(key, 400, "", "400 Bad Request\n"),
+        };
+        if let Some(clean) = url::clean(&path) {
+            return self.redirect(key, &clean, request.query);
+        }
+        let found = route(port, &path);
+        if found == Route::NotFound {
+            let extra = "X-Content-Type-Options: nosniff\r\n";
+            return self.answer_text(key, 404, extra, "404 page not found\n");
+        }
+        if !found.allows(request.method) {
+            let extra = format!("Allow: {}\r\n", found.allowed());
+            return self.answer_text(key, 405, &extra, "Method Not Allowed\n");
+        }
+        match found {
+            Route::Keys(node) => self.keys(key, request, node, port),
+            _ => self.resource(key, request, found),
+        }
+    }
+
+    fn redirect(&mut self, key: Key, clean: &str, query: &str) {
+        let mark = if query.is_empty() { "" } else { "?" };
+        // The query was parsed by httparse, so it holds no line end.
+        let extra = format!("Location: {}{mark}{query}\r\n", url::encode_path(clean));
+        let plain = Plain { status: 301, content_type: None, extra: &extra, body: b"" };
+        self.answer(key, &plain);
+    }
+
+    fn keys(&mut self, key: Key, request: &Request<'_>, node: &str, port: Port) {
+        let Port::Client(dialect) = port else { return };
+        let index = self.driver.store().index().0;
+        let wanted = match keys::parse(request, dialect, index) {
+            Ok(wanted) => wanted,
+            Err(error) => return self.answer_error(key, &error),
+        };
+        let path = match KeyPath::parse(node) {
+            Ok(path) => path,
+            Err(error @ (PathError::TooDeep | PathError::NotClean)) => {
+                let error = ApiError::new(INVALID_FIELD, error.to_string(), index);
+                return self.answer_error(key, &error);
+            }
+        };
+        match wanted {
+            KeysRequest::Write(write) => self.write(key, &write, path),
+            KeysRequest::Get(get) if get.quorum => self.quorum_read(key, path, get.recursive),
+            KeysRequest::Get(get) => {
+                self.note_read();
+                self.answer_get(key, path, get.recursive);
+            }
+            KeysRequest::Watch(watch) => self.watch(key, path, watch),
+        }
+    }
+
+    fn write(&mut self, key: Key, write: &Write<'_>, path: KeyPath<'_>) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let command = write.command(path, connection.dialect());
+        match self.driver.propose(Ticket(key.to_u64()), &command) {
+            Ok(()) => {
+                let since = self.now.monotonic;
+                connection.task = Task::Write { no_value: write.no_value, since };
+            }
+            Err(error) => self.answer_engine_error(key, error),
+        }
+    }
+
+    fn quorum_read(&mut self, key: Key, path: KeyPath<'_>, recursive: bool) {
+        self.note_read();
+        match self.driver.read(Ticket(key.to_u64())) {
+            Ok(()) => {
+                let path = path.as_str().into();
+                let Some(connection) = self.connections.get_mut(key) else { return };
+                connection.task = Task::Read { path, recursive };
+            }
+            Err(error) => self.answer_engine_error(key, error),
+        }
+    }
+
+    /// Answers a read from the store as it is now.
+    pub(crate) fn answer_get(&mut self, key: Key, path: KeyPath<'_>, recursive: bool) {
+        self.meters.read();
+        match self.driver.store().get(path) {
+            Ok(node) => self.answer_node(key, path, node, recursive),
+            Err(error) => self.answer_error(key, &ApiError::from_store(&error, false)),
+        }
+    }
+
+    fn answer_node(&mut self, key: Key, path: KeyPath<'_>, node: Node, recursive: bool) {
+        let numbers = self.numbers(self.driver.store().index());
+        let now = self.driver.stamp_now();
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let style = Style { recursive, dialect: connection.dialect(), now };
+        let mut listing = Listing::start(&mut body, path, node, style);
+        listing.fill(&mut body, WHOLE_BYTES_MAX);
+        let manner = connection.manner;
+        let cors = self.cors.lines(manner.origin);
+        let envelope = envelope(&self.date, cors, manner);
+        let length =
+            if listing.is_done() { Length::Known(body.len()) } else { Length::Stream };
+        connection
+            .outbox
+            .append(|out| envelope.head(out, 200, Some(JSON), Some(&numbers), "", length));
+        if manner.is_head {
+            // The head says it all.
+        } else if !listing.is_done() {
+            connection.outbox.append(|out| put_piece(out, &body, manner.is_http11));
+            connection.task = Task::List(Box::new(listing));
+        } else if body.len() >= SHARE_BYTES_MIN {
+            connection.outbox.append_shared(&Bytes::from(std::mem::take(&mut body)));
+        } else {
+            connection.outbox.append(|out| out.extend_from_slice(&body));
+        }
+        self.body = body;
+        self.finish(key);
+    }
+
+    /// Prints the next piece of a long listing.
+    pub(crate) fn list_on(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Task::List(listing) = &mut connection.task else { return };
+        self.body.clear();
+        listing.fill(&mut self.body, PIECE_BYTES);
+        let is_done = listing.is_done();
+        let is_chunked = connection.manner.is_http11;
+        connection.outbox.append(|out| {
+            put_piece(out, &self.body, is_chunked);
+            if is_done {
+                crate::http::response::put_end(out, is_chunked);
+            }
+        });
+        if is_done {
+            connection.task = Task::Idle;
+            connection.closes |= !is_chunked;
+            self.finish(key);
+        }
+        self.mark_dirty(key);
+    }
+
+    fn watch(&mut self, key: Key, path: KeyPath<'_>, watch: Watch) {
+        self.meters.watch();
+        let index = self.driver.store().index();
+        let filter =
+            WatchFilter { path: path.as_str().into(), recursive: watch.recursive };
+        let from = StoreIndex(watch.wait_index);
+        if watch.wait_index > 0 {
+            match self.driver.store().next_event(&filter, from) {
+                Ok(Some(event)) if !watch.stream => return self.answer_event(key, &event),
+                Ok(_) => {}
+                Err(error) => {
+                    return self.answer_error(key, &ApiError::from_store(&error, false));
+                }
+            }
+        }
+        let next = StoreIndex(index.0 + 1);
+        let live = from.max(next);
+        let owner = key.to_u64();
+        let registered =
+            self.driver.store_mut().watch(&filter, live, watch.stream, owner);
+        let Some(watcher) = registered else {
+            let error = ApiError::overloaded("too many watchers; try again later", index.0);
+            return self.answer_error(key, &error);
+        };
+        let lags = watch.stream && watch.wait_index > 0 && from <= index;
+        let next = if watch.wait_index > 0 { from } else { next };
+        let task = WatchTask { filter, watcher, stream: watch.stream, next, lags };
+        self.begin_watch(key, task);
+    }
+
+    /// Sends the head of a watch at once, so that the client knows that it waits.
+    fn begin_watch(&mut self, key: Key, task: WatchTask) {
+        let numbers = self.numbers(self.driver.store().index());
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let lags = task.lags;
+        connection.task = Task::Watch(Box::new(task));
+        let manner = connection.manner;
+        // A head alone is all that HEAD gets, and it gets it when the event comes.
+        if !manner.is_head {
+            let cors = self.cors.lines(manner.origin);
+            let envelope = envelope(&self.date, cors, manner);
+            connection.outbox.append(|out| {
+                envelope.head(out, 200, Some(JSON), Some(&numbers), "", Length::Stream);
+            });
+            self.mark_dirty(key);
+        }
+        if lags {
+            self.catch_up(key);
+        }
+    }
+
+    /// The numbers for an answer about the key space as it was at `index`.
+    pub(crate) fn numbers(&self, index: StoreIndex) -> Numbers {
+        let status = self.driver.status();
+        Numbers {
+            cluster: self.driver.cluster().0,
+            store_index: index.0,
+            raft: Some((status.commit.0, status.term.0)),
+        }
+    }
+
+    /// Appends an answer with the key space's numbers and the body in `self.body`.
+    pub(crate) fn answer_body(&mut self, key: Key, status: u16, numbers: &Numbers) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.task = Task::Idle;
+        let manner = connection.manner;
+        let envelope = envelope(&self.date, self.cors.lines(manner.origin), manner);
+        connection.outbox.append(|out| {
+            envelope.answer(out, status, Some(JSON), Some(numbers), "", &self.body);
+        });
+        self.finish(key);
+    }
+
+    pub(crate) fn answer_engine_error(&mut self, key: Key, error: EngineError) {
+        self.meters.proposal_failed();
+        let index = self.driver.store().index().0;
+        self.answer_error(key, &ApiError::from_engine(error, index));
+    }
+
+    pub(crate) fn answer_error(&mut self, key: Key, error: &ApiError) {
+        let numbers = error.numbers(self.driver.cluster().0);
+        self.body.clear();
+        self.body.extend_from_slice(&error.body());
+        self.meters.fail(error.status(), METHOD_NAMES_FOR_METRICS);
+        self.answer_body(key, error.status(), &numbers);
+    }
+
+    fn answer_text(&mut self, key: Key, status: u16, extra: &str, body: &str) {
+        let body = body.as_bytes();
+        self.answer(key, &Plain { status, content_type: Some(TEXT), extra, body });
+    }
+
+    fn answer(&mut self, key: Key, plain: &Plain<'_>) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.task = Task::Idle;
+        let manner = connection.manner;
+        let envelope = envelope(&self.date, self.cors.lines(manner.origin), manner);
+        let Plain { status, content_type, extra, body } = *plain;
+        connection
+            .outbox
+            .append(|out| envelope.answer(out, status, content_type, None, extra, body));
+        self.finish(key);
+    }
+
+    pub(crate) fn answer_resource(
+        &mut self,
+        key: Key,
+        status: u16,
+        content_type: &str,
+        body: &[u8],
+    ) {
+        self.answer(key, &Plain { status, content_type: Some(content_type), extra: "", body });
+    }
+
+    /// The answer to the request in hand is in the outbox, or on its way there.
+    pub(crate) fn finish(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.closes |= !connection.manner.keep_alive;
+        if connection.is_idle() && (!connection.input.is_empty() || connection.readable) {
+            self.mark_resume(key);
+        }
+        self.mark_dirty(key);
+    }
+
+    /// The part that this member plays, in the words of the statistics.
+    pub(crate) fn role_name(&self) -> &'static str {
+        match self.driver.status().role {
+            Role::Leader => "leader",
+            Role::Follower => "follower",
+            Role::Candidate => "candidate",
+        }
+    }
+}
+
+pub(crate) fn envelope<'a>(date: &'a str, cors: &'a str, manner: Manner) -> Envelope<'a> {
+    Envelope {
+        date,
+        cors,
+        is_http11: manner.is_http11,
+        keep_alive: manner.keep_alive,
+        is_head: manner.is_head,
+    }
+}

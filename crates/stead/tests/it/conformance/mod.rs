@@ -1,0 +1,112 @@
+//! The recorded conversations, replayed against the binary.
+//!
+//! `cases/` holds what real servers of the 0.4 series answered: requests, and the exact answers
+//! with placeholders where they may vary. Every case must be answered as recorded, member order
+//! and white space included. Where this server answers otherwise on purpose, `overrides.json`
+//! says so step by step and `skips.txt` case by case, each with its reason; an entry that is no
+//! longer needed fails the test.
+//!
+//! Cases need a server without other writers, since every index is checked. Several servers run
+//! at the same time, each with one worker that takes the next case from the common list.
+//!
+//! `STEAD_CASES` limits a run to the cases whose name contains it.
+
+mod case;
+mod compare;
+mod exchange;
+mod raw_json;
+mod runner;
+mod template;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use case::{Case, Override};
+use runner::{Outcome, Runner};
+
+use crate::testkit::{Server, Site};
+
+/// How many servers work on the list. Most of the time of a case is waiting, so this is more than
+/// there are processors.
+const WORKERS: usize = 6;
+
+/// Cases of endpoints that this version does not have.
+const TAGS_LEFT_OUT: [&str; 2] = ["mod", "v1"];
+
+#[test]
+fn recorded_conversations_are_answered_as_recorded() {
+    let only = std::env::var("STEAD_CASES").unwrap_or_default();
+    let overrides = case::load_overrides();
+    let skips = case::load_skips();
+    let all = case::load_cases();
+    for name in overrides.iter().map(|o| &o.case).chain(skips.keys()) {
+        assert!(all.iter().any(|case| case.name == *name), "no such case: {name}");
+    }
+    let is_left_out = |case: &Case| TAGS_LEFT_OUT.iter().any(|tag| case.has_tag(tag));
+    let mut cases: Vec<Case> =
+        all.into_iter().filter(|case| !is_left_out(case) && case.name.contains(&only)).collect();
+    // The longest first, so that the end is not one worker waiting alone.
+    cases.sort_by_key(|case| std::cmp::Reverse(case.weight_ms()));
+
+    let outcomes = run_all(&cases, &overrides);
+    let mut report = String::new();
+    let mut failed = 0;
+    let mut skipped = 0;
+    for outcome in &outcomes {
+        let reason = skips.get(&outcome.name);
+        match (outcome.has_passed(), reason) {
+            (true, None) => {}
+            (false, Some(_)) => skipped += 1,
+            (true, Some(reason)) => {
+                failed += 1;
+                report.push_str(&format!("{}: skipped without need ({reason})\n", outcome.name));
+            }
+            (false, None) => {
+                failed += 1;
+                report.push_str(&outcome.report());
+            }
+        }
+    }
+    let passed = outcomes.len() - failed - skipped;
+    let checks: usize = outcomes.iter().map(|o| o.checks).sum();
+    let summary = format!("{passed} passed, {failed} failed, {skipped} excepted; {checks} checks");
+    println!("{summary}");
+    assert!(failed == 0, "{summary}\n{report}");
+    assert!(!outcomes.is_empty(), "no case has {only:?} in its name");
+}
+
+/// Runs every case, several servers at a time, and gives the outcomes in the order of the names.
+fn run_all(cases: &[Case], overrides: &[Override]) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for worker in 0..WORKERS.min(cases.len()) {
+            let (next, outcomes) = (&next, &outcomes);
+            scope.spawn(move || {
+                let (_site, server) = Server::start("conformance");
+                let prefix = format!("cf{worker:x}{:03x}", std::process::id() % 0x1000);
+                let mut runner = Runner::new(&server, overrides, prefix);
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = if case.has_tag("fresh") {
+                        run_fresh(case, overrides)
+                    } else {
+                        runner.run(case)
+                    };
+                    outcomes.lock().expect("no worker panics here").push(outcome);
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().expect("all workers have ended");
+    outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+    outcomes
+}
+
+/// Runs a case that needs a new server, with the flags that it asks for.
+fn run_fresh(case: &Case, overrides: &[Override]) -> Outcome {
+    let site = Site::new("fresh").flags(case.server_flags.as_deref().unwrap_or(""));
+    match site.try_start() {
+        Ok(server) => Runner::new(&server, overrides, "cff".to_owned()).run(case),
+        Err(e) => Outcome::broken(&case.name, "start the server", e),
+    }
+}

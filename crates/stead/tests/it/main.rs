@@ -1,0 +1,15 @@
+//! Black-box tests of the real binary on loopback.
+//!
+//! Every test starts servers of its own with [`testkit`], talks to them over plain sockets, and
+//! leaves nothing behind. Nothing here knows the server's code: what a test states can be held
+//! against any server that speaks the API (see `STEAD_TEST_SERVER` in [`testkit`]).
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "reports of the tests")]
+
+mod conformance;
+mod corpus;
+mod crash;
+mod seed_document;
+mod testkit;
+mod ttl;

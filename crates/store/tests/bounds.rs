@@ -1,0 +1,256 @@
+//! What the largest inputs do: to the stack, to memory, and to the commands that come after them.
+
+mod testkit;
+
+use std::thread;
+use store::{
+    Applied, Command, DEPTH_MAX, InOrder, KeyPath, Limits, PathError, Stamp, Store, StoreIndex,
+    Timestamp, WallOffset, WatchFilter,
+};
+use testkit::{SECOND, START, error_text, path, reloaded, snapshot_bytes, store_lines};
+
+fn stamp(seconds: u64) -> Stamp {
+    Stamp { time: Timestamp(START + seconds * SECOND), wall_offset: WallOffset(0) }
+}
+
+fn apply(store: &mut Store, seconds: u64, command: &Command<'_>) -> Applied {
+    store
+        .apply(command, stamp(seconds), &mut Vec::new())
+        .unwrap_or_else(|error| panic!("{command:?}: {}", error_text(&error)))
+}
+
+fn set<'a>(key: &'a str, value: &'a str, ttl: Option<i64>) -> Command<'a> {
+    Command::Set { path: path(key), value, dir: false, ttl, refresh: false }
+}
+
+fn delete(key: &str) -> Command<'_> {
+    Command::Delete { path: path(key), dir: true, recursive: true }
+}
+
+#[test]
+fn paths_are_checked_component_by_component() {
+    for text in ["/", "/a", "/a/b", "/...", "/.a", "/a.", "/ ", "/a b", "/\0", "/_", "/\u{4f60}"] {
+        assert_eq!(KeyPath::parse(text).map(KeyPath::as_str), Ok(text));
+    }
+    for text in
+        ["", "a", "a/b", "//", "/a/", "/a//b", "//a", "/.", "/..", "/a/./b", "/a/..", "./a", " /a"]
+    {
+        assert_eq!(KeyPath::parse(text), Err(PathError::NotClean), "{text:?}");
+    }
+    let deepest = "/x".repeat(DEPTH_MAX);
+    assert!(KeyPath::parse(&deepest).is_ok());
+    assert_eq!(KeyPath::parse(&format!("{deepest}/x")), Err(PathError::TooDeep));
+    assert_eq!(KeyPath::parse(&format!("{deepest}//")), Err(PathError::NotClean));
+    assert!(path("/").is_root() && !path("/a").is_root());
+    assert_eq!(path("/a/b").components().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(path("/").components().count(), 0);
+}
+
+/// The deepest tree that commands can make, with everything that walks over it, on a small stack.
+#[test]
+fn the_deepest_tree_fits_on_a_small_stack() {
+    let work = || {
+        let mut store = Store::new(Limits::default());
+        let deepest = "/x".repeat(DEPTH_MAX);
+        let dir =
+            Command::Set { path: path(&deepest), value: "", dir: true, ttl: None, refresh: false };
+        apply(&mut store, 0, &dir);
+        // An in-order key is one deeper than a client may ask for.
+        let post = Command::Create {
+            path: path(&deepest),
+            value: "v",
+            dir: false,
+            ttl: Some(10),
+            in_order: Some(InOrder::Padded),
+        };
+        apply(&mut store, 0, &post);
+        assert_eq!(store_lines(&store).len(), DEPTH_MAX + 1);
+
+        let mut loaded = reloaded(&store, Limits::default());
+        assert_eq!(store_lines(&loaded), store_lines(&store));
+        assert_eq!(loaded.next_deadline(), store.next_deadline());
+        // Through the tree while a snapshot holds it, so that the whole way is copied.
+        let snapshot = loaded.snapshot();
+        apply(&mut loaded, 0, &set(&format!("{}/y", "/x".repeat(DEPTH_MAX - 1)), "v", None));
+        assert!(matches!(
+            apply(&mut loaded, 11, &Command::Expire { limit: 9 }),
+            Applied::Expired(1)
+        ));
+        drop(snapshot);
+        let filter = WatchFilter { path: deepest.as_str().into(), recursive: true };
+        store.watch(&filter, StoreIndex(0), false, 1);
+        let mut wakes = Vec::new();
+        store.apply(&delete("/x"), stamp(0), &mut wakes).expect("it is there");
+        assert_eq!(wakes.len(), 1);
+        let garbage = store.take_garbage();
+        assert_eq!(garbage.len(), 1);
+        drop(garbage);
+        assert!(store.take_garbage().is_empty());
+        drop(loaded);
+    };
+    let thread = thread::Builder::new().stack_size(1 << 20).spawn(work);
+    thread.expect("a thread can be started").join().expect("it fits");
+}
+
+#[test]
+fn a_snapshot_holds_what_was_there_when_it_was_taken() {
+    let mut store = Store::new(Limits::default());
+    for number in 0..3000 {
+        apply(&mut store, 0, &set(&format!("/d{}/k{number}", number % 7), "old", None));
+    }
+    let lines = store_lines(&store);
+    let snapshot = store.snapshot();
+    let written = thread::spawn(move || snapshot_bytes(&snapshot));
+    for number in 0..3000 {
+        let key = format!("/d{}/k{number}", number % 7);
+        apply(&mut store, 0, &if number % 3 == 0 { delete(&key) } else { set(&key, "new", None) });
+        apply(&mut store, 0, &set(&format!("/d{}/n{number}", number % 5), "new", None));
+    }
+    apply(&mut store, 0, &delete("/d6"));
+    let bytes = written.join().expect("writing does not panic");
+    let loaded = Store::load(&mut bytes.as_slice(), Limits::default()).expect("it is a snapshot");
+    assert_eq!(store_lines(&loaded), lines);
+    assert_eq!(loaded.index(), StoreIndex(3000));
+    let all = WatchFilter { path: "/".into(), recursive: true };
+    assert_eq!(loaded.next_event(&all, StoreIndex(3001)).map(|event| event.is_some()), Ok(false));
+}
+
+#[test]
+fn the_history_is_bounded_by_bytes_but_keeps_the_least_number_of_events() {
+    let limits = Limits { history_bytes_max: 2 << 20, history_events_min: 1000, watchers_max: 1 };
+    let mut store = Store::new(limits);
+    let kept =
+        |store: &Store| store.index().0 + 1 - store.oldest_event().map_or(0, |index| index.0);
+    let large = "v".repeat(100_000);
+    for _ in 0..3000 {
+        apply(&mut store, 0, &set("/k", &large, None));
+        assert!(kept(&store) < 1000 + 256 + 1);
+    }
+    assert!(kept(&store) >= 1000);
+    // Small events: as many as fit.
+    for _ in 0..60_000 {
+        apply(&mut store, 0, &set("/k", "v", None));
+    }
+    let kept = kept(&store);
+    assert!((4000..9000).contains(&kept), "{kept} events of some 300 bytes are not 2 MiB");
+}
+
+#[test]
+fn deadlines_of_a_removed_directory_are_forgotten_in_small_steps() {
+    let mut store = Store::new(Limits::default());
+    for number in 0..2000 {
+        apply(&mut store, 0, &set(&format!("/d/{number}"), "v", Some(100)));
+    }
+    apply(&mut store, 0, &delete("/d"));
+    // The first of them come back, as others.
+    for number in 0..10 {
+        apply(&mut store, 0, &set(&format!("/d/{number}"), "v", Some(50)));
+    }
+    let mut same = reloaded(&store, Limits::default());
+    for seconds in [49, 50, 99, 101] {
+        let expire = Command::Expire { limit: 4 };
+        // Whether the old deadlines are still known makes no difference to what expires.
+        let (one, other) =
+            (apply(&mut store, seconds, &expire), apply(&mut same, seconds, &expire));
+        match (one, other) {
+            (Applied::Expired(one), Applied::Expired(other)) => assert_eq!(one, other),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(store_lines(&store), store_lines(&same));
+        assert!(snapshot_bytes(&store.snapshot()) == snapshot_bytes(&same.snapshot()));
+    }
+    for _ in 0..40 {
+        apply(&mut store, 101, &Command::Expire { limit: 4 });
+    }
+    assert_eq!(store.next_deadline(), None);
+    assert_eq!(store_lines(&store), ["/d dir @2002"]);
+}
+
+#[test]
+fn ids_of_watchers_that_are_gone_do_no_harm() {
+    let mut store = Store::new(Limits { watchers_max: 3, ..Limits::default() });
+    let filter = |recursive| WatchFilter { path: "/k".into(), recursive };
+    let add =
+        |store: &mut Store, owner| store.watch(&filter(owner % 2 == 0), StoreIndex(0), true, owner);
+    let ids: Vec<_> = (0..3).map(|owner| add(&mut store, owner).expect("there is room")).collect();
+    assert_eq!(add(&mut store, 9), None);
+    assert_eq!(store.unwatch_all(), [0, 1, 2]);
+    let new: Vec<_> = (3..6).map(|owner| add(&mut store, owner).expect("there is room")).collect();
+    ids.iter().for_each(|id| store.unwatch(*id));
+    assert_eq!(store.stats().watchers, 3);
+    store.unwatch(new[0]);
+    store.unwatch(new[0]);
+    assert_eq!(store.stats().watchers, 2);
+    let mut wakes = Vec::new();
+    store.apply(&set("/k", "v", None), stamp(0), &mut wakes).expect("nothing is in the way");
+    let mut owners: Vec<_> = wakes.iter().map(|wake| wake.owner).collect();
+    owners.sort_unstable();
+    assert_eq!(owners, [4, 5]);
+}
+
+/// Takes watchers out of the middle of long lists, in an order without a pattern.
+#[test]
+fn many_watchers_of_one_path_come_and_go() {
+    let mut store = Store::new(Limits::default());
+    let filter = WatchFilter { path: "/k".into(), recursive: false };
+    let mut known = std::collections::BTreeMap::new();
+    let mut random = 1_u64;
+    let mut next = || {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random >> 33
+    };
+    for owner in 0..20_000_u64 {
+        let id =
+            store.watch(&filter, StoreIndex(0), next() % 2 == 0, owner).expect("there is room");
+        known.insert(id, owner);
+        if next() % 3 == 0 {
+            let at = usize::try_from(next()).expect("it is small") % known.len();
+            let id = *known.keys().nth(at).expect("it is one of them");
+            known.remove(&id);
+            store.unwatch(id);
+        }
+        if owner % 500 == 499 {
+            let mut wakes = Vec::new();
+            store
+                .apply(&set("/k", "v", None), stamp(0), &mut wakes)
+                .expect("nothing is in the way");
+            let got: Vec<_> = wakes.iter().map(|wake| (wake.watcher, wake.owner)).collect();
+            assert_eq!(got.len(), known.len());
+            assert!(got.iter().all(|(id, owner)| known.get(id) == Some(owner)));
+            // Only streams are still there; the others were told once.
+            let before = known.len();
+            wakes.clear();
+            store
+                .apply(&set("/k", "v", None), stamp(0), &mut wakes)
+                .expect("nothing is in the way");
+            known = wakes.iter().map(|wake| (wake.watcher, wake.owner)).collect();
+            assert!(known.len() < before);
+            assert_eq!(store.stats().watchers, known.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn a_listing_goes_on_behind_any_name() {
+    let mut store = Store::new(Limits::default());
+    for number in 0..5000 {
+        apply(&mut store, 0, &set(&format!("/d/{number:04}"), "v", None));
+    }
+    let dir = store.get(path("/d")).expect("it is there");
+    let mut names = Vec::new();
+    let mut after = String::new();
+    loop {
+        let some: Vec<String> =
+            dir.children_after(&after).take(7).map(|(name, _)| name.to_owned()).collect();
+        let Some(last) = some.last() else { break };
+        after.clone_from(last);
+        names.extend(some);
+    }
+    let wanted: Vec<String> = (0..5000).map(|number| format!("{number:04}")).collect();
+    assert_eq!(names, wanted);
+    assert_eq!(dir.children_after("0003x").next().map(|(name, _)| name), Some("0004"));
+    assert_eq!(dir.children_after("9").count(), 0);
+    let file = store.get(path("/d/0001")).expect("it is there");
+    assert_eq!(file.children().count() + file.children_after("").count(), 0);
+}

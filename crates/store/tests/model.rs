@@ -1,0 +1,325 @@
+//! Random commands, applied to the store and to a model that is too simple to be wrong.
+
+#[path = "testkit/model.rs"]
+mod naive;
+mod testkit;
+
+use naive::Model;
+use proptest::prelude::*;
+use store::{
+    Command, InOrder, InternalWrite, KeyPath, Limits, Stamp, Store, StoreIndex, StoreSnapshot,
+    Timestamp, Wake, WallOffset, WatchFilter, WatcherId,
+};
+use testkit::{
+    SECOND, START, outcome_text, path, reloaded, snapshot_bytes, stats_text, store_lines,
+};
+
+/// What a condition on the previous value or index is to be.
+#[derive(Clone, Debug)]
+enum Condition {
+    Absent,
+    None,
+    Actual,
+    Wrong,
+}
+
+#[derive(Clone, Debug)]
+struct Write {
+    key: String,
+    value: String,
+    dir: bool,
+    ttl: Option<i64>,
+    refresh: bool,
+    flag: bool,
+    prev_value: Condition,
+    prev_index: Condition,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Set(Write),
+    Create(Write),
+    Post(Write),
+    Update(Write),
+    CompareAndSwap(Write),
+    Delete(Write),
+    CompareAndDelete(Write),
+    Internal(Vec<(String, Option<String>)>),
+    /// The clock moves, maybe backwards, and so many nodes may expire.
+    Expire {
+        seconds: i64,
+        limit: u32,
+    },
+    Watch {
+        key: String,
+        recursive: bool,
+        stream: bool,
+        ahead: u64,
+    },
+    Unwatch(usize),
+    NextEvent {
+        key: String,
+        recursive: bool,
+        from: u64,
+    },
+    Snapshot,
+    Reload,
+}
+
+fn key() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        6 => Just("a"), 6 => Just("b"), 2 => Just("_h"), 1 => Just("a.b"), 1 => Just("ab"),
+        1 => Just("\u{4f60}"), 1 => Just("_etcd"), 1 => Just("12"),
+    ];
+    prop_oneof![
+        40 => prop::collection::vec(name, 1..5).prop_map(|names| format!("/{}", names.join("/"))),
+        1 => Just("/".to_owned()),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    use Condition::{Absent, Actual, None, Wrong};
+    prop_oneof![3 => Just(Absent), 1 => Just(None), 4 => Just(Actual), 1 => Just(Wrong)]
+}
+
+fn write() -> impl Strategy<Value = Write> {
+    let value = prop_oneof![Just(String::new()), "[a-c]", Just("long".repeat(40))];
+    let ttl = prop_oneof![
+        4 => Just(None), 4 => (0..12_i64).prop_map(Some), 1 => Just(Some(-1)),
+    ];
+    let flags = (prop::bool::weighted(0.3), prop::bool::weighted(0.2), any::<bool>());
+    (key(), value, ttl, flags, condition(), condition()).prop_map(
+        |(key, value, ttl, (dir, refresh, flag), prev_value, prev_index)| Write {
+            key,
+            value,
+            dir,
+            ttl,
+            refresh,
+            flag,
+            prev_value,
+            prev_index,
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let internal_key = key().prop_map(|key| format!("/_etcd{}", key.trim_end_matches('/')));
+    let internal = (internal_key, prop::option::weighted(0.7, "[a-c]"));
+    prop_oneof![
+        8 => write().prop_map(Step::Set),
+        3 => write().prop_map(Step::Create),
+        3 => write().prop_map(Step::Post),
+        4 => write().prop_map(Step::Update),
+        5 => write().prop_map(Step::CompareAndSwap),
+        5 => write().prop_map(Step::Delete),
+        3 => write().prop_map(Step::CompareAndDelete),
+        1 => prop::collection::vec(internal, 0..4).prop_map(Step::Internal),
+        4 => (-3..8_i64, 0..5_u32).prop_map(|(seconds, limit)| Step::Expire { seconds, limit }),
+        5 => (key(), any::<bool>(), any::<bool>(), 0..6_u64).prop_map(
+            |(key, recursive, stream, ahead)| Step::Watch { key, recursive, stream, ahead }
+        ),
+        1 => (0..20_usize).prop_map(Step::Unwatch),
+        2 => (key(), any::<bool>(), 1..80_u64)
+            .prop_map(|(key, recursive, from)| Step::NextEvent { key, recursive, from }),
+        1 => Just(Step::Snapshot),
+        1 => Just(Step::Reload),
+    ]
+}
+
+fn limits() -> Limits {
+    // Small enough to be reached, were the least number of events not in the way.
+    Limits { history_bytes_max: 1000, ..Limits::default() }
+}
+
+struct World {
+    store: Store,
+    /// Never goes through a snapshot.
+    steady: Store,
+    model: Model,
+    now: u64,
+    watchers: Vec<(u64, WatcherId)>,
+    owners: u64,
+    snapshots: Vec<(StoreSnapshot, Vec<String>, u64)>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            store: Store::new(limits()),
+            steady: Store::new(limits()),
+            model: Model::default(),
+            now: START,
+            watchers: Vec::new(),
+            owners: 0,
+            snapshots: Vec::new(),
+        }
+    }
+
+    fn apply(&mut self, command: &Command<'_>) {
+        let mut bytes = vec![];
+        command.encode(&mut bytes);
+        bytes.push(77);
+        let mut rest = bytes.as_slice();
+        let decoded = Command::decode(&mut rest).expect("what was encoded can be decoded");
+        assert_eq!((&decoded, rest), (command, [77].as_slice()));
+
+        let stamp = Stamp { time: Timestamp(self.now), wall_offset: WallOffset(-7) };
+        let mut wakes = Vec::new();
+        let got = outcome_text(&self.store.apply(&decoded, stamp, &mut wakes));
+        let _ = self.steady.apply(command, stamp, &mut Vec::new());
+        let (want, mut want_woken) = self.model.apply(command, self.now);
+        assert_eq!(got, want, "{command:?}");
+        let mut got_woken: Vec<_> = wakes.iter().map(|wake| self.woken(wake)).collect();
+        assert!(wakes.is_sorted_by_key(|wake| wake.event.index));
+        got_woken.sort();
+        want_woken.sort();
+        assert_eq!(got_woken, want_woken, "{command:?}");
+        assert_eq!(self.store.index().0, self.model.index);
+    }
+
+    fn woken(&self, wake: &Wake) -> (u64, String) {
+        assert!(self.watchers.contains(&(wake.owner, wake.watcher)));
+        (wake.owner, testkit::event_text(&wake.event))
+    }
+
+    fn check(&self) {
+        assert_eq!(store_lines(&self.store), self.model.lines());
+        assert_eq!(stats_text(&self.store), self.model.stats());
+        let deadline = self.store.next_deadline().map(|deadline| deadline.0);
+        assert_eq!(deadline, self.model.next_deadline());
+        let bytes = snapshot_bytes(&self.store.snapshot());
+        assert!(bytes == snapshot_bytes(&self.steady.snapshot()), "the same state, other bytes");
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Internal(writes) => {
+                let write =
+                    |(key, value): &'_ (String, Option<String>)| (key.clone(), value.clone());
+                let owned: Vec<_> = writes.iter().map(write).collect();
+                let writes = owned
+                    .iter()
+                    .map(|(key, value)| InternalWrite { path: path(key), value: value.as_deref() })
+                    .collect();
+                self.apply(&Command::Internal { writes });
+            }
+            Step::Expire { seconds, limit } => {
+                self.now = self.now.saturating_add_signed(seconds * SECOND as i64);
+                self.apply(&Command::Expire { limit: *limit });
+            }
+            Step::Watch { key, recursive, stream, ahead } => {
+                let filter = WatchFilter { path: key.as_str().into(), recursive: *recursive };
+                self.owners += 1;
+                let from = self.store.index().0 + ahead;
+                let owner = self.owners;
+                let id = self.store.watch(&filter, StoreIndex(from), *stream, owner);
+                self.watchers.push((owner, id.expect("there are few watchers")));
+                self.model.watch(key, *recursive, *stream, from, owner);
+            }
+            Step::Unwatch(at) => {
+                // Whoever was woken already, or twice: neither is an error.
+                if let Some((owner, id)) = self.watchers.get(*at).copied() {
+                    self.store.unwatch(id);
+                    self.model.unwatch(owner);
+                }
+            }
+            Step::NextEvent { key, recursive, from } => {
+                let filter = WatchFilter { path: key.as_str().into(), recursive: *recursive };
+                let got = self.store.next_event(&filter, StoreIndex(*from));
+                let got =
+                    got.expect("all events are kept").map(|event| testkit::event_text(&event));
+                assert_eq!(got, self.model.next_event(key, *recursive, *from));
+            }
+            Step::Snapshot => {
+                let (lines, now) = (store_lines(&self.store), self.store.index().0);
+                self.snapshots.push((self.store.snapshot(), lines, now));
+            }
+            Step::Reload => {
+                self.store = reloaded(&self.store, limits());
+                self.model.unwatch_all();
+                self.watchers.clear();
+            }
+            _ => self.client_step(step),
+        }
+    }
+
+    fn client_step(&mut self, step: &Step) {
+        let (Step::Set(write)
+        | Step::Create(write)
+        | Step::Post(write)
+        | Step::Update(write)
+        | Step::CompareAndSwap(write)
+        | Step::Delete(write)
+        | Step::CompareAndDelete(write)) = step
+        else {
+            panic!("handled before")
+        };
+        let Write { key, value, dir, ttl, refresh, flag, prev_value, prev_index } = write;
+        let (path, value, dir, ttl, refresh) = (path(key), value.as_str(), *dir, *ttl, *refresh);
+        let actual = self.model.value(key).unwrap_or("?").to_owned();
+        let prev_value = match prev_value {
+            Condition::Absent => None,
+            Condition::None => Some(""),
+            Condition::Actual => Some(actual.as_str()),
+            Condition::Wrong => Some("wrong"),
+        };
+        let prev_index = match prev_index {
+            Condition::Absent => None,
+            Condition::None => Some(0),
+            Condition::Actual => Some(self.model.modified(key).unwrap_or(3)),
+            Condition::Wrong => Some(u64::MAX),
+        };
+        let naming = if *flag { InOrder::Plain } else { InOrder::Padded };
+        let command = match step {
+            Step::Set(_) => Command::Set { path, value, dir, ttl, refresh },
+            Step::Create(_) => Command::Create { path, value, dir, ttl, in_order: None },
+            Step::Post(_) => Command::Create { path, value, dir, ttl, in_order: Some(naming) },
+            Step::Update(_) => Command::Update { path, value, ttl, refresh },
+            Step::CompareAndSwap(_) => {
+                let or_create = *flag;
+                Command::CompareAndSwap {
+                    path,
+                    value,
+                    ttl,
+                    refresh,
+                    prev_value,
+                    prev_index,
+                    or_create,
+                }
+            }
+            Step::Delete(_) => Command::Delete { path, dir, recursive: *flag },
+            _ => Command::CompareAndDelete { path, prev_value, prev_index },
+        };
+        self.apply(&command);
+    }
+
+    /// Snapshots hold what was there when they were taken.
+    fn check_snapshots(&self) {
+        for (snapshot, lines, index) in &self.snapshots {
+            let bytes = snapshot_bytes(snapshot);
+            let store = Store::load(&mut bytes.as_slice(), limits()).expect("it was just written");
+            assert_eq!(store_lines(&store), *lines);
+            assert_eq!(store.index().0, *index);
+            assert_eq!(snapshot.index().0, *index);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..100)) {
+        let mut world = World::new();
+        for (at, step) in steps.iter().enumerate() {
+            world.step(step);
+            if at % 8 == 0 {
+                world.check();
+            }
+        }
+        world.check();
+        world.check_snapshots();
+        let root = KeyPath::ROOT;
+        prop_assert!(world.store.peek(root).is_some());
+    }
+}
