@@ -69,7 +69,8 @@ pub(crate) struct Owner {
     pub(crate) config: Config,
     pub(crate) poll: Poll,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) signals: UnixStream,
+    /// Kept open: its other end is written to when a signal comes.
+    _signals: UnixStream,
     pub(crate) connections: Slab<Connection>,
     pub(crate) driver: Member,
     pub(crate) workers: Workers,
@@ -125,7 +126,7 @@ impl Owner {
             config: parts.config,
             poll: parts.poll,
             listeners: parts.listeners,
-            signals: parts.signals,
+            _signals: parts.signals,
             connections: Slab::new(),
             driver: parts.driver,
             workers: parts.workers,

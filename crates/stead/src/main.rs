@@ -1,1 +1,145 @@
-fn main() {}
+//! The `stead` program: flags, environment, files and commands around the server.
+
+mod resolve;
+mod setting;
+mod source;
+mod text;
+
+use source::{Usage, Values, Words, World};
+use std::io::Write;
+use std::process::ExitCode;
+use tracing::Level;
+
+/// Small allocations of many sizes are what a key-value store makes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit codes (spec cli.md section 3).
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    let env: Vec<(String, String)> = std::env::vars_os()
+        .map(|(name, value)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        })
+        .collect();
+    let world = World { args: &args, env: &env, read_file: &|path| std::fs::read_to_string(path) };
+    let result = Values::gather(&world).and_then(|(values, words)| act(values, &words));
+    match result {
+        Ok(code) => code,
+        Err(usage) => {
+            say(&format!("stead: {usage}"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// Writes a line to standard error.
+fn say(line: &str) {
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Writes a text to standard output.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+fn act(mut values: Values, words: &Words) -> Result<ExitCode, Usage> {
+    if words.help {
+        return Ok(print(&text::help()));
+    }
+    let command: Vec<&str> = words.command.iter().map(String::as_str).collect();
+    match command.as_slice() {
+        _ if words.version => Ok(print_version()),
+        [] => serve(values),
+        ["version"] => Ok(print_version()),
+        ["help"] => Ok(print(&text::help())),
+        ["config", "show"] => {
+            resolve::config(&mut values)?;
+            Ok(print(&text::show(&values)))
+        }
+        ["config", "check"] => {
+            resolve::config(&mut values)?;
+            values.notes.iter().for_each(|note| say(note));
+            Ok(print("the configuration is sound\n"))
+        }
+        ["config", "docs"] => Ok(print(&text::docs())),
+        ["check"] => check(&values),
+        other => Err(Usage(format!(
+            "unknown command {:?}: run `stead --help` for what there is",
+            other.join(" ")
+        ))),
+    }
+}
+
+fn print_version() -> ExitCode {
+    print(&format!("stead version {}\n", env!("CARGO_PKG_VERSION")))
+}
+
+fn check(values: &Values) -> Result<ExitCode, Usage> {
+    let (path, _) = values.get("data-dir");
+    if path.is_empty() {
+        return Err(Usage("which directory? give it with -data-dir".to_owned()));
+    }
+    match server::check(path.as_ref()) {
+        Ok((report, is_sound)) => {
+            let printed = print(&report);
+            Ok(if is_sound { printed } else { ExitCode::from(FAILED) })
+        }
+        Err(error) => {
+            say(&format!("stead: {error}"));
+            Ok(ExitCode::from(FAILED))
+        }
+    }
+}
+
+fn serve(mut values: Values) -> Result<ExitCode, Usage> {
+    let config = resolve::config(&mut values)?;
+    start_logging(&values);
+    for note in &values.notes {
+        tracing::warn!("{note}");
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        name = config.name,
+        client_url = format!("http://{}", config.client_advertised),
+        peer_url = format!("http://{}", config.peer_advertised),
+        data_dir = %config.data_dir.display(),
+        "stead is starting"
+    );
+    match server::run(config) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            say(&format!("stead: {error}"));
+            Ok(ExitCode::from(FAILED))
+        }
+    }
+}
+
+fn start_logging(values: &Values) {
+    let is_set = |flag: &str| values.get(flag).0 == "true";
+    let level = match (is_set("v"), is_set("vv") || is_set("vvv")) {
+        (_, true) => Level::TRACE,
+        (true, _) => Level::DEBUG,
+        _ => Level::INFO,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(std::io::stderr);
+    if values.get("log-format").0 == "json" {
+        builder.json().init();
+    } else {
+        builder.init();
+    }
+}

@@ -1,0 +1,198 @@
+//! From values to what the server is told.
+
+use crate::source::{Source, Usage, Values};
+use server::config::{ClientListener, ClusterDefaults, Config, Dialect, Limits};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+/// The port of 2.x clients.
+const V2_PORT: u16 = 2379;
+
+/// HOST:PORT, with brackets around the host if it is an IPv6 address.
+struct HostPort<'a> {
+    host: &'a str,
+    port: Option<&'a str>,
+}
+
+fn split(address: &str) -> HostPort<'_> {
+    if let Some(rest) = address.strip_prefix('[')
+        && let Some((host, after)) = rest.split_once(']')
+    {
+        return HostPort { host, port: after.strip_prefix(':') };
+    }
+    match address.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') => HostPort { host, port: Some(port) },
+        _ => HostPort { host: address, port: None },
+    }
+}
+
+fn parse_port(flag: &str, address: &str, port: &str) -> Result<u16, Usage> {
+    port.parse().map_err(|_| Usage(format!("-{flag}: address {address}: {port:?} is no port")))
+}
+
+/// Checks an address that others are told of.
+fn advertised(values: &Values, flag: &str) -> Result<(String, u16), Usage> {
+    let (address, _) = values.get(flag);
+    if address.contains("://") {
+        return Err(Usage(format!("-{flag}: address {address}: leave the scheme out, as HOST:PORT")));
+    }
+    let parts = split(address);
+    let Some(port) = parts.port else {
+        return Err(Usage(format!("-{flag}: address {address}: missing port in address")));
+    };
+    if parts.host.is_empty() {
+        return Err(Usage(format!("-{flag}: address {address}: missing host in address")));
+    }
+    Ok((address.to_owned(), parse_port(flag, address, port)?))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn resolve(flag: &str, host: &str, port: u16) -> Result<SocketAddr, Usage> {
+    let unknown = |detail: String| Usage(format!("-{flag}: cannot resolve {host}: {detail}"));
+    let mut found =
+        (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+    found.next().ok_or_else(|| unknown("it has no address".to_owned()))
+}
+
+/// Where to listen: as told, or by the advertised address.
+fn bind(
+    values: &Values,
+    flag: &str,
+    advertised: &str,
+    port: u16,
+) -> Result<SocketAddr, Usage> {
+    let (address, _) = values.get(flag);
+    if !address.is_empty() {
+        let parts = split(address);
+        if parts.host.is_empty() {
+            return Err(Usage(format!("-{flag}: {address}: IP required, can't use a port only")));
+        }
+        let port = parts.port.map_or(Ok(port), |port| parse_port(flag, address, port))?;
+        return resolve(flag, parts.host, port);
+    }
+    let host = split(advertised).host;
+    if !is_loopback(host) {
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
+    }
+    resolve(flag, host, port)
+}
+
+fn dialect(values: &Values) -> Dialect {
+    if values.get("compat").0 == "v2" { Dialect::V2 } else { Dialect::V04 }
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "stead".to_owned() } else { name }
+}
+
+/// A number that was checked when it was read.
+fn number(values: &Values, flag: &str) -> u64 {
+    values.get(flag).0.parse().unwrap_or_default()
+}
+
+fn size(values: &Values, flag: &str) -> usize {
+    usize::try_from(number(values, flag)).unwrap_or(usize::MAX)
+}
+
+fn seconds(values: &Values, flag: &str) -> f64 {
+    values.get(flag).0.parse().unwrap_or_default()
+}
+
+fn is_set(values: &Values, flag: &str) -> bool {
+    values.get(flag).0 == "true"
+}
+
+/// Name and data directory, each of which has the other for its default.
+fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
+    let (name, name_source) = values.get("name");
+    let mut name = name.trim().to_owned();
+    let (dir, dir_source) = values.get("data-dir");
+    let mut dir = dir.to_owned();
+    if name.is_empty() {
+        if name_source != Source::Default || dir_source != Source::Default {
+            return Err(Usage("the machine has no name: give it one with -name".to_owned()));
+        }
+        name = host_name();
+    }
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !name.bytes().all(is_legal) || matches!(name.as_str(), "." | "..") {
+        return Err(Usage(format!(
+            "-name {name:?}: letters, digits, dots, dashes and underscores are wanted"
+        )));
+    }
+    if dir.is_empty() {
+        dir = format!("{name}.etcd");
+        values.notes.push(format!("no -data-dir was given: using {dir} in the working directory"));
+    }
+    Ok((name, PathBuf::from(dir)))
+}
+
+fn limits(values: &Values) -> Limits {
+    let head_bytes = size(values, "max-head-bytes");
+    Limits {
+        request_line_bytes: head_bytes / 2,
+        head_bytes,
+        body_bytes: size(values, "max-body-bytes"),
+        connections: size(values, "max-connections"),
+        watchers: size(values, "max-watchers"),
+        stream_buffer_bytes: size(values, "stream-buffer-bytes"),
+        history_bytes: size(values, "history-bytes"),
+        history_events_min: 1000,
+        request_timeout_ms: number(values, "request-timeout"),
+    }
+}
+
+/// Puts the configuration together.
+///
+/// # Errors
+/// [`Usage`] with what is wrong and what to do.
+pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
+    let (name, data_dir) = identity(values)?;
+    let (client_advertised, client_port) = advertised(values, "addr")?;
+    let (peer_advertised, peer_port) = advertised(values, "peer-addr")?;
+    let client = bind(values, "bind-addr", &client_advertised, client_port)?;
+    let mut client_listeners = vec![ClientListener { bind: client, dialect: dialect(values) }];
+    let (v2, _) = values.get("v2-addr");
+    if !v2.is_empty() {
+        let parts = split(v2);
+        let port = parts.port.map_or(Ok(V2_PORT), |port| parse_port("v2-addr", v2, port))?;
+        let bind = resolve("v2-addr", parts.host, port)?;
+        client_listeners.push(ClientListener { bind, dialect: Dialect::V2 });
+    }
+    let heartbeat_interval_ms = number(values, "peer-heartbeat-interval");
+    let election_timeout_ms = number(values, "peer-election-timeout");
+    if election_timeout_ms < 2 * heartbeat_interval_ms {
+        return Err(Usage(format!(
+            "-peer-election-timeout {election_timeout_ms} must be at least twice \
+             -peer-heartbeat-interval {heartbeat_interval_ms}, better five times"
+        )));
+    }
+    let cors = values.get("cors").0.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+    Ok(Config {
+        name,
+        data_dir,
+        force: is_set(values, "force"),
+        client_listeners,
+        client_advertised,
+        peer_bind: bind(values, "peer-bind-addr", &peer_advertised, peer_port)?,
+        peer_advertised,
+        cluster: ClusterDefaults {
+            active_size: number(values, "cluster-active-size"),
+            remove_delay: seconds(values, "cluster-remove-delay"),
+            sync_interval: seconds(values, "cluster-sync-interval"),
+        },
+        heartbeat_interval_ms,
+        election_timeout_ms,
+        snapshot_count: is_set(values, "snapshot").then(|| number(values, "snapshot-count")),
+        cors: cors.map(str::to_owned).collect(),
+        http_read_timeout_secs: seconds(values, "http-read-timeout"),
+        http_write_timeout_secs: seconds(values, "http-write-timeout"),
+        metrics: values.get("metrics").0 == "on",
+        limits: limits(values),
+    })
+}

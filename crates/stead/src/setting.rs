@@ -1,0 +1,266 @@
+//! Every setting of the program, in one table.
+//!
+//! Flags, environment variables, keys of the configuration file, `--help`, `stead config show` and
+//! docs/configuration.md all come from here (spec cli.md section 2).
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// `true` or `false`; the flag alone means true.
+    Bool,
+    /// A whole number in a range.
+    Number(u64, u64),
+    /// Seconds, with fractions.
+    Seconds,
+    /// Texts with commas between them; an array in the file.
+    List,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+/// What the program does with a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Support {
+    /// It works.
+    Works,
+    /// It means nothing here and never did any harm: accepted, with a note.
+    Ignored(&'static str),
+    /// It asks for something that this version does not do: refused.
+    Refused(&'static str),
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    pub(crate) flag: &'static str,
+    pub(crate) env: &'static str,
+    /// The key in the file, with its table before a dot; nothing if it cannot stand there.
+    pub(crate) toml: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: &'static str,
+    pub(crate) group: &'static str,
+    pub(crate) help: &'static str,
+    /// Older names of the flag.
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) support: Support,
+}
+
+const CLUSTER: &str = "this version serves one machine";
+const TLS: &str = "TLS";
+
+const MACHINE_GROUP: &str = "Machine";
+const NETWORK_GROUP: &str = "Network";
+const STORE_GROUP: &str = "Durability";
+const CLUSTER_GROUP: &str = "Cluster configuration";
+const LIMIT_GROUP: &str = "Limits";
+const LOG_GROUP: &str = "Logs and metrics";
+const OTHER_GROUP: &str = "Other";
+
+const fn works(
+    flag: &'static str,
+    env: &'static str,
+    toml: &'static str,
+    kind: Kind,
+    default: &'static str,
+    group: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { flag, env, toml, kind, default, group, help, aliases: &[], support: Support::Works }
+}
+
+const fn refused(
+    flag: &'static str,
+    env: &'static str,
+    toml: &'static str,
+    why: &'static str,
+) -> Setting {
+    Setting {
+        flag,
+        env,
+        toml,
+        kind: Kind::Text,
+        default: "",
+        group: OTHER_GROUP,
+        help: "",
+        aliases: &[],
+        support: Support::Refused(why),
+    }
+}
+
+impl Setting {
+    const fn alias(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    const fn ignored(mut self, why: &'static str) -> Self {
+        self.support = Support::Ignored(why);
+        self
+    }
+}
+
+const BYTES_MAX: u64 = 1 << 40;
+
+#[rustfmt::skip]
+pub(crate) static SETTINGS: &[Setting] = &[
+    works("name", "ETCD_NAME", "name", Kind::Text, "", MACHINE_GROUP,
+        "The machine's name, unique in its cluster. Default: the host's name.").alias(&["n"]),
+    works("data-dir", "ETCD_DATA_DIR", "data_dir", Kind::Text, "", MACHINE_GROUP,
+        "Where the log and the snapshots are kept (made with mode 0700). Default: NAME.etcd in the working directory.").alias(&["d"]),
+    works("force", "", "", Kind::Bool, "false", MACHINE_GROUP,
+        "Throw away the log and the snapshots in the data directory first.").alias(&["f"]),
+    works("config", "ETCD_CONFIG", "", Kind::Text, "", MACHINE_GROUP,
+        "A configuration file (TOML). /etc/etcd/etcd.conf is read before it if it exists."),
+    works("addr", "ETCD_ADDR", "addr", Kind::Text, "127.0.0.1:4001", NETWORK_GROUP,
+        "Where clients reach this machine: HOST:PORT, without a scheme.").alias(&["c"]),
+    works("bind-addr", "ETCD_BIND_ADDR", "bind_addr", Kind::Text, "", NETWORK_GROUP,
+        "Where to listen for clients: HOST[:PORT]. Default: loopback if -addr is a loopback address, all interfaces otherwise; the port of -addr.").alias(&["cl"]),
+    works("v2-addr", "STEAD_V2_ADDR", "v2_addr", Kind::Text, "", NETWORK_GROUP,
+        "A second port for clients of the 2.x series, in their dialect: HOST[:PORT], port 2379 if none is given. Off by default."),
+    works("peer-addr", "ETCD_PEER_ADDR", "peer.addr", Kind::Text, "127.0.0.1:7001", NETWORK_GROUP,
+        "Where other machines and administrators reach this one: HOST:PORT.").alias(&["s"]),
+    works("peer-bind-addr", "ETCD_PEER_BIND_ADDR", "peer.bind_addr", Kind::Text, "", NETWORK_GROUP,
+        "Where to listen for them: HOST[:PORT]. Default: as for -bind-addr.").alias(&["sl"]),
+    works("compat", "STEAD_COMPAT", "compat", Kind::Choice(&["v04", "v2"]), "v04", NETWORK_GROUP,
+        "The dialect spoken at -addr: v04 as etcd 0.4 spoke it, v2 as 2.x did."),
+    works("cors", "ETCD_CORS", "cors", Kind::List, "", NETWORK_GROUP,
+        "Origins of web pages that may use the API, with commas between them, or *."),
+    works("http-read-timeout", "ETCD_HTTP_READ_TIMEOUT", "http_read_timeout", Kind::Seconds, "300", NETWORK_GROUP,
+        "Seconds that a client may take to send a request, or be silent between two."),
+    works("http-write-timeout", "ETCD_HTTP_WRITE_TIMEOUT", "http_write_timeout", Kind::Seconds, "300", NETWORK_GROUP,
+        "Seconds that a client may take to receive an answer. Waiting for an event has no time limit."),
+    works("snapshot", "ETCD_SNAPSHOT", "snapshot", Kind::Bool, "true", STORE_GROUP,
+        "Write snapshots, so that the log can be recycled."),
+    works("snapshot-count", "ETCD_SNAPSHOTCOUNT", "snapshot_count", Kind::Number(1, 1 << 40), "10000", STORE_GROUP,
+        "Commands between two snapshots at the least; small commands gather until a snapshot is worth writing.").alias(&["snapshotCount"]),
+    works("peer-heartbeat-interval", "ETCD_PEER_HEARTBEAT_INTERVAL", "peer.heartbeat_interval", Kind::Number(10, 60_000), "50", STORE_GROUP,
+        "Milliseconds between two heartbeats of a leader.").alias(&["peer-heartbeat-timeout"]),
+    works("peer-election-timeout", "ETCD_PEER_ELECTION_TIMEOUT", "peer.election_timeout", Kind::Number(20, 600_000), "200", STORE_GROUP,
+        "Milliseconds of silence after which an election may begin; at least twice the heartbeat interval."),
+    works("cluster-active-size", "ETCD_CLUSTER_ACTIVE_SIZE", "cluster.active_size", Kind::Number(0, 1 << 30), "9", CLUSTER_GROUP,
+        "How many machines take part in consensus; at least 3. Used when a new cluster starts.").alias(&["maxsize", "max-cluster-size"]),
+    works("cluster-remove-delay", "ETCD_CLUSTER_REMOVE_DELAY", "cluster.remove_delay", Kind::Seconds, "1800", CLUSTER_GROUP,
+        "Seconds after which a silent machine is removed; at least 2. Used when a new cluster starts."),
+    works("cluster-sync-interval", "ETCD_CLUSTER_SYNC_INTERVAL", "cluster.sync_interval", Kind::Seconds, "5", CLUSTER_GROUP,
+        "Seconds between two looks of a standby at the cluster; at least 1. Used when a new cluster starts."),
+    works("max-body-bytes", "STEAD_MAX_BODY_BYTES", "limit.body_bytes", Kind::Number(1024, 1 << 30), "10485760", LIMIT_GROUP,
+        "Bytes of a request's body."),
+    works("max-head-bytes", "STEAD_MAX_HEAD_BYTES", "limit.head_bytes", Kind::Number(1024, 1 << 30), "131072", LIMIT_GROUP,
+        "Bytes of a request's line and headers; the line alone may take half of them."),
+    works("max-connections", "STEAD_MAX_CONNECTIONS", "limit.connections", Kind::Number(1, 1 << 24), "65536", LIMIT_GROUP,
+        "Connections at the same time."),
+    works("max-watchers", "STEAD_MAX_WATCHERS", "limit.watchers", Kind::Number(0, 1 << 24), "1048576", LIMIT_GROUP,
+        "Watches that wait at the same time."),
+    works("stream-buffer-bytes", "STEAD_STREAM_BUFFER_BYTES", "limit.stream_buffer_bytes", Kind::Number(1024, BYTES_MAX), "262144", LIMIT_GROUP,
+        "Bytes that wait for a slow reader of a stream before it is fed from the history."),
+    works("history-bytes", "STEAD_HISTORY_BYTES", "limit.history_bytes", Kind::Number(0, BYTES_MAX), "8388608", LIMIT_GROUP,
+        "Bytes of past events that waitIndex can look back on; at least 1000 events are kept whatever their size."),
+    works("request-timeout", "STEAD_REQUEST_TIMEOUT", "limit.request_timeout", Kind::Number(100, 3_600_000), "5400", LIMIT_GROUP,
+        "Milliseconds that a write or a quorum read may wait for its outcome."),
+    works("metrics", "STEAD_METRICS", "metrics", Kind::Choice(&["on", "off"]), "on", LOG_GROUP,
+        "Serve /metrics on the client ports."),
+    works("log-format", "STEAD_LOG_FORMAT", "log_format", Kind::Choice(&["text", "json"]), "text", LOG_GROUP,
+        "How log lines are written, to standard error."),
+    works("v", "ETCD_VERBOSE", "verbose", Kind::Bool, "false", LOG_GROUP, "Log more."),
+    works("vv", "ETCD_VERY_VERBOSE", "very_verbose", Kind::Bool, "false", LOG_GROUP, "Log even more."),
+    works("vvv", "ETCD_VERY_VERY_VERBOSE", "very_very_verbose", Kind::Bool, "false", LOG_GROUP, "As -vv."),
+    works("max-result-buffer", "ETCD_MAX_RESULT_BUFFER", "max_result_buffer", Kind::Number(0, u64::MAX), "1024", OTHER_GROUP,
+        "").alias(&["m"]).ignored("it had no effect in the original either"),
+    works("max-retry-attempts", "ETCD_MAX_RETRY_ATTEMPTS", "max_retry_attempts", Kind::Number(0, u64::MAX), "3", OTHER_GROUP,
+        "").alias(&["r"]).ignored("there is no cluster to join"),
+    works("retry-interval", "ETCD_RETRY_INTERVAL", "retry_interval", Kind::Seconds, "0", OTHER_GROUP,
+        "").ignored("there is no cluster to join"),
+    refused("peers", "ETCD_PEERS", "peers", CLUSTER).alias(&["C"]),
+    refused("peers-file", "ETCD_PEERS_FILE", "peers_file", CLUSTER).alias(&["CF"]),
+    refused("discovery", "ETCD_DISCOVERY", "discovery", CLUSTER),
+    refused("initial-cluster", "ETCD_INITIAL_CLUSTER", "initial_cluster", CLUSTER),
+    refused("initial-cluster-state", "ETCD_INITIAL_CLUSTER_STATE", "initial_cluster_state", CLUSTER),
+    refused("initial-cluster-token", "ETCD_INITIAL_CLUSTER_TOKEN", "initial_cluster_token", CLUSTER),
+    refused("initial-advertise-peer-urls", "ETCD_INITIAL_ADVERTISE_PEER_URLS", "initial_advertise_peer_urls", CLUSTER),
+    refused("listen-client-urls", "ETCD_LISTEN_CLIENT_URLS", "listen_client_urls", "use -addr, -bind-addr and -v2-addr"),
+    refused("advertise-client-urls", "ETCD_ADVERTISE_CLIENT_URLS", "advertise_client_urls", "use -addr"),
+    refused("listen-peer-urls", "ETCD_LISTEN_PEER_URLS", "listen_peer_urls", "use -peer-addr and -peer-bind-addr"),
+    refused("proxy", "ETCD_PROXY", "proxy", CLUSTER),
+    refused("force-new-cluster", "ETCD_FORCE_NEW_CLUSTER", "force_new_cluster", CLUSTER),
+    refused("ca-file", "ETCD_CA_FILE", "ca_file", TLS).alias(&["clientCAFile"]),
+    refused("cert-file", "ETCD_CERT_FILE", "cert_file", TLS).alias(&["clientCert"]),
+    refused("key-file", "ETCD_KEY_FILE", "key_file", TLS).alias(&["clientKey"]),
+    refused("peer-ca-file", "ETCD_PEER_CA_FILE", "peer.ca_file", TLS).alias(&["serverCAFile"]),
+    refused("peer-cert-file", "ETCD_PEER_CERT_FILE", "peer.cert_file", TLS).alias(&["serverCert"]),
+    refused("peer-key-file", "ETCD_PEER_KEY_FILE", "peer.key_file", TLS).alias(&["serverKey"]),
+    refused("client-cert-auth", "ETCD_CLIENT_CERT_AUTH", "client_cert_auth", TLS),
+    refused("trusted-ca-file", "ETCD_TRUSTED_CA_FILE", "trusted_ca_file", TLS),
+    refused("trace", "ETCD_TRACE", "trace", "use /metrics"),
+    refused("graphite-host", "ETCD_GRAPHITE_HOST", "graphite_host", "use /metrics"),
+    refused("cpuprofile", "ETCD_CPU_PROFILE_FILE", "cpu_profile_file", "use a profiler of the system"),
+];
+
+/// The setting with this flag, or with this older name of it.
+pub(crate) fn by_flag(name: &str) -> Option<(&'static Setting, bool)> {
+    let named = SETTINGS.iter().find(|setting| setting.flag == name);
+    named.map(|setting| (setting, false)).or_else(|| {
+        let aliased = SETTINGS.iter().find(|setting| setting.aliases.contains(&name));
+        aliased.map(|setting| (setting, true))
+    })
+}
+
+/// The known name nearest to what was written, if one is near.
+pub(crate) fn nearest<'a>(
+    written: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    known
+        .filter(|name| name.len() > 2)
+        .map(|name| (distance(written, name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 5)
+        .map(|(_, name)| name)
+}
+
+/// How many letters have to be put in, taken out, replaced or swapped.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut diagonal = at;
+        let mut left = at + 1;
+        for (slot, wanted) in row.iter_mut().skip(1).zip(&other) {
+            let change = diagonal + usize::from(letter != *wanted);
+            diagonal = *slot;
+            *slot = change.min(left + 1).min(*slot + 1);
+            left = *slot;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = at + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_name_means_two_settings() {
+        let mut flags = BTreeSet::new();
+        for setting in SETTINGS {
+            for name in setting.aliases.iter().chain([&setting.flag]) {
+                assert!(flags.insert(*name), "-{name} is there twice");
+            }
+        }
+        let envs: Vec<_> = SETTINGS.iter().map(|s| s.env).filter(|env| !env.is_empty()).collect();
+        assert_eq!(envs.iter().collect::<BTreeSet<_>>().len(), envs.len());
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_recognised() {
+        let flags = || SETTINGS.iter().map(|setting| setting.flag);
+        assert_eq!(nearest("dta-dir", flags()), Some("data-dir"));
+        assert_eq!(nearest("snapshot-cuont", flags()), Some("snapshot-count"));
+        assert_eq!(nearest("bogus", flags()), None);
+    }
+}
