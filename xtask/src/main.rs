@@ -1,1 +1,73 @@
-fn main() {}
+//! Checks of the project's own rules, and the one command that CI runs.
+
+mod tidy;
+
+use std::process::{Command, ExitCode, Stdio};
+
+const USAGE: &str = "\
+cargo xtask ci      everything that CI checks
+cargo xtask tidy    the project's own rules about files and words
+";
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("ci") => ci(),
+        Some("tidy") => report(&tidy::check()),
+        _ => {
+            eprint!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn report(problems: &[String]) -> ExitCode {
+    for problem in problems {
+        eprintln!("tidy: {problem}");
+    }
+    if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs cargo; says whether it succeeded.
+fn cargo(args: &[&str]) -> bool {
+    eprintln!("==> cargo {}", args.join(" "));
+    Command::new(env!("CARGO")).args(args).status().is_ok_and(|status| status.success())
+}
+
+fn ci() -> ExitCode {
+    let problems = tidy::check();
+    let mut is_good = report(&problems) == ExitCode::SUCCESS;
+    is_good &= cargo(&["fmt", "--all", "--check"]);
+    is_good &= cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    let (passed, failed, ignored) = tests();
+    is_good &= failed == 0 && passed > 0;
+    println!("{passed} passed, {failed} failed, {ignored} skipped");
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs all tests and adds up what the test runner says at the end of each target.
+fn tests() -> (u64, u64, u64) {
+    eprintln!("==> cargo test --workspace --no-fail-fast");
+    let output = Command::new(env!("CARGO"))
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .stderr(Stdio::inherit())
+        .output();
+    let Ok(output) = output else { return (0, 1, 0) };
+    let text = String::from_utf8_lossy(&output.stdout);
+    print!("{text}");
+    let mut sums = (0, 0, 0);
+    for line in text.lines().filter(|line| line.starts_with("test result: ")) {
+        sums.0 += count(line, " passed");
+        sums.1 += count(line, " failed");
+        sums.2 += count(line, " ignored");
+    }
+    // A target that did not build, or died, has no line.
+    if !output.status.success() && sums.1 == 0 {
+        sums.1 = 1;
+    }
+    sums
+}
+
+fn count(line: &str, what: &str) -> u64 {
+    let before = line.find(what).and_then(|at| line.get(..at)).unwrap_or_default();
+    before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}

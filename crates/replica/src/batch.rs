@@ -4,7 +4,8 @@
 //! version u8 | time u64 | wall offset i64 | item, item, ...
 //! item: 0 store command | 1 register: member, config flag u8, [config] | 2 configure: config
 //! ```
-//! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty batch.
+//! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
+//! batch.
 
 use crate::codec::{self, Malformed};
 use crate::membership::{ClusterConfig, Member};

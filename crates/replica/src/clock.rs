@@ -1,9 +1,9 @@
 //! Time, as the log knows it.
 //!
 //! Deadlines are measured on the cluster's own clock: it starts at wall time, is stamped into each
-//! entry by the leader, never runs backwards and advances with a monotonic clock only. Nobody's wall
-//! clock can make a key expire early. What a client is shown as `expiration` is that clock plus an
-//! offset, which the leader corrects when the wall clock has been set.
+//! entry by the leader, never runs backwards and advances with a monotonic clock only. Nobody's
+//! wall clock can make a key expire early. What a client is shown as `expiration` is that clock
+//! plus an offset, which the leader corrects when the wall clock has been set.
 
 use crate::limits::WALL_DRIFT_MAX_NS;
 use store::{Stamp, Timestamp, WallOffset};
@@ -42,8 +42,8 @@ impl ClusterClock {
 
     /// Goes on after a restart from what was written beside a stamp.
     ///
-    /// Within one boot the monotonic clock says exactly how long the process was away. Over a reboot
-    /// only the wall clock can; a wall clock that went backwards counts as no time at all.
+    /// Within one boot the monotonic clock says exactly how long the process was away. Over a
+    /// reboot only the wall clock can; a wall clock that went backwards counts as no time at all.
     pub(crate) fn resume(stamp: Stamp, seen: Now, now: Now) -> Self {
         let away = if seen.boot == now.boot {
             now.monotonic.saturating_sub(seen.monotonic)

@@ -1,12 +1,12 @@
 //! Carries out what the replica wants done, in the order that safety demands.
 //!
-//! One turn takes in everything that has arrived, proposes it as one log entry, writes one record and
-//! syncs once. Messages that promise something (votes, acknowledgements) leave only after the sync;
-//! a leader's own entries go out to others before it, so that they sync at the same time. Nothing is
-//! applied, and so nobody is answered, before the entry is durable here.
+//! One turn takes in everything that has arrived, proposes it as one log entry, writes one record
+//! and syncs once. Messages that promise something (votes, acknowledgements) leave only after the
+//! sync; a leader's own entries go out to others before it, so that they sync at the same time.
+//! Nothing is applied, and so nobody is answered, before the entry is durable here.
 //!
-//! The driver is generic over [`wal::Disk`], [`Network`] and [`Clock`]: the server and a simulator run
-//! the same code.
+//! The driver is generic over [`wal::Disk`], [`Network`] and [`Clock`]: the server and a simulator
+//! run the same code.
 
 use crate::batch::Control;
 use crate::clock::{Clock, Now};
@@ -319,7 +319,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.expire_waiting(since, out);
     }
 
-    /// Nanoseconds until the next turn is due even if nothing arrives; nothing if it can wait for ever.
+    /// Nanoseconds until the next turn is due even if nothing arrives; nothing if it can wait for
+    /// ever.
     pub fn until_due(&self) -> Option<u64> {
         let now = self.clock.now();
         let expiry = self.replica.until_expiry(now);
@@ -332,8 +333,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
     }
 
-    /// A snapshot to be written, if one is due. It may run on another thread; its end must be reported
-    /// with [`Driver::snapshot_finished`].
+    /// A snapshot to be written, if one is due. It may run on another thread; its end must be
+    /// reported with [`Driver::snapshot_finished`].
     pub fn snapshot_job(&mut self) -> Option<SnapshotJob<D>> {
         let count = self.options.snapshot_count?;
         let bytes_min = count.saturating_mul(self.options.snapshot_log_bytes_per_command);
@@ -356,8 +357,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Takes note of the end of a snapshot, and lets go of the log that it replaces.
     ///
     /// # Errors
-    /// [`Fatal`] when the log cannot be trimmed. A snapshot that failed is no error: the log stays, and
-    /// another is tried later.
+    /// [`Fatal`] when the log cannot be trimmed. A snapshot that failed is no error: the log stays,
+    /// and another is tried later.
     pub fn snapshot_finished(&mut self, done: Option<SnapshotDone>) -> Result<(), Fatal> {
         self.snapshot_running = false;
         let Some(done) = done else { return Ok(()) };

@@ -3,7 +3,8 @@
 use std::fmt;
 use store::StoreError;
 
-/// This member cannot serve a request now. The texts are shown to clients as the cause of error 300.
+/// This member cannot serve a request now. The texts are shown to clients as the cause of error
+/// 300.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineError {
     /// No leader is known; nothing was done.

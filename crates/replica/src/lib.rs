@@ -1,9 +1,9 @@
 //! One member of the cluster, without I/O: raft, the key space and the durable log put together.
 //!
-//! [`Driver`] is the whole of it. Requests go in ([`Driver::propose`], [`Driver::read`]), one call of
-//! [`Driver::turn`] does what has gathered with one log record and one sync, and what became of it is
-//! in [`Output`]. Files are behind [`wal::Disk`], other members behind [`Network`], time behind
-//! [`Clock`], so that a simulator can drive the same code as the server.
+//! [`Driver`] is the whole of it. Requests go in ([`Driver::propose`], [`Driver::read`]), one call
+//! of [`Driver::turn`] does what has gathered with one log record and one sync, and what became of
+//! it is in [`Output`]. Files are behind [`wal::Disk`], other members behind [`Network`], time
+//! behind [`Clock`], so that a simulator can drive the same code as the server.
 //!
 //! This is the only crate that names raft-rs. It knows nothing of sockets, threads or HTTP.
 

@@ -2,15 +2,16 @@
 
 /// How many bytes of commands travel in one log entry, about; the rest waits for the next turn.
 ///
-/// A sync costs nearly the same for 512 B and for 64 KiB, and raft charges for each entry whatever is
-/// in it, so one large entry for each turn is the cheapest shape (docs/performance.md).
+/// A sync costs nearly the same for 512 B and for 64 KiB, and raft charges for each entry whatever
+/// is in it, so one large entry for each turn is the cheapest shape (docs/performance.md).
 pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// How many nodes one expiry command removes at most, so that a storm of expiries is applied in slices
-/// between which other requests are served.
+/// How many nodes one expiry command removes at most, so that a storm of expiries is applied in
+/// slices between which other requests are served.
 pub(crate) const EXPIRE_BATCH_MAX: u32 = 2000;
 
-/// How many proposals may wait for their outcome at once; beyond that clients are told to come back.
+/// How many proposals may wait for their outcome at once; beyond that clients are told to come
+/// back.
 pub(crate) const PROPOSALS_MAX: usize = 1 << 17;
 
 /// How many quorum reads may wait at once.
@@ -22,7 +23,8 @@ pub(crate) const LOG_TAIL_BYTES_ALONE: usize = 64 << 10;
 /// How many bytes of applied log entries are kept in memory for members that lag.
 pub(crate) const LOG_TAIL_BYTES: usize = 32 << 20;
 
-/// How many bytes of committed entries raft hands out at a time, so that a long replay stays in slices.
+/// How many bytes of committed entries raft hands out at a time, so that a long replay stays in
+/// slices.
 pub(crate) const COMMITTED_BYTES_PER_READY: u64 = 8 << 20;
 
 /// How many bytes raft may hold uncommitted before it refuses proposals.

@@ -1,9 +1,9 @@
 //! The tail of the log in memory, as raft wants to see it.
 //!
-//! Entries stay here until they are applied, and after that as long as members that lag may need them,
-//! bounded by bytes. A member that needs older ones gets a snapshot. What is durable is the business
-//! of the `wal` crate; this view is filled before the bytes are synced, as raft's asynchronous append
-//! demands.
+//! Entries stay here until they are applied, and after that as long as members that lag may need
+//! them, bounded by bytes. A member that needs older ones gets a snapshot. What is durable is the
+//! business of the `wal` crate; this view is filled before the bytes are synced, as raft's
+//! asynchronous append demands.
 
 use crate::types::LogIndex;
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};

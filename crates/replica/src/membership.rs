@@ -55,7 +55,8 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// The cluster configuration of the admin API (seed, "Cluster Config"; spec cluster.md section 2.1).
+/// The cluster configuration of the admin API (seed, "Cluster Config"; spec cluster.md section
+/// 2.1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClusterConfig {
     /// How many members take part in consensus; at least 3.

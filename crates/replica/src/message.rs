@@ -1,11 +1,12 @@
 //! The bytes of a raft message between members.
 //!
-//! raft trusts what it is stepped with and ends the process on what cannot be, so a decoded message is
-//! checked first: known type, for this member, entries contiguous and their terms not falling.
+//! raft trusts what it is stepped with and ends the process on what cannot be, so a decoded message
+//! is checked first: known type, for this member, entries contiguous and their terms not falling.
 //!
 //! ```text
 //! version u8 | type u8 | to, from, term, log term, index, commit, commit term,
-//!   request snapshot, reject hint, priority: u64 each | reject u8 | context | entries u32 | entry, ...
+//!   request snapshot, reject hint, priority: u64 each | reject u8 | context | entries u32
+//!   | entry, ...
 //! ```
 
 use crate::codec::{self, Malformed};

@@ -35,8 +35,8 @@ pub struct Options {
     pub wal_options: wal::Options,
     /// After how many commands a snapshot is due; nothing for never.
     pub snapshot_count: Option<u64>,
-    /// How many bytes of log must have gathered for each of those commands before a snapshot is worth
-    /// writing.
+    /// How many bytes of log must have gathered for each of those commands before a snapshot is
+    /// worth writing.
     pub snapshot_log_bytes_per_command: u64,
     /// Milliseconds between two heartbeats of a leader.
     pub heartbeat_ms: u64,
@@ -44,8 +44,8 @@ pub struct Options {
     pub election_timeout_ms: u64,
     /// How long a request may wait for its outcome, in nanoseconds.
     pub request_timeout_ns: u64,
-    /// A number that no other process shares: it tells this start's rounds from those of others, and
-    /// spreads elections.
+    /// A number that no other process shares: it tells this start's rounds from those of others,
+    /// and spreads elections.
     pub seed: u64,
 }
 
@@ -75,8 +75,8 @@ struct Found {
 }
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
-    /// Opens the data directory, or starts a new cluster of one in an empty one, and brings the member
-    /// to where it can take part: a member that is alone leads when this returns.
+    /// Opens the data directory, or starts a new cluster of one in an empty one, and brings the
+    /// member to where it can take part: a member that is alone leads when this returns.
     ///
     /// # Errors
     /// [`Fatal`] with what is wrong and what to do.
@@ -89,8 +89,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let (header, store, file) = load_snapshot(&disk, options.store_limits)?;
         if header.name != options.name {
             return Err(Fatal::Identity(format!(
-                "the data directory belongs to the machine named {:?}, not to {:?}: give it its own \
-                 -name, or another -data-dir",
+                "the data directory belongs to the machine named {:?}, not to {:?}: give it its \
+                 own -name, or another -data-dir",
                 header.name, options.name
             )));
         }
@@ -114,7 +114,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         Ok((driver, opened))
     }
 
-    /// A member that decides alone need not wait for an election time-out, nor announce itself later.
+    /// A member that decides alone need not wait for an election time-out, nor announce itself
+    /// later.
     fn lead_if_alone(&mut self) -> Result<(), Fatal> {
         if !self.replica.is_alone() {
             return Ok(());
@@ -179,8 +180,8 @@ fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, St
     let names = wal::list_snapshots(disk).map_err(wal::Error::from)?;
     let Some(file) = names.into_iter().next_back() else {
         return Err(Fatal::Identity(
-            "the data directory has a log but no snapshot to start from: it is incomplete, restore it \
-             from a backup"
+            "the data directory has a log but no snapshot to start from: it is incomplete, restore \
+             it from a backup"
                 .to_owned(),
         ));
     };
@@ -213,8 +214,8 @@ impl Found {
         }
     }
 
-    /// Takes in one record. Entries that are known to be committed are applied at once, so that a long
-    /// log is never in memory as a whole.
+    /// Takes in one record. Entries that are known to be committed are applied at once, so that a
+    /// long log is never in memory as a whole.
     fn replay(&mut self, payload: &[u8], now: Now) -> Result<(), Fatal> {
         let record = record::decode(payload)
             .map_err(|_| Fatal::Log("a record has an unknown content".to_owned()))?;

@@ -1,4 +1,5 @@
-//! Who waits for what: proposals until their entry is applied, quorum reads until they are confirmed.
+//! Who waits for what: proposals until their entry is applied, quorum reads until they are
+//! confirmed.
 
 use crate::error::{EngineError, Failure};
 use crate::types::Ticket;
@@ -73,8 +74,8 @@ impl Proposals {
         self.batches.push_back(WaitingBatch { term, index, since, tickets });
     }
 
-    /// The tickets of the entry that is applied now; none if it was not proposed here. What waited for
-    /// another entry at this index will never happen.
+    /// The tickets of the entry that is applied now; none if it was not proposed here. What waited
+    /// for another entry at this index will never happen.
     pub(crate) fn take(
         &mut self,
         term: u64,
@@ -95,8 +96,8 @@ impl Proposals {
         Vec::new()
     }
 
-    /// Gives up on everything that has waited since before `since`. The entries may still be applied;
-    /// nobody waits for them then.
+    /// Gives up on everything that has waited since before `since`. The entries may still be
+    /// applied; nobody waits for them then.
     pub(crate) fn expire(&mut self, since: u64, error: EngineError, answers: &mut Vec<Answer>) {
         for batch in self.batches.iter_mut().take_while(|batch| batch.since <= since) {
             for ticket in batch.tickets.iter_mut().filter_map(Option::take) {

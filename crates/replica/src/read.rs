@@ -1,8 +1,8 @@
 //! Quorum reads: all that wait share one round of raft's read index.
 //!
-//! A read is confirmed in two steps: raft says up to which log index it must see, and the store must
-//! have applied that index. raft drops a read without a word when leadership changes, so reads that
-//! wait are failed then, and all of them have a time limit.
+//! A read is confirmed in two steps: raft says up to which log index it must see, and the store
+//! must have applied that index. raft drops a read without a word when leadership changes, so reads
+//! that wait are failed then, and all of them have a time limit.
 
 use crate::error::EngineError;
 use crate::proposal::ReadAnswer;
@@ -84,7 +84,7 @@ impl Reads {
     /// Answers the confirmed rounds whose index is applied.
     pub(crate) fn settle(&mut self, applied: u64, answers: &mut Vec<ReadAnswer>) {
         while let Some(round) = self.rounds.front() {
-            if !round.index.is_some_and(|index| index <= applied) {
+            if round.index.is_none_or(|index| index > applied) {
                 return;
             }
             self.pop(Ok(()), answers);

@@ -219,8 +219,8 @@ impl Replica {
         self.reads.expire(since, EngineError::Timeout, &mut out.reads);
     }
 
-    /// Draws the election time-out from (seed, member, term, role) whenever one of them changes; raft's
-    /// own draw would come from the thread's generator.
+    /// Draws the election time-out from (seed, member, term, role) whenever one of them changes;
+    /// raft's own draw would come from the thread's generator.
     pub(crate) fn fix_election_timeout(&mut self) {
         let key = (self.raw.raft.term, self.raw.raft.state);
         if self.timeout_drawn_for == key {

@@ -60,8 +60,8 @@ impl<D: Disk> SnapshotJob<D> {
         Self { disk, header, store }
     }
 
-    /// Writes the file, syncs it, gives it its name, and removes older ones. `pace` is called with the
-    /// number of bytes written since its last call, and may wait.
+    /// Writes the file, syncs it, gives it its name, and removes older ones. `pace` is called with
+    /// the number of bytes written since its last call, and may wait.
     ///
     /// # Errors
     /// What the disk gave; the unfinished file is removed then.

@@ -11,8 +11,8 @@ pub(crate) struct SystemClock {
 
 impl SystemClock {
     pub(crate) fn new() -> Self {
-        // The kernel makes up a new id at each boot. Where it cannot be read every start counts as a
-        // boot of its own, so that the wall clock decides how long the process was away.
+        // The kernel makes up a new id at each boot. Where it cannot be read every start counts as
+        // a boot of its own, so that the wall clock decides how long the process was away.
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .unwrap_or_else(|_| format!("{:?}", read(ClockId::Realtime)));
         let boot = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -30,10 +30,6 @@ fn read(id: ClockId) -> u64 {
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        Now {
-            boot: self.boot,
-            monotonic: read(ClockId::Boottime),
-            wall: read(ClockId::Realtime),
-        }
+        Now { boot: self.boot, monotonic: read(ClockId::Boottime), wall: read(ClockId::Realtime) }
     }
 }

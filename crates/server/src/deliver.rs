@@ -1,8 +1,8 @@
 //! What a turn brought: outcomes to those who asked, events to those who watch.
 //!
-//! A stream whose client reads slowly is not given a queue that grows. Once more than its share waits
-//! to be sent, it takes its events from the history when there is room again; only when the history no
-//! longer reaches back far enough does it end, with error 401 as its last line.
+//! A stream whose client reads slowly is not given a queue that grows. Once more than its share
+//! waits to be sent, it takes its events from the history when there is room again; only when the
+//! history no longer reaches back far enough does it end, with error 401 as its last line.
 
 use crate::api::error::ApiError;
 use crate::api::{admin, json};
@@ -64,8 +64,8 @@ impl Owner {
     }
 
     fn answer_write(&mut self, key: Key, event: &Arc<Event>, no_value: bool) {
-        let is_new = event.action == Action::Create
-            || (event.action == Action::Set && event.prev.is_none());
+        let is_new =
+            event.action == Action::Create || (event.action == Action::Set && event.prev.is_none());
         self.print_event(key, event, no_value);
         let numbers = self.numbers(event.index);
         self.answer_body(key, if is_new { 201 } else { 200 }, &numbers);
@@ -101,8 +101,7 @@ impl Owner {
         if !matches!(connection.task, Task::Read { .. }) {
             return;
         }
-        let Task::Read { path, recursive } =
-            std::mem::replace(&mut connection.task, Task::Idle)
+        let Task::Read { path, recursive } = std::mem::replace(&mut connection.task, Task::Idle)
         else {
             return;
         };

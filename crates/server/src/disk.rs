@@ -133,7 +133,8 @@ impl DiskFile for DataFile {
         use rustix::fs::{FallocateFlags, fallocate};
         match fallocate(&*self.0, FallocateFlags::empty(), offset, len) {
             Ok(()) => Ok(()),
-            // Some file systems cannot reserve; writing zeros is the same promise at a higher price.
+            // Some file systems cannot reserve; writing zeros is the same promise at a higher
+            // price.
             Err(rustix::io::Errno::OPNOTSUPP) => self.write_zeros(offset, len),
             Err(errno) => Err(errno.into()),
         }

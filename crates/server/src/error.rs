@@ -26,9 +26,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::DataDir(detail) => f.write_str(detail),
-            StartError::Listen { address, source }
-                if source.kind() == io::ErrorKind::AddrInUse =>
-            {
+            StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
                 write!(
                     f,
                     "cannot listen on {address}: the address is in use; stop whoever uses it, or \

@@ -23,7 +23,8 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// The bytes of an event for one watcher: a piece of a stream, or the whole body of a long poll.
+    /// The bytes of an event for one watcher: a piece of a stream, or the whole body of a long
+    /// poll.
     pub(crate) fn get(&mut self, event: &Arc<Event>, shape: Shape) -> Bytes {
         if !self.event.as_ref().is_some_and(|held| Arc::ptr_eq(held, event)) {
             self.event = Some(Arc::clone(event));

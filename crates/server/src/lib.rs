@@ -1,7 +1,7 @@
 //! The outside world: sockets, threads, real time and HTTP around one member.
 //!
-//! [`run`] is all there is to call. `owner.rs` is the loop; `http` and `api` turn bytes into requests
-//! and answers into bytes without touching a socket.
+//! [`run`] is all there is to call. `owner.rs` is the loop; `http` and `api` turn bytes into
+//! requests and answers into bytes without touching a socket.
 
 mod api;
 mod clock;

@@ -133,10 +133,8 @@ impl Metrics {
                 "etcd_snapshot_save_total_durations_seconds",
                 "Time to write a snapshot, its rests included.",
             ),
-            snapshot_failed: make.counter(
-                "stead_snapshot_failed_total",
-                "Snapshots that could not be written.",
-            ),
+            snapshot_failed: make
+                .counter("stead_snapshot_failed_total", "Snapshots that could not be written."),
             connections: make.gauge("stead_http_connections", "Connections of clients now."),
             connections_refused: make.counter(
                 "stead_http_connections_refused_total",
@@ -150,16 +148,15 @@ impl Metrics {
                 "stead_wal_segments_grown",
                 "Log segments that had to be used before they were zero-filled.",
             ),
-            log_full: make.gauge("stead_wal_full", "1 while the disk is full and writes are refused."),
+            log_full: make
+                .gauge("stead_wal_full", "1 while the disk is full and writes are refused."),
             term: make.gauge("stead_raft_term", "The raft term."),
             commit: make.gauge("stead_raft_commit_index", "The highest committed log entry."),
             store_index: make.gauge("stead_store_index", "The index of the last change of a key."),
             is_leader: make.gauge("stead_raft_is_leader", "1 while this member leads."),
             turns: make.counter("stead_turns_total", "Turns of the loop."),
-            process_cpu: make.add(prometheus::Counter::new(
-                "process_cpu_seconds_total",
-                "Processor time used.",
-            )),
+            process_cpu: make
+                .add(prometheus::Counter::new("process_cpu_seconds_total", "Processor time used.")),
             process_memory: make.gauge("process_resident_memory_bytes", "Resident memory."),
             process_start: make.gauge("process_start_time_seconds", "When the process started."),
             registry,

@@ -1,8 +1,8 @@
 //! What a connection has still to send.
 //!
-//! Small pieces are copied together, so that an answer is one write. Large bodies that many watchers
-//! share are kept by reference. Nothing is allocated while there is nothing to send, so an idle
-//! connection costs no buffer.
+//! Small pieces are copied together, so that an answer is one write. Large bodies that many
+//! watchers share are kept by reference. Nothing is allocated while there is nothing to send, so an
+//! idle connection costs no buffer.
 
 use bytes::Bytes;
 use std::collections::VecDeque;

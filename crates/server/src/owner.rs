@@ -1,8 +1,8 @@
 //! The loop: one thread that owns everything.
 //!
-//! A round takes what has arrived on all connections, answers reads at once, gathers writes, runs one
-//! turn of the replica (one log record, one sync), and sends what came of it. No locks, no queues
-//! between threads on the way of a request; what would hold the loop up is in `worker.rs`.
+//! A round takes what has arrived on all connections, answers reads at once, gathers writes, runs
+//! one turn of the replica (one log record, one sync), and sends what came of it. No locks, no
+//! queues between threads on the way of a request; what would hold the loop up is in `worker.rs`.
 //!
 //! How requests are answered is in `serve.rs`, how events reach watchers in `deliver.rs`.
 
@@ -40,7 +40,8 @@ const READS_MAX: usize = 8;
 /// Bytes that a client may send ahead while its last request is in hand.
 const AHEAD_BYTES_MAX: usize = 256 << 10;
 
-/// How long after a read syncs are left to their own thread, so that the next read need not wait: 20 ms.
+/// How long after a read syncs are left to their own thread, so that the next read need not wait:
+/// 20 ms.
 const READS_RECENT_NS: u64 = 20_000_000;
 
 /// How often the loop looks after what has no event of its own: 1 s.
@@ -412,8 +413,8 @@ impl Owner {
         }
     }
 
-    /// Ends a connection after its last answer. A client that is still sending would lose the answer if
-    /// the socket were simply closed, so what it sends is read for a while.
+    /// Ends a connection after its last answer. A client that is still sending would lose the
+    /// answer if the socket were simply closed, so what it sends is read for a while.
     fn hang_up(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let is_sending = !connection.input.is_empty() && !connection.ended;
@@ -555,9 +556,8 @@ impl Owner {
         loop {
             self.take_results()?;
             self.turn()?;
-            let is_waiting = |connection: &Connection| {
-                !connection.outbox.is_empty() || !connection.is_idle()
-            };
+            let is_waiting =
+                |connection: &Connection| !connection.outbox.is_empty() || !connection.is_idle();
             let keys = self.connections.keys();
             let waiting = keys
                 .into_iter()

@@ -29,8 +29,7 @@ const METHOD_NAMES_FOR_METRICS: &str = "OTHER";
 /// Tells a client that there are too many, as well as one write can.
 pub(crate) fn refuse_connection(mut socket: mio::net::TcpStream, date: &str) {
     let error = ApiError::overloaded("too many connections; try again later", 0);
-    let envelope =
-        Envelope { date, cors: "", is_http11: true, keep_alive: false, is_head: false };
+    let envelope = Envelope { date, cors: "", is_http11: true, keep_alive: false, is_head: false };
     let mut out = Vec::new();
     envelope.answer(&mut out, error.status(), Some(JSON), None, "", &error.body());
     // The client is refused either way.
@@ -46,7 +45,8 @@ struct Plain<'a> {
 }
 
 impl Owner {
-    /// Takes requests from the front of `bytes` until one has to wait. Gives how many bytes were used.
+    /// Takes requests from the front of `bytes` until one has to wait. Gives how many bytes were
+    /// used.
     pub(crate) fn serve(&mut self, key: Key, bytes: &[u8]) -> usize {
         let mut used = 0;
         loop {
@@ -94,10 +94,8 @@ impl Owner {
         self.meters.fail(refusal.status(), METHOD_NAMES_FOR_METRICS);
         if is_keys && refusal == Refusal::BodyTooLarge {
             let index = self.driver.store().index().0;
-            return self.answer_error(
-                key,
-                &ApiError::new(INVALID_FORM, "http: POST too large", index),
-            );
+            return self
+                .answer_error(key, &ApiError::new(INVALID_FORM, "http: POST too large", index));
         }
         let body = format!("{{\"message\":\"{refusal}\"}}\n");
         let status = refusal.status();
@@ -219,8 +217,7 @@ impl Owner {
         let manner = connection.manner;
         let cors = self.cors.lines(manner.origin);
         let envelope = envelope(&self.date, cors, manner);
-        let length =
-            if listing.is_done() { Length::Known(body.len()) } else { Length::Stream };
+        let length = if listing.is_done() { Length::Known(body.len()) } else { Length::Stream };
         connection
             .outbox
             .append(|out| envelope.head(out, 200, Some(JSON), Some(&numbers), "", length));
@@ -263,8 +260,7 @@ impl Owner {
     fn watch(&mut self, key: Key, path: KeyPath<'_>, watch: Watch) {
         self.meters.watch();
         let index = self.driver.store().index();
-        let filter =
-            WatchFilter { path: path.as_str().into(), recursive: watch.recursive };
+        let filter = WatchFilter { path: path.as_str().into(), recursive: watch.recursive };
         let from = StoreIndex(watch.wait_index);
         if watch.wait_index > 0 {
             match self.driver.store().next_event(&filter, from) {
@@ -278,8 +274,7 @@ impl Owner {
         let next = StoreIndex(index.0 + 1);
         let live = from.max(next);
         let owner = key.to_u64();
-        let registered =
-            self.driver.store_mut().watch(&filter, live, watch.stream, owner);
+        let registered = self.driver.store_mut().watch(&filter, live, watch.stream, owner);
         let Some(watcher) = registered else {
             let error = ApiError::overloaded("too many watchers; try again later", index.0);
             return self.answer_error(key, &error);

@@ -1,4 +1,5 @@
-//! A table of things that come and go, each with a number that is reused and a generation that is not.
+//! A table of things that come and go, each with a number that is reused and a generation that is
+//! not.
 
 /// Names an entry for as long as it lives; a stale key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

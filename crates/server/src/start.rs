@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
-/// A snapshot for each so many commands is only worth its price when they make this many bytes of log
-/// each on average; smaller commands gather until they do.
+/// A snapshot for each so many commands is only worth its price when they make this many bytes of
+/// log each on average; smaller commands gather until they do.
 const SNAPSHOT_LOG_BYTES_PER_COMMAND: u64 = 3355;
 
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -134,8 +134,8 @@ pub fn run(config: Config) -> Result<(), StartError> {
     Owner::new(parts)?.run()
 }
 
-/// Looks a data directory over without changing anything in it. Gives a report for people, and whether
-/// a server would start from it.
+/// Looks a data directory over without changing anything in it. Gives a report for people, and
+/// whether a server would start from it.
 ///
 /// # Errors
 /// [`StartError`] when the directory cannot be read, or is in use.

@@ -1,8 +1,8 @@
 //! What must not hold up the loop: syncs while others want to be served, zero-filling log segments,
 //! writing snapshots, giving back the memory of removed trees.
 //!
-//! Each kind of work has a thread of its own, started when the first piece of it comes. Results come
-//! back through one queue, and the loop is woken for them.
+//! Each kind of work has a thread of its own, started when the first piece of it comes. Results
+//! come back through one queue, and the loop is woken for them.
 
 use crate::disk::DataDir;
 use mio::Waker;
@@ -14,9 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wal::{FillTask, Seq, SyncTarget};
 
-
-/// The share of time that the snapshot thread works at most, in percent: with two cores a snapshot at
-/// full speed would show in everybody's latency.
+/// The share of time that the snapshot thread works at most, in percent: with two cores a snapshot
+/// at full speed would show in everybody's latency.
 const SNAPSHOT_SHARE_PERCENT: u32 = 50;
 
 /// Subtrees nest as deep as paths do; giving them back recurses as deep.
@@ -142,8 +141,8 @@ impl Pace {
             return;
         }
         self.bytes = 0;
-        let rest = self.worked_since.elapsed() * (100 - SNAPSHOT_SHARE_PERCENT)
-            / SNAPSHOT_SHARE_PERCENT;
+        let rest =
+            self.worked_since.elapsed() * (100 - SNAPSHOT_SHARE_PERCENT) / SNAPSHOT_SHARE_PERCENT;
         thread::sleep(rest);
         self.worked_since = Instant::now();
     }

@@ -34,7 +34,9 @@ fn parse_port(flag: &str, address: &str, port: &str) -> Result<u16, Usage> {
 fn advertised(values: &Values, flag: &str) -> Result<(String, u16), Usage> {
     let (address, _) = values.get(flag);
     if address.contains("://") {
-        return Err(Usage(format!("-{flag}: address {address}: leave the scheme out, as HOST:PORT")));
+        return Err(Usage(format!(
+            "-{flag}: address {address}: leave the scheme out, as HOST:PORT"
+        )));
     }
     let parts = split(address);
     let Some(port) = parts.port else {
@@ -53,18 +55,12 @@ fn is_loopback(host: &str) -> bool {
 
 fn resolve(flag: &str, host: &str, port: u16) -> Result<SocketAddr, Usage> {
     let unknown = |detail: String| Usage(format!("-{flag}: cannot resolve {host}: {detail}"));
-    let mut found =
-        (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+    let mut found = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
     found.next().ok_or_else(|| unknown("it has no address".to_owned()))
 }
 
 /// Where to listen: as told, or by the advertised address.
-fn bind(
-    values: &Values,
-    flag: &str,
-    advertised: &str,
-    port: u16,
-) -> Result<SocketAddr, Usage> {
+fn bind(values: &Values, flag: &str, advertised: &str, port: u16) -> Result<SocketAddr, Usage> {
     let (address, _) = values.get(flag);
     if !address.is_empty() {
         let parts = split(address);

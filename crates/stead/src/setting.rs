@@ -207,10 +207,7 @@ pub(crate) fn by_flag(name: &str) -> Option<(&'static Setting, bool)> {
 }
 
 /// The known name nearest to what was written, if one is near.
-pub(crate) fn nearest<'a>(
-    written: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .filter(|name| name.len() > 2)
         .map(|name| (distance(written, name), name))

@@ -117,15 +117,14 @@ impl Values {
                 return Err(Usage(format!("{shown} is not supported by this version ({why})")));
             }
         }
-        check(setting.kind, value).map_err(|wanted| {
-            Usage(format!("invalid value {value:?} for {shown}: {wanted}"))
-        })?;
+        check(setting.kind, value)
+            .map_err(|wanted| Usage(format!("invalid value {value:?} for {shown}: {wanted}")))?;
         self.found.insert(setting.flag, (value.to_owned(), source));
         Ok(())
     }
 
-    /// Flags as Go's flag package takes them: one dash or two, `-name value` or `-name=value`; booleans
-    /// only with an equals sign.
+    /// Flags as Go's flag package takes them: one dash or two, `-name value` or `-name=value`;
+    /// booleans only with an equals sign.
     fn read_flags(&mut self, args: &[String]) -> Result<Words, Usage> {
         let mut words = Words::default();
         let mut has_flags = false;

@@ -99,9 +99,9 @@ pub(crate) fn show(values: &Values) -> String {
 pub(crate) fn docs() -> String {
     let mut out = String::from(
         "# Configuration\n\nMade by `stead config docs`; a test keeps it up to date.\n\n\
-         A value comes from, in rising precedence: the default, `/etc/etcd/etcd.conf` if it exists,\n\
-         the file named by `-config`, the environment, the command line. `stead config show` prints\n\
-         each setting with its value and its source.\n",
+         A value comes from, in rising precedence: the default, `/etc/etcd/etcd.conf`\n\
+         if it exists, the file named by `-config`, the environment, the command line.\n\
+         `stead config show` prints each setting with its value and its source.\n",
     );
     for group in groups() {
         let _ = writeln!(out, "\n## {group}\n\n| flag | environment | file | default | |");

@@ -1,9 +1,10 @@
 //! How commands change the key space (spec keys.md sections 5.3, 6, 7, 8 and 12).
 //!
-//! Each operation looks first and changes then, so that one that fails has changed nothing. The order of
-//! the looks is the order of precedence of their errors: the root, the way, the kind of node, the
-//! conditions.
+//! Each operation looks first and changes then, so that one that fails has changed nothing. The
+//! order of the looks is the order of precedence of their errors: reserved keys, the root, the way,
+//! the kind of node, the conditions.
 
+use crate::change::Change;
 use crate::node::{Dir, File};
 use crate::store::Located;
 use crate::{
@@ -44,15 +45,6 @@ impl Conditions<'_> {
     }
 }
 
-/// A change that has been made and is still to be told.
-struct Change {
-    action: Action,
-    created: StoreIndex,
-    node: Option<Node>,
-    prev: Option<Node>,
-    refresh: bool,
-}
-
 fn deadline(stamp: Stamp, ttl: Option<i64>) -> Option<Timestamp> {
     let seconds = u64::try_from(ttl?).unwrap_or(0);
     Some(Timestamp(stamp.time.0.saturating_add(seconds.saturating_mul(1_000_000_000))))
@@ -76,7 +68,8 @@ fn count(counter: &mut Counter, outcome: &Outcome) {
 
 impl Store {
     /// Applies one command. A function of (state, stamp, command) alone. Watchers to be told are
-    /// appended to `wakes` in index order; a one-shot watcher that is woken is no longer registered.
+    /// appended to `wakes` in index order; a one-shot watcher that is woken is no longer
+    /// registered.
     ///
     /// # Errors
     /// [`StoreError`] when the command cannot be; the key space and its index are then unchanged.
@@ -251,8 +244,8 @@ impl Store {
         }
     }
 
-    /// Only the deadline changes; the directory keeps its modifiedIndex, although the answer shows the
-    /// new one (quirk Q7).
+    /// Only the deadline changes; the directory keeps its modifiedIndex, although the answer shows
+    /// the new one (quirk Q7).
     fn update_dir(
         &mut self,
         path: KeyPath<'_>,
@@ -332,29 +325,6 @@ impl Store {
         }
     }
 
-    /// Puts a node in its place and tells of it. Everything has been checked.
-    fn put(
-        &mut self,
-        path: KeyPath<'_>,
-        node: Node,
-        action: Action,
-        prev: Option<Node>,
-        refresh: bool,
-        wakes: &mut Vec<Wake>,
-    ) -> Outcome {
-        self.index += 1;
-        let (created, deadline) = (node.created(), node.deadline());
-        let had_deadline = prev.as_ref().is_some_and(|prev| prev.deadline().is_some());
-        if let (parent, Some(name)) = self.parent_mut(path) {
-            parent.children.insert(name, node.clone());
-        }
-        if deadline.is_some() || had_deadline {
-            self.expiry.set(path.as_str(), deadline);
-        }
-        let change = Change { action, created, node: Some(node), prev, refresh };
-        Ok(self.tell(path.as_str(), change, None, wakes))
-    }
-
     fn delete(
         &mut self,
         path: KeyPath<'_>,
@@ -390,36 +360,6 @@ impl Store {
         self.remove(path, Action::CompareAndDelete, wakes)
     }
 
-    /// Takes a node that is there out of the tree and tells of it.
-    fn remove(&mut self, path: KeyPath<'_>, action: Action, wakes: &mut Vec<Wake>) -> Outcome {
-        let key = path.as_str();
-        let removed = match self.parent_mut(path) {
-            (parent, Some(name)) => parent.children.remove(name),
-            _ => None,
-        };
-        let Some(node) = removed else {
-            return Err(self.error(ErrorCode::KeyNotFound, key));
-        };
-        self.index += 1;
-        if !self.expiry.is_empty() {
-            self.expiry.set(key, None);
-            if node.children().next().is_some() {
-                self.expiry.forget_below(key);
-            }
-        }
-        let prev = Some(node.shallow());
-        let created = node.created();
-        let change = Change { action, created, node: None, prev, refresh: false };
-        let event = match &node {
-            Node::Dir(dir) => self.tell(key, change, Some(dir), wakes),
-            Node::File(_) => self.tell(key, change, None, wakes),
-        };
-        if node.children().next().is_some() {
-            self.garbage.push(node);
-        }
-        Ok(event)
-    }
-
     /// Removes what is due, in the order of (deadline, key). Gives how many nodes went.
     fn expire(&mut self, limit: u32, wakes: &mut Vec<Wake>) -> u32 {
         let mut expired = 0;
@@ -429,7 +369,8 @@ impl Store {
                 break;
             }
             let key = Arc::clone(key);
-            // Entries without a node count nothing, since other members may have forgotten them already.
+            // Entries without a node count nothing, since other members may have forgotten them
+            // already.
             let was_due = is_due(&self.root, &key, deadline);
             self.expiry.set(&key, None);
             if was_due && self.remove(KeyPath::join_checked(&key), Action::Expire, wakes).is_ok() {
@@ -473,47 +414,5 @@ impl Store {
     ) -> Outcome {
         let node = self.new_node(Content { value, dir: false, ttl: None, refresh: false });
         self.put(path, node, Action::Set, prev, false, wakes)
-    }
-
-    /// The directory that holds a path, made if need be, and the last component.
-    fn parent_mut<'a>(&mut self, path: KeyPath<'a>) -> (&mut Dir, Option<&'a str>) {
-        let index = self.index;
-        let mut components = path.components();
-        let name = components.next_back();
-        let mut dir = Arc::make_mut(&mut self.root);
-        for component in components {
-            if dir.children.get(component).is_none() {
-                let made = Node::Dir(Arc::new(Dir::new(index, index, None)));
-                dir.children.insert(component, made);
-            }
-            match dir.children.get_mut(component) {
-                Some(Node::Dir(child)) => dir = Arc::make_mut(child),
-                _ => unreachable!("a file in the way was refused before"),
-            }
-        }
-        (dir, name)
-    }
-
-    /// Records an event and finds who waits for it.
-    fn tell(
-        &mut self,
-        key: &str,
-        change: Change,
-        removed: Option<&Dir>,
-        wakes: &mut Vec<Wake>,
-    ) -> Arc<Event> {
-        let event = Arc::new(Event {
-            action: change.action,
-            key: key.into(),
-            index: StoreIndex(self.index),
-            created: change.created,
-            node: change.node.map(|node| node.shallow()),
-            prev: change.prev,
-            stamp: self.stamp,
-            refresh: change.refresh,
-        });
-        self.history.push(Arc::clone(&event), &self.limits);
-        self.hub.wake(&event, removed, wakes);
-        event
     }
 }

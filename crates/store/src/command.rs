@@ -40,9 +40,9 @@ pub enum Command<'a> {
     },
     /// Change a node that must exist.
     Update { path: KeyPath<'a>, value: &'a str, ttl: Option<i64>, refresh: bool },
-    /// Change a file if its value and its modified index are as given. An absent condition, an index
-    /// of zero and an empty value all mean "no condition". With `or_create` a missing key is set
-    /// instead (architecture decision D14).
+    /// Change a file if its value and its modified index are as given. An absent condition, an
+    /// index of zero and an empty value all mean "no condition". With `or_create` a missing key is
+    /// set instead (architecture decision D14).
     CompareAndSwap {
         path: KeyPath<'a>,
         value: &'a str,
@@ -74,8 +74,9 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-// The batch that commands travel in carries the version byte of this format: a tag, a byte of flags, and
-// the fields in the order of their declaration. Numbers are LEB128, texts have their length in front.
+// The batch that commands travel in carries the version byte of this format: a tag, a byte of
+// flags, and the fields in the order of their declaration. Numbers are LEB128, texts have their
+// length in front.
 
 const SET: u8 = 1;
 const CREATE: u8 = 2;

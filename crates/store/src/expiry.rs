@@ -1,12 +1,12 @@
 //! Which nodes expire when.
 //!
-//! Ordered by (deadline, key), so that members expire the same nodes in the same order, and by key, so
-//! that what a removed directory held is found without walking its nodes. Only nodes with a deadline
-//! are in here.
+//! Ordered by (deadline, key), so that members expire the same nodes in the same order, and by key,
+//! so that what a removed directory held is found without walking its nodes. Only nodes with a
+//! deadline are in here.
 //!
-//! A directory that goes may take a million deadlines along. They are forgotten little by little, a few
-//! with each command, so for a while there are entries without a node; whoever takes the first entry
-//! has to look whether its node still has that deadline.
+//! A directory that goes may take a million deadlines along. They are forgotten little by little, a
+//! few with each command, so for a while there are entries without a node; whoever takes the first
+//! entry has to look whether its node still has that deadline.
 
 use crate::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,7 +26,8 @@ pub(crate) struct Expiry {
     gone: VecDeque<Gone>,
 }
 
-/// The keys from `from` to `to`, both excluded: their directory went, though some may be there again.
+/// The keys from `from` to `to`, both excluded: their directory went, though some may be there
+/// again.
 #[derive(Debug)]
 struct Gone {
     from: Arc<str>,

@@ -1,7 +1,8 @@
 //! The window of past events, from which watchers catch up.
 //!
-//! A ring of chunks: taking a snapshot copies a pointer for each chunk, and only the newest chunk is
-//! copied when a snapshot holds it. The window is bounded by bytes, but never below a count of events.
+//! A ring of chunks: taking a snapshot copies a pointer for each chunk, and only the newest chunk
+//! is copied when a snapshot holds it. The window is bounded by bytes, but never below a count of
+//! events.
 
 use crate::watch::{Match, WatchFilter, matches};
 use crate::{Event, Limits, StoreIndex};
@@ -21,8 +22,8 @@ pub(crate) struct History {
     chunks: VecDeque<Chunk>,
     len: usize,
     bytes: usize,
-    /// The index of the last event that is no longer kept. That of the oldest one kept does not tell,
-    /// since a command without events takes an index too.
+    /// The index of the last event that is no longer kept. That of the oldest one kept does not
+    /// tell, since a command without events takes an index too.
     cleared: StoreIndex,
 }
 

@@ -1,10 +1,11 @@
 //! The key space: a pure, synchronous, deterministic state machine.
 //!
-//! [`Store::apply`] turns a [`Command`] into an [`Event`] or a [`StoreError`]. It reads no clock, does
-//! no I/O and knows nothing of terms, sockets or HTTP: time arrives inside a [`Stamp`], so that two
-//! members that apply the same commands hold the same bytes.
+//! [`Store::apply`] turns a [`Command`] into an [`Event`] or a [`StoreError`]. It reads no clock,
+//! does no I/O and knows nothing of terms, sockets or HTTP: time arrives inside a [`Stamp`], so
+//! that two members that apply the same commands hold the same bytes.
 
 mod apply;
+mod change;
 mod codec;
 mod command;
 mod error;
@@ -12,6 +13,7 @@ mod event;
 mod expiry;
 mod history;
 mod load;
+mod name;
 mod node;
 mod path;
 mod snapshot;

@@ -1,13 +1,14 @@
 //! Reading a store back from the stream that `snapshot.rs` describes.
 //!
-//! The stream may come from a damaged disk or from another member, so nothing in it is believed: every
-//! field is checked, memory is taken as bytes arrive and not as a length promises, and an error says at
-//! which byte it met what. Pages of the tree are built from the sorted names without looking anything
-//! up.
+//! The stream may come from a damaged disk or from another member, so nothing in it is believed:
+//! every field is checked, memory is taken as bytes arrive and not as a length promises, and an
+//! error says at which byte it met what. Pages of the tree are built from the sorted names without
+//! looking anything up.
 
 use crate::codec;
 use crate::expiry::Expiry;
 use crate::history::History;
+use crate::name::Name;
 use crate::node::{Dir, File};
 use crate::snapshot::{
     ACTIONS, DIR, END, FILE, HAS_NODE, HAS_PREV, IN_TREE, PIECE_BYTES, REFRESH, VERSION,
@@ -96,13 +97,18 @@ impl Source<'_> {
         codec::take_number(&mut bytes).map_err(|_| self.wrong("a number is not one"))
     }
 
-    fn text(&mut self) -> io::Result<Box<str>> {
+    fn text<T: for<'t> From<&'t str>>(&mut self) -> io::Result<T> {
         let len = self.number()?;
         if len > TEXT_BYTES_MAX {
             return Err(self.wrong("a text is too long"));
         }
         let len = usize::try_from(len).map_err(io::Error::other)?;
-        let mut bytes = Vec::with_capacity(len.min(PIECE_BYTES));
+        if let Some(bytes) = self.buf.get(self.at..self.at + len) {
+            let text = str::from_utf8(bytes).map(T::from);
+            self.at += len;
+            return text.map_err(|_| self.wrong("a text is not UTF-8"));
+        }
+        let mut bytes = Vec::new();
         while bytes.len() < len {
             self.need_bytes()?;
             let ready = self.buf.get(self.at..).unwrap_or_default();
@@ -110,8 +116,8 @@ impl Source<'_> {
             bytes.extend_from_slice(taken);
             self.at += taken.len();
         }
-        let text = String::from_utf8(bytes).map_err(|_| self.wrong("a text is not UTF-8"))?;
-        Ok(text.into_boxed_str())
+        let text = str::from_utf8(&bytes).map_err(|_| self.wrong("a text is not UTF-8"))?;
+        Ok(T::from(text))
     }
 
     fn index(&mut self) -> io::Result<u64> {
@@ -137,7 +143,7 @@ impl Source<'_> {
 
     fn file(&mut self) -> io::Result<Node> {
         let (created, modified, deadline) = self.fields()?;
-        let value = self.text()?;
+        let value: Box<str> = self.text()?;
         Ok(Node::File(Arc::new(File::new(created, modified, deadline, value))))
     }
 
@@ -166,7 +172,7 @@ impl Source<'_> {
 
 /// A directory whose children are being read.
 struct Open {
-    name: Box<str>,
+    name: Name,
     dir: Dir,
     children: Builder,
 }
@@ -182,7 +188,7 @@ struct TreeReader {
 impl TreeReader {
     fn read(source: &mut Source<'_>) -> io::Result<(Dir, Expiry)> {
         let root =
-            Open { name: Box::default(), dir: Dir::new(0, 0, None), children: Builder::default() };
+            Open { name: Name::default(), dir: Dir::new(0, 0, None), children: Builder::default() };
         let mut reader = Self { open: vec![root], path: String::new(), expiry: Expiry::default() };
         loop {
             match source.byte()? {
@@ -200,7 +206,7 @@ impl TreeReader {
                     let name = reader.name(source)?;
                     let dir = source.dir()?;
                     reader.path.push('/');
-                    reader.path.push_str(&name);
+                    reader.path.push_str(name.as_str());
                     reader.open.push(Open { name, dir, children: Builder::default() });
                 }
                 _ => return Err(source.wrong("a node is of an unknown kind")),
@@ -208,13 +214,14 @@ impl TreeReader {
         }
     }
 
-    fn name(&self, source: &mut Source<'_>) -> io::Result<Box<str>> {
-        let name = source.text()?;
-        if matches!(&*name, "" | "." | "..") || name.contains('/') {
+    fn name(&self, source: &mut Source<'_>) -> io::Result<Name> {
+        let name: Name = source.text()?;
+        let bytes = name.as_bytes();
+        if matches!(bytes, b"" | b"." | b"..") || bytes.contains(&b'/') {
             return Err(source.wrong("a name is not one"));
         }
         let last = self.open.last().and_then(|open| open.children.last());
-        if last.is_some_and(|last| last >= &*name) {
+        if last.is_some_and(|last| last.as_bytes() >= bytes) {
             return Err(source.wrong("names are not in order"));
         }
         if self.open.len() > DEPTH_MAX {
@@ -223,11 +230,11 @@ impl TreeReader {
         Ok(name)
     }
 
-    fn add(&mut self, name: Box<str>, node: Node) {
+    fn add(&mut self, name: Name, node: Node) {
         if let Some(deadline) = node.deadline() {
             let len = self.path.len();
             self.path.push('/');
-            self.path.push_str(&name);
+            self.path.push_str(name.as_str());
             self.expiry.set(&self.path, Some(deadline));
             self.path.truncate(len);
         }
@@ -243,7 +250,7 @@ impl TreeReader {
         if self.open.is_empty() {
             return Some(done.dir);
         }
-        self.path.truncate(self.path.len() - done.name.len() - 1);
+        self.path.truncate(self.path.len() - done.name.as_bytes().len() - 1);
         self.add(done.name, Node::Dir(Arc::new(done.dir)));
         None
     }
@@ -256,7 +263,7 @@ fn read_event(source: &mut Source<'_>, root: &Dir) -> io::Result<Event> {
     if flags & !(HAS_NODE | HAS_PREV | REFRESH) != 0 {
         return Err(source.wrong("an event has unknown flags"));
     }
-    let key = source.text()?;
+    let key: Box<str> = source.text()?;
     // An in-order key may be one deeper than a path that clients may ask for.
     let parsed = KeyPath::parse(&key);
     let is_clean = match parsed {

@@ -84,7 +84,7 @@ impl<'a> Iterator for Children<'a> {
     type Item = (&'a str, &'a Node);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|entry| (&*entry.name, &entry.node))
+        self.0.next().map(|entry| (entry.name.as_str(), &entry.node))
     }
 }
 

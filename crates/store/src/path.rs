@@ -4,8 +4,8 @@ use std::fmt;
 
 /// How many components a path may have.
 ///
-/// The original knows no limit; this one keeps the depth of the tree, and so of every walk over it, in
-/// bounds (COMPAT.md). No known client goes beyond a dozen.
+/// The original knows no limit; this one keeps the depth of the tree, and so of every walk over it,
+/// in bounds (COMPAT.md). No known client goes beyond a dozen.
 pub const DEPTH_MAX: usize = 1000;
 
 /// A clean key path: begins with `/`, has no empty component, no `.` or `..`, no trailing slash
@@ -76,8 +76,8 @@ impl<'a> KeyPath<'a> {
 }
 
 impl<'a> KeyPath<'a> {
-    /// A path that was put together from clean parts. It may be one component deeper than clients may
-    /// ask for.
+    /// A path that was put together from clean parts. It may be one component deeper than clients
+    /// may ask for.
     pub(crate) fn join_checked(text: &'a str) -> Self {
         debug_assert!(!matches!(Self::parse(text), Err(PathError::NotClean)), "{text}");
         Self(text)

@@ -11,9 +11,9 @@
 //! event:  action u8 | flags u8 | key | index | created | time | wall offset | [node] | [prev]
 //! node or prev in an event: 1 file: fields, value   2 directory: fields   3 the file in the tree
 //! ```
-//! Numbers are LEB128, texts have their length in front. Names come in byte order. The bytes depend on
-//! the state alone, so equal members write equal snapshots. Nothing here is recursive, and no more than
-//! one piece is held in memory.
+//! Numbers are LEB128, texts have their length in front. Names come in byte order. The bytes depend
+//! on the state alone, so equal members write equal snapshots. Nothing here is recursive, and no
+//! more than one piece is held in memory.
 
 use crate::codec;
 use crate::tree::Iter;
@@ -97,7 +97,7 @@ impl StoreSnapshot {
                 continue;
             };
             buf.push(if entry.node.is_dir() { DIR } else { FILE });
-            codec::put_text(buf, &entry.name);
+            codec::put_text(buf, entry.name.as_str());
             put_fields(buf, &entry.node);
             match &entry.node {
                 Node::File(_) => codec::put_text(buf, entry.node.value().unwrap_or_default()),

@@ -1,5 +1,5 @@
-//! The state machine's state: what is read from it, who watches it, and how it is kept within bounds.
-//! How commands change it is in `apply.rs`.
+//! The state machine's state: what is read from it, who watches it, and how it is kept within
+//! bounds. How commands change it is in `apply.rs`.
 
 use crate::expiry::Expiry;
 use crate::history::History;
@@ -129,8 +129,8 @@ impl Store {
         }
     }
 
-    /// The error of a path that leads nowhere: 100 with the first missing component, 104 with the file
-    /// in the way.
+    /// The error of a path that leads nowhere: 100 with the first missing component, 104 with the
+    /// file in the way.
     pub(crate) fn nowhere(&self, path: KeyPath<'_>, located: &Located<'_>) -> StoreError {
         let upto = |len: usize| path.as_str().get(..len).unwrap_or_default();
         match *located {
@@ -173,8 +173,8 @@ impl Store {
         self.expiry.first().map(|(deadline, _)| deadline)
     }
 
-    /// The first kept event with an index of `from` or above that the filter lets through; refreshes
-    /// are passed over.
+    /// The first kept event with an index of `from` or above that the filter lets through;
+    /// refreshes are passed over.
     ///
     /// # Errors
     /// 401 when events from `from` on are no longer all there.
@@ -188,8 +188,8 @@ impl Store {
     }
 
     /// The first kept event after another one that the filter lets through: where a watcher goes on
-    /// that had `after`. Unlike with the next index, no event of an internal command is passed over,
-    /// whose events have one index.
+    /// that had `after`. Unlike with the next index, no event of an internal command is passed
+    /// over, whose events have one index.
     ///
     /// # Errors
     /// 401 when the events after it are no longer all there.

@@ -1,11 +1,12 @@
 //! An ordered map from name to node that shares structure between versions.
 //!
-//! A B+tree whose pages are reference-counted: cloning the map copies one pointer, and a change copies
-//! only the pages on its way, and those only while another version holds them. Names are kept in byte
-//! order, so sorted listings cost nothing. Pages are as large as what is in them: a directory with one
-//! child costs one small allocation.
+//! A B+tree whose pages are reference-counted: cloning the map copies one pointer, and a change
+//! copies only the pages on its way, and those only while another version holds them. Names are
+//! kept in byte order, so sorted listings cost nothing. Pages are as large as what is in them: a
+//! directory with one child costs one small allocation.
 
 use crate::Node;
+use crate::name::Name;
 use std::sync::Arc;
 
 /// Entries of a page at most.
@@ -16,7 +17,7 @@ const PAGE_MIN: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    pub(crate) name: Box<str>,
+    pub(crate) name: Name,
     pub(crate) node: Node,
 }
 
@@ -25,7 +26,7 @@ struct Child {
     /// No name in the page is smaller; names between two pages belong to the earlier one. That of a
     /// page's first child is never looked at and may be anything: what is true of it is said by the
     /// page above.
-    first: Box<str>,
+    first: Name,
     page: Arc<Page>,
 }
 
@@ -42,15 +43,16 @@ pub(crate) struct Tree {
 }
 
 fn find(entries: &[Entry], name: &str) -> Result<usize, usize> {
-    entries.binary_search_by(|entry| (*entry.name).cmp(name))
+    entries.binary_search_by(|entry| entry.name.cmp_text(name))
 }
 
 /// The child whose page a name belongs to.
 fn route(children: &[Child], name: &str) -> usize {
-    children.partition_point(|child| *child.first <= *name).saturating_sub(1)
+    children.partition_point(|child| child.first.cmp_text(name).is_le()).saturating_sub(1)
 }
 
-/// Inserts with room for a few more: half again as much, but never the four that a vector starts with.
+/// Inserts with room for a few more: half again as much, but never the four that a vector starts
+/// with.
 fn insert_tight<T>(items: &mut Vec<T>, at: usize, item: T) {
     if items.len() == items.capacity() {
         items.reserve_exact(items.len() / 2 + 1);
@@ -77,7 +79,7 @@ impl Page {
                 Err(at) => {
                     insert_tight(entries, at, Entry { name: name.into(), node });
                     let upper = split(entries, at).map(|upper| Child {
-                        first: upper.first().map_or_else(Box::default, |e| e.name.clone()),
+                        first: upper.first().map_or_else(Name::default, |e| e.name.clone()),
                         page: Arc::new(Page::Leaf(upper)),
                     });
                     (None, upper)
@@ -90,7 +92,7 @@ impl Page {
                 let Some(upper) = upper else { return (old, None) };
                 insert_tight(children, at + 1, upper);
                 let upper = split(children, at + 1).map(|upper| Child {
-                    first: upper.first().map_or_else(Box::default, |c| c.first.clone()),
+                    first: upper.first().map_or_else(Name::default, |c| c.first.clone()),
                     page: Arc::new(Page::Inner(upper)),
                 });
                 (old, upper)
@@ -185,7 +187,8 @@ impl Tree {
         }
     }
 
-    /// The node under a name, to be changed in place. The pages on the way become this version's own.
+    /// The node under a name, to be changed in place. The pages on the way become this version's
+    /// own.
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
         let mut page = Arc::make_mut(self.root.as_mut()?);
         loop {
@@ -212,7 +215,7 @@ impl Tree {
         let (old, upper) = Arc::make_mut(root).insert(name, node);
         if let Some(upper) = upper {
             // The first child's name is never compared, so any will do that is not larger.
-            let lower = Child { first: Box::default(), page: Arc::clone(root) };
+            let lower = Child { first: Name::default(), page: Arc::clone(root) };
             *root = Arc::new(Page::Inner(vec![lower, upper]));
         }
         old
@@ -259,11 +262,11 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// The name that came last.
-    pub(crate) fn last(&self) -> Option<&str> {
-        self.leaf.last().map(|entry| &*entry.name)
+    pub(crate) fn last(&self) -> Option<&Name> {
+        self.leaf.last().map(|entry| &entry.name)
     }
 
-    pub(crate) fn push(&mut self, name: Box<str>, node: Node) {
+    pub(crate) fn push(&mut self, name: Name, node: Node) {
         if self.leaf.len() == PAGE_MAX {
             self.end_leaf();
         }
@@ -361,18 +364,18 @@ mod tests {
         assert!(page.len() <= PAGE_MAX);
         match page {
             Page::Leaf(entries) => {
-                assert!(entries.is_sorted_by(|one, other| one.name < other.name));
+                assert!(entries.is_sorted_by(|one, other| one.name.as_str() < other.name.as_str()));
                 for entry in entries {
-                    assert!(lower.is_none_or(|lower| lower <= &*entry.name));
-                    assert!(upper.is_none_or(|upper| &*entry.name < upper));
+                    assert!(lower.is_none_or(|lower| lower <= entry.name.as_str()));
+                    assert!(upper.is_none_or(|upper| entry.name.as_str() < upper));
                 }
                 1
             }
             Page::Inner(children) => {
                 let mut depths = Vec::new();
                 for (at, child) in children.iter().enumerate() {
-                    let lower = if at == 0 { lower } else { Some(&*child.first) };
-                    let upper = children.get(at + 1).map(|next| &*next.first).or(upper);
+                    let lower = if at == 0 { lower } else { Some(child.first.as_str()) };
+                    let upper = children.get(at + 1).map(|next| next.first.as_str()).or(upper);
                     depths.push(check(&child.page, lower, upper));
                 }
                 assert!(depths.windows(2).all(|pair| pair[0] == pair[1]), "{depths:?}");
@@ -382,7 +385,7 @@ mod tests {
     }
 
     fn names(tree: &Tree) -> Vec<&str> {
-        tree.iter().map(|entry| &*entry.name).collect()
+        tree.iter().map(|entry| entry.name.as_str()).collect()
     }
 
     /// A sequence of numbers without a pattern, the same in every run.
@@ -463,7 +466,7 @@ mod tests {
     fn a_tree_of_sorted_entries_is_the_same_tree() {
         for len in [0, 1, 31, 32, 33, 1024, 1025, 5000] {
             let mut builder = Builder::default();
-            (0..len).for_each(|n| builder.push(format!("{n:05}").into(), node(n)));
+            (0..len).for_each(|n| builder.push(format!("{n:05}").as_str().into(), node(n)));
             let tree = builder.finish();
             tree.root.iter().for_each(|root| assert!(check(root, None, None) <= 4));
             assert_eq!(tree.iter().count() as u64, len);
@@ -483,7 +486,7 @@ mod tests {
         for number in 0..600 {
             let after = format!("{number:03}");
             let want: Vec<&str> = names(&tree).into_iter().filter(|name| *name > &*after).collect();
-            let got: Vec<&str> = tree.iter_after(&after).map(|entry| &*entry.name).collect();
+            let got: Vec<&str> = tree.iter_after(&after).map(|entry| entry.name.as_str()).collect();
             assert_eq!(got, want, "after {after}");
         }
         assert_eq!(tree.iter_after("").count(), 300);

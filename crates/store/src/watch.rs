@@ -1,11 +1,12 @@
 //! Which watchers does an event wake?
 //!
-//! The hub keeps watchers in a map from watched path to a list, so that an event at `/a/b/c` costs four
-//! look-ups (`/`, `/a`, `/a/b`, `/a/b/c`) however many clients wait elsewhere. It decides only *who* is
-//! woken; delivering bytes, and giving up on a slow reader, is the server's job.
+//! The hub keeps watchers in a map from watched path to a list, so that an event at `/a/b/c` costs
+//! four look-ups (`/`, `/a`, `/a/b`, `/a/b/c`) however many clients wait elsewhere. It decides only
+//! *who* is woken; delivering bytes, and giving up on a slow reader, is the server's job.
 //!
-//! Two rules of the protocol shape the code (spec keys.md 9.3): a recursive watcher never sees hidden
-//! nodes below the path it watches, and removing a directory wakes watchers of everything inside it.
+//! Two rules of the protocol shape the code (spec keys.md 9.3): a recursive watcher never sees
+//! hidden nodes below the path it watches, and removing a directory wakes watchers of everything
+//! inside it.
 
 use crate::node::Dir;
 use crate::{Event, StoreIndex};
@@ -106,8 +107,8 @@ type Lists = BTreeMap<Arc<str>, Vec<u32>>;
 /// All watchers that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
-    /// Those who want to hear of the path itself only. Apart from the others, so that an event further
-    /// down does not pass them.
+    /// Those who want to hear of the path itself only. Apart from the others, so that an event
+    /// further down does not pass them.
     plain: Lists,
     recursive: Lists,
     slots: Vec<Slot>,
@@ -191,7 +192,8 @@ impl Hub {
         owners
     }
 
-    /// Appends everybody whom the event wakes. `removed` is the directory that went, with its children.
+    /// Appends everybody whom the event wakes. `removed` is the directory that went, with its
+    /// children.
     pub(crate) fn wake(
         &mut self,
         event: &Arc<Event>,

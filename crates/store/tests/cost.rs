@@ -1,5 +1,6 @@
-//! What keys and watchers cost in memory, measured on this process; and that no command gets slower with
-//! what others have stored. One test, since measurements do not go together with other threads.
+//! What keys and watchers cost in memory, measured on this process; and that no command gets slower
+//! with what others have stored. One test, since measurements do not go together with other
+//! threads.
 #![cfg(target_os = "linux")]
 
 mod testkit;

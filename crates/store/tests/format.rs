@@ -174,8 +174,13 @@ fn commands_with_wrong_fields_are_refused() {
     assert_eq!(Command::decode(&mut bytes.as_slice()), Err(DecodeError));
 }
 
+/// So many cases, and no file for those that failed: a script or a test is made of them.
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(20_000))]
 
     #[test]
     fn garbage_is_no_command_or_a_proper_one(
@@ -193,8 +198,8 @@ fn limits() -> Limits {
     Limits::default()
 }
 
-/// A store with something of everything that a snapshot can hold. The file in `tests/data` was written
-/// from exactly these commands.
+/// A store with something of everything that a snapshot can hold. The file in `tests/data` was
+/// written from exactly these commands.
 fn sample() -> Store {
     let mut store = Store::new(limits());
     let mut now = START;
@@ -269,8 +274,8 @@ fn load_error(bytes: &[u8]) -> String {
     error.to_string()
 }
 
-/// `UPDATE_DATA=1` writes the file anew, which is right only when the format gets a new version; the
-/// files of older versions stay.
+/// `UPDATE_DATA=1` writes the file anew, which is right only when the format gets a new version;
+/// the files of older versions stay.
 #[test]
 fn a_snapshot_of_version_1_stays_readable() {
     let store = sample();
@@ -472,12 +477,17 @@ fn long_values_and_names_pass_through_pieces_of_the_stream() {
     assert!(bytes == snapshot_bytes(&loaded.snapshot()));
 }
 
+/// Where, how many bytes go, and what comes in their place.
+fn cut() -> impl Strategy<Value = (prop::sample::Index, usize, Vec<u8>)> {
+    (any::<prop::sample::Index>(), 0..30_usize, prop::collection::vec(any::<u8>(), 0..12))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(5000))]
 
     #[test]
     fn a_mangled_snapshot_does_no_harm(
-        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..30_usize, prop::collection::vec(any::<u8>(), 0..12)), 1..5),
+        cuts in prop::collection::vec(cut(), 1..5),
     ) {
         let mut bytes = snapshot_bytes(&sample().snapshot());
         for (at, removed, inserted) in cuts {

@@ -1,7 +1,7 @@
 //! The rules of the key space as transcripts: `tests/scripts/*.txt`, run and compared.
 //!
-//! `UPDATE_SCRIPTS=1 cargo test -p stead-store --test scripts` writes what the commands print now into
-//! the files; review the difference before you keep it.
+//! `UPDATE_SCRIPTS=1 cargo test -p stead-store --test scripts` writes what the commands print now
+//! into the files; review the difference before you keep it.
 
 #[path = "testkit/script.rs"]
 mod script;

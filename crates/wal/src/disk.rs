@@ -47,6 +47,7 @@ pub trait Disk: Clone + Send + 'static {
 }
 
 /// An open file. Clones name the same file, so that another thread can sync it.
+#[allow(clippy::len_without_is_empty)]
 pub trait DiskFile: Clone + Send + 'static {
     /// Its length in bytes.
     ///

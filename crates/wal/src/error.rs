@@ -55,8 +55,8 @@ impl fmt::Display for Error {
             ),
             Error::UnknownVersion { file, version } => write!(
                 f,
-                "{file} is of format version {version}, which this program does not know: a newer one \
-                 wrote it, use that one"
+                "{file} is of format version {version}, which this program does not know: a newer \
+                 one wrote it, use that one"
             ),
             Error::WrongCluster { file } => {
                 write!(f, "{file} belongs to another cluster: move it out of the data directory")

@@ -26,8 +26,8 @@ impl<D: Disk> FillTask<D> {
         format!("spare-{}.tmp", self.number)
     }
 
-    /// Writes the next piece; after the last one the file is synced and gets its name. Says whether it
-    /// is done.
+    /// Writes the next piece; after the last one the file is synced and gets its name. Says whether
+    /// it is done.
     ///
     /// # Errors
     /// What the disk gave; the file is removed then.

@@ -1,11 +1,13 @@
 //! Durability: a segmented log with one checksummed record for each batch, and snapshot files.
 //!
-//! Files are reached through [`Disk`], so that a simulator can lose, tear and corrupt them. This crate
-//! starts no threads and knows nothing of raft or of the key space: a record and a snapshot are bytes.
+//! Files are reached through [`Disk`], so that a simulator can lose, tear and corrupt them. This
+//! crate starts no threads and knows nothing of raft or of the key space: a record and a snapshot
+//! are bytes.
 //!
-//! The shape follows from one measurement: a sync over blocks that were written before costs half of a
-//! sync that has to commit file-system metadata as well. So segments are filled with zeros ahead of
-//! time, off the hot path ([`Wal::next_fill`]), and recycled when a snapshot has replaced them.
+//! The shape follows from one measurement: a sync over blocks that were written before costs half
+//! of a sync that has to commit file-system metadata as well. So segments are filled with zeros
+//! ahead of time, off the hot path ([`Wal::next_fill`]), and recycled when a snapshot has replaced
+//! them.
 //!
 //! Formats are drawn in `segment.rs` and `snapshot.rs`; both carry a version byte.
 

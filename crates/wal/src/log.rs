@@ -26,8 +26,8 @@ impl Default for Options {
     }
 }
 
-/// Room that [`Wal::make_room`] leaves for what must be written even when the disk is full: terms and
-/// votes.
+/// Room that [`Wal::make_room`] leaves for what must be written even when the disk is full: terms
+/// and votes.
 const RESERVE_BYTES: u64 = 64 << 10;
 
 /// A buffer that grew beyond this is given back after use.
@@ -146,8 +146,8 @@ impl<D: Disk> Wal<D> {
         }
     }
 
-    /// Whether a record with `bytes` of payload is certain to find room; asks the disk for some if need
-    /// be. When this says no, nothing but terms and votes should be appended.
+    /// Whether a record with `bytes` of payload is certain to find room; asks the disk for some if
+    /// need be. When this says no, nothing but terms and votes should be appended.
     ///
     /// # Errors
     /// [`Error::Io`] when the disk is broken rather than full.
@@ -191,12 +191,12 @@ impl<D: Disk> Wal<D> {
         Ok(())
     }
 
-    /// Appends one record, in the page cache; it is durable after a sync. `mark` is the caller's, and
-    /// decides with [`Wal::release`] how long the record is kept.
+    /// Appends one record, in the page cache; it is durable after a sync. `mark` is the caller's,
+    /// and decides with [`Wal::release`] how long the record is kept.
     ///
     /// # Errors
-    /// [`Error::Full`] and [`Error::TooLarge`] leave the log as it was; after [`Error::Io`] it refuses
-    /// everything.
+    /// [`Error::Full`] and [`Error::TooLarge`] leave the log as it was; after [`Error::Io`] it
+    /// refuses everything.
     pub fn append(&mut self, mark: u64, parts: &[&[u8]]) -> Result<Seq, Error> {
         if self.has_failed {
             return Err(Error::Failed);
@@ -337,8 +337,8 @@ impl<D: Disk> Wal<D> {
         Err(error)
     }
 
-    /// Lets go of the segments whose records all have marks of `mark` or below, but for the active one.
-    /// They become spares, or are removed when there are enough.
+    /// Lets go of the segments whose records all have marks of `mark` or below, but for the active
+    /// one. They become spares, or are removed when there are enough.
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -1,8 +1,8 @@
 //! A disk in memory that fails as real ones do: for tests and simulators.
 //!
-//! It remembers which writes and which names were synced. [`MemDisk::crash`] gives the disk as it could
-//! be found after a power loss: everything synced is there, of the rest some is, and the last write may
-//! be torn.
+//! It remembers which writes and which names were synced. [`MemDisk::crash`] gives the disk as it
+//! could be found after a power loss: everything synced is there, of the rest some is, and the last
+//! write may be torn.
 
 use crate::disk::{Disk, DiskFile};
 use std::collections::BTreeMap;
@@ -161,8 +161,9 @@ impl MemDisk {
         state.durable_names.insert(name.to_owned(), inode);
     }
 
-    /// The disk as it is found after a power loss now. What was not synced is kept or lost as `chance`
-    /// says, a write may be kept in part, and changes of names are lost from some point on.
+    /// The disk as it is found after a power loss now. What was not synced is kept or lost as
+    /// `chance` says, a write may be kept in part, and changes of names are lost from some point
+    /// on.
     pub fn crash(&self, chance: Chance<'_>) -> MemDisk {
         let state = self.state();
         let mut after = State { next_inode: state.next_inode, ..State::default() };

@@ -1,9 +1,9 @@
 //! Opening a log: what is kept, what is cut, what is refused.
 //!
-//! Reading stops at the first bad record. Usually nothing valid lies behind it: the process died while
-//! it wrote, nobody was told of the record, and the tail is cut. But when a valid record behind it says
-//! that it was durable, the disk has lost what it promised to keep; then nothing is changed and the
-//! log is not opened.
+//! Reading stops at the first bad record. Usually nothing valid lies behind it: the process died
+//! while it wrote, nobody was told of the record, and the tail is cut. But when a valid record
+//! behind it says that it was durable, the disk has lost what it promised to keep; then nothing is
+//! changed and the log is not opened.
 
 use crate::disk::{Disk, DiskFile, read_all};
 use crate::error::{Context, Error};
@@ -108,8 +108,8 @@ pub(crate) fn scan<D: Disk>(
         Header::Valid { salt, .. } => salt,
         Header::Unknown(_) => return Ok(scanned),
         Header::Bad => {
-            // The salt follows from the name, so records can be found behind a header that is gone. The
-            // header was written together with the first of them.
+            // The salt follows from the name, so records can be found behind a header that is gone.
+            // The header was written together with the first of them.
             let salt = segment::salt(cluster.unwrap_or(0), first_seq);
             let found = segment::scan_behind(&bytes, 0, salt, first_seq - 1);
             scanned.synced_behind = found.map(|synced| synced.max(first_seq));
@@ -268,8 +268,8 @@ impl<D: Disk> Wal<D> {
     }
 }
 
-/// Overwrites what lies behind the end with zeros, so that nothing of it can ever be taken for a record
-/// again, and removes later segments.
+/// Overwrites what lies behind the end with zeros, so that nothing of it can ever be taken for a
+/// record again, and removes later segments.
 fn cut_tail<D: Disk>(
     disk: &D,
     segments: &mut Vec<Scanned>,
@@ -288,7 +288,8 @@ fn cut_tail<D: Disk>(
             cut = Some(Cut { file: last.name.clone(), offset: last.end as u64 });
         }
     }
-    // What was read may still be in the page cache alone; nobody may act on it before it is durable.
+    // What was read may still be in the page cache alone; nobody may act on it before it is
+    // durable.
     for segment in segments.iter() {
         let file = disk.open(&segment.name).context("open", &segment.name)?;
         file.sync_all().context("sync", &segment.name)?;

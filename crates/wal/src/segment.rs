@@ -1,13 +1,14 @@
 //! The bytes of a log segment.
 //!
 //! ```text
-//! header, 64 bytes:  magic "STEADLOG" | version u8, 7 zeros | cluster u64 | first seq u64 | salt u64
-//!                    | CRC-32C u32 of the 40 bytes before | zeros
+//! header, 64 bytes:  magic "STEADLOG" | version u8, 7 zeros | cluster u64 | first seq u64
+//!                    | salt u64 | CRC-32C u32 of the 40 bytes before | zeros
 //! record:            payload length u32 | CRC-32C u32 | seq u64 | mark u64 | synced u64 | payload
 //! ```
-//! Integers are little-endian. A record's checksum covers the segment's salt, the rest of the header
-//! and the payload. A recycled segment still holds old records that are valid by themselves; the salt,
-//! which is drawn from the first sequence number, and the sequence number tell them apart.
+//! Integers are little-endian. A record's checksum covers the segment's salt, the rest of the
+//! header and the payload. A recycled segment still holds old records that are valid by themselves;
+//! the salt, which is drawn from the first sequence number, and the sequence number tell them
+//! apart.
 //!
 //! `synced` is the highest sequence number that was durable when the record was written. It is what
 //! tells a torn tail from damage: a bad record behind which a valid one says that it was durable is
@@ -153,8 +154,8 @@ pub(crate) fn encode_record(
     parts.iter().for_each(|part| out.extend_from_slice(part));
 }
 
-/// The record at `at`, if there is a valid one of this segment. `wanted` decides by the sequence number
-/// alone whether the checksum is worth computing.
+/// The record at `at`, if there is a valid one of this segment. `wanted` decides by the sequence
+/// number alone whether the checksum is worth computing.
 pub(crate) fn decode_record(
     bytes: &[u8],
     at: usize,

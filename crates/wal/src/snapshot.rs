@@ -18,7 +18,8 @@ const CHUNK_BYTES_MAX: usize = 64 << 10;
 const CHUNK_HEADER_LEN: usize = 8;
 const FOOTER_LEN: usize = 24;
 
-/// After this much the file is synced, so that its end is not one long sync behind which the log waits.
+/// After this much the file is synced, so that its end is not one long sync behind which the log
+/// waits.
 const SYNC_BYTES: u64 = 4 << 20;
 
 fn name(index: u64) -> String {
@@ -64,8 +65,8 @@ fn encode_header(index: u64) -> Vec<u8> {
     header
 }
 
-/// Writes one snapshot. Nothing has its final name before [`SnapshotWriter::finish`]; dropped before
-/// that, the file is removed.
+/// Writes one snapshot. Nothing has its final name before [`SnapshotWriter::finish`]; dropped
+/// before that, the file is removed.
 #[derive(Debug)]
 pub struct SnapshotWriter<D: Disk> {
     disk: D,

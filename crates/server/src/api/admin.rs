@@ -20,8 +20,8 @@ pub(crate) fn config_body(config: &ClusterConfig) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The configuration with the members of a JSON object put into it. Members of another type and unknown
-/// ones are passed over.
+/// The configuration with the members of a JSON object put into it. Members of another type and
+/// unknown ones are passed over.
 ///
 /// # Errors
 /// What is wrong with a body that is no JSON object.

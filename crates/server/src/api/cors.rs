@@ -62,9 +62,8 @@ mod tests {
     #[test]
     fn only_listed_origins_get_the_headers() {
         let cors = Cors::new(&["http://a.example".to_owned()]);
-        let lines = |cors: &Cors, origin: &str| {
-            cors.lines(cors.number(Some(origin.as_bytes()))).to_owned()
-        };
+        let lines =
+            |cors: &Cors, origin: &str| cors.lines(cors.number(Some(origin.as_bytes()))).to_owned();
         assert!(lines(&cors, "http://a.example").contains("Allow-Origin: http://a.example"));
         assert_eq!(lines(&cors, "http://b.example"), "Vary: Origin\r\n");
         assert_eq!(lines(&Cors::new(&[]), "http://a.example"), "");

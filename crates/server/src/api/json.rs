@@ -8,8 +8,8 @@ pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Whether a byte can stand in a JSON string as it is. The two separators U+2028 and U+2029 begin with
-/// 0xe2, U+FFFD with 0xef; what follows decides there.
+/// Whether a byte can stand in a JSON string as it is. The two separators U+2028 and U+2029 begin
+/// with 0xe2, U+FFFD with 0xef; what follows decides there.
 const PLAIN: [bool; 256] = {
     let mut table = [true; 256];
     let mut byte = 0;
@@ -52,7 +52,8 @@ fn put_escaped(out: &mut Vec<u8>, text: &str, escape_replacement: bool) {
                 _ => continue,
             },
             byte => {
-                let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+                let digit =
+                    |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
                 control[4] = digit(byte >> 4);
                 control[5] = digit(byte & 15);
                 (&control, 1)

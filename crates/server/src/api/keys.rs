@@ -18,6 +18,8 @@ const TTL_SECONDS_MAX: i64 = 9_223_372_036;
 
 /// What a request about the key space wants.
 #[derive(Debug)]
+// It lives on the stack for the length of one request; a box would cost an allocation.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum KeysRequest<'a> {
     /// A mutation.
     Write(Write<'a>),
@@ -111,8 +113,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The body as text. Raw bytes that are not UTF-8 end the form at their place; well-behaved clients
-    /// escape them, and then they become U+FFFD.
+    /// The body as text. Raw bytes that are not UTF-8 end the form at their place; well-behaved
+    /// clients escape them, and then they become U+FFFD.
     fn body(request: &Request<'a>, has_body: bool) -> Result<&'a str, BadForm> {
         let body = if has_body { request.body } else { b"" };
         std::str::from_utf8(body).map_err(|error| {
@@ -172,7 +174,9 @@ pub(crate) fn parse<'a>(
     index: u64,
 ) -> Result<KeysRequest<'a>, ApiError> {
     match dialect {
-        Dialect::V04 => V04 { index, fields: Fields::read(request, dialect, index)? }.parse(request),
+        Dialect::V04 => {
+            V04 { index, fields: Fields::read(request, dialect, index)? }.parse(request)
+        }
         Dialect::V2 => parse_v2(Fields::read(request, dialect, 0)?, request.method),
     }
 }
@@ -238,7 +242,11 @@ impl<'a> V04<'a> {
         }
         let has_condition = fields.prev_value.is_some() || fields.prev_index.is_some();
         let Some(prev_exist) = &fields.prev_exist else {
-            return if has_condition { self.compare_and_swap(ttl) } else { Ok(self.write(Kind::Set, ttl, None)) };
+            return if has_condition {
+                self.compare_and_swap(ttl)
+            } else {
+                Ok(self.write(Kind::Set, ttl, None))
+            };
         };
         if prev_exist.eq_ignore_ascii_case("false") {
             return Ok(self.write(Kind::Create, ttl, None));
@@ -379,16 +387,10 @@ impl Write<'_> {
         let refresh = flag(&fields.refresh);
         let dir = flag(&fields.dir);
         match self.kind {
-            Kind::Set => Command::Set {
-                path,
-                value: if dir { "" } else { value },
-                dir,
-                ttl,
-                refresh,
-            },
-            Kind::Create => {
-                Command::Create { path, value, dir, ttl, in_order: None }
+            Kind::Set => {
+                Command::Set { path, value: if dir { "" } else { value }, dir, ttl, refresh }
             }
+            Kind::Create => Command::Create { path, value, dir, ttl, in_order: None },
             Kind::CreateInOrder(naming) => {
                 Command::Create { path, value, dir, ttl, in_order: Some(naming) }
             }

@@ -1,8 +1,8 @@
 //! The answer to a read, printed from the tree as it was at one moment.
 //!
-//! Nodes never change, so a listing holds the tree by reference and is printed piece by piece as the
-//! client takes it: a million keys neither double the memory nor hold anybody up. The walk keeps its own
-//! stack; how deep a client nests directories costs it no recursion.
+//! Nodes never change, so a listing holds the tree by reference and is printed piece by piece as
+//! the client takes it: a million keys neither double the memory nor hold anybody up. The walk
+//! keeps its own stack; how deep a client nests directories costs it no recursion.
 
 use super::json;
 use crate::config::Dialect;
@@ -44,12 +44,7 @@ fn is_hidden(name: &str) -> bool {
 
 impl Listing {
     /// Prints the head of the answer for `node` at `path`, and everything that is no child.
-    pub(crate) fn start(
-        out: &mut Vec<u8>,
-        path: KeyPath<'_>,
-        node: Node,
-        style: Style,
-    ) -> Self {
+    pub(crate) fn start(out: &mut Vec<u8>, path: KeyPath<'_>, node: Node, style: Style) -> Self {
         let dialect = style.dialect;
         out.extend_from_slice(b"{\"action\":\"get\",\"node\":");
         let mut prefix = json::escaped(path.as_str(), dialect);
@@ -95,8 +90,8 @@ impl Listing {
         }
     }
 
-    /// Prints children of the innermost directory until one of them is to be descended into, `out` is
-    /// full, or there are no more.
+    /// Prints children of the innermost directory until one of them is to be descended into, `out`
+    /// is full, or there are no more.
     fn fill_level(&mut self, out: &mut Vec<u8>, len_max: usize) {
         let Some(level) = self.levels.last_mut() else { return };
         self.prefix.truncate(level.prefix_len);
@@ -206,7 +201,10 @@ mod tests {
         );
         assert!(list(&store, "/d/_h", false, Dialect::V04, usize::MAX).contains("/d/_h/q"));
         let root = list(&store, "/", false, Dialect::V2, usize::MAX);
-        assert!(root.starts_with("{\"action\":\"get\",\"node\":{\"dir\":true,\"nodes\":["), "{root}");
+        assert!(
+            root.starts_with("{\"action\":\"get\",\"node\":{\"dir\":true,\"nodes\":["),
+            "{root}"
+        );
         assert!(root.contains("/e\\u003c\\u0026") && root.ends_with("}}\n"), "{root}");
     }
 }

@@ -69,9 +69,8 @@ pub(crate) fn rfc3339(nanos: u64) -> String {
 /// The date as HTTP headers write it.
 pub(crate) fn http_date(wall_nanos: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let seconds = wall_nanos / NANOS;
     let days = seconds / DAY_SECONDS;
     let (year, month, day) = civil(days);

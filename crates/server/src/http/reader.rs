@@ -146,8 +146,8 @@ pub(crate) enum Progress<'a> {
     NeedMore { send_continue: bool },
     /// A request, and how many bytes it took.
     Request(Request<'a>, usize),
-    /// No request, and there will be none on this connection. The flag says whether the head named a
-    /// path of the key space, whose errors have a shape of their own.
+    /// No request, and there will be none on this connection. The flag says whether the head named
+    /// a path of the key space, whose errors have a shape of their own.
     Refused(Refusal, bool),
 }
 
@@ -231,9 +231,8 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
 /// Whether an empty line ends the head somewhere behind what was searched before.
 fn has_head_end(buf: &[u8], scanned: usize) -> bool {
     let rest = buf.get(scanned.saturating_sub(3)..).unwrap_or_default();
-    memchr::memchr_iter(b'\n', rest).any(|at| {
-        matches!(rest.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..]))
-    })
+    memchr::memchr_iter(b'\n', rest)
+        .any(|at| matches!(rest.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..])))
 }
 
 fn head_limits(buf: &[u8], limits: &Limits) -> Option<Refusal> {
@@ -273,9 +272,9 @@ fn is_form(value: &[u8]) -> bool {
 }
 
 fn accepts_text(value: &[u8]) -> bool {
-    value.split(|byte| matches!(byte, b',' | b';')).any(|kind| {
-        trim(kind).eq_ignore_ascii_case(b"text/plain")
-    })
+    value
+        .split(|byte| matches!(byte, b',' | b';'))
+        .any(|kind| trim(kind).eq_ignore_ascii_case(b"text/plain"))
 }
 
 fn frame(headers: &[httparse::Header<'_>], is_http11: bool) -> Result<Framing, Refusal> {

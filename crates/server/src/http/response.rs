@@ -1,8 +1,8 @@
 //! From answers to bytes.
 //!
-//! Everything that all answers of a listener share is in [`Envelope`]; an answer adds its status, its
-//! headers and its body. Heads are put together by hand into the connection's outbox, since this is
-//! done for each request.
+//! Everything that all answers of a listener share is in [`Envelope`]; an answer adds its status,
+//! its headers and its body. Heads are put together by hand into the connection's outbox, since
+//! this is done for each request.
 
 use std::io::Write as _;
 

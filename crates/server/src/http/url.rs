@@ -18,9 +18,8 @@ pub(crate) fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, Ba
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'%' => {
-                let digit = |at: usize| {
-                    bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16))
-                };
+                let digit =
+                    |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
                 let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) else {
                     let end = bytes.len().min(at + 3);
                     let shown = bytes.get(at..end).unwrap_or_default();
@@ -57,8 +56,8 @@ pub(crate) fn encode_path(path: &str) -> String {
     out
 }
 
-/// The lexically clean form of a path, or nothing if it is clean: no empty, `.` or `..` components; a
-/// trailing slash stays.
+/// The lexically clean form of a path, or nothing if it is clean: no empty, `.` or `..` components;
+/// a trailing slash stays.
 pub(crate) fn clean(path: &str) -> Option<String> {
     let rest = path.strip_prefix('/').unwrap_or(path);
     let inner = rest.strip_suffix('/').unwrap_or(rest);

@@ -10,6 +10,7 @@
 mod conformance;
 mod corpus;
 mod crash;
+mod hostile;
 mod seed_document;
 mod testkit;
 mod ttl;

@@ -84,10 +84,8 @@ fn the_document_can_be_typed_in_from_first_to_last() {
 fn setting_getting_changing_deleting(walk: &Walk) {
     let node = r#"{"key":"/message","value":"Hello world","modifiedIndex":2,"createdIndex":2}"#;
     let set = format!(r#"{{"action":"set","node":{node}}}"#);
-    let answer = ask(
-        walk.server.addr(),
-        &Walk::curl("PUT", "/v2/keys/message", "value=Hello world"),
-    );
+    let answer =
+        ask(walk.server.addr(), &Walk::curl("PUT", "/v2/keys/message", "value=Hello world"));
     assert_eq!((answer.status(), answer.text()), (201, set));
     assert_eq!(answer.head.header("X-Etcd-Index").as_deref(), Some("2"));
     for name in ["X-Raft-Index", "X-Raft-Term"] {

@@ -39,8 +39,9 @@ fn put_content(out: &mut String, node: &Node) {
     }
 }
 
-/// An event in one line: `4 set /a "new" created=4 (was "old" @3)`. What is as one expects it to be is
-/// left out: createdIndex when it is the event's own, and in the same way that of the previous node.
+/// An event in one line: `4 set /a "new" created=4 (was "old" @3)`. What is as one expects it to be
+/// is left out: createdIndex when it is the event's own, and in the same way that of the previous
+/// node.
 pub(crate) fn event_text(event: &Event) -> String {
     let now = event.stamp.time;
     let mut out = format!("{} {} {}", event.index.0, event.action.as_str(), event.key);

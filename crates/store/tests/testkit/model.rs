@@ -1,5 +1,5 @@
-//! The key space as simply as it can be said: a sorted map from path to node, and lists. It is slow, and
-//! holds no trick that the store holds too.
+//! The key space as simply as it can be said: a sorted map from path to node, and lists. It is
+//! slow, and holds no trick that the store holds too.
 
 use crate::testkit::SECOND;
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! Runs a script against a store, and gives what there is to see.
 //!
-//! A script is a sequence of blocks with an empty line between them. A block has comments, commands, a
-//! line of dashes, and what the commands printed. What is in quotes is one word. The commands:
+//! A script is a sequence of blocks with an empty line between them. A block has comments,
+//! commands, a line of dashes, and what the commands printed. What is in quotes is one word. The
+//! commands:
 //!
 //! ```text
 //! set /p [value=v] [dir] [ttl=n] [refresh]      create /p ...    post /p ... [padded]

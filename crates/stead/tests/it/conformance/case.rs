@@ -81,7 +81,8 @@ impl Step {
             return format!("{name}{method} {path}{body}");
         }
         let named = [("await", &self.awaited), ("close", &self.close), ("assert", &self.assert)];
-        let named = named.iter().find_map(|(what, name)| Some(format!("{what} {}", name.as_ref()?)));
+        let named =
+            named.iter().find_map(|(what, name)| Some(format!("{what} {}", name.as_ref()?)));
         named.unwrap_or_else(|| format!("sleep {} ms", self.sleep_ms.unwrap_or(0)))
     }
 }

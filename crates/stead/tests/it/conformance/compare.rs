@@ -182,13 +182,7 @@ fn compare_stream(
     }
 }
 
-fn compare_json(
-    want: &str,
-    got: &str,
-    context: &mut Context,
-    rules: Rules,
-    out: &mut Vec<Diff>,
-) {
+fn compare_json(want: &str, got: &str, context: &mut Context, rules: Rules, out: &mut Vec<Diff>) {
     let want = match raw_json::parse(want) {
         Ok(document) => document,
         Err(e) => return out.push(Diff::fail("body", "a readable expectation", e)),
@@ -244,13 +238,7 @@ fn compare_tree(
     }
 }
 
-fn compare_scalar(
-    want: &str,
-    got: &str,
-    context: &mut Context,
-    place: &str,
-    out: &mut Vec<Diff>,
-) {
+fn compare_scalar(want: &str, got: &str, context: &mut Context, place: &str, out: &mut Vec<Diff>) {
     let Err(why) = context.fits(want, got) else {
         return;
     };

@@ -22,8 +22,10 @@ impl Tree {
         match self {
             Self::Scalar(text) => text.clone(),
             Self::Object(members) => {
-                let parts: Vec<String> =
-                    members.iter().map(|(name, value)| format!("{name}:{}", value.dump())).collect();
+                let parts: Vec<String> = members
+                    .iter()
+                    .map(|(name, value)| format!("{name}:{}", value.dump()))
+                    .collect();
                 format!("{{{}}}", parts.join(","))
             }
             Self::Array(elements) => {

@@ -75,9 +75,9 @@ impl<'a> Runner<'a> {
         for (at, step) in case.steps.iter().enumerate() {
             let number = at + 1;
             let replaced = self.find_override(&case.name, number);
-            let diffs = run.step(step, replaced).unwrap_or_else(|e| {
-                vec![Diff::fail("replay", "a step that can be run", e)]
-            });
+            let diffs = run
+                .step(step, replaced)
+                .unwrap_or_else(|e| vec![Diff::fail("replay", "a step that can be run", e)]);
             if step.expect.is_some() || step.assert.is_some() || step.pending_ms.is_some() {
                 outcome.checks += 1;
             }
@@ -133,7 +133,8 @@ impl Run<'_> {
             return self.wait_for(name, step, replaced);
         }
         if let Some(name) = &step.close {
-            let exchange = self.live.remove(name).ok_or_else(|| format!("{name} is not running"))?;
+            let exchange =
+                self.live.remove(name).ok_or_else(|| format!("{name} is not running"))?;
             exchange.close();
             // The server learns of a hang-up in its own time.
             std::thread::sleep(Duration::from_millis(step.settle_ms.unwrap_or(150)));

@@ -196,7 +196,9 @@ impl Context {
                 Err(format!("expiration moved by {:.6}s, nothing refreshed it", time - before))
             }
             Some(_) => Ok(()),
-            None if time < self.sent + ttl - TOLERANCE || time > self.received + ttl + TOLERANCE => {
+            None if time < self.sent + ttl - TOLERANCE
+                || time > self.received + ttl + TOLERANCE =>
+            {
                 Err(format!("expires {:+.2}s from now, wanted {ttl:+}s", time - self.received))
             }
             None => {

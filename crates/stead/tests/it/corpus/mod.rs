@@ -197,7 +197,9 @@ fn request(method: &str, path: &str, form: Option<&str>) -> Request {
 /// Takes out what is another one in each run: moments of expiration and ports.
 fn plain_body(body: &str) -> String {
     match body.strip_prefix("http://127.0.0.1:") {
-        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => "http://127.0.0.1:PORT".to_owned(),
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            "http://127.0.0.1:PORT".to_owned()
+        }
         _ => without_expirations(body).replace('\n', "\\n"),
     }
 }

@@ -83,12 +83,7 @@ fn die_while_starting(site: &Site, random: &mut Random) {
 }
 
 /// Holds what is there against what the writers know; gives the store index.
-fn check(
-    writers: &mut [Writer],
-    server: &Server,
-    seen: &mut HashSet<u64>,
-    round: u64,
-) -> u64 {
+fn check(writers: &mut [Writer], server: &Server, seen: &mut HashSet<u64>, round: u64) -> u64 {
     let answer = ask(server.addr(), &Request::get("/v2/keys/crash?recursive=true"));
     let index = answer.index();
     let mut found = entries(&answer);

@@ -20,10 +20,17 @@ const POSTS_MAX: usize = 20;
 #[derive(Clone, Debug)]
 enum Pending {
     /// The key gets this value.
-    Write { key: String, value: String },
-    Delete { key: String },
+    Write {
+        key: String,
+        value: String,
+    },
+    Delete {
+        key: String,
+    },
     /// Some in-order key gets this value.
-    Post { value: String },
+    Post {
+        value: String,
+    },
 }
 
 pub(crate) struct Writer {
@@ -212,4 +219,55 @@ impl Writer {
 
 fn path(key: &str, query: &str) -> String {
     format!("/v2/keys{key}{query}")
+}
+
+/// A checker that always agrees looks just like a correct server, so this one is checked.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(value: &str, index: u64) -> Entry {
+        Entry { value: value.to_owned(), modified: index, created: index, expiration: None }
+    }
+
+    /// A writer that was promised `/k` at index 7 and is unsure about `pending`.
+    fn writer(pending: Option<Pending>) -> Writer {
+        let mut writer = Writer::new(0, Random::new(1));
+        writer.known.insert("/k".to_owned(), entry("a", 7));
+        writer.last = 7;
+        writer.pending = pending;
+        writer
+    }
+
+    fn complaints(pending: Option<Pending>, found: &[(&str, Entry)]) -> (usize, usize) {
+        let mut found =
+            found.iter().map(|(key, entry)| ((*key).to_owned(), entry.clone())).collect();
+        let mut wrong = Vec::new();
+        writer(pending).settle(&mut found, &mut wrong);
+        (wrong.len(), found.len())
+    }
+
+    #[test]
+    fn what_was_acknowledged_must_be_there() {
+        assert_eq!(complaints(None, &[("/k", entry("a", 7))]), (0, 0));
+        assert_eq!(complaints(None, &[]), (1, 0));
+        assert_eq!(complaints(None, &[("/k", entry("b", 7))]), (1, 0));
+        assert_eq!(complaints(None, &[("/k", entry("a", 8))]), (1, 0));
+    }
+
+    #[test]
+    fn what_was_not_answered_may_be_there_or_not() {
+        let write = || Some(Pending::Write { key: "/k".to_owned(), value: "b".to_owned() });
+        assert_eq!(complaints(write(), &[("/k", entry("a", 7))]), (0, 0));
+        assert_eq!(complaints(write(), &[("/k", entry("b", 8))]), (0, 0));
+        assert_eq!(complaints(write(), &[("/k", entry("b", 6))]), (1, 0));
+        assert_eq!(complaints(write(), &[]), (1, 0));
+        let delete = || Some(Pending::Delete { key: "/k".to_owned() });
+        assert_eq!(complaints(delete(), &[]), (0, 0));
+        assert_eq!(complaints(delete(), &[("/k", entry("a", 7))]), (0, 0));
+        let post = || Some(Pending::Post { value: "p".to_owned() });
+        let both = [("/k", entry("a", 7)), ("/q/8", entry("p", 8))];
+        assert_eq!(complaints(post(), &both), (0, 0));
+        assert_eq!(complaints(None, &both), (0, 1));
+    }
 }

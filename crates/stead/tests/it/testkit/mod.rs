@@ -4,6 +4,7 @@
 //! a command template with `{port}`, `{peerport}`, `{dir}` and `{name}`, so that the same tests
 //! can be held against any server that speaks the same API.
 
+pub(crate) mod bystander;
 pub(crate) mod dir;
 pub(crate) mod http;
 pub(crate) mod port;

@@ -78,7 +78,9 @@ mod tests {
 
     #[test]
     fn refuses_other_text() {
-        for text in ["", "2013-12-04", "2013-12-04T12:01:21", "2013-13-04T12:01:21Z", "x", "yesterday"] {
+        for text in
+            ["", "2013-12-04", "2013-12-04T12:01:21", "2013-13-04T12:01:21Z", "x", "yesterday"]
+        {
             assert_eq!(parse_time(text), None, "{text}");
         }
     }

@@ -1,0 +1,119 @@
+//! How a change is made once nothing speaks against it: the node is put in its place or taken out,
+//! its deadline follows, the event is recorded, and whoever waits for it is found.
+//!
+//! Whether a change may be is not asked here; that is done in `apply.rs`.
+
+use crate::node::Dir;
+use crate::{Action, ErrorCode, Event, KeyPath, Node, Store, StoreError, StoreIndex, Wake};
+use std::sync::Arc;
+
+/// A change that has been made and is still to be told.
+pub(crate) struct Change {
+    pub(crate) action: Action,
+    pub(crate) created: StoreIndex,
+    pub(crate) node: Option<Node>,
+    pub(crate) prev: Option<Node>,
+    pub(crate) refresh: bool,
+}
+
+impl Store {
+    /// Puts a node in its place and tells of it. Everything has been checked.
+    pub(crate) fn put(
+        &mut self,
+        path: KeyPath<'_>,
+        node: Node,
+        action: Action,
+        prev: Option<Node>,
+        refresh: bool,
+        wakes: &mut Vec<Wake>,
+    ) -> Result<Arc<Event>, StoreError> {
+        self.index += 1;
+        let (created, deadline) = (node.created(), node.deadline());
+        let had_deadline = prev.as_ref().is_some_and(|prev| prev.deadline().is_some());
+        if let (parent, Some(name)) = self.parent_mut(path) {
+            parent.children.insert(name, node.clone());
+        }
+        if deadline.is_some() || had_deadline {
+            self.expiry.set(path.as_str(), deadline);
+        }
+        let change = Change { action, created, node: Some(node), prev, refresh };
+        Ok(self.tell(path.as_str(), change, None, wakes))
+    }
+
+    /// Takes a node that is there out of the tree and tells of it.
+    pub(crate) fn remove(
+        &mut self,
+        path: KeyPath<'_>,
+        action: Action,
+        wakes: &mut Vec<Wake>,
+    ) -> Result<Arc<Event>, StoreError> {
+        let key = path.as_str();
+        let removed = match self.parent_mut(path) {
+            (parent, Some(name)) => parent.children.remove(name),
+            _ => None,
+        };
+        let Some(node) = removed else {
+            return Err(self.error(ErrorCode::KeyNotFound, key));
+        };
+        self.index += 1;
+        if !self.expiry.is_empty() {
+            self.expiry.set(key, None);
+            if node.children().next().is_some() {
+                self.expiry.forget_below(key);
+            }
+        }
+        let prev = Some(node.shallow());
+        let created = node.created();
+        let change = Change { action, created, node: None, prev, refresh: false };
+        let event = match &node {
+            Node::Dir(dir) => self.tell(key, change, Some(dir), wakes),
+            Node::File(_) => self.tell(key, change, None, wakes),
+        };
+        if node.children().next().is_some() {
+            self.garbage.push(node);
+        }
+        Ok(event)
+    }
+
+    /// The directory that holds a path, made if need be, and the last component.
+    pub(crate) fn parent_mut<'a>(&mut self, path: KeyPath<'a>) -> (&mut Dir, Option<&'a str>) {
+        let index = self.index;
+        let mut components = path.components();
+        let name = components.next_back();
+        let mut dir = Arc::make_mut(&mut self.root);
+        for component in components {
+            if dir.children.get(component).is_none() {
+                let made = Node::Dir(Arc::new(Dir::new(index, index, None)));
+                dir.children.insert(component, made);
+            }
+            match dir.children.get_mut(component) {
+                Some(Node::Dir(child)) => dir = Arc::make_mut(child),
+                _ => unreachable!("a file in the way was refused before"),
+            }
+        }
+        (dir, name)
+    }
+
+    /// Records an event and finds who waits for it.
+    pub(crate) fn tell(
+        &mut self,
+        key: &str,
+        change: Change,
+        removed: Option<&Dir>,
+        wakes: &mut Vec<Wake>,
+    ) -> Arc<Event> {
+        let event = Arc::new(Event {
+            action: change.action,
+            key: key.into(),
+            index: StoreIndex(self.index),
+            created: change.created,
+            node: change.node.map(|node| node.shallow()),
+            prev: change.prev,
+            stamp: self.stamp,
+            refresh: change.refresh,
+        });
+        self.history.push(Arc::clone(&event), &self.limits);
+        self.hub.wake(&event, removed, wakes);
+        event
+    }
+}
