@@ -40,6 +40,12 @@ const READS_MAX: usize = 8;
 /// Bytes that a client may send ahead while its last request is in hand.
 const AHEAD_BYTES_MAX: usize = 256 << 10;
 
+/// Pieces of long answers in a round, so that one client does not hold up the others.
+const PASSES_MAX: usize = 8;
+
+/// Turns in a round for requests that were sent ahead.
+const AHEAD_TURNS_MAX: usize = 16;
+
 /// How long after a read syncs are left to their own thread, so that the next read need not wait:
 /// 20 ms.
 const READS_RECENT_NS: u64 = 20_000_000;
@@ -172,7 +178,14 @@ impl Owner {
             }
             self.take_results()?;
             self.turn()?;
-            self.go_on()?;
+            // What was sent ahead is taken now; its writes need a turn of their own.
+            for _ in 0..AHEAD_TURNS_MAX {
+                if self.resume.is_empty() {
+                    break;
+                }
+                self.go_on()?;
+                self.turn()?;
+            }
             self.housekeep();
         }
     }
@@ -187,7 +200,7 @@ impl Owner {
 
     /// How long to wait for the next event.
     fn patience(&self) -> Duration {
-        if !self.resume.is_empty() {
+        if !self.resume.is_empty() || !self.dirty.is_empty() {
             return Duration::ZERO;
         }
         let due = self.driver.until_due().unwrap_or(u64::MAX).min(HOUSEKEEPING_NS);
@@ -373,13 +386,16 @@ impl Owner {
     }
 
     fn flush_dirty(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for key in dirty.drain(..) {
-            self.flush(key);
-        }
-        // Flushing may have made others dirty; the memory of the list is kept.
-        if self.dirty.is_empty() {
-            self.dirty = dirty;
+        // A long answer goes on when its last piece is sent, and so needs another pass.
+        for _ in 0..PASSES_MAX {
+            let mut dirty = std::mem::take(&mut self.dirty);
+            for key in dirty.drain(..) {
+                self.flush(key);
+            }
+            if self.dirty.is_empty() {
+                self.dirty = dirty;
+                return;
+            }
         }
     }
 
@@ -395,7 +411,9 @@ impl Owner {
                 }
             }
             Ok(true) => {
-                connection.busy_since = self.now.monotonic;
+                if before > 0 {
+                    connection.busy_since = self.now.monotonic;
+                }
                 self.drained(key);
             }
         }

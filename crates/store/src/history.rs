@@ -4,6 +4,7 @@
 //! is copied when a snapshot holds it. The window is bounded by bytes, but never below a count of
 //! events.
 
+use crate::sieve::Sieve;
 use crate::watch::{Match, WatchFilter, matches};
 use crate::{Event, Limits, StoreIndex};
 use std::collections::VecDeque;
@@ -15,11 +16,36 @@ const CHUNK_LEN: usize = 256;
 /// What an event costs beside its texts: the event, two nodes, their reference counts, the pointer.
 const EVENT_OVERHEAD: usize = 256;
 
-type Chunk = Arc<Vec<Arc<Event>>>;
+/// Events in a row.
+#[derive(Clone, Debug)]
+struct Chunk {
+    events: Vec<Arc<Event>>,
+    /// The paths that they are about.
+    about: Sieve,
+    /// Whether a directory went: that concerns paths which nobody put into the sieve.
+    removed_dir: bool,
+}
+
+impl Chunk {
+    fn new() -> Self {
+        Self { events: Vec::with_capacity(CHUNK_LEN), about: Sieve::new(), removed_dir: false }
+    }
+
+    fn push(&mut self, event: Arc<Event>) {
+        self.about.add(&event.key);
+        self.removed_dir |= event.removed_dir();
+        self.events.push(event);
+    }
+
+    /// Whether there may be something for a watcher.
+    fn may_concern(&self, filter: &WatchFilter) -> bool {
+        self.removed_dir || self.about.may_hold(&filter.path)
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
-    chunks: VecDeque<Chunk>,
+    chunks: VecDeque<Arc<Chunk>>,
     len: usize,
     bytes: usize,
     /// The index of the last event that is no longer kept. That of the oldest one kept does not
@@ -56,15 +82,15 @@ impl History {
         self.bytes += weight(&event);
         self.len += 1;
         match self.chunks.back_mut() {
-            Some(chunk) if chunk.len() < CHUNK_LEN => Arc::make_mut(chunk).push(event),
+            Some(chunk) if chunk.events.len() < CHUNK_LEN => Arc::make_mut(chunk).push(event),
             _ => {
-                let mut chunk = Vec::with_capacity(CHUNK_LEN);
+                let mut chunk = Chunk::new();
                 chunk.push(event);
                 self.chunks.push_back(Arc::new(chunk));
             }
         }
         while self.bytes > limits.history_bytes_max
-            && let Some(first) = self.chunks.front()
+            && let Some(first) = self.chunks.front().map(|chunk| &chunk.events)
             && self.len - first.len() >= limits.history_events_min
         {
             self.cleared = first.last().map_or(self.cleared, |event| event.index);
@@ -79,7 +105,7 @@ impl History {
     }
 
     pub(crate) fn oldest(&self) -> Option<StoreIndex> {
-        self.chunks.front().and_then(|chunk| chunk.first()).map(|event| event.index)
+        self.chunks.front().and_then(|chunk| chunk.events.first()).map(|event| event.index)
     }
 
     pub(crate) fn cleared(&self) -> StoreIndex {
@@ -87,32 +113,45 @@ impl History {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Event>> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+        self.chunks.iter().flat_map(|chunk| chunk.events.iter())
     }
 
     /// The first event at `from` or above that the filter lets through.
     pub(crate) fn find(&self, filter: &WatchFilter, from: StoreIndex) -> Option<Arc<Event>> {
-        self.since(from).find(|event| lets_through(filter, event)).cloned()
+        self.since(from, |chunk| chunk.may_concern(filter))
+            .find(|event| lets_through(filter, event))
+            .cloned()
     }
 
-    /// As [`History::find`], for what came after an event: several may have one index.
+    /// As [`History::find`], for what came after an event that the filter let through: several may
+    /// have one index. One that is no longer here, or from before a restart, is told by its index.
     pub(crate) fn find_after(&self, filter: &WatchFilter, after: &Event) -> Option<Arc<Event>> {
-        let is_it = |event: &&Arc<Event>| std::ptr::eq(Arc::as_ptr(event), after);
-        let same = self.since(after.index).take_while(|event| event.index == after.index);
-        // An event that is no longer kept, or from before a restart, is told by its index alone.
-        let passed = match same.enumerate().find(|(_, event)| is_it(event)) {
-            Some((at, _)) => at + 1,
-            None => self.since(after.index).take_while(|event| event.index == after.index).count(),
-        };
-        let mut rest = self.since(after.index).skip(passed);
-        rest.find(|event| lets_through(filter, event)).cloned()
+        let is_it = |event: &Arc<Event>| std::ptr::eq(Arc::as_ptr(event), after);
+        let is_here = self
+            .since(after.index, |_| true)
+            .take_while(|event| event.index == after.index)
+            .any(is_it);
+        let mut has_passed = false;
+        self.since(after.index, |chunk| chunk.may_concern(filter))
+            .find(|event| {
+                let is_new = event.index > after.index || is_here && has_passed;
+                has_passed |= is_it(event);
+                is_new && lets_through(filter, event)
+            })
+            .cloned()
     }
 
-    /// The events at `from` and above.
-    fn since(&self, from: StoreIndex) -> impl Iterator<Item = &Arc<Event>> {
+    /// The events at `from` and above, but for chunks that are not wanted.
+    fn since(
+        &self,
+        from: StoreIndex,
+        is_wanted: impl Fn(&Chunk) -> bool,
+    ) -> impl Iterator<Item = &Arc<Event>> {
         let is_before = |event: &Arc<Event>| event.index < from;
-        let first = self.chunks.partition_point(|chunk| chunk.last().is_some_and(is_before));
-        let skip = self.chunks.get(first).map_or(0, |chunk| chunk.partition_point(is_before));
-        self.chunks.range(first..).flat_map(|chunk| chunk.iter()).skip(skip)
+        let ends_before = |chunk: &Arc<Chunk>| chunk.events.last().is_some_and(is_before);
+        let first = self.chunks.partition_point(ends_before);
+        let chunks = self.chunks.range(first..).filter(move |chunk| is_wanted(chunk));
+        // Only the first chunk begins before `from`.
+        chunks.flat_map(|chunk| chunk.events.iter()).skip_while(move |event| event.index < from)
     }
 }

@@ -16,6 +16,7 @@ mod load;
 mod name;
 mod node;
 mod path;
+mod sieve;
 mod snapshot;
 mod stats;
 mod store;

@@ -27,6 +27,14 @@ fn delete(key: &str) -> Command<'_> {
     Command::Delete { path: path(key), dir: true, recursive: true }
 }
 
+/// Numbers without a pattern, the same in every run.
+fn numbers() -> impl Iterator<Item = u64> {
+    let next = |n: &u64| {
+        Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+    };
+    std::iter::successors(Some(1), next).map(|n| n >> 33)
+}
+
 #[test]
 fn paths_are_checked_component_by_component() {
     for text in ["/", "/a", "/a/b", "/...", "/.a", "/a.", "/ ", "/a b", "/\0", "/_", "/\u{4f60}"] {
@@ -135,6 +143,69 @@ fn the_history_is_bounded_by_bytes_but_keeps_the_least_number_of_events() {
     assert!((4000..9000).contains(&kept), "{kept} events of some 300 bytes are not 2 MiB");
 }
 
+/// Whole runs of events are passed over; none of those that a watcher wants may be among them.
+#[test]
+fn a_watcher_finds_its_events_in_a_long_history() {
+    let mut store = Store::new(Limits::default());
+    let mut random = numbers();
+    let mut next = |below: u64| random.next().expect("they do not end") % below;
+    for number in 0..5000 {
+        // Most of them far from the others, so that there are runs without any of a directory.
+        let key = match next(300) {
+            0 => format!("/rare/{}", next(3)),
+            1 => format!("/rare/dir/{}", next(3)),
+            2 => "/rare/dir".to_owned(),
+            _ => format!("/often/{}/{}", number / 300, next(50)),
+        };
+        if key == "/rare/dir" {
+            let _ = store.apply(&delete(&key), stamp(0), &mut Vec::new());
+        } else {
+            apply(&mut store, 0, &set(&key, "v", None));
+        }
+    }
+    let filter = |path: &str, recursive| WatchFilter { path: path.into(), recursive };
+    let collect = |filter: &WatchFilter, from: u64| {
+        let mut found = Vec::new();
+        let mut event = store.next_event(filter, StoreIndex(from)).expect("all are kept");
+        while let Some(known) = event {
+            event = store.next_event_after(filter, &known).expect("all are kept");
+            assert!(found.len() < 10_000, "the past has no end");
+            found.push((known.index.0, known.key.to_string(), known.action.is_removal()));
+        }
+        found
+    };
+    let all = collect(&filter("/", true), 1);
+    assert_eq!(all.len() as u64, store.index().0);
+    for (path, recursive) in [
+        ("/rare", true),
+        ("/rare", false),
+        ("/rare/1", false),
+        ("/rare/dir", false),
+        ("/rare/dir/2", false),
+        ("/rare/dir/2", true),
+        ("/often/7/7", false),
+        ("/often/7", true),
+        ("/often", true),
+        ("/never", true),
+    ] {
+        let below = format!("{path}/");
+        let wants = |(_, key, is_removal): &&(u64, String, bool)| {
+            key == path
+                || recursive && key.starts_with(&below)
+                || *is_removal && path.starts_with(&format!("{key}/"))
+        };
+        let wanted: Vec<_> = all.iter().filter(wants).cloned().collect();
+        assert_eq!(wanted.is_empty(), path == "/never" || (path, recursive) == ("/rare", false));
+        let filter = filter(path, recursive);
+        assert_eq!(collect(&filter, 1), wanted, "{path}");
+        for from in (1..5000).step_by(77) {
+            let wanted = wanted.iter().find(|event| event.0 >= from).map(|event| event.0);
+            let found = store.next_event(&filter, StoreIndex(from)).expect("all are kept");
+            assert_eq!(found.map(|event| event.index.0), wanted, "{path} from {from}");
+        }
+    }
+}
+
 #[test]
 fn deadlines_of_a_removed_directory_are_forgotten_in_small_steps() {
     let mut store = Store::new(Limits::default());
@@ -146,6 +217,8 @@ fn deadlines_of_a_removed_directory_are_forgotten_in_small_steps() {
     for number in 0..10 {
         apply(&mut store, 0, &set(&format!("/d/{number}"), "v", Some(50)));
     }
+    // One of the last comes back to stay.
+    apply(&mut store, 0, &set("/d/999", "v", None));
     let mut same = reloaded(&store, Limits::default());
     for seconds in [49, 50, 99, 101] {
         let expire = Command::Expire { limit: 4 };
@@ -163,7 +236,7 @@ fn deadlines_of_a_removed_directory_are_forgotten_in_small_steps() {
         apply(&mut store, 101, &Command::Expire { limit: 4 });
     }
     assert_eq!(store.next_deadline(), None);
-    assert_eq!(store_lines(&store), ["/d dir @2002"]);
+    assert_eq!(store_lines(&store), ["/d dir @2002", "/d/999 \"v\" @2012"]);
 }
 
 #[test]
@@ -194,12 +267,8 @@ fn many_watchers_of_one_path_come_and_go() {
     let mut store = Store::new(Limits::default());
     let filter = WatchFilter { path: "/k".into(), recursive: false };
     let mut known = std::collections::BTreeMap::new();
-    let mut random = 1_u64;
-    let mut next = || {
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        random >> 33
-    };
+    let mut random = numbers();
+    let mut next = || random.next().expect("they do not end");
     for owner in 0..20_000_u64 {
         let id =
             store.watch(&filter, StoreIndex(0), next() % 2 == 0, owner).expect("there is room");

@@ -109,10 +109,13 @@ pub(crate) fn scan<D: Disk>(
         Header::Unknown(_) => return Ok(scanned),
         Header::Bad => {
             // The salt follows from the name, so records can be found behind a header that is gone.
-            // The header was written together with the first of them.
+            // The header was written together with the first of them and before it: if that one
+            // is whole, the header was too.
             let salt = segment::salt(cluster.unwrap_or(0), first_seq);
             let found = segment::scan_behind(&bytes, 0, salt, first_seq - 1);
-            scanned.synced_behind = found.map(|synced| synced.max(first_seq));
+            let first = segment::decode_record(&bytes, HEADER_LEN, salt, |seq| seq == first_seq);
+            let whole = first.map(|_| first_seq);
+            scanned.synced_behind = found.max(whole);
             return Ok(scanned);
         }
     };

@@ -11,6 +11,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod hostile;
+mod operate;
 mod seed_document;
 mod testkit;
 mod ttl;

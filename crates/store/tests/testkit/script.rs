@@ -26,6 +26,9 @@ use store::{
     WatchFilter, WatcherId,
 };
 
+/// No script makes more events.
+const EVENTS_MAX: usize = 10_000;
+
 pub(crate) struct Runner {
     store: Store,
     limits: Limits,
@@ -149,6 +152,7 @@ impl Runner {
         let mut events = Vec::new();
         let mut next = self.store.next_event(&all, StoreIndex(before.0 + 1));
         while let Ok(Some(event)) = next {
+            assert!(events.len() < EVENTS_MAX, "the past has no end");
             events.push(event_text(&event));
             next = self.store.next_event_after(&all, &event);
         }
@@ -169,6 +173,7 @@ impl Runner {
             next = self.store.next_event(&filter, from);
         }
         while let Ok(Some(event)) = next {
+            assert!(lines.len() < EVENTS_MAX, "the past has no end");
             lines.push(format!("{name} <- {}", event_text(&event)));
             if !stream {
                 return lines;

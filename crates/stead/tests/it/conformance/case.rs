@@ -1,33 +1,38 @@
-//! The case files, and the two lists beside them that say where this server answers otherwise.
+//! The case files, and the list beside them that says where this server answers otherwise.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde_json::Value;
 
-/// A file of cases.
-#[derive(Debug, Deserialize)]
-struct CaseFile {
-    cases: Vec<Case>,
-}
+use crate::testkit::record::Record;
 
 /// One conversation.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    #[serde(default, rename = "covers")]
-    _covers: String,
-    #[serde(default)]
     pub(crate) tags: Vec<String>,
-    #[serde(default)]
     index_base: Option<String>,
-    #[serde(default)]
     pub(crate) server_flags: Option<String>,
     pub(crate) steps: Vec<Step>,
 }
 
 impl Case {
+    fn from_value(value: Value) -> Self {
+        let mut record = Record::new(value);
+        // What the case is about is for people.
+        record.text("covers");
+        let case = Self {
+            name: record.text("name").expect("a case has a name"),
+            tags: record.texts("tags"),
+            index_base: record.text("index_base"),
+            server_flags: record.text("server_flags"),
+            steps: record.list("steps").into_iter().map(Step::from_value).collect(),
+        };
+        record.finish();
+        case
+    }
+
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
         self.tags.iter().any(|t| t == tag)
     }
@@ -41,7 +46,7 @@ impl Case {
     pub(crate) fn weight_ms(&self) -> u64 {
         let waits = |s: &Step| {
             let settle = if s.background.is_some() { 300 } else { 0 };
-            let requests = u64::from(s.repeat.unwrap_or(1)) * 2;
+            let requests = s.repeat.unwrap_or(1) * 2;
             requests + s.sleep_ms.unwrap_or(0) + s.pending_ms.unwrap_or(0) + settle
         };
         self.steps.iter().map(waits).sum()
@@ -49,8 +54,7 @@ impl Case {
 }
 
 /// One step: a request, or a wait, a hang-up, a sleep, an assertion.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Step {
     pub(crate) method: Option<String>,
     pub(crate) path: Option<String>,
@@ -58,10 +62,8 @@ pub(crate) struct Step {
     pub(crate) body: Option<String>,
     pub(crate) chunked: bool,
     pub(crate) port: Option<String>,
-    pub(crate) repeat: Option<u32>,
-    #[serde(rename = "async")]
+    pub(crate) repeat: Option<u64>,
     pub(crate) background: Option<String>,
-    #[serde(rename = "await")]
     pub(crate) awaited: Option<String>,
     pub(crate) close: Option<String>,
     pub(crate) assert: Option<String>,
@@ -73,6 +75,31 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    fn from_value(value: Value) -> Self {
+        let mut record = Record::new(value);
+        let headers = record.optional_texts("headers").into_iter();
+        let step = Self {
+            method: record.text("method"),
+            path: record.text("path"),
+            headers: headers.map(|(name, text)| (name, text.unwrap_or_default())).collect(),
+            body: record.text("body"),
+            chunked: record.flag("chunked"),
+            port: record.text("port"),
+            repeat: record.number("repeat"),
+            background: record.text("async"),
+            awaited: record.text("await"),
+            close: record.text("close"),
+            assert: record.text("assert"),
+            pending_ms: record.number("pending_ms"),
+            sleep_ms: record.number("sleep_ms"),
+            settle_ms: record.number("settle_ms"),
+            timeout_ms: record.number("timeout_ms"),
+            expect: record.value("expect").map(Expect::from_value),
+        };
+        record.finish();
+        step
+    }
+
     /// The step in a few words, for reports.
     pub(crate) fn describe(&self) -> String {
         if let (Some(method), Some(path)) = (&self.method, &self.path) {
@@ -88,26 +115,45 @@ impl Step {
 }
 
 /// What a step's answer must be.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Expect {
-    pub(crate) status: Option<u16>,
+    pub(crate) status: Option<u64>,
     /// `null` means that the header must be absent.
     pub(crate) headers: BTreeMap<String, Option<String>>,
     pub(crate) kind: Kind,
     pub(crate) body: Option<String>,
     pub(crate) events: Vec<String>,
-    pub(crate) chunks: Option<usize>,
-    pub(crate) code: Option<i64>,
+    pub(crate) chunks: Option<u64>,
+    pub(crate) code: Option<u64>,
     pub(crate) unordered: bool,
     pub(crate) within_ms: Option<u64>,
     /// Other answers that are just as good.
     pub(crate) alt: Vec<Expect>,
 }
 
+impl Expect {
+    fn from_value(value: Value) -> Self {
+        let mut record = Record::new(value);
+        let kind = record.text("kind");
+        let expect = Self {
+            status: record.number("status"),
+            headers: record.optional_texts("headers"),
+            kind: kind.map_or(Kind::Json, |name| Kind::from_name(&name)),
+            body: record.text("body"),
+            events: record.texts("events"),
+            chunks: record.number("chunks"),
+            code: record.number("code"),
+            unordered: record.flag("unordered"),
+            within_ms: record.number("within_ms"),
+            alt: record.list("alt").into_iter().map(Self::from_value).collect(),
+        };
+        record.finish();
+        expect
+    }
+}
+
 /// How a body is compared.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     #[default]
     Json,
@@ -118,17 +164,78 @@ pub(crate) enum Kind {
     Ignore,
 }
 
+impl Kind {
+    fn from_name(name: &str) -> Self {
+        match name {
+            "json" => Self::Json,
+            "text" => Self::Text,
+            "empty" => Self::Empty,
+            "stream" => Self::Stream,
+            "error" => Self::Error,
+            "ignore" => Self::Ignore,
+            _ => panic!("no such kind of body: {name}"),
+        }
+    }
+}
+
 /// One step of one case where this server answers otherwise, on purpose.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct Override {
     pub(crate) case: String,
     /// Steps, counted from 1.
     pub(crate) steps: Vec<usize>,
-    /// Why; shown nowhere but needed everywhere.
     pub(crate) reason: String,
-    /// What is expected in place of the recording; nothing for "sent but not compared".
-    pub(crate) expect: Option<Expect>,
+    pub(crate) change: Change,
+}
+
+/// In what way an answer is another one.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// These headers are other ones.
+    Headers(BTreeMap<String, Option<String>>),
+    /// The whole answer is another one.
+    Answer(Expect),
+    /// There is no answer yet: the watch goes on waiting.
+    Pending,
+}
+
+impl Change {
+    /// What is expected, given the recorded answer; nothing where it is still to come.
+    pub(crate) fn apply(&self, recorded: &Expect) -> Option<Expect> {
+        match self {
+            Self::Headers(headers) => {
+                let mut expect = recorded.clone();
+                expect.headers.extend(headers.clone());
+                Some(expect)
+            }
+            Self::Answer(expect) => Some(expect.clone()),
+            Self::Pending => None,
+        }
+    }
+}
+
+impl Override {
+    fn from_value(value: Value) -> Self {
+        let mut record = Record::new(value);
+        let steps = record.list("steps");
+        let number = |step: &Value| step.as_u64().and_then(|n| usize::try_from(n).ok());
+        let headers = record.optional_texts("headers");
+        let answer = record.value("expect").map(Expect::from_value);
+        let change = match (headers.is_empty(), answer, record.flag("pending")) {
+            (false, None, false) => Change::Headers(headers),
+            (true, Some(expect), false) => Change::Answer(expect),
+            (true, None, true) => Change::Pending,
+            _ => panic!("one change wanted: {record:?}"),
+        };
+        let replaced = Self {
+            case: record.text("case").expect("an override names its case"),
+            steps: steps.iter().map(|step| number(step).expect("steps are numbers")).collect(),
+            reason: record.text("reason").expect("an override has a reason"),
+            change,
+        };
+        record.finish();
+        replaced
+    }
 }
 
 /// The folder with everything that this test reads.
@@ -146,27 +253,20 @@ pub(crate) fn load_cases() -> Vec<Case> {
         files.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "json")));
     }
     files.sort();
-    files.iter().flat_map(|file| read_json::<CaseFile>(file).cases).collect()
+    let cases = files.iter().flat_map(|file| Record::new(read_json(file)).list("cases"));
+    cases.map(Case::from_value).collect()
 }
 
 /// Steps that are held against another answer than the recorded one.
 pub(crate) fn load_overrides() -> Vec<Override> {
-    read_json(&folder().join("overrides.json"))
-}
-
-/// Cases that are not run, with the reason: `NAME<tab>REASON`, `#` begins a comment.
-pub(crate) fn load_skips() -> BTreeMap<String, String> {
-    let path = folder().join("skips.txt");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let entry = |line: &str| {
-        let (name, reason) = line.split_once('\t').unwrap_or_else(|| panic!("no reason: {line}"));
-        (name.to_owned(), reason.to_owned())
+    let path = folder().join("overrides.json");
+    let Value::Array(list) = read_json(&path) else {
+        panic!("{} must be a list", path.display());
     };
-    lines.map(entry).collect()
+    list.into_iter().map(Override::from_value).collect()
 }
 
-fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> T {
+fn read_json(path: &Path) -> Value {
     let text = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

@@ -82,7 +82,7 @@ fn compare_one(
         out.push(Diff::fail("transport", "an answer", error.as_str()));
         return out;
     }
-    let status = answer.head.as_ref().map(|h| h.status);
+    let status = answer.head.as_ref().map(|h| u64::from(h.status));
     if status != expect.status {
         out.push(Diff::fail("status", format!("{:?}", expect.status), format!("{status:?}")));
     }
@@ -129,7 +129,7 @@ fn compare_body(
         Kind::Text => compare_text(body, text, context, out),
         Kind::Error => {
             let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
-            let got = json.and_then(|json| json.get("errorCode")?.as_i64());
+            let got = json.and_then(|json| json.get("errorCode")?.as_u64());
             if got.is_none() || got != expect.code {
                 out.push(Diff::fail("errorCode", format!("{:?}", expect.code), text));
             }

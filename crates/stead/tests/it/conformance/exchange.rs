@@ -1,5 +1,6 @@
 //! One request whose answer can be looked at while it arrives.
 
+use std::io::ErrorKind;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -15,10 +16,12 @@ pub(crate) struct Answer {
     pub(crate) head: Option<Head>,
     pub(crate) body: Vec<u8>,
     /// How many pieces the body came in.
-    pub(crate) chunks: usize,
+    pub(crate) chunks: u64,
     /// The answer is whole.
     pub(crate) is_complete: bool,
     pub(crate) error: Option<String>,
+    /// The error was that nothing more came in time.
+    pub(crate) is_timed_out: bool,
     /// The client itself hung up, so that an error is no surprise.
     pub(crate) is_closing: bool,
     pub(crate) sent: f64,
@@ -118,7 +121,10 @@ fn run(shared: &Shared, addr: SocketAddr, request: &Request, limit: Duration) {
         answer.received = wall_seconds();
         match result {
             Ok(()) => answer.is_complete = true,
-            Err(e) => answer.error = Some(e.to_string()),
+            Err(e) => {
+                answer.is_timed_out = e.kind() == ErrorKind::TimedOut;
+                answer.error = Some(e.to_string());
+            }
         }
     });
 }

@@ -3,8 +3,8 @@
 //! `cases/` holds what real servers of the 0.4 series answered: requests, and the exact answers
 //! with placeholders where they may vary. Every case must be answered as recorded, member order
 //! and white space included. Where this server answers otherwise on purpose, `overrides.json`
-//! says so step by step and `skips.txt` case by case, each with its reason; an entry that is no
-//! longer needed fails the test.
+//! says so step by step, with the answer that is expected and the reason; an entry that the
+//! recording does not need fails the test.
 //!
 //! Cases need a server without other writers, since every index is checked. Several servers run
 //! at the same time, each with one worker that takes the next case from the common list.
@@ -37,42 +37,25 @@ const TAGS_LEFT_OUT: [&str; 2] = ["mod", "v1"];
 fn recorded_conversations_are_answered_as_recorded() {
     let only = std::env::var("STEAD_CASES").unwrap_or_default();
     let overrides = case::load_overrides();
-    let skips = case::load_skips();
     let all = case::load_cases();
-    for name in overrides.iter().map(|o| &o.case).chain(skips.keys()) {
+    for name in overrides.iter().map(|o| &o.case) {
         assert!(all.iter().any(|case| case.name == *name), "no such case: {name}");
     }
     let is_left_out = |case: &Case| TAGS_LEFT_OUT.iter().any(|tag| case.has_tag(tag));
     let mut cases: Vec<Case> =
         all.into_iter().filter(|case| !is_left_out(case) && case.name.contains(&only)).collect();
+    assert!(!cases.is_empty(), "no case has {only:?} in its name");
     // The longest first, so that the end is not one worker waiting alone.
     cases.sort_by_key(|case| std::cmp::Reverse(case.weight_ms()));
 
     let outcomes = run_all(&cases, &overrides);
-    let mut report = String::new();
-    let mut failed = 0;
-    let mut skipped = 0;
-    for outcome in &outcomes {
-        let reason = skips.get(&outcome.name);
-        match (outcome.has_passed(), reason) {
-            (true, None) => {}
-            (false, Some(_)) => skipped += 1,
-            (true, Some(reason)) => {
-                failed += 1;
-                report.push_str(&format!("{}: skipped without need ({reason})\n", outcome.name));
-            }
-            (false, None) => {
-                failed += 1;
-                report.push_str(&outcome.report());
-            }
-        }
-    }
-    let passed = outcomes.len() - failed - skipped;
+    let failed: Vec<&Outcome> = outcomes.iter().filter(|o| !o.has_passed()).collect();
+    let passed = outcomes.len() - failed.len();
     let checks: usize = outcomes.iter().map(|o| o.checks).sum();
-    let summary = format!("{passed} passed, {failed} failed, {skipped} excepted; {checks} checks");
+    let summary = format!("{passed} passed, {} failed; {checks} checks", failed.len());
     println!("{summary}");
-    assert!(failed == 0, "{summary}\n{report}");
-    assert!(!outcomes.is_empty(), "no case has {only:?} in its name");
+    let report: String = failed.iter().map(|outcome| outcome.report()).collect();
+    assert!(failed.is_empty(), "{summary}\n{report}");
 }
 
 /// Runs every case, several servers at a time, and gives the outcomes in the order of the names.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::case::{Case, Expect, Kind, Override, Step};
+use super::case::{Case, Change, Expect, Kind, Override, Step};
 use super::compare::{Diff, compare, has_failed};
 use super::exchange::{Answer, Exchange};
 use super::raw_json;
@@ -14,6 +14,9 @@ use crate::testkit::{Request, Server, send};
 
 /// How long a request in the background may take in all.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a watch that is to find nothing is given to find something.
+const PENDING: Duration = Duration::from_millis(400);
 
 /// What a case came to.
 pub(crate) struct Outcome {
@@ -147,7 +150,10 @@ impl Run<'_> {
     }
 
     fn exchange(&mut self, step: &Step, replaced: Option<&Override>) -> Result<Vec<Diff>, String> {
-        let limit = step.timeout_ms.map_or(EXCHANGE_TIMEOUT, Duration::from_millis);
+        let limit = match replaced.map(|replaced| &replaced.change) {
+            Some(Change::Pending) => PENDING,
+            _ => step.timeout_ms.map_or(EXCHANGE_TIMEOUT, Duration::from_millis),
+        };
         let mut out = Vec::new();
         for n in 0..step.repeat.unwrap_or(1) {
             if step.repeat.is_some() {
@@ -250,9 +256,16 @@ impl Run<'_> {
             let got = format!("the recorded answer ({})", replaced.reason);
             return vec![Diff::fail("overrides.json", "another answer", got)];
         }
-        match &replaced.expect {
-            Some(expect) => compare(expect, answer, &mut self.context, is_sorted),
-            None => Vec::new(),
+        match replaced.change.apply(recorded) {
+            Some(expect) => compare(&expect, answer, &mut self.context, is_sorted),
+            None => {
+                let is_waiting = answer.head.as_ref().is_some_and(|head| head.status == 200)
+                    && answer.is_timed_out
+                    && answer.body.is_empty();
+                let got = format!("{answer:?}");
+                let early = (!is_waiting).then(|| Diff::fail("watch", "still waiting", got));
+                early.into_iter().collect()
+            }
         }
     }
 

@@ -19,9 +19,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 
+use crate::testkit::record::Record;
 use crate::testkit::text::without_expirations;
 use crate::testkit::{Connection, Request, Site, ask};
 
@@ -47,19 +47,37 @@ fn the_second_listener_answers_as_version_2() {
 }
 
 /// A line of a recording.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Recorded {
-    n: usize,
+    number: usize,
     method: String,
     path: String,
-    status: u16,
+    status: u64,
     headers: BTreeMap<String, String>,
-    #[serde(default)]
+    /// The body; nothing where it was still awaited when the recorder gave up.
     body: Option<String>,
-    #[serde(default)]
-    timeout: bool,
-    #[serde(default, rename = "form")]
-    _form: Option<String>,
+}
+
+impl Recorded {
+    fn from_value(value: Value) -> Self {
+        let mut record = Record::new(value);
+        // What was sent is taken from the list of requests.
+        record.text("form");
+        let headers = record.optional_texts("headers").into_iter();
+        let number = record.number("n").and_then(|n| usize::try_from(n).ok());
+        let recorded = Self {
+            number: number.expect("a recording has the number of its line"),
+            method: record.text("method").expect("a recording has a method"),
+            path: record.text("path").expect("a recording has a path"),
+            status: record.number("status").expect("a recording has a status"),
+            headers: headers.map(|(name, text)| (name, text.unwrap_or_default())).collect(),
+            body: record.text("body"),
+        };
+        let is_waiting = record.flag("timeout");
+        assert_eq!(is_waiting, recorded.body.is_none(), "line {}", recorded.number);
+        record.finish();
+        recorded
+    }
 }
 
 /// A line of the list of requests.
@@ -86,7 +104,7 @@ fn replay(name: &str, addr: SocketAddr) {
             Line::Request { method, path, form, is_watch } => {
                 let path = fill(&path, last);
                 let recorded = recordings.get(&number).expect("every request was recorded");
-                assert_eq!((&recorded.method, recorded.n), (&method, number), "{line}");
+                assert_eq!((&recorded.method, recorded.number), (&method, number), "{line}");
                 let request = request(&method, &path, form.as_deref());
                 let answer = perform(addr, &request, is_watch);
                 let index = answer.get("x-etcd-index").and_then(|text| text.parse().ok());
@@ -123,7 +141,7 @@ fn compare(
         if want == got || (field == "body" && is_same_listing(want, got)) {
             continue;
         }
-        let excepted = differences.remove(&(recorded.n, field.clone()));
+        let excepted = differences.remove(&(recorded.number, field.clone()));
         let want = match &excepted {
             Some((other, _)) if other == "*" || other == got => continue,
             Some((other, _)) => other,
@@ -148,8 +166,7 @@ fn recorded_fields(recorded: &Recorded) -> Fields {
         }
     }
     let body = recorded.body.as_deref().map_or("(waiting)".to_owned(), plain_body);
-    let is_waiting = recorded.timeout;
-    fields.insert("body".to_owned(), if is_waiting { "(waiting)".to_owned() } else { body });
+    fields.insert("body".to_owned(), body);
     fields
 }
 
@@ -267,9 +284,9 @@ fn parse_line(line: &str) -> Line {
 fn load_recordings(name: &str) -> BTreeMap<usize, Recorded> {
     let text = read(&folder().join(name));
     let lines = text.lines().map(|line| {
-        let recorded: Recorded =
-            serde_json::from_str(line).unwrap_or_else(|e| panic!("{name}: {e}: {line}"));
-        (recorded.n, recorded)
+        let value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{name}: {e}: {line}"));
+        let recorded = Recorded::from_value(value);
+        (recorded.number, recorded)
     });
     lines.collect()
 }

@@ -9,6 +9,7 @@ pub(crate) mod dir;
 pub(crate) mod http;
 pub(crate) mod port;
 pub(crate) mod random;
+pub(crate) mod record;
 pub(crate) mod server;
 pub(crate) mod text;
 pub(crate) mod time;

@@ -40,6 +40,7 @@ pub(crate) struct Site {
     port: u16,
     peer_port: u16,
     v2_port: Option<u16>,
+    data_dir: Option<PathBuf>,
     flags: Vec<String>,
 }
 
@@ -50,6 +51,7 @@ impl Site {
             port: port::free(),
             peer_port: port::free(),
             v2_port: None,
+            data_dir: None,
             flags: Vec::new(),
         }
     }
@@ -66,9 +68,20 @@ impl Site {
         self
     }
 
+    /// Puts the data somewhere else, where the test has prepared something.
+    pub(crate) fn with_data_dir(mut self, path: PathBuf) -> Self {
+        self.data_dir = Some(path);
+        self
+    }
+
+    /// A directory of the site's own beside the data.
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The data directory; it does not exist before the first start.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.data_dir.clone().unwrap_or_else(|| self.dir.path().join("data"))
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {

@@ -60,11 +60,6 @@ impl Watch {
         }
     }
 
-    /// Whether the answer ends properly, without another event, before `limit`.
-    pub(crate) fn ends(&mut self, limit: Duration) -> io::Result<bool> {
-        Ok(self.next(limit)?.is_none())
-    }
-
     /// Whether no event comes for `limit`.
     pub(crate) fn is_silent(&mut self, limit: Duration) -> bool {
         matches!(self.next(limit), Err(e) if e.kind() == io::ErrorKind::TimedOut)

@@ -1,0 +1,275 @@
+//! One member on a disk that fails, driven as the server drives it.
+
+use replica::{
+    Clock, ClusterConfig, Driver, EngineError, Failure, Fatal, MemberId, Network, Now, Options,
+    Output, SyncMode, Ticket,
+};
+use std::cell::Cell;
+use std::rc::Rc;
+use store::{Applied, Command, KeyPath, StoreIndex};
+use wal::mem::MemDisk;
+
+#[derive(Clone, Default)]
+struct TestClock(Rc<Cell<Now>>);
+
+impl TestClock {
+    fn advance(&self, ms: u64) {
+        let now = self.0.get();
+        let ns = ms * 1_000_000;
+        self.0.set(Now { monotonic: now.monotonic + ns, wall: now.wall + ns, ..now });
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Now {
+        self.0.get()
+    }
+}
+
+struct Nobody;
+
+impl Network for Nobody {
+    fn send(&mut self, _to: MemberId, _message: Vec<u8>) {
+        panic!("a member that is alone has nobody to talk to");
+    }
+}
+
+type Member = Driver<MemDisk, Nobody, TestClock>;
+
+fn options(name: &str) -> Options {
+    Options {
+        name: name.into(),
+        client_url: "http://127.0.0.1:4001".into(),
+        peer_url: "http://127.0.0.1:7001".into(),
+        cluster_config: ClusterConfig::default(),
+        store_limits: store::Limits::default(),
+        wal_options: wal::Options { segment_bytes: 16 << 10, spares_max: 2 },
+        snapshot_count: Some(50),
+        snapshot_log_bytes_per_command: 1,
+        heartbeat_ms: 50,
+        election_timeout_ms: 200,
+        request_timeout_ns: 5_000_000_000,
+        seed: 42,
+    }
+}
+
+fn open(disk: &MemDisk, clock: &TestClock) -> Member {
+    try_open(disk, clock, "m0").expect("the directory is sound")
+}
+
+fn try_open(disk: &MemDisk, clock: &TestClock, name: &str) -> Result<Member, Fatal> {
+    let now = clock.0.get();
+    if now == Now::default() {
+        clock.0.set(Now { boot: 1, monotonic: 1_000_000_000, wall: 1_700_000_000_000_000_000 });
+    }
+    Driver::open(disk.clone(), Nobody, clock.clone(), options(name)).map(|(driver, _)| driver)
+}
+
+fn set<'a>(key: &'a str, value: &'a str, ttl: Option<i64>) -> Command<'a> {
+    let path = KeyPath::parse(key).expect("clean");
+    Command::Set { path, value, dir: false, ttl, refresh: false }
+}
+
+/// Proposes one command, runs turns, and gives the index it was answered with.
+fn write(member: &mut Member, command: &Command<'_>) -> Result<StoreIndex, Failure> {
+    member.propose(Ticket(1), command).map_err(Failure::Engine)?;
+    let mut out = Output::default();
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    let answer = out.answers.pop().expect("a turn in place answers");
+    match answer.outcome? {
+        Applied::Event(event) => Ok(event.index),
+        other => panic!("not an event: {other:?}"),
+    }
+}
+
+fn bytes(member: &Member) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    member.store().snapshot().write(&mut bytes).expect("a vector takes all");
+    bytes
+}
+
+#[test]
+fn the_first_write_of_a_new_store_has_index_2() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut member = open(&disk, &clock);
+    assert_eq!(member.store().index(), StoreIndex(1));
+    assert_eq!(write(&mut member, &set("/message", "hi", None)), Ok(StoreIndex(2)));
+}
+
+#[test]
+fn a_restart_from_snapshot_and_log_gives_the_same_bytes() {
+    let (mut disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut seed = 1_u64;
+    for round in 0..6 {
+        let mut member = open(&disk, &clock);
+        for number in 0..37 {
+            let key = format!("/k{}", (number * 7 + round) % 20);
+            write(&mut member, &set(&key, &format!("{round}.{number}"), None)).expect("applies");
+            if let Some(job) = member.snapshot_job() {
+                let done = job.run(&mut |_| {}).expect("the disk is sound");
+                member.snapshot_finished(Some(done)).expect("the disk is sound");
+            }
+        }
+        let (before, index) = (bytes(&member), member.store().index());
+        drop(member);
+        disk = disk.crash(&mut || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            seed >> 33
+        });
+        let member = open(&disk, &clock);
+        assert_eq!(member.store().index(), index, "round {round}");
+        assert_eq!(bytes(&member), before, "round {round}");
+    }
+}
+
+#[test]
+fn nothing_is_answered_before_it_is_synced() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut member = open(&disk, &clock);
+    member.propose(Ticket(5), &set("/a", "1", None)).expect("it leads");
+    let mut out = Output::default();
+    let target = member.turn(SyncMode::Deferred, &mut out).expect("the disk is sound");
+    let target = target.expect("there is something to sync");
+    assert!(out.answers.is_empty(), "not synced yet");
+    assert!(member.store().peek(KeyPath::parse("/a").expect("clean")).is_none());
+
+    member.propose(Ticket(6), &set("/b", "1", None)).expect("it leads");
+    assert!(member.turn(SyncMode::Deferred, &mut out).expect("sound").is_none(), "one at a time");
+    assert!(out.answers.is_empty());
+
+    member.synced(target.seq(), target.sync()).expect("the disk is sound");
+    let target = member.turn(SyncMode::Deferred, &mut out).expect("the disk is sound");
+    let answered: Vec<_> = out.answers.iter().map(|answer| answer.ticket).collect();
+    assert_eq!(answered, [Ticket(5)]);
+    let target = target.expect("the second write is to be synced");
+    member.synced(target.seq(), target.sync()).expect("the disk is sound");
+    member.turn(SyncMode::Deferred, &mut out).expect("the disk is sound");
+    assert_eq!(out.answers.len(), 2);
+}
+
+#[test]
+fn a_failed_sync_is_fatal() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut member = open(&disk, &clock);
+    disk.set_fail_syncs(true);
+    member.propose(Ticket(1), &set("/a", "1", None)).expect("it leads");
+    let mut out = Output::default();
+    assert!(matches!(member.turn(SyncMode::InPlace, &mut out), Err(Fatal::Wal(_))));
+    assert!(out.answers.is_empty());
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut member = open(&disk, &clock);
+    write(&mut member, &set("/a", "1", None)).expect("there is room");
+    disk.set_capacity(Some(disk.used() + 150_000));
+    let value = "v".repeat(5000);
+    let mut refused = None;
+    for _ in 0..200 {
+        if let Err(failure) = write(&mut member, &set("/a", &value, None)) {
+            refused = Some(failure);
+            break;
+        }
+    }
+    assert_eq!(refused, Some(Failure::Engine(EngineError::DiskFull)));
+    assert!(member.status().is_disk_full);
+    assert!(member.store().get(KeyPath::parse("/a").expect("clean")).is_ok(), "reads go on");
+    let index = member.store().index();
+    disk.set_capacity(None);
+    assert_eq!(write(&mut member, &set("/a", &value, None)), Ok(StoreIndex(index.0 + 1)));
+}
+
+#[test]
+fn keys_expire_by_the_monotonic_clock_and_not_by_the_wall() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut member = open(&disk, &clock);
+    write(&mut member, &set("/a", "1", Some(2))).expect("applies");
+    let mut out = Output::default();
+    let is_there = |member: &Member| member.store().peek(KeyPath::parse("/a").expect("clean"));
+
+    let now = clock.0.get();
+    clock.0.set(Now { wall: now.wall + 3600 * 1_000_000_000, ..now });
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    assert!(is_there(&member).is_some(), "the wall clock jumped");
+    assert_eq!(member.until_due(), Some(2_000_000_000));
+
+    clock.advance(1999);
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    assert!(is_there(&member).is_some(), "too early");
+    clock.advance(1);
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    assert!(is_there(&member).is_none(), "due");
+}
+
+#[test]
+fn a_deadline_goes_on_over_a_restart() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut member = open(&disk, &clock);
+    write(&mut member, &set("/a", "1", Some(10))).expect("applies");
+    drop(member);
+    clock.advance(9000);
+    let mut member = open(&disk, &clock);
+    let mut out = Output::default();
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    assert!(member.until_due().is_some_and(|due| due <= 1_000_000_000), "{:?}", member.until_due());
+    clock.advance(1000);
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    assert!(member.store().peek(KeyPath::parse("/a").expect("clean")).is_none());
+}
+
+#[test]
+fn quorum_reads_are_settled_in_one_turn_without_a_sync() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut member = open(&disk, &clock);
+    let syncs = disk.syncs();
+    for ticket in 0..10 {
+        member.read(Ticket(ticket)).expect("it leads");
+    }
+    let mut out = Output::default();
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    assert_eq!(out.reads.len(), 10);
+    assert!(out.reads.iter().all(|read| read.outcome.is_ok()));
+    assert_eq!(disk.syncs(), syncs);
+}
+
+#[test]
+fn a_turn_is_one_sync_however_many_write() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut member = open(&disk, &clock);
+    let syncs = disk.syncs();
+    for ticket in 0..100 {
+        member.propose(Ticket(ticket), &set("/a", "1", None)).expect("it leads");
+    }
+    let mut out = Output::default();
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    assert_eq!(out.answers.len(), 100);
+    assert_eq!(disk.syncs() - syncs, 1);
+}
+
+#[test]
+fn a_directory_belongs_to_its_name_and_new_addresses_are_published() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    drop(open(&disk, &clock));
+    assert!(matches!(try_open(&disk, &clock, "other"), Err(Fatal::Identity(_))));
+    let mut moved = options("m0");
+    moved.client_url = "http://127.0.0.1:5001".into();
+    let (member, opened) = Driver::open(disk.clone(), Nobody, clock.clone(), moved).expect("sound");
+    assert!(!opened.is_new);
+    assert_eq!(member.store().index(), StoreIndex(2), "one command tells the new address");
+    let key = KeyPath::parse("/_etcd/machines/m0").expect("clean");
+    let value = member.store().peek(key).expect("registered");
+    assert!(value.value().is_some_and(|value| value.contains("5001")), "{value:?}");
+}
+
+#[test]
+fn a_damaged_snapshot_is_named() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    drop(open(&disk, &clock));
+    let name = wal::list_snapshots(&disk).expect("lists").pop().expect("there is one");
+    disk.corrupt(&name, 60, 1);
+    match try_open(&disk, &clock, "m0").err() {
+        Some(Fatal::Snapshot { file, .. }) => assert_eq!(file, name),
+        other => panic!("not refused: {other:?}"),
+    }
+}

@@ -1,0 +1,94 @@
+//! The disk is full: writes are refused in words, reads go on, and room is used when there is some.
+//!
+//! This needs a file system of its own, which only root can mount; without that the test says so
+//! and ends.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::testkit::{Connection, Request, Response, Site, TempDir, ask, wait_until};
+
+/// Room for a few segments of the log.
+const SIZE: &str = "size=96m";
+
+/// A small file system, unmounted when dropped.
+struct Mount {
+    dir: TempDir,
+}
+
+impl Mount {
+    /// Mounts it; nothing where the system does not allow that.
+    fn new() -> Option<Self> {
+        let dir = TempDir::new("full");
+        let path = dir.path();
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", SIZE, "stead-test"]).arg(path);
+        let is_mounted = command.output().is_ok_and(|output| output.status.success());
+        is_mounted.then_some(Self { dir })
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // What cannot be unmounted now goes with the machine.
+        let _ = Command::new("umount").arg("-l").arg(self.dir.path()).output();
+    }
+}
+
+/// Writes until nothing more fits.
+fn fill(path: &Path) -> PathBuf {
+    let filler = path.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    for size in [1 << 20, 4096, 1] {
+        let piece = vec![1u8; size];
+        while file.write_all(&piece).is_ok() {}
+    }
+    filler
+}
+
+#[test]
+fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
+    let Some(mount) = Mount::new() else {
+        println!("not tested: no file system can be mounted here (root can)");
+        return;
+    };
+    let site = Site::new("disk-full").with_data_dir(mount.path().join("data"));
+    let mut server = site.start();
+    let addr = server.addr();
+    let value = "v".repeat(100 << 10);
+    let mut writer = Connection::open(addr).unwrap();
+    let mut write = |number: u32| -> Response {
+        let path = format!("/v2/keys/full/{}", number % 20);
+        writer.exchange(&Request::put(&path, &format!("value={number}-{value}"))).unwrap()
+    };
+    assert_eq!(write(0).status(), 201);
+    let filler = fill(mount.path());
+    // The log has room in its current segment, and perhaps in spare ones.
+    let refused = (1..2_000).map(&mut write).find(|answer| answer.status() >= 300);
+    let refused = refused.expect("a disk of 96 MiB takes no 200 MiB");
+    assert!((500..600).contains(&refused.status()), "{refused:?}");
+    assert!(refused.json()["errorCode"].is_u64(), "{refused:?}");
+    let cause = refused.json()["cause"].as_str().unwrap_or("").to_owned();
+    assert!(cause.contains("disk") || cause.contains("space"), "{refused:?}");
+    // Reads go on, and show what was acknowledged.
+    let listing = ask(addr, &Request::get("/v2/keys/full?recursive=true"));
+    assert_eq!(listing.status(), 200);
+    let index = listing.index();
+    assert!(server.is_running());
+    fs::remove_file(filler).unwrap();
+    wait_until("writes resume", Duration::from_secs(15), || write(5_000).status() < 300);
+    let after = ask(addr, &Request::get("/v2/keys/full/0"));
+    assert!(after.index() > index);
+    // What was acknowledged around the full disk is durable like everything else.
+    server.kill();
+    let server = site.start();
+    let again = ask(server.addr(), &Request::get("/v2/keys/full/0"));
+    assert_eq!(after.text(), again.text());
+}

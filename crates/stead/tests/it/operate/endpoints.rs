@@ -1,0 +1,137 @@
+//! What is there beside the key space.
+
+use crate::testkit::{Request, Server, Site, ask};
+
+#[test]
+fn health_is_told_in_json() {
+    let (_site, server) = Server::start("health");
+    let answer = ask(server.addr(), &Request::get("/health"));
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.json()["health"], "true", "{}", answer.text());
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(ask(server.addr(), &Request::get(path)).status(), 200, "{path}");
+    }
+}
+
+#[test]
+fn the_version_has_two_shapes() {
+    let (_site, server) = Server::start("version");
+    let answer = ask(server.addr(), &Request::get("/version").header("Accept", "*/*"));
+    assert_eq!(answer.status(), 200);
+    let json = answer.json();
+    assert_eq!((&json["etcdserver"], &json["etcdcluster"]), (&"2.3.8".into(), &"2.3.0".into()));
+    assert!(json["stead"].is_string(), "{json}");
+    let plain = ask(server.addr(), &Request::get("/version").header("Accept", "text/plain"));
+    assert_eq!((plain.status(), plain.text().as_str()), (200, "etcd 0.4.9"));
+}
+
+#[test]
+fn metrics_count_what_happens() {
+    let (_site, server) = Server::start("metrics");
+    let addr = server.addr();
+    let before = metrics(&server);
+    for number in 0..7 {
+        let put = Request::put("/v2/keys/m", &format!("value={number}"));
+        assert!(ask(addr, &put).status() < 300);
+    }
+    assert_eq!(ask(addr, &Request::get("/v2/keys/none")).status(), 404);
+    let after = metrics(&server);
+    let grew: Vec<&str> =
+        names(&after).filter(|name| sum(&after, name) >= sum(&before, name) + 7.0).collect();
+    assert!(!grew.is_empty(), "no metric noticed seven writes:\n{after}");
+    for name in ["etcd_store_writes_total", "stead_store_index"] {
+        assert!(grew.contains(&name), "{name} did not notice seven writes; these did: {grew:?}");
+    }
+    // Every line is a comment or a name with a number, and every name has help and type.
+    for line in after.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let (_, number) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+        assert!(number.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn metrics_can_be_turned_off() {
+    let site = Site::new("no-metrics").flags("-metrics off");
+    let server = site.start();
+    assert_eq!(ask(server.addr(), &Request::get("/metrics")).status(), 404);
+}
+
+fn metrics(server: &Server) -> String {
+    let answer = ask(server.addr(), &Request::get("/metrics"));
+    assert_eq!(answer.status(), 200);
+    let kind = answer.head.header("Content-Type").unwrap_or_default();
+    assert!(kind.starts_with("text/plain"), "{kind}");
+    answer.text()
+}
+
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+}
+
+/// All values of one name, whatever their labels, added up.
+fn sum(text: &str, name: &str) -> f64 {
+    let values = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        if !rest.starts_with([' ', '{']) {
+            return None;
+        }
+        rest.rsplit_once(' ')?.1.parse::<f64>().ok()
+    });
+    values.sum()
+}
+
+#[test]
+fn administration_answers_on_both_ports() {
+    let (_site, server) = Server::start("admin");
+    for addr in [server.addr(), server.peer_addr()] {
+        let config = ask(addr, &Request::get("/v2/admin/config"));
+        assert_eq!(config.status(), 200);
+        assert_eq!(config.json()["activeSize"], 9, "{}", config.text());
+        let machines = ask(addr, &Request::get("/v2/admin/machines"));
+        assert_eq!(machines.json()[0]["name"], "m0", "{}", machines.text());
+        let machine = ask(addr, &Request::get("/v2/admin/machines/m0"));
+        assert_eq!(machine.json()["clientURL"], server.url().as_str(), "{}", machine.text());
+        let unknown = ask(addr, &Request::get("/v2/admin/machines/nobody"));
+        assert_eq!(unknown.status(), 404, "{}", unknown.text());
+    }
+    let body = b"{\"activeSize\":5,\"removeDelay\":2.5}";
+    let put = Request::new("PUT", "/v2/admin/config").body(body);
+    let changed = ask(server.peer_addr(), &put);
+    let wanted = "{\"activeSize\":5,\"removeDelay\":2.5,\"syncInterval\":5}";
+    assert_eq!((changed.status(), changed.text().trim_end()), (200, wanted));
+}
+
+#[test]
+fn the_configuration_survives_a_restart() {
+    let (site, server) = Server::start("config");
+    let put = Request::new("PUT", "/v2/admin/config").body(b"{\"activeSize\":7}");
+    assert_eq!(ask(server.peer_addr(), &put).status(), 200);
+    server.kill();
+    let server = site.start();
+    let config = ask(server.peer_addr(), &Request::get("/v2/admin/config"));
+    assert_eq!(config.json()["activeSize"], 7);
+}
+
+#[test]
+fn internal_keys_are_read_only_for_clients() {
+    let (_site, server) = Server::start("internal");
+    let addr = server.addr();
+    let config = ask(addr, &Request::get("/v2/keys/_etcd/config"));
+    assert_eq!(config.status(), 200, "{}", config.text());
+    let machine = ask(addr, &Request::get("/v2/keys/_etcd/machines/m0"));
+    assert_eq!(machine.status(), 200, "{}", machine.text());
+    let index = config.index();
+    let requests = [
+        Request::put("/v2/keys/_etcd/machines/zz", "value=bad"),
+        Request::put("/v2/keys/_etcd/config", "value=bad"),
+        Request::post("/v2/keys/_etcd/machines", "value=bad"),
+        Request::delete("/v2/keys/_etcd/machines/m0"),
+        Request::delete("/v2/keys/_etcd?recursive=true"),
+    ];
+    for request in requests {
+        let answer = ask(addr, &request);
+        assert_eq!((answer.status(), &answer.json()["errorCode"]), (400, &106.into()));
+    }
+    let after = ask(addr, &Request::get("/v2/keys/_etcd/machines/m0"));
+    assert_eq!((after.index(), after.text()), (index, machine.text()));
+}

@@ -1,0 +1,11 @@
+//! What an operator and an HTTP client may rely on: starting, ending, damage, full disks, limits,
+//! and the protocol around the key space.
+
+mod damage;
+mod disk_full;
+mod endpoints;
+mod lifecycle;
+mod limits;
+mod protocol;
+mod second_listener;
+mod watching;
