@@ -60,6 +60,11 @@ impl ClusterClock {
         Timestamp(self.stamp.time.0.saturating_add(passed))
     }
 
+    /// What to write down beside a reading, so that a restart can go on from both.
+    pub(crate) fn reading(&self, now: Now) -> Stamp {
+        Stamp { time: self.time(now), ..self.stamp }
+    }
+
     /// The stamp for a batch that is proposed now.
     pub(crate) fn stamp(&self, now: Now) -> Stamp {
         let time = self.time(now);

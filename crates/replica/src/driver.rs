@@ -287,7 +287,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let log = self.replica.raw.mut_store();
         log.append(entries);
         let hard_state = durable_hard_state(log.hard_state(), log.last_index());
-        let stamp = self.replica.state.store.stamp();
+        let stamp = self.replica.clock.reading(now);
         record::encode(&mut self.record, &hard_state, stamp, now, entries);
         self.wal.append(mark, &[&self.record])?;
         self.log_bytes += self.record.len() as u64;

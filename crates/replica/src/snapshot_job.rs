@@ -42,14 +42,15 @@ impl<D: Disk> SnapshotJob<D> {
     pub(crate) fn new<N: Network, C: Clock>(driver: &Driver<D, N, C>) -> Self {
         let replica = &driver.replica;
         let state = &replica.state;
+        let now = driver.clock.now();
         let header = Header {
             cluster: driver.cluster,
             member: replica.id,
             name: driver.options.name.clone(),
             index: state.applied,
             term: state.applied_term,
-            stamp: state.store.stamp(),
-            seen: driver.clock.now(),
+            stamp: replica.clock.reading(now),
+            seen: now,
             conf_state: replica.conf_state().clone(),
             membership: state.membership.clone(),
         };

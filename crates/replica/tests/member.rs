@@ -207,8 +207,11 @@ fn a_deadline_goes_on_over_a_restart() {
     let (disk, clock) = (MemDisk::new(), TestClock::default());
     let mut member = open(&disk, &clock);
     write(&mut member, &set("/a", "1", Some(10))).expect("applies");
+    // The last record is written long after the last stamp was applied.
+    clock.advance(5000);
+    write(&mut member, &set("/b", "1", None)).expect("applies");
     drop(member);
-    clock.advance(9000);
+    clock.advance(4000);
     let mut member = open(&disk, &clock);
     let mut out = Output::default();
     member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");

@@ -332,6 +332,11 @@ impl Owner {
         let mut input = std::mem::take(&mut connection.input);
         let used = self.serve(key, &input);
         let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.ended && connection.is_idle() {
+            // What is left will never be a whole request.
+            connection.closes = true;
+            return self.mark_dirty(key);
+        }
         if used == input.len() {
             // The memory is given back: most requests come whole and need none.
             return;
@@ -350,7 +355,10 @@ impl Owner {
         connection.readable = false;
         let waits = matches!(connection.task, Task::Write { .. } | Task::Read { .. })
             || matches!(connection.task, Task::Configure | Task::List(_));
-        if waits || !connection.outbox.is_empty() {
+        if waits {
+            // What it sent ahead is answered first.
+            connection.closes |= connection.input.is_empty();
+        } else if !connection.outbox.is_empty() {
             connection.closes = true;
         } else {
             self.close(key);
@@ -426,7 +434,11 @@ impl Owner {
             Task::List(_) => self.list_on(key),
             Task::Watch(watch) if watch.lags => self.catch_up(key),
             Task::Watch(_) => connection.outbox.shrink(),
-            Task::Idle if connection.closes => self.hang_up(key),
+            Task::Idle
+                if connection.closes || (connection.ended && connection.input.is_empty()) =>
+            {
+                self.hang_up(key);
+            }
             _ => {}
         }
     }

@@ -121,17 +121,33 @@ fn ambiguous_framing_hides_no_request() {
 }
 
 #[test]
-fn a_good_request_before_garbage_is_answered() {
+fn good_requests_before_garbage_are_answered() {
     let (_site, mut server) = Server::start("pipelined");
     let good = Request::put("/v2/keys/good", "value=1").to_bytes(server.addr());
     let mut bytes = [good.as_slice(), good.as_slice()].concat();
     bytes.extend_from_slice(b"\x01\x02 nonsense\r\n\r\n");
     bytes.extend_from_slice(&Request::put("/v2/keys/late", "value=1").to_bytes(server.addr()));
-    let reaction = react(server.addr(), &bytes);
+    let mut connection = Connection::open(server.addr()).unwrap();
+    connection.write(&bytes).unwrap();
+    let reaction = read_answers(&mut connection, "GET");
     assert_eq!(reaction.statuses(), [201, 200, 400], "{reaction:?}");
     assert!(reaction.is_closed);
-    assert!(exists(server.addr(), "/good"));
     assert!(!exists(server.addr(), "/late"), "what follows garbage must not be believed");
+    assert!(server.is_running());
+}
+
+#[test]
+fn a_client_that_has_said_everything_is_answered_in_full() {
+    let (_site, mut server) = Server::start("half-closed");
+    let addr = server.addr();
+    let mut bytes = Request::put("/v2/keys/a", "value=1").to_bytes(addr);
+    bytes.extend(Request::put("/v2/keys/a", "value=2").to_bytes(addr));
+    bytes.extend(Request::get("/v2/keys/a").to_bytes(addr));
+    bytes.extend(Request::get("/v2/keys/none").to_bytes(addr));
+    // It closes its own direction right away, as a pipe from a file does.
+    let reaction = react(addr, &bytes);
+    assert_eq!(reaction.statuses(), [201, 200, 200, 404], "{reaction:?}");
+    assert!(reaction.is_closed);
     assert!(server.is_running());
 }
 

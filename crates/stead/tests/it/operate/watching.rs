@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -141,6 +141,27 @@ fn time_goes_on_while_the_server_is_away() {
     });
     let after = ask(server.addr(), &Request::get("/v2/keys/long")).json();
     assert_eq!(before["node"]["expiration"], after["node"]["expiration"]);
+}
+
+#[test]
+fn a_restart_after_a_quiet_time_loses_no_time() {
+    let (site, server) = Server::start("ttl-quiet");
+    let answer = ask(server.addr(), &Request::put("/v2/keys/k", "value=1&ttl=4"));
+    let due = Instant::now() + Duration::from_secs(4);
+    let before = answer.json()["node"]["expiration"].clone();
+    // Nothing happens for a while: the time of the last command is then an old one. Both what is
+    // written next and the restart itself must know what time it is by now.
+    std::thread::sleep(Duration::from_millis(1800));
+    put(server.addr(), "/v2/keys/other", "1");
+    server.kill();
+    let server = site.start();
+    let mut watch = Watch::open(server.addr(), "/v2/keys/k?wait=true");
+    let after = ask(server.addr(), &Request::get("/v2/keys/k")).json();
+    assert_eq!(before, after["node"]["expiration"], "{after}");
+    assert_eq!(watch.event()["action"], "expire");
+    let late = due.elapsed();
+    assert!(Instant::now() >= due, "the key went early");
+    assert!(late < Duration::from_millis(1200), "the key went {late:?} late");
 }
 
 #[test]
