@@ -23,7 +23,7 @@ impl Entry {
             value: node.get("value")?.as_str()?.to_owned(),
             modified: node.get("modifiedIndex")?.as_u64()?,
             created: node.get("createdIndex")?.as_u64()?,
-            expiration: None,
+            expiration: node.get("expiration").and_then(Value::as_str).map(str::to_owned),
         })
     }
 }

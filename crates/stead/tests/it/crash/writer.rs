@@ -97,11 +97,8 @@ impl Writer {
                     self.adopt(key, entry.clone(), wrong);
                 }
             }
-            Some(Pending::Delete { key }) => {
-                if !found.contains_key(&key) {
-                    self.forget(&key);
-                }
-            }
+            Some(Pending::Delete { key }) if !found.contains_key(&key) => self.forget(&key),
+            Some(Pending::Delete { .. }) => {}
             Some(Pending::Post { value }) => {
                 let made = found.iter().find(|(_, entry)| entry.value == value);
                 if let Some((key, entry)) = made {

@@ -146,8 +146,8 @@ fn time_goes_on_while_the_server_is_away() {
 #[test]
 fn a_restart_after_a_quiet_time_loses_no_time() {
     let (site, server) = Server::start("ttl-quiet");
-    let answer = ask(server.addr(), &Request::put("/v2/keys/k", "value=1&ttl=4"));
     let due = Instant::now() + Duration::from_secs(4);
+    let answer = ask(server.addr(), &Request::put("/v2/keys/k", "value=1&ttl=4"));
     let before = answer.json()["node"]["expiration"].clone();
     // Nothing happens for a while: the time of the last command is then an old one. Both what is
     // written next and the restart itself must know what time it is by now.
