@@ -192,3 +192,57 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         limits: limits(values),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::World;
+
+    fn resolved(args: &[&str]) -> Result<Config, Usage> {
+        let mut all: Vec<String> = vec!["-name=m0".into(), "-data-dir=d".into()];
+        all.extend(args.iter().map(|arg| (*arg).to_owned()));
+        let read_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let world = World { args: &all, env: &[], read_file: &read_file };
+        config(&mut Values::gather(&world)?.0)
+    }
+
+    fn bound(args: &[&str]) -> String {
+        let config = resolved(args).expect("sound");
+        config.client_listeners.first().expect("there is one").bind.to_string()
+    }
+
+    #[test]
+    fn a_machine_listens_where_it_says_it_is_reached() {
+        assert_eq!(bound(&[]), "127.0.0.1:4001");
+        assert_eq!(bound(&["-addr=127.0.0.1:5001"]), "127.0.0.1:5001");
+        assert_eq!(bound(&["-addr=10.0.0.1:5001"]), "0.0.0.0:5001");
+        assert_eq!(bound(&["-addr=[::1]:5001"]), "[::1]:5001");
+        assert_eq!(bound(&["-addr=10.0.0.1:5001", "-bind-addr=127.0.0.1"]), "127.0.0.1:5001");
+        assert_eq!(bound(&["-bind-addr=127.0.0.1:6001"]), "127.0.0.1:6001");
+    }
+
+    #[test]
+    fn the_second_port_is_off_unless_asked_for() {
+        assert_eq!(resolved(&[]).expect("sound").client_listeners.len(), 1);
+        let config = resolved(&["-v2-addr=127.0.0.1"]).expect("sound");
+        let second = config.client_listeners.get(1).expect("asked for");
+        assert_eq!((second.bind.port(), second.dialect), (2379, Dialect::V2));
+    }
+
+    #[test]
+    fn addresses_and_times_that_cannot_be_are_refused() {
+        for (args, want) in [
+            (vec!["-addr=127.0.0.1"], "missing port in address"),
+            (vec!["-addr=:4001"], "missing host in address"),
+            (vec!["-addr=http://a:1"], "leave the scheme out"),
+            (vec!["-addr=a:99999"], "is no port"),
+            (vec!["-bind-addr=:99"], "IP required, can't use a port only"),
+            (vec!["-peer-heartbeat-interval=500"], "must be at least twice"),
+            (vec!["-name=a/b"], "letters, digits"),
+            (vec!["-name="], "the machine has no name"),
+        ] {
+            let error = resolved(&args).expect_err("a mistake").0;
+            assert!(error.contains(want), "{args:?}: {error}");
+        }
+    }
+}

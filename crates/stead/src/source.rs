@@ -278,3 +278,86 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
         Kind::Choice(words) => Err(format!("one of {} is wanted", words.join(", "))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gather(args: &[&str], env: &[(&str, &str)], file: &str) -> Result<(Values, Words), Usage> {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let env: Vec<(String, String)> =
+            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let read_file = |path: &Path| match path.to_str() {
+            Some("given.toml") => Ok(file.to_owned()),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        Values::gather(&World { args: &args, env: &env, read_file: &read_file })
+    }
+
+    #[test]
+    fn flags_go_before_the_environment_before_the_file_before_the_default() {
+        let file = "snapshot_count = 30\ncors = [\"a\", \"b\"]\n[peer]\nheartbeat_interval = 70";
+        let env = [("ETCD_SNAPSHOTCOUNT", "20"), ("ETCD_CORS", " c ")];
+        let args = ["-config", "given.toml", "--snapshot-count=10"];
+        let (values, _) = gather(&args, &env, file).expect("sound");
+        assert_eq!(values.get("snapshot-count"), ("10", Source::Flag));
+        assert_eq!(values.get("cors"), ("c", Source::Env("ETCD_CORS".into())));
+        let file = Source::File("given.toml".into());
+        assert_eq!(values.get("peer-heartbeat-interval"), ("70", file));
+        assert_eq!(values.get("peer-election-timeout"), ("200", Source::Default));
+    }
+
+    #[test]
+    fn flags_are_written_as_go_writes_them() {
+        for args in [["-name", "x"], ["--name", "x"]] {
+            assert_eq!(gather(&args, &[], "").expect("sound").0.get("name").0, "x");
+        }
+        for arg in ["-name=x", "--name=x", "-n=x"] {
+            assert_eq!(gather(&[arg], &[], "").expect("sound").0.get("name").0, "x", "{arg}");
+        }
+        let (values, _) = gather(&["-force", "-name", "x"], &[], "").expect("sound");
+        assert_eq!((values.get("force").0, values.get("name").0), ("true", "x"));
+        let (values, _) = gather(&["-snapshot=false"], &[], "").expect("sound");
+        assert_eq!(values.get("snapshot").0, "false");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_a_hint() {
+        for (args, want) in [
+            (vec!["-dta-dir", "x"], "unknown flag -dta-dir: did you mean -data-dir?"),
+            (vec!["-name", "a", "b"], "unexpected argument \"b\""),
+            (vec!["-name"], "flag -name needs a value"),
+            (vec!["-snapshot-count", "abc"], "a whole number is wanted"),
+            (vec!["-snapshot-count", "0"], "a number from 1"),
+            (vec!["-force=maybe"], "true or false is wanted"),
+            (vec!["-compat", "v3"], "one of v04, v2 is wanted"),
+            (vec!["-peers", "a:1"], "-peers is not supported by this version"),
+            (vec!["-cert-file=x"], "-cert-file is not supported by this version"),
+            (vec!["-config", "none.toml"], "cannot read the configuration file none.toml"),
+        ] {
+            let error = gather(&args, &[], "").expect_err("a mistake").0;
+            assert!(error.contains(want), "{args:?}: {error}");
+        }
+        let error = gather(&[], &[("ETCD_DISCOVERY", "http://x")], "").expect_err("refused").0;
+        assert!(error.contains("ETCD_DISCOVERY is not supported"), "{error}");
+        let error = gather(&["-config=given.toml"], &[], "peers = [\"a\"]").expect_err("refused").0;
+        assert!(error.contains("peers in given.toml is not supported"), "{error}");
+        assert!(gather(&["-config=given.toml"], &[], "name = ").is_err());
+    }
+
+    #[test]
+    fn what_is_unknown_but_harmless_is_noted() {
+        let args = ["-config=given.toml", "-max-result-buffer", "5", "-snapshotCount=9"];
+        let env = [("ETCD_SNAPSHOT_COUNT", "3"), ("ETCD_UNIT_FILE_WORD", "x")];
+        let (values, _) = gather(&args, &env, "nmae = \"x\"").expect("sound");
+        let notes = values.notes.join("\n");
+        assert!(
+            notes.contains("the key nmae is unknown and ignored: did you mean name?"),
+            "{notes}"
+        );
+        assert!(notes.contains("-max-result-buffer is ignored"), "{notes}");
+        assert!(notes.contains("[deprecated] use -snapshot-count, not -snapshotCount"), "{notes}");
+        assert!(notes.contains("did you mean ETCD_SNAPSHOTCOUNT?"), "{notes}");
+        assert_eq!(values.get("snapshot-count"), ("9", Source::Flag));
+    }
+}

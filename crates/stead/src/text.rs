@@ -138,3 +138,25 @@ pub(crate) fn docs() -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_of_the_settings_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        let written = std::fs::read_to_string(path).expect("the file is part of the project");
+        assert_eq!(written, docs(), "run `stead config docs > docs/configuration.md`");
+    }
+
+    #[test]
+    fn help_names_every_flag_and_fits_the_terminal() {
+        let help = help();
+        for setting in working() {
+            assert!(help.contains(&format!("  -{}", setting.flag)), "{}", setting.flag);
+        }
+        let longest = help.lines().map(str::len).max().unwrap_or(0);
+        assert!(longest <= 100, "a line of {longest} columns");
+    }
+}
