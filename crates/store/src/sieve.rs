@@ -5,8 +5,8 @@
 //! would take seconds. A sieve holds a bit for each path that an event concerns, by its hash, so
 //! that whole runs of events are passed over at the cost of one look.
 
-/// Bits of a sieve. A run of 256 events concerns some hundreds of paths, so a look at a path that is
-/// in none of them finds a bit set in about one case of twenty.
+/// Bits of a sieve. A run of 256 events concerns some hundreds of paths, so a look at a path that
+/// is in none of them finds a bit set in about one case of twenty.
 const BITS: usize = 8192;
 
 const WORDS: usize = BITS / 64;

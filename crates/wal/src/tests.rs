@@ -22,13 +22,16 @@ fn small() -> Options {
     Options { segment_bytes: 4096, spares_max: 2 }
 }
 
-fn open(disk: &MemDisk) -> Result<(Wal<MemDisk>, Vec<Vec<u8>>, Option<Cut>), Error> {
+/// A log, what it held, and what was cut off it.
+type Opened = (Wal<MemDisk>, Vec<Vec<u8>>, Option<Cut>);
+
+fn open(disk: &MemDisk) -> Result<Opened, Error> {
     let (wal, recovered) = Wal::open(disk.clone(), CLUSTER, small())?;
     let records = recovered.records.collect::<Result<Vec<_>, _>>()?;
     Ok((wal, records, recovered.cut))
 }
 
-fn reopen(disk: &MemDisk) -> (Wal<MemDisk>, Vec<Vec<u8>>, Option<Cut>) {
+fn reopen(disk: &MemDisk) -> Opened {
     open(disk).expect("the log is sound")
 }
 
@@ -82,13 +85,13 @@ fn a_crash_at_any_moment_keeps_what_was_synced_and_nothing_wrong() {
             written = records;
             synced.clone_from(&written);
             for _ in 0..numbers.next() % 40 {
-                if numbers.next() % 3 == 0 {
+                if numbers.next().is_multiple_of(3) {
                     fill(&mut wal);
                 }
                 let bytes = payload(numbers.next() % 1000);
                 wal.append(1, &[&bytes]).expect("there is room");
                 written.push(bytes);
-                if numbers.next() % 4 == 0 {
+                if numbers.next().is_multiple_of(4) {
                     wal.sync().expect("the disk is sound");
                     synced.clone_from(&written);
                 }
