@@ -212,7 +212,7 @@ pub(crate) fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -
         .filter(|name| name.len() > 2)
         .map(|name| (distance(written, name), name))
         .min()
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 5)
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
         .map(|(_, name)| name)
 }
 
