@@ -3,7 +3,9 @@
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::recover;
-use crate::snapshot::{SnapshotReader, list_snapshots};
+use crate::scan::{Scanned, cluster_of, is_blank, scan, segment_names};
+use crate::segment::{self, Header};
+use crate::snapshot::{self, SnapshotReader, list_snapshots};
 
 /// What a data directory holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,8 +14,12 @@ pub struct Report {
     pub snapshots: Vec<(String, Result<u64, String>)>,
     /// Each log segment: its name, how many records it holds, and where they end.
     pub segments: Vec<(String, u64, u64)>,
+    /// What opening the log would cut off its end: records that were never finished.
+    pub cut: Option<String>,
     /// Why the log would not be opened.
     pub log_error: Option<String>,
+    /// Files without content of worth, which the next start removes.
+    pub leftovers: Vec<String>,
 }
 
 impl Report {
@@ -33,14 +39,45 @@ pub fn check<D: Disk>(disk: &D) -> Result<Report, Error> {
         let result = SnapshotReader::open(disk, &name).and_then(SnapshotReader::verify);
         report.snapshots.push((name, result.map_err(|error| error.to_string())));
     }
-    let mut segments = Vec::new();
-    for (first_seq, name) in recover::segment_names(disk)? {
-        segments.push(recover::scan(disk, None, &name, first_seq)?);
+    let mut leftovers = disk.list()?;
+    leftovers.retain(|name| segment::is_spare_name(name) || snapshot::is_temporary_name(name));
+    report.leftovers = leftovers;
+    let names = segment_names(disk)?;
+    if let Err(error) = check_log(disk, names, &mut report) {
+        report.log_error = Some(error.to_string());
     }
-    for segment in &segments {
-        let records = segment.records.len() as u64;
-        report.segments.push((segment.name.clone(), records, segment.end as u64));
-    }
-    report.log_error = recover::judge(&segments, None).err().map(|error| error.to_string());
     Ok(report)
+}
+
+fn check_log<D: Disk>(
+    disk: &D,
+    names: Vec<(u64, String)>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let cluster = cluster_of(disk, &names);
+    let mut segments = Vec::new();
+    for (first_seq, name) in names {
+        let segment = scan(disk, cluster.unwrap_or(0), &name, first_seq)?;
+        report.segments.push((name, segment.records, segment.end));
+        segments.push(segment);
+    }
+    // Only a member that knows its cluster finds records without a header. A check that cannot
+    // must not call sound what may be refused at the start.
+    if cluster.is_none() {
+        segments.iter().try_for_each(|segment| refuse_unless_blank(disk, segment))?;
+    }
+    let keep = recover::judge(&segments, cluster.unwrap_or(0))?;
+    report.cut = recover::find_cut(&segments, keep).map(|cut| cut.to_string());
+    Ok(())
+}
+
+fn refuse_unless_blank<D: Disk>(disk: &D, segment: &Scanned) -> Result<(), Error> {
+    if matches!(segment.header, Header::Unknown(_)) || is_blank(disk, &segment.name)? {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        file: segment.name.clone(),
+        offset: 0,
+        detail: "its header cannot be read, nor that of any other segment".to_owned(),
+    })
 }

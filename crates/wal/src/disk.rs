@@ -27,7 +27,8 @@ pub trait Disk: Clone + Send + 'static {
     /// What the disk gave.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// Gives a file another name; one that had it is replaced.
+    /// Gives a file another name; one that had it is replaced. After a power loss the file has one
+    /// of the two names, and changes of names that were not synced are lost from the last one on.
     ///
     /// # Errors
     /// What the disk gave.
@@ -67,7 +68,8 @@ pub trait DiskFile: Clone + Send + 'static {
     /// What the disk gave.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Makes sure that writes to the range find room, and that the file is at least as long.
+    /// Makes sure that writes to the range find room, and that the file is at least as long. Bytes
+    /// that were never written read as zeros.
     ///
     /// # Errors
     /// `StorageFull` when there is no room, or what else the disk gave.
@@ -103,19 +105,4 @@ pub fn is_empty<D: Disk>(disk: &D) -> io::Result<bool> {
 /// What the disk gave.
 pub fn file_len<D: Disk>(disk: &D, name: &str) -> io::Result<u64> {
     disk.open(name)?.len()
-}
-
-/// Reads a whole file.
-pub(crate) fn read_all<F: DiskFile>(file: &F) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
-    let mut bytes = vec![0; len];
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, filled as u64)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
 }

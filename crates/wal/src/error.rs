@@ -43,6 +43,19 @@ pub enum Error {
     Failed,
 }
 
+impl Error {
+    /// Whether it only says that there is no room.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Error::Full => true,
+            Error::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -51,12 +64,13 @@ impl fmt::Display for Error {
             Error::Damaged { file, offset, detail } => write!(
                 f,
                 "{file} is damaged at offset {offset}: {detail}. Nothing was changed. Run `stead \
-                 check` on the data directory, and restore it from a backup"
+                 check` on the data directory to see what else is; then restore it from a backup, \
+                 or give this member an empty one and add it to its cluster anew"
             ),
             Error::UnknownVersion { file, version } => write!(
                 f,
-                "{file} is of format version {version}, which this program does not know: a newer \
-                 one wrote it, use that one"
+                "{file} is of format version {version}, which this program does not know: start it \
+                 with the program that wrote it"
             ),
             Error::WrongCluster { file } => {
                 write!(f, "{file} belongs to another cluster: move it out of the data directory")

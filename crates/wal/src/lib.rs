@@ -18,6 +18,7 @@ mod fill;
 mod log;
 pub mod mem;
 mod recover;
+mod scan;
 mod segment;
 mod snapshot;
 
@@ -27,7 +28,5 @@ pub use error::Error;
 pub use fill::FillTask;
 pub use log::{Options, Seq, SyncTarget, Wal, WalStats};
 pub use recover::{Cut, Records, Recovered};
+pub use segment::RECORD_BYTES_MAX;
 pub use snapshot::{SnapshotReader, SnapshotWriter, list_snapshots, remove_older_snapshots};
-
-#[cfg(test)]
-mod tests;

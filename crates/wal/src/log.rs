@@ -1,9 +1,12 @@
 //! The log: appends records to segments, and knows what is durable.
+//!
+//! It never waits for the disk but in [`Wal::sync`] and [`Wal::open`]; what takes long is handed
+//! out, to be done elsewhere and reported ([`Wal::sync_target`], [`Wal::next_fill`]).
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
 use crate::fill::FillTask;
-use crate::segment::{self, HEADER_LEN, PAYLOAD_BYTES_MAX, RECORD_HEADER_LEN};
+use crate::segment::{self, HEADER_LEN, Label, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX};
 use std::collections::VecDeque;
 use std::io;
 
@@ -14,7 +17,7 @@ pub struct Seq(pub u64);
 /// Sizes of the log.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Bytes of a segment; a larger record gets a segment of its own.
+    /// Bytes of a segment, between 4 KiB and 1 GiB; a larger record gets a segment of its own.
     pub segment_bytes: u64,
     /// How many spare segments are kept for later; further ones are removed.
     pub spares_max: usize,
@@ -25,6 +28,8 @@ impl Default for Options {
         Self { segment_bytes: 16 << 20, spares_max: 3 }
     }
 }
+
+const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 
 /// Room that [`Wal::make_room`] leaves for what must be written even when the disk is full: terms
 /// and votes.
@@ -38,7 +43,8 @@ const BUF_BYTES_KEPT: usize = 1 << 20;
 pub(crate) struct Active<F> {
     pub(crate) name: String,
     pub(crate) file: F,
-    pub(crate) salt: u64,
+    pub(crate) first_seq: u64,
+    pub(crate) seed: u32,
     /// Where the next record goes; zero while not even the header is written.
     pub(crate) at: u64,
     /// How far it can be written without asking the disk for more room.
@@ -48,20 +54,46 @@ pub(crate) struct Active<F> {
     pub(crate) is_filled: bool,
 }
 
+impl<F> Active<F> {
+    /// The bytes that a record with `payload_len` bytes of payload adds.
+    fn need(&self, payload_len: usize) -> u64 {
+        let header = if self.at == 0 { HEADER_LEN } else { 0 };
+        header + segment::record_len(payload_len)
+    }
+
+    fn fits(&self, need: u64) -> bool {
+        self.at.saturating_add(need) <= self.end
+    }
+}
+
 /// A segment that only waits to be replaced by a snapshot.
 #[derive(Debug)]
 pub(crate) struct Closed {
     pub(crate) name: String,
+    pub(crate) first_seq: u64,
     pub(crate) len: u64,
     pub(crate) mark_max: u64,
+    pub(crate) is_filled: bool,
 }
 
-/// A file that can become a segment.
+/// A file that can become a segment. It is open already, so that no limit on open files can be in
+/// the way then.
 #[derive(Debug)]
-pub(crate) struct Spare {
+pub(crate) struct Spare<F> {
     pub(crate) name: String,
+    pub(crate) file: F,
     pub(crate) len: u64,
     pub(crate) is_filled: bool,
+    /// It may be used once this record is durable. See [`Wal::release`].
+    pub(crate) usable_from: u64,
+}
+
+/// A file that was written since it was last synced.
+#[derive(Debug)]
+struct Unsynced<F> {
+    file: F,
+    first_seq: u64,
+    last_seq: u64,
 }
 
 /// Counts for operators.
@@ -73,24 +105,26 @@ pub struct WalStats {
     pub segments: u64,
     /// Bytes that they take up.
     pub bytes: u64,
+    /// Files that wait to become segments.
+    pub spares: u64,
 }
 
 /// An append-only log of records on a disk.
 #[derive(Debug)]
 pub struct Wal<D: Disk> {
     pub(crate) disk: D,
-    pub(crate) options: Options,
     pub(crate) cluster: u64,
     pub(crate) active: Option<Active<D::File>>,
     pub(crate) closed: VecDeque<Closed>,
-    pub(crate) spares: VecDeque<Spare>,
-    pub(crate) next_seq: u64,
-    pub(crate) next_spare: u64,
+    options: Options,
+    spares: VecDeque<Spare<D::File>>,
+    next_spare: u64,
+    next_seq: u64,
     synced_seq: u64,
-    /// Files written since the last sync, but for the active one.
-    dirty: Vec<D::File>,
-    is_active_dirty: bool,
-    is_dir_dirty: bool,
+    /// In the order of their records.
+    unsynced: VecDeque<Unsynced<D::File>>,
+    /// Names are durable when this record is.
+    names_synced_with: u64,
     is_filling: bool,
     fill_failed: bool,
     is_full: bool,
@@ -99,7 +133,11 @@ pub struct Wal<D: Disk> {
     segments_grown: u64,
 }
 
-/// What has to be synced for records up to `seq` to be durable. Any thread may do it.
+/// What has to be synced for records up to [`SyncTarget::seq`] to be durable. Any thread may do it;
+/// the result goes to [`Wal::synced`]. Targets must be synced and reported in the order in which
+/// they were made.
+#[derive(Debug)]
+#[must_use = "nothing is durable before it is synced"]
 pub struct SyncTarget<D: Disk> {
     files: Vec<D::File>,
     dir: Option<D>,
@@ -123,20 +161,20 @@ impl<D: Disk> SyncTarget<D> {
 }
 
 impl<D: Disk> Wal<D> {
-    pub(crate) fn assemble(disk: D, cluster: u64, options: Options, next_seq: u64) -> Self {
+    pub(crate) fn assemble(disk: D, cluster: u64, mut options: Options, next_seq: u64) -> Self {
+        options.segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         Self {
             disk,
-            options,
             cluster,
             active: None,
             closed: VecDeque::new(),
+            options,
             spares: VecDeque::new(),
-            next_seq,
             next_spare: 0,
+            next_seq,
             synced_seq: next_seq - 1,
-            dirty: Vec::new(),
-            is_active_dirty: false,
-            is_dir_dirty: false,
+            unsynced: VecDeque::new(),
+            names_synced_with: 0,
             is_filling: false,
             fill_failed: false,
             is_full: false,
@@ -146,34 +184,42 @@ impl<D: Disk> Wal<D> {
         }
     }
 
-    /// Whether a record with `bytes` of payload is certain to find room; asks the disk for some if
-    /// need be. When this says no, nothing but terms and votes should be appended.
+    /// Whether one record with `bytes` of payload is certain to find room without asking the disk
+    /// for any. Some is always left for terms and votes.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let need = room_for(bytes);
+        self.active.as_ref().is_some_and(|active| active.fits(need))
+            || self.spares.iter().any(|spare| self.is_usable(spare) && spare.len >= need)
+    }
+
+    /// As [`Wal::has_room`], but asks the disk for room if need be. While this says no, nothing but
+    /// terms and votes should be appended.
     ///
     /// # Errors
     /// [`Error::Io`] when the disk is broken rather than full.
     pub fn make_room(&mut self, bytes: usize) -> Result<bool, Error> {
-        let need = (HEADER_LEN + RECORD_HEADER_LEN + bytes) as u64 + RESERVE_BYTES;
-        let in_active = self.active.as_ref().is_some_and(|active| active.at + need <= active.end);
-        if in_active || self.spares.iter().any(|spare| spare.len >= need) {
-            self.is_full = false;
-            return Ok(true);
-        }
-        match self.reserve_spare(need) {
-            Ok(()) => {
-                self.is_full = false;
-                Ok(true)
+        self.refuse_after_failure()?;
+        if !self.has_room(bytes) {
+            match self.reserve_spare(room_for(bytes)) {
+                Ok(()) => {}
+                Err(error) if error.is_full() => {
+                    self.is_full = true;
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
             }
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
-                self.is_full = true;
-                Ok(false)
-            }
-            Err(error) => self.fail(error),
         }
+        self.is_full = false;
+        Ok(true)
     }
 
     /// Whether the last look found no room.
     pub fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    fn is_usable(&self, spare: &Spare<D::File>) -> bool {
+        spare.usable_from <= self.synced_seq
     }
 
     /// A spare whose blocks are reserved but were never written.
@@ -187,7 +233,7 @@ impl<D: Disk> Wal<D> {
             return Err(error).context("reserve room for", &name);
         }
         self.next_spare += 1;
-        self.spares.push_back(Spare { name, len, is_filled: false });
+        self.spares.push_back(Spare { name, file, len, is_filled: false, usable_from: 0 });
         Ok(())
     }
 
@@ -198,99 +244,111 @@ impl<D: Disk> Wal<D> {
     /// [`Error::Full`] and [`Error::TooLarge`] leave the log as it was; after [`Error::Io`] it
     /// refuses everything.
     pub fn append(&mut self, mark: u64, parts: &[&[u8]]) -> Result<Seq, Error> {
-        if self.has_failed {
-            return Err(Error::Failed);
-        }
-        let len: usize = parts.iter().map(|part| part.len()).sum();
-        if len > PAYLOAD_BYTES_MAX {
+        self.refuse_after_failure()?;
+        let len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        if len > RECORD_BYTES_MAX {
             return Err(Error::TooLarge(len));
         }
-        if !self.has_place((RECORD_HEADER_LEN + len) as u64) {
-            self.rotate((RECORD_HEADER_LEN + len) as u64)?;
+        if !self.has_place(len) {
+            self.rotate(HEADER_LEN + segment::record_len(len))?;
         }
         let seq = self.next_seq;
-        let result = self.write(seq, mark, parts);
-        match result {
+        match self.write(seq, mark, parts) {
             Ok(()) => {
                 self.next_seq += 1;
-                self.is_active_dirty = true;
                 Ok(Seq(seq))
+            }
+            // What may have been written of it lies behind the end, where the next record goes.
+            Err(error) if error.is_full() => {
+                self.is_full = true;
+                Err(Error::Full)
             }
             Err(error) => self.fail(error),
         }
     }
 
-    fn has_place(&self, need: u64) -> bool {
+    fn has_place(&self, payload_len: usize) -> bool {
         let Some(active) = &self.active else { return false };
-        let header = if active.at == 0 { HEADER_LEN as u64 } else { 0 };
-        // A segment whose blocks were never written is left as soon as a better one is there.
-        let stay = active.is_filled || !self.spares.iter().any(|spare| spare.is_filled);
-        stay && active.at + header + need <= active.end
+        let need = active.need(payload_len);
+        // A segment whose blocks were never written is left as soon as a better one is there, with
+        // as much room at least: it may have been promised.
+        let left = active.end.saturating_sub(active.at);
+        let has_better = !active.is_filled
+            && self.spares.iter().any(|spare| {
+                spare.is_filled && self.is_usable(spare) && spare.len >= HEADER_LEN + left
+            });
+        !has_better && active.fits(need)
     }
 
     fn write(&mut self, seq: u64, mark: u64, parts: &[&[u8]]) -> Result<(), Error> {
         let active = self.active.as_mut().expect("rotate made a segment active");
         self.buf.clear();
         if active.at == 0 {
-            self.buf.extend_from_slice(&segment::encode_header(self.cluster, seq));
+            segment::encode_header(&mut self.buf, self.cluster, seq, active.is_filled);
         }
-        segment::encode_record(&mut self.buf, active.salt, seq, mark, self.synced_seq, parts);
+        let label = Label { seq, mark, synced: self.synced_seq };
+        segment::encode_record(&mut self.buf, active.seed, label, parts);
         active.file.write_at(&self.buf, active.at).context("write to", &active.name)?;
         active.at += self.buf.len() as u64;
         active.mark_max = active.mark_max.max(mark);
         if self.buf.capacity() > BUF_BYTES_KEPT {
             self.buf = Vec::new();
         }
+        match self.unsynced.back_mut().filter(|file| file.first_seq == active.first_seq) {
+            Some(file) => file.last_seq = seq,
+            None => {
+                let (file, first_seq) = (active.file.clone(), active.first_seq);
+                self.unsynced.push_back(Unsynced { file, first_seq, last_seq: seq });
+            }
+        }
         Ok(())
     }
 
-    /// Makes another segment the active one.
+    /// Makes another segment the active one, with room for `need` bytes.
     fn rotate(&mut self, need: u64) -> Result<(), Error> {
-        let need = need + HEADER_LEN as u64;
-        let fitting = |spare: &Spare| spare.len >= need;
-        let choice = self
-            .spares
-            .iter()
-            .position(|spare| spare.is_filled && fitting(spare))
-            .or_else(|| self.spares.iter().position(fitting));
+        let fits = |spare: &Spare<D::File>| self.is_usable(spare) && spare.len >= need;
+        let filled = self.spares.iter().position(|spare| spare.is_filled && fits(spare));
+        let choice = filled.or_else(|| self.spares.iter().position(fits));
         let spare = match choice.and_then(|at| self.spares.remove(at)) {
             Some(spare) => spare,
             None => match self.reserve_spare(need) {
                 Ok(()) => self.spares.pop_back().expect("a spare was just added"),
-                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                Err(error) if error.is_full() => {
                     self.is_full = true;
                     return Err(Error::Full);
                 }
-                Err(error) => return self.fail(error),
+                Err(error) => return Err(error),
             },
         };
         self.segments_grown += u64::from(!spare.is_filled);
-        match self.activate(spare) {
-            Ok(()) => Ok(()),
-            Err(error) => self.fail(error),
-        }
+        self.activate(spare).or_else(|error| self.fail(error))
     }
 
-    fn activate(&mut self, spare: Spare) -> Result<(), Error> {
-        let name = segment::name(self.next_seq);
+    fn activate(&mut self, spare: Spare<D::File>) -> Result<(), Error> {
+        let first_seq = self.next_seq;
+        let name = segment::name(first_seq);
         self.disk.rename(&spare.name, &name).context("rename", &spare.name)?;
-        let file = self.disk.open(&name).context("open", &name)?;
-        self.is_dir_dirty = true;
+        self.names_synced_with = first_seq;
         let active = Active {
             name,
-            file,
-            salt: segment::salt(self.cluster, self.next_seq),
+            file: spare.file,
+            first_seq,
+            seed: segment::seed(self.cluster, first_seq),
             at: 0,
             end: spare.len,
             mark_max: 0,
             is_filled: spare.is_filled,
         };
-        if let Some(old) = self.active.replace(active) {
-            if self.is_active_dirty {
-                self.dirty.push(old.file);
-                self.is_active_dirty = false;
-            }
-            self.closed.push_back(Closed { name: old.name, len: old.end, mark_max: old.mark_max });
+        // One without a record would have had the same name: its file has just been replaced.
+        let old = self.active.replace(active).filter(|old| old.first_seq < first_seq);
+        if let Some(old) = old {
+            self.closed.push_back(Closed {
+                name: old.name,
+                first_seq: old.first_seq,
+                len: old.end,
+                mark_max: old.mark_max,
+                is_filled: old.is_filled,
+            });
         }
         Ok(())
     }
@@ -300,21 +358,17 @@ impl<D: Disk> Wal<D> {
     /// # Errors
     /// [`Error::Io`]; the log then refuses everything, and a sync is never tried again.
     pub fn sync(&mut self) -> Result<(), Error> {
-        if self.has_failed {
-            return Err(Error::Failed);
-        }
+        self.refuse_after_failure()?;
         let target = self.sync_target();
         let result = target.sync();
         self.synced(target.seq, result)
     }
 
     /// What another thread has to sync, as of now. Report the result with [`Wal::synced`].
-    pub fn sync_target(&mut self) -> SyncTarget<D> {
-        let mut files = std::mem::take(&mut self.dirty);
-        if std::mem::take(&mut self.is_active_dirty) {
-            files.extend(self.active.as_ref().map(|active| active.file.clone()));
-        }
-        let dir = std::mem::take(&mut self.is_dir_dirty).then(|| self.disk.clone());
+    pub fn sync_target(&self) -> SyncTarget<D> {
+        let files = self.unsynced.iter().map(|unsynced| unsynced.file.clone()).collect();
+        let has_new_names = self.names_synced_with > self.synced_seq;
+        let dir = has_new_names.then(|| self.disk.clone());
         SyncTarget { files, dir, seq: Seq(self.next_seq - 1) }
     }
 
@@ -323,13 +377,34 @@ impl<D: Disk> Wal<D> {
     /// # Errors
     /// [`Error::Io`] when it failed; the log then refuses everything.
     pub fn synced(&mut self, seq: Seq, result: io::Result<()>) -> Result<(), Error> {
-        match result.context("sync", "the log") {
-            Ok(()) => {
-                self.synced_seq = self.synced_seq.max(seq.0);
-                Ok(())
-            }
-            Err(error) => self.fail(error),
+        self.refuse_after_failure()?;
+        if let Err(error) = result.context("sync", "the log") {
+            return self.fail(error);
         }
+        self.synced_seq = self.synced_seq.max(seq.0);
+        while self.unsynced.front().is_some_and(|file| file.last_seq <= self.synced_seq) {
+            self.unsynced.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The last record that is known to be durable.
+    pub fn synced_seq(&self) -> Seq {
+        Seq(self.synced_seq)
+    }
+
+    /// The last record that was appended.
+    pub fn last_seq(&self) -> Seq {
+        Seq(self.next_seq - 1)
+    }
+
+    /// Whether an error of the disk has closed the log.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    fn refuse_after_failure(&self) -> Result<(), Error> {
+        if self.has_failed { Err(Error::Failed) } else { Ok(()) }
     }
 
     fn fail<T>(&mut self, error: Error) -> Result<T, Error> {
@@ -337,24 +412,39 @@ impl<D: Disk> Wal<D> {
         Err(error)
     }
 
-    /// Lets go of the segments whose records all have marks of `mark` or below, but for the active
-    /// one. They become spares, or are removed when there are enough.
+    /// Lets go of segments whose records all have marks of `mark` or below. They become spares, or
+    /// are removed when there are enough. The segment of the last durable record always stays, and
+    /// all behind it: the caller's newest state is in that record.
+    ///
+    /// A spare made here is used only when its new name is durable. Were it lost, and records
+    /// written in the file by then, a segment would be found with another's content.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; the segments that were not let go of are still there.
     pub fn release(&mut self, mark: u64) -> Result<(), Error> {
-        while self.closed.front().is_some_and(|closed| closed.mark_max <= mark) {
-            let Some(closed) = self.closed.pop_front() else { break };
-            let fits = closed.len >= self.options.segment_bytes
-                && closed.len < self.options.segment_bytes * 2;
-            if fits && self.spares.len() < self.options.spares_max {
+        self.refuse_after_failure()?;
+        while let Some(closed) = self.closed.front() {
+            let next = self.closed.get(1).map(|next| next.first_seq);
+            let next = next.or(self.active.as_ref().map(|active| active.first_seq));
+            if closed.mark_max > mark || next.is_none_or(|next| next > self.synced_seq) {
+                break;
+            }
+            let recyclable = closed.is_filled
+                && closed.len >= self.options.segment_bytes
+                && closed.len < self.options.segment_bytes.saturating_mul(2)
+                && self.spares.len() < self.options.spares_max;
+            let file = if recyclable { self.disk.open(&closed.name).ok() } else { None };
+            if let Some(file) = file {
                 let name = segment::spare_name(self.next_spare);
-                self.next_spare += 1;
                 self.disk.rename(&closed.name, &name).context("rename", &closed.name)?;
-                self.spares.push_back(Spare { name, len: closed.len, is_filled: true });
+                self.next_spare += 1;
+                let (len, usable_from) = (closed.len, self.next_seq);
+                self.spares.push_back(Spare { name, file, len, is_filled: true, usable_from });
             } else {
                 self.disk.remove(&closed.name).context("remove", &closed.name)?;
             }
+            self.names_synced_with = self.next_seq;
+            self.closed.pop_front();
         }
         Ok(())
     }
@@ -362,7 +452,8 @@ impl<D: Disk> Wal<D> {
     /// Work for another thread, if the log wants a segment filled with zeros. Report its end with
     /// [`Wal::filled`].
     pub fn next_fill(&mut self) -> Option<FillTask<D>> {
-        if self.is_filling || self.fill_failed || self.spares.iter().any(|spare| spare.is_filled) {
+        let has_filled = self.spares.iter().any(|spare| spare.is_filled);
+        if self.is_filling || self.fill_failed || self.has_failed || has_filled {
             return None;
         }
         self.is_filling = true;
@@ -375,11 +466,9 @@ impl<D: Disk> Wal<D> {
     /// [`Wal::retry_fill`].
     pub fn filled(&mut self, task: FillTask<D>, result: &io::Result<()>) {
         self.is_filling = false;
-        if result.is_ok() {
-            let (name, len) = task.into_spare();
-            self.spares.push_back(Spare { name, len, is_filled: true });
-        } else {
-            self.fill_failed = true;
+        match task.into_spare().filter(|_| result.is_ok()) {
+            Some(spare) => self.spares.push_back(spare),
+            None => self.fill_failed = true,
         }
     }
 
@@ -396,6 +485,12 @@ impl<D: Disk> Wal<D> {
             segments: (self.closed.len() + usize::from(active.is_some())) as u64,
             bytes: self.closed.iter().map(|closed| closed.len).sum::<u64>()
                 + active.map_or(0, |active| active.end),
+            spares: self.spares.len() as u64,
         }
     }
+}
+
+/// What a segment must have left for a record to be taken in, the reserve included.
+fn room_for(payload_len: usize) -> u64 {
+    segment::record_len(payload_len).saturating_add(HEADER_LEN + RESERVE_BYTES)
 }

@@ -1,16 +1,22 @@
 //! Opening a log: what is kept, what is cut, what is refused.
 //!
-//! Reading stops at the first bad record. Usually nothing valid lies behind it: the process died
-//! while it wrote, nobody was told of the record, and the tail is cut. But when a valid record
+//! Reading stops at the first bad record. Usually nothing behind it was ever durable: the process
+//! died while it wrote, nobody was told of the record, and the tail is cut. But when something
 //! behind it says that it was durable, the disk has lost what it promised to keep; then nothing is
 //! changed and the log is not opened.
+//!
+//! The one loss that cannot be told from a torn tail is that of records written since the last
+//! sync but one: nothing behind them says yet that they were durable.
 
-use crate::disk::{Disk, DiskFile, read_all};
+use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
-use crate::log::{Active, Closed, Options, Spare, Wal};
-use crate::segment::{self, HEADER_LEN, Header, Record};
+use crate::log::{Active, Closed, Options, Wal};
+use crate::scan::{Scanned, SegmentReader, read_full_at, scan, segment_names};
+use crate::segment::{self, HEADER_LEN, Header};
+use crate::snapshot;
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 
 /// What was cut off the end of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +34,7 @@ impl fmt::Display for Cut {
 }
 
 /// What a log held when it was opened.
+#[derive(Debug)]
 pub struct Recovered<D: Disk> {
     /// The payloads of all records in order.
     pub records: Records<D>,
@@ -35,284 +42,262 @@ pub struct Recovered<D: Disk> {
     pub cut: Option<Cut>,
 }
 
-/// Reads payloads one segment at a time.
+/// Reads the payloads of a log in order, one record in memory at a time.
 pub struct Records<D: Disk> {
     disk: D,
-    segments: VecDeque<(String, VecDeque<Record>)>,
-    current: Vec<u8>,
-    records: VecDeque<Record>,
+    cluster: u64,
+    segments: VecDeque<Part>,
+    current: Option<(SegmentReader<D::File>, Part)>,
+}
+
+/// The records of one segment that are still to be read.
+#[derive(Debug)]
+struct Part {
+    name: String,
+    seed: u32,
+    seq: u64,
+    left: u64,
+    at: u64,
+}
+
+impl<D: Disk> fmt::Debug for Records<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records").field("segments", &self.segments).finish_non_exhaustive()
+    }
+}
+
+impl<D: Disk> Records<D> {
+    fn new(disk: D, cluster: u64, segments: &[Scanned]) -> Self {
+        let part = |segment: &Scanned| Part {
+            name: segment.name.clone(),
+            seed: segment::seed(cluster, segment.first_seq),
+            seq: segment.first_seq,
+            left: segment.records,
+            at: HEADER_LEN,
+        };
+        Self { disk, cluster, segments: segments.iter().map(part).collect(), current: None }
+    }
+
+    /// The cluster that the records belong to.
+    pub fn cluster(&self) -> u64 {
+        self.cluster
+    }
+
+    fn try_next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        while self.current.as_ref().is_none_or(|(_, part)| part.left == 0) {
+            let Some(part) = self.segments.pop_front() else { return Ok(None) };
+            let file = self.disk.open(&part.name).context("open", &part.name)?;
+            let reader = SegmentReader::new(file, part.seed).context("read", &part.name)?;
+            self.current = Some((reader, part));
+        }
+        let Some((reader, part)) = &mut self.current else { return Ok(None) };
+        let Some((head, payload)) = reader.record(part.at, part.seq).context("read", &part.name)?
+        else {
+            return Err(Error::Damaged {
+                file: part.name.clone(),
+                offset: part.at,
+                detail: format!("record {} could be read once, and now no more", part.seq),
+            });
+        };
+        (part.left, part.seq, part.at) = (part.left - 1, part.seq + 1, part.at + head.record_len());
+        Ok(Some(payload.to_vec()))
+    }
 }
 
 impl<D: Disk> Iterator for Records<D> {
     type Item = Result<Vec<u8>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.records.is_empty() {
-            let (name, records) = self.segments.pop_front()?;
-            let bytes = self.disk.open(&name).and_then(|file| read_all(&file));
-            match bytes.context("read", &name) {
-                Ok(bytes) => (self.current, self.records) = (bytes, records),
-                Err(error) => return Some(Err(error)),
-            }
+        let result = self.try_next().transpose();
+        if matches!(result, Some(Err(_))) {
+            // What follows a record that cannot be read must not be taken for the next one.
+            self.segments.clear();
+            self.current = None;
         }
-        let record = self.records.pop_front()?;
-        let payload = self.current.get(record.payload_at..record.end());
-        Some(Ok(payload.unwrap_or_default().to_vec()))
+        result
     }
 }
 
-/// One segment as it was found.
-#[derive(Debug)]
-pub(crate) struct Scanned {
-    pub(crate) name: String,
-    pub(crate) first_seq: u64,
-    pub(crate) len: u64,
-    pub(crate) records: VecDeque<Record>,
-    /// Where the first bad record begins.
-    pub(crate) end: usize,
-    /// The highest `synced` of valid records behind `end`.
-    pub(crate) synced_behind: Option<u64>,
-    pub(crate) header: Header,
-}
-
-impl Scanned {
-    fn next_seq(&self) -> u64 {
-        self.records.back().map_or(self.first_seq, |record| record.seq + 1)
-    }
-
-    fn synced(&self) -> u64 {
-        let records = self.records.iter().map(|record| record.synced).max();
-        records.max(self.synced_behind).unwrap_or(0)
-    }
-}
-
-/// Reads one segment.
-pub(crate) fn scan<D: Disk>(
-    disk: &D,
-    cluster: Option<u64>,
-    name: &str,
-    first_seq: u64,
-) -> Result<Scanned, Error> {
-    let bytes = disk.open(name).and_then(|file| read_all(&file)).context("read", name)?;
-    let header = segment::decode_header(&bytes);
-    let mut scanned = Scanned {
-        name: name.to_owned(),
-        first_seq,
-        len: bytes.len() as u64,
-        records: VecDeque::new(),
-        end: 0,
-        synced_behind: None,
-        header,
-    };
-    let salt = match header {
-        Header::Valid { salt, .. } => salt,
-        Header::Unknown(_) => return Ok(scanned),
-        Header::Bad => {
-            // The salt follows from the name, so records can be found behind a header that is gone.
-            // The header was written together with the first of them and before it: if that one
-            // is whole, the header was too.
-            let salt = segment::salt(cluster.unwrap_or(0), first_seq);
-            let found = segment::scan_behind(&bytes, 0, salt, first_seq - 1);
-            let first = segment::decode_record(&bytes, HEADER_LEN, salt, |seq| seq == first_seq);
-            let whole = first.map(|_| first_seq);
-            scanned.synced_behind = found.max(whole);
-            return Ok(scanned);
-        }
-    };
-    scanned.end = HEADER_LEN;
-    let mut seq = first_seq;
-    while let Some(record) = segment::decode_record(&bytes, scanned.end, salt, |s| s == seq) {
-        scanned.end = record.end();
-        scanned.records.push_back(record);
-        seq += 1;
-    }
-    scanned.synced_behind = segment::scan_behind(&bytes, scanned.end, salt, seq);
-    Ok(scanned)
-}
-
-/// The segments of a directory in the order of their sequence numbers.
-pub(crate) fn segment_names<D: Disk>(disk: &D) -> Result<Vec<(u64, String)>, Error> {
-    let names = disk.list().context("list", "the data directory")?;
-    let mut segments: Vec<_> = names
-        .into_iter()
-        .filter_map(|name| segment::parse_name(&name).map(|first_seq| (first_seq, name)))
-        .collect();
-    segments.sort_unstable();
-    Ok(segments)
-}
-
-/// Where the good part of a log ends: the segment's position and the offset in it.
-pub(crate) struct End {
-    pub(crate) segment: usize,
-    pub(crate) offset: usize,
-}
-
-/// Decides what is good, what was never finished and what is damage.
-pub(crate) fn judge(segments: &[Scanned], cluster: Option<u64>) -> Result<Option<End>, Error> {
-    let mut end = None;
+/// Decides what is good, what was never finished and what is damage. Gives the number of segments
+/// to keep; the last of them is to be cut where its good records end.
+pub(crate) fn judge(segments: &[Scanned], cluster: u64) -> Result<usize, Error> {
+    segments.iter().try_for_each(|segment| judge_header(segment, cluster))?;
+    let mut expected = None;
     for (at, segment) in segments.iter().enumerate() {
-        let later_synced = segments.iter().skip(at).map(Scanned::synced).max().unwrap_or(0);
-        let expected = match at.checked_sub(1).and_then(|before| segments.get(before)) {
-            Some(before) => before.next_seq(),
-            None => segment.first_seq,
-        };
-        match segment.header {
-            Header::Valid { cluster: found, first_seq, .. } => {
-                if cluster.is_some_and(|cluster| cluster != found) {
-                    return Err(Error::WrongCluster { file: segment.name.clone() });
-                }
-                if first_seq != segment.first_seq {
-                    return Err(segment::header_error(&segment.name, Header::Bad));
-                }
-            }
-            Header::Unknown(_) => {
-                return Err(segment::header_error(&segment.name, segment.header));
-            }
-            // Made, but the process died before anything in it was durable.
-            Header::Bad if later_synced < segment.first_seq => {
-                return Ok(end.or(Some(End { segment: at, offset: 0 })));
-            }
-            Header::Bad => return Err(segment::header_error(&segment.name, Header::Bad)),
+        let tail = segments.get(at..).unwrap_or_default();
+        let synced = tail.iter().map(Scanned::synced).max().unwrap_or(0);
+        let expected_seq = expected.unwrap_or(segment.first_seq);
+        if segment.first_seq < expected_seq {
+            let detail = format!(
+                "it begins with record {}, which is in the segment before it too",
+                segment.first_seq
+            );
+            return Err(damage(segment, 0, detail));
         }
-        if segment.first_seq != expected {
-            // Records between the segments are missing; without them this one never counted, unless
-            // they were durable.
-            if later_synced >= expected {
-                return Err(missing(segments, at, expected));
-            }
-            return Ok(end);
+        if segment.first_seq > expected_seq || !segment.has_begun() {
+            // Segments before the first were released, and none is before a durable record is in
+            // a later one.
+            let is_lost = synced >= expected_seq
+                || (at == 0 && segment.first_seq > 1)
+                || (segment.first_seq == expected_seq && segment.has_lost_header);
+            return match at.checked_sub(1).and_then(|before| segments.get(before)) {
+                _ if !is_lost => Ok(at),
+                Some(before) if segment.first_seq > expected_seq => Err(lost_record(before)),
+                _ => Err(damage(segment, 0, "its header cannot be read".to_owned())),
+            };
         }
-        if segment.synced_behind.is_some_and(|synced| synced >= segment.next_seq()) {
-            return Err(damage(segment));
+        if segment.behind.is_some() && synced >= segment.next_seq() {
+            return Err(lost_record(segment));
         }
-        end = Some(End { segment: at, offset: segment.end });
+        expected = Some(segment.next_seq());
     }
-    Ok(end)
+    Ok(segments.len())
 }
 
-fn damage(segment: &Scanned) -> Error {
-    Error::Damaged {
-        file: segment.name.clone(),
-        offset: segment.end as u64,
-        detail: format!("record {} cannot be read, later ones can", segment.next_seq()),
+fn judge_header(segment: &Scanned, cluster: u64) -> Result<(), Error> {
+    let file = segment.name.clone();
+    match segment.header {
+        Header::Unknown(version) => Err(Error::UnknownVersion { file, version }),
+        Header::Valid { cluster: found, .. } if found != cluster => {
+            Err(Error::WrongCluster { file })
+        }
+        // An older header is what a recycled file holds before it is written to.
+        Header::Valid { first_seq, .. } if first_seq > segment.first_seq => Err(damage(
+            segment,
+            0,
+            format!("its header says that it begins with record {first_seq}"),
+        )),
+        Header::Valid { .. } | Header::Bad => Ok(()),
     }
 }
 
-fn missing(segments: &[Scanned], at: usize, expected: u64) -> Error {
-    let before = at.checked_sub(1).and_then(|before| segments.get(before));
-    Error::Damaged {
-        file: before.map_or_else(String::new, |before| before.name.clone()),
-        offset: before.map_or(0, |before| before.end as u64),
-        detail: format!("record {expected} cannot be read, later segments can"),
+fn damage(segment: &Scanned, offset: u64, detail: String) -> Error {
+    Error::Damaged { file: segment.name.clone(), offset, detail }
+}
+
+fn lost_record(segment: &Scanned) -> Error {
+    let seq = segment.next_seq();
+    let detail = format!("record {seq} cannot be read, and later ones say that it was durable");
+    damage(segment, segment.end, detail)
+}
+
+/// Whether anything that may have been a record is behind the good part of a log of which `keep`
+/// segments are kept, and where.
+pub(crate) fn find_cut(segments: &[Scanned], keep: usize) -> Option<Cut> {
+    let last = keep.checked_sub(1).and_then(|last| segments.get(last));
+    match (last, segments.get(keep)) {
+        (Some(last), dropped) if last.behind.is_some() || dropped.is_some() => {
+            Some(Cut { file: last.name.clone(), offset: last.end })
+        }
+        (None, Some(dropped)) => Some(Cut { file: dropped.name.clone(), offset: 0 }),
+        _ => None,
     }
 }
 
 impl<D: Disk> Wal<D> {
-    /// Opens the log of a directory; an empty directory gives an empty log.
+    /// Opens the log of a directory; an empty directory gives an empty log. What was found is
+    /// durable when this returns.
     ///
     /// # Errors
-    /// [`Error`] with the file and what to do; nothing was changed then.
+    /// [`Error`] with the file and what to do. Nothing was changed then, but for errors of the
+    /// disk while an unfinished tail was being cut.
     pub fn open(disk: D, cluster: u64, options: Options) -> Result<(Self, Recovered<D>), Error> {
         let mut segments = Vec::new();
         for (first_seq, name) in segment_names(&disk)? {
-            segments.push(scan(&disk, Some(cluster), &name, first_seq)?);
+            segments.push(scan(&disk, cluster, &name, first_seq)?);
         }
-        let end = judge(&segments, Some(cluster))?;
-        let cut = cut_tail(&disk, &mut segments, end.as_ref())?;
+        let keep = judge(&segments, cluster)?;
+        let cut = find_cut(&segments, keep);
+        for dropped in segments.drain(keep..).rev() {
+            disk.remove(&dropped.name).context("remove", &dropped.name)?;
+        }
+        settle(&disk, &segments)?;
+        remove_leftovers(&disk)?;
+        disk.sync_dir().context("sync", "the data directory")?;
         let next_seq = segments.last().map_or(1, Scanned::next_seq);
         let mut wal = Wal::assemble(disk.clone(), cluster, options, next_seq);
-        wal.adopt_spares()?;
-        wal.adopt_segments(&segments)?;
-        let segments =
-            segments.into_iter().map(|segment| (segment.name, segment.records)).collect();
-        let records = Records { disk, segments, current: Vec::new(), records: VecDeque::new() };
-        Ok((wal, Recovered { records, cut }))
+        wal.adopt(&segments)?;
+        Ok((wal, Recovered { records: Records::new(disk, cluster, &segments), cut }))
     }
 
-    fn adopt_segments(&mut self, segments: &[Scanned]) -> Result<(), Error> {
-        let mark_max =
-            |segment: &Scanned| segment.records.iter().map(|record| record.mark).max().unwrap_or(0);
+    fn adopt(&mut self, segments: &[Scanned]) -> Result<(), Error> {
         let Some((last, closed)) = segments.split_last() else { return Ok(()) };
-        for segment in closed {
-            self.closed.push_back(Closed {
+        let is_filled =
+            |segment: &Scanned| matches!(segment.header, Header::Valid { is_filled: true, .. });
+        self.closed = closed
+            .iter()
+            .map(|segment| Closed {
                 name: segment.name.clone(),
+                first_seq: segment.first_seq,
                 len: segment.len,
-                mark_max: mark_max(segment),
-            });
-        }
+                mark_max: segment.mark_max,
+                is_filled: is_filled(segment),
+            })
+            .collect();
+        let file = self.disk.open(&last.name).context("open", &last.name)?;
+        // A directory that was copied may have holes where zeros were.
+        let end = match file.reserve(0, last.len).context("reserve room for", &last.name) {
+            Ok(()) => last.len,
+            Err(error) if error.is_full() => last.end,
+            Err(error) => return Err(error),
+        };
         self.active = Some(Active {
             name: last.name.clone(),
-            file: self.disk.open(&last.name).context("open", &last.name)?,
-            salt: segment::salt(self.cluster, last.first_seq),
-            at: last.end as u64,
-            end: last.len,
-            mark_max: mark_max(last),
-            is_filled: true,
+            file,
+            first_seq: last.first_seq,
+            seed: segment::seed(self.cluster, last.first_seq),
+            at: last.end,
+            end,
+            mark_max: last.mark_max,
+            is_filled: is_filled(last),
         });
         Ok(())
     }
-
-    /// Takes over spares, and removes what was left unfinished.
-    fn adopt_spares(&mut self) -> Result<(), Error> {
-        for name in self.disk.list().context("list", "the data directory")? {
-            if name.ends_with(".tmp") {
-                self.disk.remove(&name).context("remove", &name)?;
-            }
-            let Some(number) = segment::parse_spare_name(&name) else { continue };
-            self.next_spare = self.next_spare.max(number + 1);
-            let len = self.disk.open(&name).and_then(|file| file.len()).context("open", &name)?;
-            if len < self.options.segment_bytes || self.spares.len() >= self.options.spares_max {
-                self.disk.remove(&name).context("remove", &name)?;
-            } else {
-                self.spares.push_back(Spare { name, len, is_filled: true });
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Overwrites what lies behind the end with zeros, so that nothing of it can ever be taken for a
-/// record again, and removes later segments.
-fn cut_tail<D: Disk>(
-    disk: &D,
-    segments: &mut Vec<Scanned>,
-    end: Option<&End>,
-) -> Result<Option<Cut>, Error> {
-    let keep = end.map_or(0, |end| end.segment + usize::from(end.offset > 0));
-    let mut cut = None;
-    for segment in segments.drain(keep..).collect::<Vec<_>>().iter().rev() {
-        disk.remove(&segment.name).context("remove", &segment.name)?;
-        cut = Some(Cut { file: segment.name.clone(), offset: 0 });
-    }
-    if let Some(last) = segments.last() {
-        let file = disk.open(&last.name).context("open", &last.name)?;
-        zero_behind(&file, last.end as u64, last.len).context("cut", &last.name)?;
-        if last.synced_behind.is_some() {
-            cut = Some(Cut { file: last.name.clone(), offset: last.end as u64 });
-        }
-    }
-    // What was read may still be in the page cache alone; nobody may act on it before it is
-    // durable.
-    for segment in segments.iter() {
+/// Makes what was read durable: it may still be in the page cache alone, and nobody may act on it
+/// before. What is behind the last good record is overwritten first, so that nothing of it can ever
+/// be taken for a record again.
+fn settle<D: Disk>(disk: &D, segments: &[Scanned]) -> Result<(), Error> {
+    for (at, segment) in segments.iter().enumerate() {
         let file = disk.open(&segment.name).context("open", &segment.name)?;
+        if let Some(behind) = segment.behind.filter(|_| at + 1 == segments.len()) {
+            let end = behind.end.min(segment.len);
+            write_zeros(&file, segment.end, end).context("cut", &segment.name)?;
+        }
         file.sync_all().context("sync", &segment.name)?;
     }
-    disk.sync_dir().context("sync", "the data directory")?;
-    Ok(cut)
+    Ok(())
 }
 
-/// Zeroes what is not zero yet.
-fn zero_behind<F: DiskFile>(file: &F, from: u64, len: u64) -> std::io::Result<()> {
+/// Writes zeros where there are other bytes.
+fn write_zeros<F: DiskFile>(file: &F, from: u64, to: u64) -> io::Result<()> {
     let mut buf = vec![0; 64 << 10];
     let mut at = from;
-    while at < len {
-        let read = file.read_at(&mut buf, at)?;
-        let Some(bytes) = buf.get_mut(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        if bytes.iter().any(|byte| *byte != 0) {
-            bytes.fill(0);
-            file.write_at(bytes, at)?;
+    while at < to {
+        let left = usize::try_from(to - at).unwrap_or(usize::MAX).min(buf.len());
+        let Some(piece) = buf.get_mut(..left) else { break };
+        let read = read_full_at(file, piece, at)?;
+        let Some(found) = piece.get_mut(..read).filter(|found| !found.is_empty()) else { break };
+        if found.iter().any(|byte| *byte != 0) {
+            found.fill(0);
+            file.write_at(found, at)?;
         }
         at += read as u64;
+    }
+    Ok(())
+}
+
+/// Removes files of ours that were never finished, and spare segments.
+///
+/// A spare may hold records of the process that died: it was to become a segment, and the change of
+/// its name was lost. The next segment may begin with the same record and so have the same salt;
+/// in that file, what the dead process wrote would be taken for records again.
+fn remove_leftovers<D: Disk>(disk: &D) -> Result<(), Error> {
+    for name in disk.list().context("list", "the data directory")? {
+        if segment::is_spare_name(&name) || snapshot::is_temporary_name(&name) {
+            disk.remove(&name).context("remove", &name)?;
+        }
     }
     Ok(())
 }

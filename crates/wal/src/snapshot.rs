@@ -6,8 +6,11 @@
 //! footer:            0 u32 | CRC-32C u32 of the rest | chunks u64 | bytes u64
 //! ```
 //! Integers are little-endian. A file without its footer was never finished, whatever its name.
+//!
+//! Writing and reading need nothing of the log, so that other threads can do both.
 
 use crate::disk::{Disk, DiskFile};
+use crate::scan::read_full_at;
 use crate::segment::{u32_at, u64_at};
 use std::io::{self, Read, Write};
 
@@ -26,9 +29,23 @@ fn name(index: u64) -> String {
     format!("snapshot-{index:016x}.snap")
 }
 
-pub(crate) fn parse_name(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix("snapshot-")?.strip_suffix(".snap")?;
-    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+fn temporary_name(index: u64) -> String {
+    format!("snapshot-{index:016x}.tmp")
+}
+
+fn parse(found: &str, suffix: &str, name: fn(u64) -> String) -> Option<u64> {
+    let digits = found.strip_prefix("snapshot-")?.strip_suffix(suffix)?;
+    let index = u64::from_str_radix(digits, 16).ok()?;
+    (name(index) == found).then_some(index)
+}
+
+/// The index that a snapshot's name says. Only names that [`name`] gives are ours.
+pub(crate) fn parse_name(found: &str) -> Option<u64> {
+    parse(found, ".snap", name)
+}
+
+pub(crate) fn is_temporary_name(found: &str) -> bool {
+    parse(found, ".tmp", temporary_name).is_some()
 }
 
 /// The names of all snapshots, the oldest first.
@@ -78,7 +95,8 @@ pub struct SnapshotWriter<D: Disk> {
     bytes: u64,
     /// The chunk that is being gathered, behind room for its header.
     chunk: Vec<u8>,
-    is_finished: bool,
+    has_failed: bool,
+    has_name: bool,
 }
 
 impl<D: Disk> SnapshotWriter<D> {
@@ -92,7 +110,9 @@ impl<D: Disk> SnapshotWriter<D> {
             disk.remove(&temporary)?;
         }
         let file = disk.create(&temporary)?;
-        let mut writer = Self {
+        let mut chunk = Vec::with_capacity(CHUNK_HEADER_LEN + CHUNK_BYTES_MAX);
+        chunk.resize(CHUNK_HEADER_LEN, 0);
+        let writer = Self {
             disk: disk.clone(),
             index,
             file,
@@ -100,15 +120,26 @@ impl<D: Disk> SnapshotWriter<D> {
             synced_at: 0,
             chunks: 0,
             bytes: 0,
-            chunk: vec![0; CHUNK_HEADER_LEN],
-            is_finished: false,
+            chunk,
+            has_failed: false,
+            has_name: false,
         };
         writer.file.write_at(&encode_header(index), 0)?;
-        writer.chunk.reserve(CHUNK_BYTES_MAX);
         Ok(writer)
     }
 
+    /// Writes what was gathered. After an error nothing is tried again: a second sync may claim
+    /// what the first one lost.
     fn write_chunk(&mut self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::Error::other("an earlier write of the snapshot failed"));
+        }
+        let result = self.try_write_chunk();
+        self.has_failed = result.is_err();
+        result
+    }
+
+    fn try_write_chunk(&mut self) -> io::Result<()> {
         let len = self.chunk.len() - CHUNK_HEADER_LEN;
         if len == 0 {
             return Ok(());
@@ -133,38 +164,39 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Writes the footer, makes the file durable and gives it its name. Gives its size.
     ///
     /// # Errors
-    /// What the disk gave; the file is removed then.
+    /// What the disk gave; the file is removed then, unless only the last step failed, which makes
+    /// its name durable.
     pub fn finish(mut self) -> io::Result<u64> {
         self.write_chunk()?;
-        let mut counts = Vec::with_capacity(16);
-        counts.extend_from_slice(&self.chunks.to_le_bytes());
-        counts.extend_from_slice(&self.bytes.to_le_bytes());
-        let mut footer = vec![0; 4];
-        footer.extend_from_slice(&crc32c::crc32c(&counts).to_le_bytes());
-        footer.extend_from_slice(&counts);
-        self.file.write_at(&footer, self.at)?;
+        self.file.write_at(&encode_footer(self.chunks, self.bytes), self.at)?;
         self.file.sync_all()?;
         self.disk.rename(&temporary_name(self.index), &name(self.index))?;
-        self.is_finished = true;
+        self.has_name = true;
         self.disk.sync_dir()?;
         Ok(self.at + FOOTER_LEN as u64)
     }
-}
-
-fn temporary_name(index: u64) -> String {
-    format!("snapshot-{index:016x}.tmp")
 }
 
 fn chunk_checksum(number: u64, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), bytes)
 }
 
+fn encode_footer(chunks: u64, bytes: u64) -> Vec<u8> {
+    let mut counts = Vec::with_capacity(16);
+    counts.extend_from_slice(&chunks.to_le_bytes());
+    counts.extend_from_slice(&bytes.to_le_bytes());
+    let mut footer = vec![0; 4];
+    footer.extend_from_slice(&crc32c::crc32c(&counts).to_le_bytes());
+    footer.extend_from_slice(&counts);
+    footer
+}
+
 impl<D: Disk> Write for SnapshotWriter<D> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = CHUNK_BYTES_MAX + CHUNK_HEADER_LEN - self.chunk.len();
+        let room = (CHUNK_HEADER_LEN + CHUNK_BYTES_MAX).saturating_sub(self.chunk.len());
         let taken = bytes.get(..room).unwrap_or(bytes);
         self.chunk.extend_from_slice(taken);
-        if self.chunk.len() == CHUNK_BYTES_MAX + CHUNK_HEADER_LEN {
+        if self.chunk.len() == CHUNK_HEADER_LEN + CHUNK_BYTES_MAX {
             self.write_chunk()?;
         }
         Ok(taken.len())
@@ -177,59 +209,88 @@ impl<D: Disk> Write for SnapshotWriter<D> {
 
 impl<D: Disk> Drop for SnapshotWriter<D> {
     fn drop(&mut self) {
-        if !self.is_finished {
+        if !self.has_name {
             // What cannot be removed now is removed at the next start.
             let _ = self.disk.remove(&temporary_name(self.index));
         }
     }
 }
 
-/// Reads a snapshot. No byte is handed out before the checksum of its chunk has been found right.
+/// Reads a snapshot. No byte is handed out before the footer was found to fit the file, and the
+/// checksum of the byte's chunk to be right.
 #[derive(Debug)]
 pub struct SnapshotReader<D: Disk> {
     file: D::File,
+    name: String,
     index: u64,
-    at: u64,
+    /// How many chunks there are, by the footer.
     chunks: u64,
+    /// How many bytes are in them, by the footer.
     bytes: u64,
+    at: u64,
+    chunks_read: u64,
+    bytes_read: u64,
     chunk: Vec<u8>,
     taken: usize,
-    is_at_end: bool,
 }
 
 impl<D: Disk> SnapshotReader<D> {
     /// Opens a snapshot by its name.
     ///
     /// # Errors
-    /// `InvalidData` with what is wrong and where, or what the disk gave.
+    /// `InvalidData` with the file, what is wrong with it and where; or what the disk gave.
     pub fn open(disk: &D, name: &str) -> io::Result<Self> {
-        let file = disk.open(name)?;
-        let mut header = [0; HEADER_LEN];
-        read_exact_at(&file, &mut header, 0)?;
-        if header.get(..8) != Some(&MAGIC) {
-            return Err(invalid("it is no snapshot", 0));
-        }
-        if header.get(8) != Some(&VERSION) {
-            let version = header.get(8).copied().unwrap_or(0);
-            return Err(invalid(&format!("snapshot of unknown version {version}"), 8));
-        }
-        let index = u64_at(&header, 16).unwrap_or(0);
-        if encode_header(index) != header {
-            return Err(invalid("its header cannot be read", 0));
-        }
-        if parse_name(name) != Some(index) {
-            return Err(invalid("its header names another index than the file's name", 16));
-        }
-        Ok(Self {
-            file,
-            index,
-            at: HEADER_LEN as u64,
+        let mut reader = Self {
+            file: disk.open(name)?,
+            name: name.to_owned(),
+            index: 0,
             chunks: 0,
             bytes: 0,
+            at: HEADER_LEN as u64,
+            chunks_read: 0,
+            bytes_read: 0,
             chunk: Vec::new(),
             taken: 0,
-            is_at_end: false,
-        })
+        };
+        reader.read_header()?;
+        reader.read_footer()?;
+        Ok(reader)
+    }
+
+    fn read_header(&mut self) -> io::Result<()> {
+        let mut header = [0; HEADER_LEN];
+        self.read_exact_at(&mut header, 0)?;
+        if header.get(..8) != Some(&MAGIC) {
+            return Err(self.damaged("it is no snapshot", 0));
+        }
+        let version = header.get(8).copied().unwrap_or(0);
+        if version != VERSION {
+            return Err(self.damaged(&format!("its format version {version} is unknown"), 8));
+        }
+        self.index = u64_at(&header, 16).unwrap_or(0);
+        if encode_header(self.index) != header {
+            return Err(self.damaged("its header cannot be read", 0));
+        }
+        if parse_name(&self.name) != Some(self.index) {
+            return Err(self.damaged("its header names another index than the file's name", 16));
+        }
+        Ok(())
+    }
+
+    fn read_footer(&mut self) -> io::Result<()> {
+        let len = self.file.len()?;
+        let at = len.saturating_sub(FOOTER_LEN as u64);
+        let mut footer = [0; FOOTER_LEN];
+        self.read_exact_at(&mut footer, at)?;
+        self.chunks = u64_at(&footer, 8).unwrap_or(0);
+        self.bytes = u64_at(&footer, 16).unwrap_or(0);
+        let is_written = encode_footer(self.chunks, self.bytes) == footer;
+        let headers = self.chunks.saturating_mul(CHUNK_HEADER_LEN as u64);
+        let end = (HEADER_LEN as u64).saturating_add(headers).saturating_add(self.bytes);
+        if !is_written || end != at {
+            return Err(self.damaged("its end is missing or cannot be read", at));
+        }
+        Ok(())
     }
 
     /// The log index that the snapshot covers.
@@ -237,66 +298,75 @@ impl<D: Disk> SnapshotReader<D> {
         self.index
     }
 
-    /// Reads on to the end, to check the whole file. Gives the bytes of content.
+    /// The bytes of content, by the footer.
+    pub fn content_len(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reads on to the end, to check the whole file, with one chunk of it in memory at a time.
+    /// Gives the bytes of content.
     ///
     /// # Errors
     /// As [`SnapshotReader::open`].
     pub fn verify(mut self) -> io::Result<u64> {
-        while !self.is_at_end {
-            self.next_chunk()?;
-        }
+        while self.next_chunk()? {}
         Ok(self.bytes)
     }
 
-    fn next_chunk(&mut self) -> io::Result<()> {
-        let mut header = [0; CHUNK_HEADER_LEN];
-        read_exact_at(&self.file, &mut header, self.at)?;
-        let len = u32_at(&header, 0).unwrap_or(0) as usize;
-        let crc = u32_at(&header, 4).unwrap_or(0);
-        if len == 0 {
-            return self.check_footer(crc);
-        }
-        if len > CHUNK_BYTES_MAX {
-            return Err(invalid("a chunk is longer than any may be", self.at));
-        }
-        self.chunk.resize(len, 0);
-        read_exact_at(&self.file, &mut self.chunk, self.at + CHUNK_HEADER_LEN as u64)?;
-        if chunk_checksum(self.chunks, &self.chunk) != crc {
-            return Err(invalid("a chunk's checksum is wrong", self.at));
-        }
+    /// Reads the next chunk; says whether there was one.
+    fn next_chunk(&mut self) -> io::Result<bool> {
+        // Nothing of the last chunk must be left to hand out when this one turns out bad.
+        let mut chunk = std::mem::take(&mut self.chunk);
         self.taken = 0;
-        self.chunks += 1;
-        self.bytes += len as u64;
+        if self.chunks_read == self.chunks {
+            return if self.bytes_read == self.bytes {
+                Ok(false)
+            } else {
+                Err(self
+                    .damaged("its chunks hold another number of bytes than its end says", self.at))
+            };
+        }
+        let mut header = [0; CHUNK_HEADER_LEN];
+        self.read_exact_at(&mut header, self.at)?;
+        let len = usize::try_from(u32_at(&header, 0).unwrap_or(0)).unwrap_or(usize::MAX);
+        if len == 0 || len > CHUNK_BYTES_MAX {
+            return Err(self.damaged("a chunk has an impossible length", self.at));
+        }
+        chunk.resize(len, 0);
+        self.read_exact_at(&mut chunk, self.at + CHUNK_HEADER_LEN as u64)?;
+        if Some(chunk_checksum(self.chunks_read, &chunk)) != u32_at(&header, 4) {
+            return Err(self.damaged("a chunk's checksum is wrong", self.at));
+        }
+        self.chunk = chunk;
+        self.chunks_read += 1;
+        self.bytes_read += len as u64;
         self.at += (CHUNK_HEADER_LEN + len) as u64;
+        Ok(true)
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], at: u64) -> io::Result<()> {
+        let read = read_full_at(&self.file, buf, at)?;
+        if read < buf.len() {
+            return Err(self.damaged("it ends too early", at + read as u64));
+        }
         Ok(())
     }
 
-    fn check_footer(&mut self, crc: u32) -> io::Result<()> {
-        let mut counts = [0; 16];
-        read_exact_at(&self.file, &mut counts, self.at + CHUNK_HEADER_LEN as u64)?;
-        let is_right = crc32c::crc32c(&counts) == crc
-            && u64_at(&counts, 0) == Some(self.chunks)
-            && u64_at(&counts, 8) == Some(self.bytes);
-        if !is_right {
-            return Err(invalid("its footer is wrong", self.at));
-        }
-        if self.file.len()? != self.at + FOOTER_LEN as u64 {
-            return Err(invalid("there are bytes behind its footer", self.at + FOOTER_LEN as u64));
-        }
-        self.chunk.clear();
-        self.taken = 0;
-        self.is_at_end = true;
-        Ok(())
+    fn damaged(&self, detail: &str, at: u64) -> io::Error {
+        let text = format!("{} is damaged at offset {at}: {detail}", self.name);
+        io::Error::new(io::ErrorKind::InvalidData, text)
     }
 }
 
 impl<D: Disk> Read for SnapshotReader<D> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
         while self.taken == self.chunk.len() {
-            if self.is_at_end {
+            if !self.next_chunk()? {
                 return Ok(0);
             }
-            self.next_chunk()?;
         }
         let ready = self.chunk.get(self.taken..).unwrap_or_default();
         let len = ready.len().min(buf.len());
@@ -306,19 +376,4 @@ impl<D: Disk> Read for SnapshotReader<D> {
         self.taken += len;
         Ok(len)
     }
-}
-
-fn invalid(detail: &str, at: u64) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{detail} (offset {at})"))
-}
-
-fn read_exact_at<F: DiskFile>(file: &F, buf: &mut [u8], at: u64) -> io::Result<()> {
-    let mut filled = 0;
-    while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, at + filled as u64)? {
-            0 => return Err(invalid("the file ends too early", at + filled as u64)),
-            read => filled += read,
-        }
-    }
-    Ok(())
 }
