@@ -134,4 +134,19 @@ mod tests {
         }
         assert!(merged(&"[".repeat(100_000)).is_err(), "nesting is bounded");
     }
+    #[test]
+    fn machines_are_shown_with_their_members_in_order() {
+        let machine = Machine {
+            name: "n\"1",
+            state: "leader",
+            client_url: "http://127.0.0.1:4001",
+            peer_url: "http://127.0.0.1:7001",
+        };
+        let want = "{\"name\":\"n\\\"1\",\"state\":\"leader\",\
+                    \"clientURL\":\"http://127.0.0.1:4001\",\"peerURL\":\"http://127.0.0.1:7001\"}";
+        assert_eq!(machine_body(&machine), format!("{want}\n").into_bytes());
+        assert_eq!(machines_body(&[]), b"[]\n");
+        let two = machines_body(&[machine.clone(), machine]);
+        assert_eq!(two, format!("[{want},{want}]\n").into_bytes());
+    }
 }

@@ -69,4 +69,27 @@ mod tests {
         assert_eq!(lines(&Cors::new(&[]), "http://a.example"), "");
         assert!(Cors::new(&["*".to_owned()]).lines(0).contains("Allow-Origin: *\r\n"));
     }
+    #[test]
+    fn a_listed_origin_may_use_everything() {
+        let cors = Cors::new(&["http://a.example".to_owned()]);
+        let want = "Access-Control-Allow-Methods: POST, GET, OPTIONS, PUT, DELETE\r\n\
+                    Access-Control-Allow-Origin: http://a.example\r\n\
+                    Access-Control-Allow-Headers: accept, content-type, authorization\r\n\
+                    Access-Control-Expose-Headers: \
+                    X-Etcd-Index, X-Raft-Index, X-Raft-Term, X-Etcd-Cluster-Id\r\n\
+                    Vary: Origin\r\n";
+        assert_eq!(cors.lines(cors.number(Some(b"http://a.example"))), want);
+        assert_eq!(cors.number(None), 0);
+        assert_eq!(cors.number(Some(b"HTTP://a.example")), 0, "origins are compared verbatim");
+        assert_eq!(cors.number(Some(b"\xff")), 0);
+    }
+
+    #[test]
+    fn an_origin_cannot_bring_a_header_of_its_own() {
+        let cors = Cors::new(&["a\r\nX: y".to_owned(), String::new()]);
+        assert_eq!(cors.lines(cors.number(Some(b"a\r\nX: y"))), "");
+        let both = Cors::new(&["http://a.example".to_owned(), "*".to_owned()]);
+        let lines = both.lines(both.number(Some(b"http://b.example")));
+        assert!(lines.contains("Allow-Origin: *\r\n") && !lines.contains("Vary"), "{lines}");
+    }
 }

@@ -32,15 +32,23 @@ fn message(code: u16) -> &'static str {
         100 => "Key not found",
         101 => "Compare failed",
         102 => "Not a file",
+        103 => "Reached the max number of peers in the cluster",
         104 => "Not a directory",
         105 => "Key already exists",
         106 => "The prefix of given key is a keyword in etcd",
         107 => "Root is read only",
         108 => "Directory not empty",
+        109 => "Peer address has existed",
+        110 => "The request requires user authentication",
+        200 => "Value is Required in POST form",
         PREV_VALUE_REQUIRED => "PrevValue is Required in POST form",
         TTL_NOT_A_NUMBER => "The given TTL in POST form is not a number",
         INDEX_NOT_A_NUMBER => "The given index in POST form is not a number",
         VALUE_OR_TTL_REQUIRED => "Value or TTL is required in POST form",
+        205 => "The given timeout in POST form is not a number",
+        206 => "Name is required in POST form",
+        207 => "Index or value is required",
+        208 => "Index and value cannot both be specified",
         INVALID_FIELD => "Invalid field",
         INVALID_FORM => "Invalid POST form",
         REFRESH_VALUE => "Value provided on refresh",
@@ -48,6 +56,10 @@ fn message(code: u16) -> &'static str {
         LEADER_ELECTION => "During Leader Election",
         WATCHER_CLEARED => "watcher is cleared due to etcd recovery",
         401 => "The event in requested index is outdated and cleared",
+        402 => "Standby Internal Error",
+        403 => "Invalid active size",
+        404 => "Standby remove delay",
+        500 => "Client Internal Error",
         _ => "Raft Internal Error",
     }
 }
@@ -57,7 +69,10 @@ fn status(code: u16) -> u16 {
         100 => 404,
         101 | 105 => 412,
         102 | 108 => 403,
+        110 => 401,
         300 | 301 => 500,
+        // 0.4 said 400, but nothing is wrong with the request: a standby knows no leader.
+        402 => 503,
         _ => 400,
     }
 }
@@ -119,6 +134,47 @@ impl ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::StoreIndex;
+
+    #[test]
+    fn every_code_has_its_status_and_message() {
+        for (code, want_status, want_message) in [
+            (100, 404, "Key not found"),
+            (101, 412, "Compare failed"),
+            (102, 403, "Not a file"),
+            (103, 400, "Reached the max number of peers in the cluster"),
+            (104, 400, "Not a directory"),
+            (105, 412, "Key already exists"),
+            (106, 400, "The prefix of given key is a keyword in etcd"),
+            (107, 400, "Root is read only"),
+            (108, 403, "Directory not empty"),
+            (109, 400, "Peer address has existed"),
+            (110, 401, "The request requires user authentication"),
+            (200, 400, "Value is Required in POST form"),
+            (201, 400, "PrevValue is Required in POST form"),
+            (202, 400, "The given TTL in POST form is not a number"),
+            (203, 400, "The given index in POST form is not a number"),
+            (204, 400, "Value or TTL is required in POST form"),
+            (205, 400, "The given timeout in POST form is not a number"),
+            (206, 400, "Name is required in POST form"),
+            (207, 400, "Index or value is required"),
+            (208, 400, "Index and value cannot both be specified"),
+            (209, 400, "Invalid field"),
+            (210, 400, "Invalid POST form"),
+            (211, 400, "Value provided on refresh"),
+            (212, 400, "A TTL must be provided on refresh"),
+            (300, 500, "Raft Internal Error"),
+            (301, 500, "During Leader Election"),
+            (400, 400, "watcher is cleared due to etcd recovery"),
+            (401, 400, "The event in requested index is outdated and cleared"),
+            (402, 503, "Standby Internal Error"),
+            (403, 400, "Invalid active size"),
+            (404, 400, "Standby remove delay"),
+            (500, 400, "Client Internal Error"),
+        ] {
+            assert_eq!((status(code), message(code)), (want_status, want_message), "{code}");
+        }
+    }
 
     #[test]
     fn a_body_has_its_members_in_order_and_ends_its_line() {
@@ -130,5 +186,40 @@ mod tests {
         let error = ApiError::new(RAFT_INTERNAL, "", 0);
         let want = "{\"errorCode\":300,\"message\":\"Raft Internal Error\",\"index\":0}\n";
         assert_eq!(String::from_utf8(error.body()).as_deref(), Ok(want));
+    }
+
+    #[test]
+    fn errors_of_the_store_keep_their_cause_and_index() {
+        let error =
+            |code, cause: &str| StoreError { code, cause: cause.to_owned(), index: StoreIndex(9) };
+        let not_a_file = error(ErrorCode::NotAFile, "/");
+        assert_eq!(ApiError::from_store(&not_a_file, false), ApiError::new(102, "/", 9));
+        assert_eq!(ApiError::from_store(&not_a_file, true), ApiError::new(102, "", 9));
+        let read_only = error(ErrorCode::RootReadOnly, "/");
+        assert_eq!(ApiError::from_store(&read_only, true), ApiError::new(107, "/", 9));
+        let cleared = error(ErrorCode::EventIndexCleared, "the requested history [253/5]");
+        let shown = ApiError::from_store(&cleared, true);
+        assert_eq!((shown.code, shown.status(), shown.index), (401, 400, 9));
+        let numbers = shown.numbers(3);
+        assert_eq!((numbers.cluster, numbers.store_index, numbers.raft), (3, 9, None));
+    }
+
+    #[test]
+    fn what_this_server_cannot_do_now_is_said_with_its_reason() {
+        for (error, want) in [
+            (EngineError::NoLeader, 500),
+            (EngineError::NotLeader, 500),
+            (EngineError::Timeout, 500),
+            (EngineError::Superseded, 500),
+            (EngineError::Overloaded, 503),
+            (EngineError::DiskFull, 503),
+            (EngineError::Stopping, 503),
+        ] {
+            let shown = ApiError::from_engine(error, 4);
+            assert_eq!((shown.code, shown.status(), shown.index), (300, want, 4), "{error}");
+            assert!(!shown.cause.is_empty());
+        }
+        let shown = ApiError::overloaded("too many watchers; try again later", 4);
+        assert_eq!((shown.code, shown.status()), (300, 503));
     }
 }

@@ -156,29 +156,4 @@ pub(crate) fn put_event(out: &mut Vec<u8>, event: &Event, dialect: Dialect) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strings_are_escaped_as_the_original_escapes_them() {
-        let mut out = Vec::new();
-        put_string(&mut out, "\"\\<>&\u{8}\u{c}\n\r\t\u{1b}\u{7f}\u{2028}\u{1f600}\u{fffd}", false);
-        let want = "\"\\\"\\\\\\u003c\\u003e\\u0026\\u0008\\u000c\\n\\r\\t\\u001b\u{7f}\\u2028\
-                    \u{1f600}\u{fffd}\"";
-        assert_eq!(String::from_utf8(out).as_deref(), Ok(want));
-        let mut out = Vec::new();
-        put_string(&mut out, "a\u{fffd}\u{2027}", true);
-        assert_eq!(String::from_utf8(out).as_deref(), Ok("\"a\\ufffd\u{2027}\""));
-    }
-
-    #[test]
-    fn every_character_survives_a_parser() {
-        let all: String = (0..=0x3000_u32).filter_map(char::from_u32).collect();
-        for escape in [false, true] {
-            let mut out = Vec::new();
-            put_string(&mut out, &all, escape);
-            let parsed: String = serde_json::from_slice(&out).expect("valid JSON");
-            assert_eq!(parsed, all);
-        }
-    }
-}
+mod tests;

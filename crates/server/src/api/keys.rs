@@ -51,6 +51,13 @@ enum Kind {
     CompareAndDelete,
 }
 
+impl Kind {
+    /// Whether `noValueOnSuccess` means anything: removals pass over it (spec keys.md section 5.3).
+    fn may_be_short(self) -> bool {
+        !matches!(self, Kind::Delete | Kind::CompareAndDelete)
+    }
+}
+
 /// A read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Get {
@@ -96,10 +103,9 @@ impl<'a> Fields<'a> {
         let mut fields = Self::default();
         let has_body = matches!(request.method, Method::Put | Method::Post) && request.is_form;
         let refuse_semicolons = dialect == Dialect::V2;
-        let result = Self::body(request, has_body).and_then(|body| {
-            [body, request.query].into_iter().try_for_each(|form| {
-                each_field(form, refuse_semicolons, |name, value| fields.set(name, value))
-            })
+        let body = if has_body { request.body } else { b"" };
+        let result = [body, request.query.as_bytes()].into_iter().try_for_each(|form| {
+            each_field(form, refuse_semicolons, |name, value| fields.set(name, value))
         });
         match result {
             Ok(()) => Ok(fields),
@@ -111,17 +117,6 @@ impl<'a> Fields<'a> {
                 Err(ApiError::new(INVALID_FORM, "invalid semicolon separator in query", index))
             }
         }
-    }
-
-    /// The body as text. Raw bytes that are not UTF-8 end the form at their place; well-behaved
-    /// clients escape them, and then they become U+FFFD.
-    fn body(request: &Request<'a>, has_body: bool) -> Result<&'a str, BadForm> {
-        let body = if has_body { request.body } else { b"" };
-        std::str::from_utf8(body).map_err(|error| {
-            let at = body.get(error.valid_up_to()..).unwrap_or_default();
-            let shown = String::from_utf8_lossy(at.get(..1).unwrap_or_default()).into_owned();
-            BadForm::Escape(crate::http::url::BadEscape(shown))
-        })
     }
 
     fn set(&mut self, name: &str, value: Cow<'a, str>) {
@@ -225,7 +220,7 @@ impl<'a> V04<'a> {
     }
 
     fn write(self, kind: Kind, ttl: Option<i64>, prev_index: Option<u64>) -> KeysRequest<'a> {
-        let no_value = is_true(&self.fields.no_value);
+        let no_value = is_true(&self.fields.no_value) && kind.may_be_short();
         KeysRequest::Write(Write { kind, fields: self.fields, ttl, prev_index, no_value })
     }
 
@@ -366,6 +361,7 @@ fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiEr
         }
         _ => return Ok(KeysRequest::Get(Get { recursive, quorum })),
     };
+    let no_value = no_value && kind.may_be_short();
     Ok(KeysRequest::Write(Write { kind, fields, ttl, prev_index: Some(prev_index), no_value }))
 }
 
@@ -416,3 +412,6 @@ impl Write<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! What requests mean and what answers look like, without sockets and without the replica.
 //!
-//! [`route`] finds the resource; [`keys`] reads a request about the key space in either dialect;
-//! [`json`] and [`listing`] print events and nodes; [`error`] is the only table of errors. The
-//! other modules print one resource each from plain values.
+//! [`route`] finds the resource of a clean path. [`keys`] reads a request about the key space, in
+//! the listener's dialect: a write becomes a command to propose, a read a [`listing`] of the node,
+//! a watch a filter to register; what cannot be is an [`error`], the only table of codes, statuses
+//! and messages. [`json`] prints the events that writes and watches end in. The other modules print
+//! one resource each from plain values.
 
 pub(crate) mod admin;
 pub(crate) mod cors;

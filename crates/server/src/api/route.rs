@@ -94,32 +94,4 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const V04: Port = Port::Client(Dialect::V04);
-
-    #[test]
-    fn keys_lose_one_trailing_slash() {
-        for (path, key) in [
-            ("/v2/keys", "/"),
-            ("/v2/keys/", "/"),
-            ("/v2/keys/a", "/a"),
-            ("/v2/keys/a/", "/a"),
-            ("/v2/keys/a/b", "/a/b"),
-        ] {
-            assert_eq!(route(V04, path), Route::Keys(key), "{path}");
-        }
-        assert_eq!(route(V04, "/v2/keysfoo"), Route::NotFound);
-        assert_eq!(route(Port::Peer, "/v2/keys/a"), Route::NotFound);
-    }
-
-    #[test]
-    fn resources_know_their_methods() {
-        assert!(route(V04, "/v2/admin/config").allows(Method::Put));
-        assert!(!route(V04, "/v2/machines").allows(Method::Post));
-        assert_eq!(route(Port::Peer, "/v2/admin/machines/m0"), Route::AdminMachine("m0"));
-        assert_eq!(route(Port::Client(Dialect::V2), "/v2/leader"), Route::NotFound);
-        assert_eq!(route(V04, "/mod/v2/lock/x"), Route::NotFound);
-    }
-}
+mod tests;

@@ -128,6 +128,7 @@ pub(crate) fn expiration(node: &Node, now: Stamp) -> Option<(u64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::{Command, KeyPath, Limits, Store, Timestamp, WallOffset};
 
     #[test]
     fn times_print_as_the_protocol_wants_them() {
@@ -158,5 +159,51 @@ mod tests {
         ] {
             assert_eq!(go_duration(nanos), want);
         }
+    }
+    #[test]
+    fn the_seconds_left_are_rounded_up_and_those_since_towards_zero() {
+        let base = 1_795_417_734_709_747_376;
+        let mut store = Store::new(Limits::default());
+        let path = KeyPath::parse("/k").expect("clean");
+        let command = Command::Set { path, value: "", dir: false, ttl: Some(5), refresh: false };
+        let set_at = Stamp { time: Timestamp(base), ..Stamp::default() };
+        store.apply(&command, set_at, &mut Vec::new()).expect("applies");
+        let node = store.get(path).expect("is there");
+        for (passed, want) in [
+            (0, 5),
+            (1, 5),
+            (NANOS - 1, 5),
+            (NANOS, 4),
+            (5 * NANOS - 1, 1),
+            (5 * NANOS, 0),
+            (6 * NANOS - 1, 0),
+            (6 * NANOS, -1),
+            (7 * NANOS + 1, -2),
+        ] {
+            let now = Stamp { time: Timestamp(base + passed), ..Stamp::default() };
+            assert_eq!(expiration(&node, now), Some((base + 5 * NANOS, want)), "{passed}");
+        }
+        let offset = WallOffset(-2_000_000_000);
+        let now = Stamp { time: Timestamp(base), wall_offset: offset };
+        assert_eq!(expiration(&node, now), Some((base + 3 * NANOS, 5)));
+        let root = store.get(KeyPath::ROOT).expect("is there");
+        assert_eq!(expiration(&root, now), None);
+    }
+
+    #[test]
+    fn days_follow_each_other_for_a_thousand_years() {
+        let mut before = (1969, 12, 31);
+        for day in 0..365_250 {
+            let (year, month, day_of_month) = civil(day);
+            let follows = (year, month, day_of_month) == (before.0, before.1, before.2 + 1)
+                || (day_of_month == 1 && before.2 >= 28)
+                    && ((year, month) == (before.0, before.1 + 1)
+                        || (year, month, before.1) == (before.0 + 1, 1, 12));
+            assert!(follows, "{before:?} and then {year}-{month}-{day_of_month}");
+            before = (year, month, day_of_month);
+        }
+        assert_eq!(before, (2970, 1, 7));
+        assert_eq!((civil(11_016), civil(11_017)), ((2000, 2, 29), (2000, 3, 1)));
+        assert_eq!((civil(47_540), civil(47_541)), ((2100, 2, 28), (2100, 3, 1)));
     }
 }

@@ -1,9 +1,16 @@
 //! HTTP/1.1 without sockets: bytes in, requests out; answers in, bytes out.
 //!
-//! The loop keeps what has arrived on a connection and calls [`reader::parse`] on it until a
-//! request is whole. `api` says what the request means and what the answer is; [`response`] writes
-//! it into the connection's outbox. Nothing here blocks, and nothing allocates for a request
-//! without escapes.
+//! The loop keeps what has arrived on a connection and goes this way with it:
+//!
+//! 1. [`reader::parse`], on each arrival, until a request is whole or refused;
+//! 2. [`url::decode`] and [`url::clean`] for its path; an unclean one is redirected;
+//! 3. `api::route` for the resource, and for the key space `api::keys` for what is wanted there,
+//!    which reads forms and queries by [`url::each_field`];
+//! 4. [`response::Envelope`] writes the head, and a body of known length, into the connection's
+//!    outbox; [`response::put_piece`] frames a body that comes in pieces.
+//!
+//! Nothing here blocks, and nothing allocates for a request without escapes and chunks. TLS,
+//! compression and other versions of HTTP are not spoken.
 
 pub(crate) mod reader;
 pub(crate) mod response;

@@ -3,8 +3,15 @@
 //! Heads are parsed by `httparse`. What decides where a request ends is checked here, strictly: a
 //! request whose framing is ambiguous is refused and its connection closed (RFC 9112 section 6.3),
 //! since somebody between us and the client may read it otherwise.
+//!
+//! A request may come in any number of pieces. [`State`] remembers how far it was understood, so
+//! that a client that sends byte by byte does not make the server look at everything again.
 
+mod chunks;
+
+use chunks::Chunks;
 use std::fmt;
+use std::mem::MaybeUninit;
 
 /// Bounds on what a client may send.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +24,9 @@ pub(crate) struct Limits {
 /// How many header lines a request may have.
 const HEADERS_MAX: usize = 100;
 
-/// A chunk's size line, extensions included.
-const CHUNK_LINE_MAX: usize = 4096;
+/// How many bytes of blank lines may come before a request. RFC 9112 section 2.2 asks for one line,
+/// for clients that send one too many behind a body.
+const BLANK_BYTES_MAX: usize = 16;
 
 /// What has been learned about a request that is still arriving.
 #[derive(Debug, Default)]
@@ -27,17 +35,12 @@ pub(crate) struct State {
     need: usize,
     /// How much of the head has been searched for its end.
     scanned: usize,
-    /// Where a chunked body goes on, and what it has given so far.
+    /// A chunked body, once the head is known.
     chunks: Option<Chunks>,
+    /// Whether the head named a path of the key space, once it is known.
+    is_keys: bool,
     /// Whether the client has been told to go on sending.
     pub(crate) continued: bool,
-}
-
-#[derive(Debug)]
-struct Chunks {
-    at: usize,
-    body: Vec<u8>,
-    is_done: bool,
 }
 
 /// A request method. Others than these are no use to anybody here.
@@ -151,11 +154,14 @@ pub(crate) enum Progress<'a> {
     Refused(Refusal, bool),
 }
 
-/// What the head says about the body.
-struct Framing {
+/// What the headers say.
+struct Headers<'a> {
     body: Body,
     keep_alive: bool,
     expects_continue: bool,
+    content_type: Option<&'a [u8]>,
+    accept: Option<&'a [u8]>,
+    origin: Option<&'a [u8]>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,58 +177,67 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
     if buf.len() < state.need {
         return MORE;
     }
+    if let Some(chunks) = &mut state.chunks {
+        // The head is looked at again only when the body is whole.
+        match chunks.advance(buf, limits) {
+            Ok(true) => {}
+            Ok(false) => return MORE,
+            Err(refusal) => return Progress::Refused(refusal, state.is_keys),
+        }
+    }
     if state.scanned > 0 && !has_head_end(buf, state.scanned) {
         state.scanned = buf.len();
         return head_limits(buf, limits).map_or(MORE, |refusal| Progress::Refused(refusal, false));
     }
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut head = httparse::Request::new(&mut headers);
-    let head_len = match head.parse(buf) {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut head = httparse::Request::new(&mut []);
+    let head_len = match head.parse_with_uninit_headers(buf, &mut headers) {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => {
             state.scanned = buf.len();
             return head_limits(buf, limits)
                 .map_or(MORE, |refusal| Progress::Refused(refusal, false));
         }
-        Err(error) => return Progress::Refused(explain(error), false),
+        Err(error) => return Progress::Refused(explain(error, buf), false),
     };
-    let target = origin_form(head.path.unwrap_or("/"));
-    let is_keys = target.starts_with("/v2/keys");
+    let method = Method::parse(head.method.unwrap_or_default());
+    let target = split_target(method, head.path.unwrap_or_default());
+    state.is_keys = target.is_some_and(|(path, _)| path.starts_with("/v2/keys"));
+    let is_keys = state.is_keys;
     let refuse = |refusal| Progress::Refused(refusal, is_keys);
     if let Some(refusal) = head_limits(buf.get(..head_len).unwrap_or(buf), limits) {
         return refuse(refusal);
     }
+    let Some((path, query)) = target else {
+        return refuse(Refusal::Malformed("the request's target is no path"));
+    };
     let is_http11 = head.version == Some(1);
-    let framing = match frame(head.headers, is_http11) {
-        Ok(framing) => framing,
+    let headers = match read_headers(head.headers, is_http11) {
+        Ok(headers) => headers,
         Err(refusal) => return refuse(refusal),
     };
-    let end = match find_end(buf, head_len, framing.body, state, limits) {
+    let end = match find_end(buf, head_len, headers.body, state, limits) {
         Ok(Some(end)) => end,
         Ok(None) => {
-            let send_continue = framing.expects_continue && is_http11 && !state.continued;
+            let send_continue = headers.expects_continue && is_http11 && !state.continued;
             state.continued |= send_continue;
             return Progress::NeedMore { send_continue };
         }
         Err(refusal) => return refuse(refusal),
     };
-    let header = |name: &str| {
-        head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|h| h.value)
-    };
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let body = match &state.chunks {
-        Some(chunks) => &chunks.body,
+        Some(chunks) => chunks.body(),
         None => buf.get(head_len..end).unwrap_or_default(),
     };
     let request = Request {
-        method: Method::parse(head.method.unwrap_or_default()),
+        method,
         path,
         query,
         is_http11,
-        keep_alive: framing.keep_alive,
-        is_form: header("content-type").is_some_and(is_form),
-        accepts_text: header("accept").is_some_and(accepts_text),
-        origin: header("origin"),
+        keep_alive: headers.keep_alive,
+        is_form: headers.content_type.is_some_and(is_form),
+        accepts_text: headers.accept.is_some_and(accepts_text),
+        origin: headers.origin,
         body,
     };
     Progress::Request(request, end)
@@ -235,31 +250,50 @@ fn has_head_end(buf: &[u8], scanned: usize) -> bool {
         .any(|at| matches!(rest.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..])))
 }
 
+/// Whether the head, or what has come of it, is too long.
 fn head_limits(buf: &[u8], limits: &Limits) -> Option<Refusal> {
-    let line = memchr::memchr(b'\n', buf.get(..limits.request_line_bytes + 2).unwrap_or(buf));
-    if line.is_none() && buf.len() > limits.request_line_bytes {
+    let blank = buf.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let blank = blank.take(BLANK_BYTES_MAX + 1).count();
+    if blank > BLANK_BYTES_MAX {
+        return Some(Refusal::Malformed("there are too many blank lines before the request"));
+    }
+    let line = buf.get(blank..).unwrap_or_default();
+    let line_max = limits.request_line_bytes;
+    let has_end = memchr::memchr(b'\n', line.get(..line_max + 2).unwrap_or(line)).is_some();
+    if !has_end && line.len() > line_max {
         return Some(Refusal::RequestLineTooLong);
     }
     (buf.len() > limits.head_bytes).then_some(Refusal::HeadTooLarge)
 }
 
-fn explain(error: httparse::Error) -> Refusal {
+fn explain(error: httparse::Error, buf: &[u8]) -> Refusal {
+    // The parser calls everything a version that stands in its place.
+    let third = buf.trim_ascii_start().split(|byte| *byte == b' ').nth(2);
     match error {
         httparse::Error::TooManyHeaders => Refusal::HeadTooLarge,
-        httparse::Error::Version => Refusal::Version,
-        httparse::Error::Token => Refusal::Malformed("the request line is malformed"),
+        httparse::Error::Version if third.is_some_and(|word| word.starts_with(b"HTTP/")) => {
+            Refusal::Version
+        }
+        httparse::Error::Token | httparse::Error::Version => {
+            Refusal::Malformed("the request line is malformed")
+        }
         _ => Refusal::Malformed("the request's head is malformed"),
     }
 }
 
-/// The path and query of a target, which may be a whole URL.
-fn origin_form(target: &str) -> &str {
-    let scheme = target.get(..7).filter(|start| start.eq_ignore_ascii_case("http://"));
-    match scheme {
-        Some(_) => target.get(7..).and_then(|rest| rest.find('/').and_then(|at| rest.get(at..))),
-        None => Some(target),
+/// The path and query of a target: a path, a whole URL, or the `*` of OPTIONS.
+fn split_target(method: Method, target: &str) -> Option<(&str, &str)> {
+    if target.starts_with('/') || (target == "*" && method == Method::Options) {
+        return Some(target.split_once('?').unwrap_or((target, "")));
     }
-    .unwrap_or("/")
+    let after = |scheme: &str| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    let rest = after("http://").or_else(|| after("https://"))?;
+    let tail = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or_default();
+    let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+    Some((if path.is_empty() { "/" } else { path }, query))
 }
 
 fn trim(value: &[u8]) -> &[u8] {
@@ -277,13 +311,24 @@ fn accepts_text(value: &[u8]) -> bool {
         .any(|kind| trim(kind).eq_ignore_ascii_case(b"text/plain"))
 }
 
-fn frame(headers: &[httparse::Header<'_>], is_http11: bool) -> Result<Framing, Refusal> {
+/// Reads the headers that matter. Of several where one is allowed, the first counts.
+fn read_headers<'a>(
+    lines: &[httparse::Header<'a>],
+    is_http11: bool,
+) -> Result<Headers<'a>, Refusal> {
     let mut length = None;
     let mut is_chunked = false;
     let mut has_host = false;
-    let mut framing =
-        Framing { body: Body::Length(0), keep_alive: is_http11, expects_continue: false };
-    for header in headers {
+    let mut closes = false;
+    let mut headers = Headers {
+        body: Body::Length(0),
+        keep_alive: is_http11,
+        expects_continue: false,
+        content_type: None,
+        accept: None,
+        origin: None,
+    };
+    for header in lines {
         let value = trim(header.value);
         // Compared by length first: most headers are none of these.
         match header.name.len() {
@@ -297,16 +342,20 @@ fn frame(headers: &[httparse::Header<'_>], is_http11: bool) -> Result<Framing, R
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Refusal::Expectation);
                 }
-                framing.expects_continue = true;
+                headers.expects_continue = true;
+            }
+            6 if header.name.eq_ignore_ascii_case("accept") => {
+                headers.accept.get_or_insert(value);
+            }
+            6 if header.name.eq_ignore_ascii_case("origin") => {
+                headers.origin.get_or_insert(value);
             }
             10 if header.name.eq_ignore_ascii_case("connection") => {
-                for option in value.split(|byte| *byte == b',').map(trim) {
-                    if option.eq_ignore_ascii_case(b"close") {
-                        framing.keep_alive = false;
-                    } else if option.eq_ignore_ascii_case(b"keep-alive") && !is_http11 {
-                        framing.keep_alive = true;
-                    }
-                }
+                closes |= has_option(value, b"close");
+                headers.keep_alive |= has_option(value, b"keep-alive");
+            }
+            12 if header.name.eq_ignore_ascii_case("content-type") => {
+                headers.content_type.get_or_insert(value);
             }
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 let found = parse_length(value)?;
@@ -327,14 +376,20 @@ fn frame(headers: &[httparse::Header<'_>], is_http11: bool) -> Result<Framing, R
     if is_http11 && !has_host {
         return Err(Refusal::Malformed("the Host header is missing"));
     }
-    framing.body = match (length, is_chunked) {
+    headers.keep_alive &= !closes;
+    headers.body = match (length, is_chunked) {
         (Some(_), true) => {
             return Err(Refusal::Malformed("both Content-Length and Transfer-Encoding are given"));
         }
         (_, true) => Body::Chunked,
         (length, false) => Body::Length(length.unwrap_or(0)),
     };
-    Ok(framing)
+    Ok(headers)
+}
+
+/// Whether a list of words has this one.
+fn has_option(value: &[u8], name: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|option| trim(option).eq_ignore_ascii_case(name))
 }
 
 fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
@@ -357,13 +412,8 @@ fn find_end(
 ) -> Result<Option<usize>, Refusal> {
     state.scanned = 0;
     let Body::Length(length) = body else {
-        let chunks = state.chunks.get_or_insert_with(|| Chunks {
-            at: head_len,
-            body: Vec::new(),
-            is_done: false,
-        });
-        while !chunks.is_done && chunks.step(buf, limits)? {}
-        return Ok(chunks.is_done.then_some(chunks.at));
+        let chunks = state.chunks.get_or_insert_with(|| Chunks::new(head_len));
+        return Ok(chunks.advance(buf, limits)?.then_some(chunks.end()));
     };
     if length > limits.body_bytes {
         return Err(Refusal::BodyTooLarge);
@@ -376,66 +426,5 @@ fn find_end(
     Ok(Some(end))
 }
 
-impl Chunks {
-    /// Takes one chunk, or the trailer. Says whether it got on.
-    fn step(&mut self, buf: &[u8], limits: &Limits) -> Result<bool, Refusal> {
-        let rest = buf.get(self.at..).unwrap_or_default();
-        let line_bytes = rest.get(..CHUNK_LINE_MAX).unwrap_or(rest);
-        let Some(line_end) = memchr::memchr(b'\n', line_bytes) else {
-            let is_long = rest.len() >= CHUNK_LINE_MAX;
-            let refusal = Refusal::Malformed("a chunk's size is malformed");
-            return if is_long { Err(refusal) } else { Ok(false) };
-        };
-        let line = rest.get(..line_end).unwrap_or_default();
-        let line = line.strip_suffix(b"\r").ok_or(Refusal::Malformed("a chunk is malformed"))?;
-        let size = chunk_size(line)?;
-        let data_at = line_end + 1;
-        if size == 0 {
-            return self.finish(rest, data_at, limits);
-        }
-        if self.body.len() + size > limits.body_bytes {
-            return Err(Refusal::BodyTooLarge);
-        }
-        let Some(tail) = rest.get(data_at + size..data_at + size + 2) else { return Ok(false) };
-        if tail != b"\r\n" {
-            return Err(Refusal::Malformed("a chunk is not as long as it says"));
-        }
-        self.body.extend_from_slice(rest.get(data_at..data_at + size).unwrap_or_default());
-        self.at += data_at + size + 2;
-        Ok(true)
-    }
-
-    /// Passes over the trailer fields behind the last chunk.
-    fn finish(&mut self, rest: &[u8], from: usize, limits: &Limits) -> Result<bool, Refusal> {
-        let mut at = from;
-        loop {
-            let tail = rest.get(at..).unwrap_or_default();
-            let Some(len) = memchr::memchr(b'\n', tail) else {
-                let is_long = tail.len() > limits.head_bytes;
-                return if is_long { Err(Refusal::HeadTooLarge) } else { Ok(false) };
-            };
-            at += len + 1;
-            if matches!(tail.get(..len), Some(b"" | b"\r")) {
-                self.at += at;
-                self.is_done = true;
-                return Ok(true);
-            }
-            if at - from > limits.head_bytes {
-                return Err(Refusal::HeadTooLarge);
-            }
-        }
-    }
-}
-
-fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
-    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-    let digits = digits.trim_ascii_end();
-    let is_hex = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
-    let text = std::str::from_utf8(digits).ok().filter(|_| is_hex);
-    match text.map(|text| usize::from_str_radix(text, 16)) {
-        // A size near the top of the range would overflow sums; it is too large anyhow.
-        Some(Ok(size)) if size <= usize::MAX / 4 => Ok(size),
-        Some(_) => Err(Refusal::BodyTooLarge),
-        None => Err(Refusal::Malformed("a chunk's size is malformed")),
-    }
-}
+#[cfg(test)]
+mod tests;

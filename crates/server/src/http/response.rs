@@ -102,15 +102,16 @@ impl Envelope<'_> {
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(self.date.as_bytes());
         out.extend_from_slice(b"\r\n");
+        // Without a length or chunks, the end of the connection is the end of the body.
+        let is_open_ended = length == Length::Stream && !self.is_http11 && !self.is_head;
         match length {
             Length::Known(length) => put_number(out, "Content-Length: ", length as u64),
             Length::Stream if self.is_http11 => {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }
-            // The end of the connection is the end of the body.
             Length::Stream => {}
         }
-        if !self.keep_alive {
+        if !self.keep_alive || is_open_ended {
             out.extend_from_slice(b"Connection: close\r\n");
         } else if !self.is_http11 {
             out.extend_from_slice(b"Connection: keep-alive\r\n");
@@ -162,5 +163,104 @@ pub(crate) fn put_piece(out: &mut Vec<u8>, bytes: &[u8], is_chunked: bool) {
 pub(crate) fn put_end(out: &mut Vec<u8>, is_chunked: bool) {
     if is_chunked {
         out.extend_from_slice(b"0\r\n\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const PLAIN: Envelope<'_> =
+        Envelope { date: DATE, cors: "", is_http11: true, keep_alive: true, is_head: false };
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("heads are text")
+    }
+
+    #[test]
+    fn an_answer_about_the_key_space_has_all_its_headers() {
+        let numbers = Numbers { cluster: 0x2a, store_index: 7, raft: Some((123, 4)) };
+        let got = text(|out| PLAIN.answer(out, 201, Some(JSON), Some(&numbers), "", b"{}"));
+        let want = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n\
+                    X-Etcd-Cluster-Id: 2a\r\nX-Etcd-Index: 7\r\nX-Raft-Index: 123\r\n\
+                    X-Raft-Term: 4\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                    Content-Length: 2\r\n\r\n{}";
+        assert_eq!(got, want);
+        let numbers = Numbers { raft: None, ..numbers };
+        let got = text(|out| PLAIN.answer(out, 404, Some(JSON), Some(&numbers), "", b""));
+        assert!(got.contains("X-Etcd-Index: 7\r\n") && !got.contains("X-Raft"), "{got}");
+    }
+
+    #[test]
+    fn a_head_says_when_the_connection_ends() {
+        for (is_http11, keep_alive, want) in [
+            (true, true, ""),
+            (true, false, "Connection: close\r\n"),
+            (false, true, "Connection: keep-alive\r\n"),
+            (false, false, "Connection: close\r\n"),
+        ] {
+            let envelope = Envelope { is_http11, keep_alive, ..PLAIN };
+            let got = text(|out| envelope.answer(out, 200, None, None, "", b""));
+            let head =
+                format!("HTTP/1.1 200 OK\r\nDate: {DATE}\r\nContent-Length: 0\r\n{want}\r\n");
+            assert_eq!(got, head);
+        }
+    }
+
+    #[test]
+    fn head_gets_the_length_and_nothing_of_the_body() {
+        let envelope = Envelope { is_head: true, ..PLAIN };
+        let got = text(|out| envelope.answer(out, 200, Some(TEXT), None, "", b"hello"));
+        assert!(got.ends_with("Content-Length: 5\r\n\r\n"), "{got}");
+    }
+
+    #[test]
+    fn a_stream_is_chunked_or_ends_with_the_connection() {
+        for (is_http11, has_coding) in [(true, true), (false, false)] {
+            let envelope = Envelope { is_http11, ..PLAIN };
+            let got = text(|out| envelope.head(out, 200, Some(JSON), None, "", Length::Stream));
+            assert_eq!(got.contains("Transfer-Encoding: chunked\r\n"), has_coding);
+            assert!(!got.contains("Content-Length"), "{got}");
+            // Even if the client would like to keep the connection.
+            assert_eq!(got.contains("Connection: close\r\n"), !has_coding, "{got}");
+        }
+    }
+
+    #[test]
+    fn headers_of_origins_and_extra_lines_are_passed_on() {
+        let envelope = Envelope { cors: "Vary: Origin\r\n", ..PLAIN };
+        let got = text(|out| envelope.answer(out, 405, None, None, "Allow: GET\r\n", b""));
+        assert!(
+            got.starts_with("HTTP/1.1 405 Method Not Allowed\r\nVary: Origin\r\nAllow: GET\r\n")
+        );
+    }
+
+    #[test]
+    fn pieces_are_framed_only_where_they_must_be() {
+        for (is_chunked, want) in [
+            (true, "3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"),
+            (false, "abc0123456789abcdef"),
+        ] {
+            let got = text(|out| {
+                put_piece(out, b"abc", is_chunked);
+                // An empty piece would end the body.
+                put_piece(out, b"", is_chunked);
+                put_piece(out, b"0123456789abcdef", is_chunked);
+                put_end(out, is_chunked);
+            });
+            assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn every_status_that_is_sent_has_a_reason() {
+        for status in
+            [200, 201, 301, 400, 401, 403, 404, 405, 412, 413, 414, 417, 431, 500, 503, 505]
+        {
+            assert_ne!(reason(status), "Status", "{status}");
+        }
     }
 }

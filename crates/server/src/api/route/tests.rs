@@ -1,0 +1,120 @@
+//! Paths and what they name.
+
+use super::*;
+use crate::http::url;
+
+const V04: Port = Port::Client(Dialect::V04);
+
+#[test]
+fn keys_lose_one_trailing_slash() {
+    for (path, key) in [
+        ("/v2/keys", "/"),
+        ("/v2/keys/", "/"),
+        ("/v2/keys/a", "/a"),
+        ("/v2/keys/a/", "/a"),
+        ("/v2/keys/a/b", "/a/b"),
+    ] {
+        assert_eq!(route(V04, path), Route::Keys(key), "{path}");
+    }
+    assert_eq!(route(V04, "/v2/keysfoo"), Route::NotFound);
+    assert_eq!(route(Port::Peer, "/v2/keys/a"), Route::NotFound);
+}
+
+/// What the loop does with a path: decode, clean, route.
+fn resolve(sent: &str) -> String {
+    let Ok(path) = url::decode(sent, false) else { return "400".to_owned() };
+    if let Some(clean) = url::clean(&path) {
+        return format!("301 {}", url::encode_path(&clean));
+    }
+    match route(V04, &path) {
+        Route::Keys(key) => key.to_owned(),
+        Route::NotFound => "404".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn paths_become_keys_as_the_specification_says() {
+    for (sent, want) in [
+        ("/v2/keys", "/"),
+        ("/v2/keys/", "/"),
+        ("/v2/keys//a", "301 /v2/keys/a"),
+        ("/v2/keys/a/./b", "301 /v2/keys/a/b"),
+        ("/v2/keys/a%2F%2Fb", "301 /v2/keys/a/b"),
+        ("/v2/keys/a/%2e%2E/b", "301 /v2/keys/b"),
+        ("/v2/keys/../b", "301 /v2/b"),
+        ("/v2/keys/.", "301 /v2/keys"),
+        ("/v2/keys/..", "301 /v2"),
+        ("/v2/keys//a%20b%0d%0aX:%20y", "301 /v2/keys/a%20b%0D%0AX:%20y"),
+        ("/v2/keys/a%2fb", "/a/b"),
+        ("/v2/keys/a%2f", "/a"),
+        ("/v2/keys/a%20b", "/a b"),
+        ("/v2/keys/a+b", "/a+b"),
+        ("/v2/keys/%E4%BD%A0", "/\u{4f60}"),
+        ("/v2/keys/%ff%fe", "/\u{fffd}\u{fffd}"),
+        ("/v2/keys/a%00b", "/a\0b"),
+        ("/v2/keys/a%0ab", "/a\nb"),
+        ("/v2/keys/a%3fb", "/a?b"),
+        ("/v2/keys/a;b=c", "/a;b=c"),
+        ("/v2/keys/a:b@c,d", "/a:b@c,d"),
+        ("/v2/keys/...", "/..."),
+        ("/v2/keys/%zz", "400"),
+        ("/%76%32/keys/a", "/a"),
+        ("/v2/Keys/a", "404"),
+        ("/v2", "404"),
+        ("/", "404"),
+        ("/v1/keys/a", "404"),
+        ("/mod/v2/lock/a", "404"),
+        ("/v2/admin/machines/a%20b", "AdminMachine(\"a b\")"),
+        ("/v2/admin/machines/a%2fb", "404"),
+        ("/v2/admin/machines/", "AdminMachines"),
+        ("/v2/stats/self/", "StatsSelf"),
+    ] {
+        assert_eq!(resolve(sent), want, "{sent}");
+    }
+}
+
+#[test]
+fn each_port_has_its_resources() {
+    const V2: Port = Port::Client(Dialect::V2);
+    for (path, ports) in [
+        ("/v2/keys/a", [true, true, false]),
+        ("/version", [true, true, true]),
+        ("/v2/machines", [true, true, false]),
+        ("/v2/leader", [true, false, false]),
+        ("/v2/peers", [true, false, false]),
+        ("/v2/stats/self", [true, true, false]),
+        ("/v2/stats/store", [true, true, false]),
+        ("/v2/stats/leader", [true, true, false]),
+        ("/v2/admin/config", [true, true, true]),
+        ("/v2/admin/machines", [true, true, true]),
+        ("/health", [true, true, true]),
+        ("/livez", [true, true, true]),
+        ("/readyz", [true, true, true]),
+        ("/metrics", [true, true, false]),
+        ("/join", [false, false, false]),
+        ("/v2/speedTest", [false, false, false]),
+    ] {
+        let is_there = [V04, V2, Port::Peer].map(|port| route(port, path) != Route::NotFound);
+        assert_eq!(is_there, ports, "{path}");
+    }
+}
+
+#[test]
+fn methods_are_allowed_as_they_are_listed() {
+    use Method::{Delete, Get, Head, Options, Other, Post, Put};
+    for (route, want) in [
+        (Route::Keys("/"), &[Get, Head, Put, Post, Delete][..]),
+        (Route::AdminConfig, &[Get, Head, Put]),
+        (Route::AdminMachines, &[Get, Head]),
+        (Route::AdminMachine("a"), &[Get, Head, Delete]),
+        (Route::Version, &[Get, Head]),
+        (Route::Health, &[Get, Head]),
+        (Route::StatsStore, &[Get, Head]),
+    ] {
+        for method in [Get, Head, Put, Post, Delete, Options, Other] {
+            assert_eq!(route.allows(method), want.contains(&method), "{route:?} {method:?}");
+        }
+    }
+    assert_eq!(Route::Keys("/").allowed(), "HEAD,GET,PUT,POST,DELETE");
+}
