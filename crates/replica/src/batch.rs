@@ -3,12 +3,14 @@
 //! ```text
 //! version u8 | time u64 | wall offset i64 | item, item, ...
 //! item: 0 store command | 1 register: member, config flag u8, [config] | 2 configure: config
+//!   | 3 remove: member id u64
 //! ```
 //! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
 //! batch.
 
 use crate::codec::{self, Malformed};
 use crate::membership::{ClusterConfig, Member};
+use crate::types::MemberId;
 use store::{Command, Stamp, Timestamp, WallOffset};
 
 const VERSION: u8 = 1;
@@ -17,6 +19,7 @@ const HEADER_LEN: usize = 17;
 const TAG_STORE: u8 = 0;
 const TAG_REGISTER: u8 = 1;
 const TAG_CONFIGURE: u8 = 2;
+const TAG_REMOVE: u8 = 3;
 
 /// A change of the cluster's own registry; takes one store index, as a client's write does.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,8 @@ pub(crate) enum Control {
     Register { member: Member, config: Option<ClusterConfig> },
     /// The configuration is replaced.
     Configure(ClusterConfig),
+    /// A member has left for good. Travels with the change of raft's configuration only.
+    Remove(MemberId),
 }
 
 /// One item of a batch.
@@ -51,13 +56,24 @@ impl BatchWriter {
         self.bytes.len()
     }
 
-    fn start_item(&mut self, tag: u8) {
+    fn start(&mut self) {
         if self.bytes.is_empty() {
             self.bytes.push(VERSION);
             self.bytes.resize(HEADER_LEN, 0);
         }
+    }
+
+    fn start_item(&mut self, tag: u8) {
+        self.start();
         self.bytes.push(tag);
         self.len += 1;
+    }
+
+    /// Adds the items of a batch that another member gathered and [`check_forwarded`] accepted.
+    pub(crate) fn push_items(&mut self, batch: &[u8], count: usize) {
+        self.start();
+        self.bytes.extend_from_slice(batch.get(HEADER_LEN..).unwrap_or_default());
+        self.len += count;
     }
 
     pub(crate) fn push(&mut self, command: &Command<'_>) {
@@ -79,6 +95,10 @@ impl BatchWriter {
                 self.start_item(TAG_CONFIGURE);
                 config.encode(&mut self.bytes);
             }
+            Control::Remove(id) => {
+                self.start_item(TAG_REMOVE);
+                codec::put_u64(&mut self.bytes, id.0);
+            }
         }
     }
 
@@ -93,6 +113,22 @@ impl BatchWriter {
         }
         bytes
     }
+}
+
+/// Counts the items of a batch that another member wants to have proposed. Gives nothing if it
+/// holds what a member may not ask for: expiry is decided by the leader alone, and members come and
+/// go by changes of raft's configuration.
+pub(crate) fn check_forwarded(batch: &[u8]) -> Option<usize> {
+    let mut reader = BatchReader::open(batch).ok()??;
+    let mut count = 0;
+    while let Some(item) = reader.next_item().ok()? {
+        match item {
+            Item::Store(Command::Expire { .. } | Command::Internal { .. })
+            | Item::Control(Control::Remove(_)) => return None,
+            Item::Store(_) | Item::Control(_) => count += 1,
+        }
+    }
+    Some(count)
 }
 
 /// Reads a batch from an entry.
@@ -134,6 +170,9 @@ impl<'a> BatchReader<'a> {
             }
             TAG_CONFIGURE => {
                 Item::Control(Control::Configure(ClusterConfig::decode(&mut self.rest)?))
+            }
+            TAG_REMOVE => {
+                Item::Control(Control::Remove(MemberId(codec::take_u64(&mut self.rest)?)))
             }
             _ => return Err(Malformed),
         };

@@ -77,9 +77,12 @@ impl ClusterClock {
         Stamp { time, wall_offset }
     }
 
-    /// Takes over a stamp from the log. The clock never goes back.
-    pub(crate) fn observe(&mut self, stamp: Stamp, now: Now) {
-        let time = self.time(now).max(stamp.time);
+    /// Takes over a stamp from the log. A leader made it a moment ago and its clock goes on;
+    /// anybody else sets its clock by it, so that it is never ahead of the leader's and expires
+    /// nothing early when it leads one day. Stamps in the log never run backwards, since a leader
+    /// applies all that there is before it stamps.
+    pub(crate) fn observe(&mut self, stamp: Stamp, now: Now, leads: bool) {
+        let time = if leads { self.time(now).max(stamp.time) } else { stamp.time };
         *self = Self { stamp: Stamp { time, wall_offset: stamp.wall_offset }, seen: now };
     }
 
@@ -126,11 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn stamps_of_another_leader_never_turn_the_clock_back() {
+    fn a_leaders_clock_goes_on_and_a_followers_is_set() {
+        let stamp = |time| Stamp { time: Timestamp(time), wall_offset: WallOffset(7) };
         let mut clock = ClusterClock::start(at(1, 0, 500));
-        clock.observe(Stamp { time: Timestamp(100), wall_offset: WallOffset(7) }, at(1, 10, 510));
-        assert_eq!(clock.time(at(1, 10, 510)), Timestamp(510));
-        clock.observe(Stamp { time: Timestamp(900), wall_offset: WallOffset(7) }, at(1, 20, 520));
-        assert_eq!(clock.time(at(1, 25, 525)), Timestamp(905));
+        clock.observe(stamp(100), at(1, 10, 510), true);
+        assert_eq!(clock.time(at(1, 10, 510)), Timestamp(510), "its own stamp is a little old");
+        clock.observe(stamp(300), at(1, 20, 520), false);
+        assert_eq!(clock.time(at(1, 25, 525)), Timestamp(305), "the wall clock was ahead");
     }
 }

@@ -9,30 +9,47 @@
 //! run the same code.
 
 use crate::batch::Control;
+use crate::change::Change;
 use crate::clock::{Clock, Now};
+use crate::envelope::Envelope;
 use crate::error::{EngineError, Fatal};
+use crate::inbound::Transfers;
 use crate::limits::{LOG_TAIL_BYTES, LOG_TAIL_BYTES_ALONE, TICK_NS};
-use crate::membership::{ClusterConfig, Membership};
+use crate::membership::{ClusterConfig, Member, Membership};
 use crate::message;
 use crate::open::Options;
+use crate::progress::Peer;
 use crate::proposal::Output;
 use crate::record;
 use crate::replica::Replica;
 use crate::snapshot_job::{SnapshotDone, SnapshotJob};
 use crate::types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
+use raft::Ready;
 use raft::eraftpb::{HardState, Message, MessageType};
-use raft::{Ready, SnapshotStatus};
 use std::collections::VecDeque;
 use store::{Command, Store};
 use wal::{Disk, Seq, SyncTarget, Wal};
 
-/// Room asked of the log for a record beyond the commands in it.
-const RECORD_OVERHEAD: usize = 4096;
+/// How often the leader looks after the membership: 100 ms.
+const TEND_NS: u64 = 100_000_000;
 
-/// Where messages to other members go. Delivery is not promised.
+/// How often members tell one another how far they are: 1 s.
+const BEACON_NS: u64 = 1_000_000_000;
+
+/// How long a member waits before it announces itself again: 2 s.
+const ANNOUNCE_NS: u64 = 2_000_000_000;
+
+/// Room asked of the log for a record beyond the commands in it.
+pub(crate) const RECORD_OVERHEAD: usize = 4096;
+
+/// Where messages to other members go. Delivery is not promised; what is delivered comes in order,
+/// at most once, and never from before a restart of either end.
 pub trait Network {
     /// Takes one encoded message for a member.
     fn send(&mut self, to: MemberId, message: Vec<u8>);
+
+    /// Nothing more comes for a while: what was taken should leave now.
+    fn flush(&mut self) {}
 }
 
 /// How the sync of a turn is done.
@@ -51,6 +68,8 @@ struct Unsynced {
     written: Option<u64>,
     /// What a deferred sync covers that has not been reported.
     in_flight: Option<u64>,
+    /// When that sync was handed out, by the monotonic clock.
+    handed_out_at: u64,
     /// The newest ready of all.
     newest: u64,
     /// Messages that must not leave before the ready with this number is durable.
@@ -67,11 +86,16 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     pub(crate) options: Options,
     pub(crate) cluster: ClusterId,
     unsynced: Unsynced,
-    record: Vec<u8>,
+    pub(crate) record: Vec<u8>,
+    pub(crate) now: Now,
     last_tick: u64,
-    log_bytes: u64,
+    last_tending: u64,
+    last_announcement: Option<u64>,
+    last_beacon: u64,
+    pub(crate) log_bytes: u64,
     snapshot_running: bool,
     pub(crate) snapshot_bytes: u64,
+    pub(crate) transfers: Transfers<D>,
 }
 
 /// What operators want to know of a member; see the docs of `/metrics`.
@@ -89,8 +113,14 @@ pub struct Status {
     pub commit: LogIndex,
     /// The highest entry applied to the store.
     pub applied: LogIndex,
+    /// The running hash of everything applied up to there, the same on every member.
+    pub applied_hash: u64,
     /// Whether the log refuses writes for want of room.
     pub is_disk_full: bool,
+    /// Whether it takes part in decisions; a member that joins learns first.
+    pub is_voter: bool,
+    /// Whether it was a member and is none any more.
+    pub is_removed: bool,
 }
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
@@ -103,7 +133,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         options: Options,
         cluster: ClusterId,
     ) -> Self {
-        let last_tick = clock.now().monotonic;
+        let now = clock.now();
         Self {
             replica,
             wal,
@@ -114,10 +144,15 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             cluster,
             unsynced: Unsynced::default(),
             record: Vec::new(),
-            last_tick,
+            now,
+            last_tick: now.monotonic,
+            last_tending: now.monotonic,
+            last_announcement: None,
+            last_beacon: 0,
             log_bytes: 0,
             snapshot_running: false,
             snapshot_bytes: 0,
+            transfers: Transfers::default(),
         }
     }
 
@@ -126,19 +161,39 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// # Errors
     /// [`EngineError`] when it is certain that nothing was done with it.
     pub fn propose(&mut self, ticket: Ticket, command: &Command<'_>) -> Result<(), EngineError> {
-        self.replica.propose(ticket, command)
+        let now = self.arrival();
+        self.replica.propose(ticket, command, now)
+    }
+
+    /// When a request came, by the monotonic clock. Those of one turn share a reading.
+    fn arrival(&mut self) -> u64 {
+        if !self.replica.has_gathered() {
+            self.now = self.clock.now();
+        }
+        self.now.monotonic
     }
 
     /// Takes a new cluster configuration into this turn's batch.
-    ///
-    /// # Errors
-    /// As [`Driver::propose`].
-    pub fn propose_config(
-        &mut self,
-        ticket: Ticket,
-        config: ClusterConfig,
-    ) -> Result<(), EngineError> {
-        self.replica.propose_control(Some(ticket), &Control::Configure(config))
+    pub fn propose_config(&mut self, ticket: Ticket, config: ClusterConfig) {
+        let now = self.arrival();
+        self.replica.propose_control(Some(ticket), &Control::Configure(config), now);
+    }
+
+    /// Asks for a machine to become a member: it learns first, and votes when it has caught up.
+    pub fn propose_join(&mut self, ticket: Ticket, member: Member) {
+        let now = self.arrival();
+        self.replica.propose_change(Some(ticket), Change::Join(member), now);
+    }
+
+    /// Asks for a member to leave for good.
+    pub fn propose_removal(&mut self, ticket: Ticket, id: MemberId) {
+        let now = self.arrival();
+        self.replica.propose_change(Some(ticket), Change::Remove(id), now);
+    }
+
+    /// Hands leadership to another member, if there is one to take it.
+    pub fn hand_over(&mut self) {
+        self.replica.hand_over();
     }
 
     /// Takes a quorum read into this turn's round.
@@ -146,25 +201,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// # Errors
     /// [`EngineError`] when this member cannot serve it.
     pub fn read(&mut self, ticket: Ticket) -> Result<(), EngineError> {
-        self.replica.read(ticket)
+        let now = self.arrival();
+        self.replica.read(ticket, now)
     }
 
     /// Whether a turn should run before more proposals are taken in.
     pub fn is_batch_full(&self) -> bool {
         self.replica.is_batch_full()
-    }
-
-    /// Takes a message from another member. One that cannot be is dropped.
-    pub fn receive(&mut self, bytes: &[u8]) {
-        let Some(message) = message::decode(bytes, self.replica.id) else { return };
-        if message.get_msg_type() == MessageType::MsgAppend
-            && !self.wal.make_room(bytes.len() + RECORD_OVERHEAD).unwrap_or(false)
-        {
-            // Not acknowledged, so the leader sends it again when there is room.
-            return;
-        }
-        // raft's own refusals (an unknown sender, a stale term) need no answer.
-        let _ = self.replica.raw.step(message);
     }
 
     /// Runs one turn. A target that comes back must be synced, elsewhere, and reported with
@@ -178,9 +221,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         out: &mut Output,
     ) -> Result<Option<SyncTarget<D>>, Fatal> {
         let now = self.clock.now();
+        self.now = now;
         self.tick(now, out);
         self.replica.expire_due(now);
-        if self.replica.has_batch() {
+        if self.replica.has_batch_to_write() {
             let bytes = self.replica.batch_bytes() + RECORD_OVERHEAD;
             if !self.wal.make_room(bytes)? {
                 self.replica.refuse_batch(EngineError::DiskFull, out);
@@ -189,6 +233,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.flush(now, out);
         loop {
             self.drain(now, out)?;
+            self.network.flush();
             if self.unsynced.written.is_none() || self.unsynced.in_flight.is_some() {
                 return Ok(None);
             }
@@ -199,6 +244,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                     self.persisted(written.unwrap_or_default());
                 }
                 SyncMode::Deferred => {
+                    self.unsynced.handed_out_at = now.monotonic;
                     self.unsynced.in_flight = self.unsynced.written.take();
                     return Ok(Some(self.wal.sync_target()));
                 }
@@ -234,18 +280,21 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     fn drain(&mut self, now: Now, out: &mut Output) -> Result<(), Fatal> {
         self.replica.fix_election_timeout();
+        self.send_outgoing();
         while self.replica.raw.has_ready() {
             let ready = self.replica.raw.ready();
             self.carry_out(ready, now, out)?;
-            self.replica.observe_role(out);
+            self.replica.observe_role(now.monotonic);
         }
+        self.send_outgoing();
         self.replica.reads.settle(self.replica.state.applied.0, &mut out.reads);
         Ok(())
     }
 
     fn carry_out(&mut self, mut ready: Ready, now: Now, out: &mut Output) -> Result<(), Fatal> {
-        if !ready.snapshot().is_empty() {
-            return Err(Fatal::Raft("a snapshot came through a message".to_owned()));
+        let installed = !ready.snapshot().is_empty();
+        if installed {
+            self.install(&ready, now, out)?;
         }
         let number = ready.number();
         let messages = ready.take_messages();
@@ -269,10 +318,16 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         self.unsynced.newest = number;
         self.replica.raw.advance_append_async(ready);
-        if let Some(last) = committed.last() {
-            self.replica.raw.advance_apply_to(last.index);
+        if installed {
+            // raft takes the snapshot for applied only when all of it is durable.
+            self.wal.sync()?;
+            self.unsynced.written = None;
+            self.persisted(number);
+        }
+        let applied = self.replica.state.applied;
+        if !committed.is_empty() || installed {
+            self.replica.raw.advance_apply_to(applied.0);
             let tail = if self.replica.is_alone() { LOG_TAIL_BYTES_ALONE } else { LOG_TAIL_BYTES };
-            let applied = self.replica.state.applied;
             self.replica.raw.mut_store().compact(applied, tail);
         }
         if self.unsynced.written.is_none() && self.unsynced.in_flight.is_none() {
@@ -288,7 +343,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         log.append(entries);
         let hard_state = durable_hard_state(log.hard_state(), log.last_index());
         let stamp = self.replica.clock.reading(now);
-        record::encode(&mut self.record, &hard_state, stamp, now, entries);
+        record::encode(&mut self.record, &hard_state, stamp, now, record::NO_CUT, entries);
         self.wal.append(mark, &[&self.record])?;
         self.log_bytes += self.record.len() as u64;
         Ok(())
@@ -296,12 +351,22 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     fn send(&mut self, messages: Vec<Message>) {
         for message in messages {
-            let to = message.to;
-            if message.get_msg_type() == MessageType::MsgSnapshot {
-                self.replica.raw.report_snapshot(to, SnapshotStatus::Failure);
-                continue;
+            let to = MemberId(message.to);
+            match message.get_msg_type() {
+                MessageType::MsgSnapshot => self.start_transfer(&message),
+                kind => {
+                    if matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat) {
+                        self.replica.peers.asked(to, self.now.monotonic);
+                    }
+                    self.network.send(to, message::encode(&message));
+                }
             }
-            self.network.send(MemberId(to), message::encode(&message));
+        }
+    }
+
+    fn send_outgoing(&mut self) {
+        for (to, message) in self.replica.outgoing.drain(..) {
+            self.network.send(to, message);
         }
     }
 
@@ -312,11 +377,76 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // After a pause raft gets one tick, not the missed ones: a member that was stopped must not
         // campaign the moment it wakes up.
         self.last_tick = now.monotonic;
-        if !(self.replica.is_alone() && self.replica.is_leader()) {
+        let alone = self.replica.is_alone();
+        if !(alone && self.replica.is_leader()) {
             self.replica.raw.tick();
         }
         let since = now.monotonic.saturating_sub(self.options.request_timeout_ns);
-        self.replica.expire_waiting(since, out);
+        let retry_ns = self.options.heartbeat_ms.saturating_mul(3_000_000);
+        let retry_before = now.monotonic.saturating_sub(retry_ns);
+        self.replica.expire_waiting(since, retry_before, out);
+        self.announce(now);
+        if !alone {
+            self.tend(now);
+        }
+    }
+
+    /// Tells the cluster this member's name and addresses, if it does not know them.
+    fn announce(&mut self, now: Now) {
+        let last = self.last_announcement;
+        if last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
+            || self.replica.raw.raft.leader_id == 0
+            || !self.replica.is_member()
+        {
+            return;
+        }
+        let config = self.replica.is_leader().then_some(self.options.cluster_config);
+        if let Some(control) = self.replica.state.registration(&self.own_member(), config) {
+            self.last_announcement = Some(now.monotonic);
+            self.replica.propose_control(None, &control, now.monotonic);
+        }
+    }
+
+    pub(crate) fn own_member(&self) -> Member {
+        Member {
+            id: self.replica.id,
+            name: self.options.name.clone(),
+            client_url: self.options.client_url.clone(),
+            peer_url: self.options.peer_url.clone(),
+        }
+    }
+
+    /// Does what has to be done now and then in a cluster.
+    fn tend(&mut self, now: Now) {
+        self.pump_transfers(now);
+        if now.monotonic.saturating_sub(self.last_tending) >= TEND_NS {
+            self.last_tending = now.monotonic;
+            self.replica.tend_membership(now);
+            let syncs_since = self.unsynced.in_flight.map(|_| self.unsynced.handed_out_at);
+            let patience_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
+            if syncs_since.is_some_and(|at| now.monotonic.saturating_sub(at) > patience_ns) {
+                // Nothing is applied here before it is durable here: with a disk that hangs this
+                // member would hold up everybody.
+                self.replica.hand_over();
+            }
+        }
+        if now.monotonic.saturating_sub(self.last_beacon) >= BEACON_NS {
+            self.last_beacon = now.monotonic;
+            self.send_beacons();
+        }
+    }
+
+    fn send_beacons(&mut self) {
+        let state = &self.replica.state;
+        let (index, hash) = (state.applied.0, state.hash);
+        let beacon = Envelope::Beacon { index, hash, version: &self.options.version }.encode();
+        let own = self.replica.id;
+        let conf = self.replica.conf_state();
+        let ids: Vec<u64> = conf.voters.iter().chain(&conf.learners).copied().collect();
+        for id in ids.into_iter().map(MemberId).filter(|id| *id != own) {
+            self.network.send(id, beacon.clone());
+        }
+        self.replica.forget_strangers();
     }
 
     /// Nanoseconds until the next turn is due even if nothing arrives; nothing if it can wait for
@@ -336,14 +466,19 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// A snapshot to be written, if one is due. It may run on another thread; its end must be
     /// reported with [`Driver::snapshot_finished`].
     pub fn snapshot_job(&mut self) -> Option<SnapshotJob<D>> {
+        if self.snapshot_running {
+            return None;
+        }
+        if self.replica.raw.mut_store().take_snapshot_wish() {
+            // A member is so far behind that it needs one; what follows it is kept for it.
+            self.keep_for_laggard(self.replica.state.applied);
+            return Some(self.begin_snapshot());
+        }
         let count = self.options.snapshot_count?;
         let bytes_min = count.saturating_mul(self.options.snapshot_log_bytes_per_command);
         let is_due = self.replica.commands_since_snapshot >= count
             && self.log_bytes >= bytes_min.max(self.snapshot_bytes / 2);
-        if self.snapshot_running || !is_due {
-            return None;
-        }
-        Some(self.begin_snapshot())
+        is_due.then(|| self.begin_snapshot())
     }
 
     /// A snapshot of the present state, whether one is due or not.
@@ -364,8 +499,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let Some(done) = done else { return Ok(()) };
         self.snapshot_bytes = done.bytes;
         let log = self.replica.raw.mut_store();
-        log.set_snapshot(done.index.0, done.term.0, done.conf_state);
-        self.wal.release(done.index.0)?;
+        // A snapshot of the leader may have come in between.
+        if log.snapshot_index().is_none_or(|newest| newest <= done.index.0) {
+            log.set_snapshot(done.index.0, done.term.0, done.conf_state);
+            self.wal.release(done.index.0)?;
+        }
         Ok(())
     }
 
@@ -414,8 +552,50 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             term: Term(raft.term),
             commit: LogIndex(raft.raft_log.committed),
             applied: self.replica.state.applied,
+            applied_hash: self.replica.state.hash,
             is_disk_full: self.wal.is_full(),
+            is_voter: self.replica.is_voter(self.replica.id),
+            is_removed: self.replica.was_member && !self.replica.is_member(),
         }
+    }
+
+    /// This member as it announces itself.
+    pub fn own(&self) -> Member {
+        self.own_member()
+    }
+
+    /// Whether a member takes part in decisions.
+    pub fn is_voter(&self, id: MemberId) -> bool {
+        self.replica.is_voter(id)
+    }
+
+    /// What is known of another member from its messages.
+    pub fn peer(&self, id: MemberId) -> Option<&Peer> {
+        self.replica.peers.get(id)
+    }
+
+    /// Whether another member was heard of lately.
+    pub fn is_reachable(&self, id: MemberId) -> bool {
+        let active_ns = self.options.election_timeout_ms.saturating_mul(2_000_000);
+        let heard_at = self.replica.peers.get(id).and_then(|peer| peer.heard_at);
+        heard_at.is_some_and(|at| self.now.monotonic.saturating_sub(at) <= active_ns)
+    }
+
+    /// The last log entry that the leader knows a member to have; nothing elsewhere.
+    pub fn matched(&self, id: MemberId) -> Option<LogIndex> {
+        let raft = &self.replica.raw.raft;
+        let progress = raft.prs().get(id.0).filter(|_| self.replica.is_leader())?;
+        Some(LogIndex(progress.matched))
+    }
+
+    /// The way to the other members.
+    pub fn network_mut(&mut self) -> &mut N {
+        &mut self.network
+    }
+
+    /// The way to the other members.
+    pub fn network(&self) -> &N {
+        &self.network
     }
 }
 

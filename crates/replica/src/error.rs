@@ -13,6 +13,8 @@ pub enum EngineError {
     NotLeader,
     /// No outcome within the request time-out: the write may or may not happen.
     Timeout,
+    /// The member that the write was sent to went away: it may or may not happen.
+    Unknown,
     /// Leadership was lost while the write was on its way; it did not happen.
     Superseded,
     /// Too many requests are waiting; nothing was done.
@@ -21,6 +23,50 @@ pub enum EngineError {
     DiskFull,
     /// The member is shutting down; the write may or may not happen.
     Stopping,
+    /// A change of the membership would leave no majority of members that are alive.
+    QuorumAtRisk,
+    /// Another change of the membership was under way and this one was dropped.
+    ChangePending,
+    /// A machine with this name is a member already.
+    NameTaken,
+    /// The peer address belongs to another member.
+    AddressTaken,
+    /// The cluster has as many members as its configuration wants.
+    ClusterFull,
+    /// There is no such member.
+    NoSuchMember,
+    /// The member was removed for good.
+    Removed,
+}
+
+impl EngineError {
+    const ALL: [EngineError; 15] = [
+        EngineError::NoLeader,
+        EngineError::NotLeader,
+        EngineError::Timeout,
+        EngineError::Unknown,
+        EngineError::Superseded,
+        EngineError::Overloaded,
+        EngineError::DiskFull,
+        EngineError::Stopping,
+        EngineError::QuorumAtRisk,
+        EngineError::ChangePending,
+        EngineError::NameTaken,
+        EngineError::AddressTaken,
+        EngineError::ClusterFull,
+        EngineError::NoSuchMember,
+        EngineError::Removed,
+    ];
+
+    /// Its number between members.
+    pub(crate) fn code(self) -> u8 {
+        let position = Self::ALL.iter().position(|error| *error == self);
+        position.and_then(|position| u8::try_from(position).ok()).unwrap_or(u8::MAX)
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
 }
 
 impl fmt::Display for EngineError {
@@ -29,10 +75,23 @@ impl fmt::Display for EngineError {
             EngineError::NoLeader => "no leader is known; nothing was done, try again",
             EngineError::NotLeader => "this member is not the leader; nothing was done",
             EngineError::Timeout => "request timed out; its outcome is unknown",
+            EngineError::Unknown => "the leader went away; the outcome is unknown",
             EngineError::Superseded => "the leader changed; nothing was done, try again",
             EngineError::Overloaded => "too many requests are waiting; nothing was done, try again",
             EngineError::DiskFull => "the disk is full; nothing was written, reads go on",
             EngineError::Stopping => "the server is stopping; the outcome is unknown",
+            EngineError::QuorumAtRisk => {
+                "too few members are alive: the change would cost the cluster its majority; \
+                 nothing was done"
+            }
+            EngineError::ChangePending => {
+                "another change of the membership is under way; nothing was done, try again"
+            }
+            EngineError::NameTaken => "a machine with this name is a member already",
+            EngineError::AddressTaken => "the peer address belongs to another member",
+            EngineError::ClusterFull => "the cluster has as many members as its activeSize",
+            EngineError::NoSuchMember => "there is no such member",
+            EngineError::Removed => "the member was removed for good",
         })
     }
 }

@@ -7,29 +7,37 @@
 //!
 //! This is the only crate that names raft-rs. It knows nothing of sockets, threads or HTTP.
 
+mod apply;
 mod batch;
+mod change;
 mod clock;
 mod codec;
 mod driver;
+mod envelope;
 mod error;
+mod forward;
+mod inbound;
 mod limits;
 mod log;
 mod membership;
 mod message;
 mod open;
+mod progress;
 mod proposal;
 mod read;
 mod record;
 mod replica;
 mod snapshot;
 mod snapshot_job;
+mod transfer;
 mod types;
 
 pub use clock::{Clock, Now};
 pub use driver::{Driver, Network, Status, SyncMode};
 pub use error::{EngineError, Failure, Fatal};
 pub use membership::{ClusterConfig, Member, Membership};
-pub use open::{Opened, Options};
+pub use open::{Birth, Opened, Options, prepare};
+pub use progress::{Latency, Peer};
 pub use proposal::{Answer, Output, ReadAnswer};
 pub use snapshot_job::{SnapshotDone, SnapshotJob};
 pub use types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};

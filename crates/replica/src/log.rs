@@ -9,7 +9,12 @@ use crate::types::LogIndex;
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error, StorageError};
+use std::cell::Cell;
 use std::collections::VecDeque;
+
+/// How many bytes are kept at most for a member that is being brought up; when it takes in less
+/// than is written meanwhile, it needs another snapshot.
+const KEPT_BYTES_MAX: usize = 256 << 20;
 
 /// Bookkeeping of one entry beside its payload, in bytes.
 const ENTRY_OVERHEAD: usize = 64;
@@ -24,6 +29,10 @@ pub(crate) struct LogView {
     entries_bytes: usize,
     /// Index, term and configuration of the newest snapshot file.
     snapshot: Option<(u64, u64, ConfState)>,
+    /// Whether a member needs a newer snapshot than there is. raft asks through a shared reference.
+    wants_snapshot: Cell<bool>,
+    /// Entries above this index are kept, for a member that is being brought up with a snapshot.
+    kept_above: Option<u64>,
 }
 
 fn weight(entry: &Entry) -> usize {
@@ -39,7 +48,28 @@ impl LogView {
             entries: VecDeque::new(),
             entries_bytes: 0,
             snapshot: None,
+            wants_snapshot: Cell::new(false),
+            kept_above: None,
         }
+    }
+
+    /// Whether raft has asked for a newer snapshot than there is, since the last call.
+    pub(crate) fn take_snapshot_wish(&mut self) -> bool {
+        self.wants_snapshot.take()
+    }
+
+    /// Keeps the entries above `index` while a member is brought up to it; nothing lets them go.
+    pub(crate) fn keep_above(&mut self, index: Option<u64>) {
+        self.kept_above = index;
+    }
+
+    /// Begins anew behind a snapshot of the leader.
+    pub(crate) fn restore(&mut self, index: u64, term: u64, conf_state: ConfState) {
+        self.entries.clear();
+        self.entries_bytes = 0;
+        self.before = (index, term);
+        self.snapshot = Some((index, term, conf_state.clone()));
+        self.conf_state = conf_state;
     }
 
     pub(crate) fn last_index(&self) -> u64 {
@@ -65,8 +95,12 @@ impl LogView {
     /// Drops applied entries from the front until the rest fits into `bytes_max`.
     pub(crate) fn compact(&mut self, applied: LogIndex, bytes_max: usize) {
         while self.entries_bytes > bytes_max {
+            let is_kept = |index: u64| {
+                self.kept_above.is_some_and(|above| index > above)
+                    && self.entries_bytes < KEPT_BYTES_MAX
+            };
             match self.entries.front() {
-                Some(entry) if entry.index <= applied.0 => {
+                Some(entry) if entry.index <= applied.0 && !is_kept(entry.index) => {
                     self.before = (entry.index, entry.term);
                     self.entries_bytes -= weight(entry);
                     self.entries.pop_front();
@@ -94,6 +128,10 @@ impl LogView {
 
     pub(crate) fn set_snapshot(&mut self, index: u64, term: u64, conf_state: ConfState) {
         self.snapshot = Some((index, term, conf_state));
+    }
+
+    pub(crate) fn snapshot_index(&self) -> Option<u64> {
+        self.snapshot.as_ref().map(|(index, ..)| *index)
     }
 
     fn position(&self, index: u64) -> Option<usize> {
@@ -156,11 +194,17 @@ impl Storage for LogView {
         Ok(LogView::last_index(self))
     }
 
-    /// Names the newest snapshot file; its bytes travel beside raft.
-    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+    /// Names the newest snapshot file; its bytes travel beside raft. A member that is not in its
+    /// configuration would refuse it.
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        let is_in = |conf: &ConfState| {
+            [&conf.voters, &conf.learners, &conf.voters_outgoing]
+                .iter()
+                .any(|ids| ids.contains(&to))
+        };
         match &self.snapshot {
             Some((index, term, conf_state))
-                if *index >= request_index && *index >= self.before.0 =>
+                if *index >= request_index.max(self.before.0).max(1) && is_in(conf_state) =>
             {
                 let mut snapshot = Snapshot::default();
                 let metadata = snapshot.mut_metadata();
@@ -169,7 +213,10 @@ impl Storage for LogView {
                 metadata.set_conf_state(conf_state.clone());
                 Ok(snapshot)
             }
-            _ => Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable)),
+            _ => {
+                self.wants_snapshot.set(true);
+                Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+            }
         }
     }
 }

@@ -5,7 +5,10 @@
 
 use crate::codec::{self, Malformed};
 use crate::types::MemberId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many of those that left are remembered.
+const REMOVED_MAX: usize = 1024;
 
 /// One member as it announced itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +110,12 @@ impl ClusterConfig {
 pub struct Membership {
     members: BTreeMap<MemberId, Member>,
     config: ClusterConfig,
+    /// Whether a configuration was ever set, or this is still the default.
+    is_configured: bool,
+    /// Who voted at the very beginning of the log.
+    founders: Vec<MemberId>,
+    /// Those that left, the latest last: their ids never come back.
+    removed: VecDeque<MemberId>,
 }
 
 impl Membership {
@@ -130,12 +139,44 @@ impl Membership {
         self.config
     }
 
+    /// Who voted at the very beginning of the log. A machine that joins starts from there.
+    pub fn founders(&self) -> &[MemberId] {
+        &self.founders
+    }
+
+    /// The table at the beginning of the log. The members are only known addresses: that they
+    /// belong to the cluster is said by the log.
+    pub(crate) fn founded_by(founders: Vec<MemberId>, known: Vec<Member>) -> Self {
+        let members = known.into_iter().map(|member| (member.id, member)).collect();
+        Self { members, founders, ..Self::default() }
+    }
+
+    pub(crate) fn is_configured(&self) -> bool {
+        self.is_configured
+    }
+
+    /// Whether a member with this id was there and left.
+    pub fn was_removed(&self, id: MemberId) -> bool {
+        self.removed.contains(&id)
+    }
+
     pub(crate) fn register(&mut self, member: Member) {
         self.members.insert(member.id, member);
     }
 
+    pub(crate) fn remove(&mut self, id: MemberId) -> Option<Member> {
+        if !self.removed.contains(&id) {
+            self.removed.push_back(id);
+            if self.removed.len() > REMOVED_MAX {
+                self.removed.pop_front();
+            }
+        }
+        self.members.remove(&id)
+    }
+
     pub(crate) fn configure(&mut self, config: ClusterConfig) {
         self.config = config;
+        self.is_configured = true;
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -144,6 +185,9 @@ impl Membership {
         for member in self.members.values() {
             member.encode(out);
         }
+        out.push(u8::from(self.is_configured));
+        put_ids(out, self.founders.iter());
+        put_ids(out, self.removed.iter());
     }
 
     pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {
@@ -154,8 +198,25 @@ impl Membership {
             let member = Member::decode(input)?;
             members.insert(member.id, member);
         }
-        Ok(Self { members, config })
+        let is_configured = codec::take_u8(input)? != 0;
+        let founders = take_ids(input)?;
+        let removed = take_ids(input)?.into();
+        Ok(Self { members, config, is_configured, founders, removed })
     }
+}
+
+fn put_ids<'a>(out: &mut Vec<u8>, ids: impl ExactSizeIterator<Item = &'a MemberId>) {
+    codec::put_u32(out, ids.len());
+    ids.for_each(|id| codec::put_u64(out, id.0));
+}
+
+fn take_ids(input: &mut &[u8]) -> Result<Vec<MemberId>, Malformed> {
+    let count = codec::take_u32(input)?;
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(MemberId(codec::take_u64(input)?));
+    }
+    Ok(ids)
 }
 
 #[cfg(test)]
@@ -183,13 +244,14 @@ mod tests {
 
     #[test]
     fn the_table_round_trips_and_truncation_is_noticed() {
-        let mut table = Membership::default();
+        let mut table = Membership::founded_by(vec![MemberId(1)], Vec::new());
         table.register(Member {
             id: MemberId(1),
             name: "a".into(),
             client_url: "http://a:4001".into(),
             peer_url: "http://a:7001".into(),
         });
+        table.remove(MemberId(9));
         let mut bytes = Vec::new();
         table.encode(&mut bytes);
         assert_eq!(Membership::decode(&mut bytes.as_slice()), Ok(table));

@@ -1,5 +1,6 @@
 //! Starting a member: from an empty directory, or from what an earlier process left there.
 
+use crate::apply::State;
 use crate::clock::{Clock, ClusterClock, Now};
 use crate::driver::{Driver, Network, SyncMode};
 use crate::error::Fatal;
@@ -8,7 +9,7 @@ use crate::log::LogView;
 use crate::membership::{ClusterConfig, Member, Membership};
 use crate::proposal::Output;
 use crate::record;
-use crate::replica::{Replica, State};
+use crate::replica::Replica;
 use crate::snapshot::{self, Header};
 use crate::snapshot_job::SnapshotJob;
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
@@ -44,6 +45,8 @@ pub struct Options {
     pub election_timeout_ms: u64,
     /// How long a request may wait for its outcome, in nanoseconds.
     pub request_timeout_ns: u64,
+    /// The version of the program, as other members are told.
+    pub version: String,
     /// A number that no other process shares: it tells this start's rounds from those of others,
     /// and spreads elections.
     pub seed: u64,
@@ -84,7 +87,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let now = clock.now();
         let is_new = wal::is_empty(&disk).map_err(wal::Error::from)?;
         if is_new {
-            bootstrap(&disk, &options, now)?;
+            prepare(&disk, Birth::alone(&options, now), options.store_limits, now)?;
         }
         let (header, store, file) = load_snapshot(&disk, options.store_limits)?;
         if header.name != options.name {
@@ -126,17 +129,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if !self.replica.is_leader() {
             return Err(Fatal::Raft("the only member did not become leader".to_owned()));
         }
-        let member = Member {
-            id: self.replica.id,
-            name: self.options.name.clone(),
-            client_url: self.options.client_url.clone(),
-            peer_url: self.options.peer_url.clone(),
-        };
         let config = self.options.cluster_config;
-        if let Some(control) = self.replica.state.registration(&member, Some(config)) {
-            self.replica
-                .propose_control(None, &control)
-                .map_err(|error| Fatal::Raft(error.to_string()))?;
+        if let Some(control) = self.replica.state.registration(&self.own_member(), Some(config)) {
+            self.replica.propose_control(None, &control, self.now.monotonic);
             self.turn(SyncMode::InPlace, &mut out)?;
         }
         Ok(())
@@ -153,23 +148,55 @@ fn mix(parts: [u64; 3]) -> u64 {
     mixed.max(1)
 }
 
-/// Writes the snapshot of an empty store that makes this member the only voter of a new cluster.
-fn bootstrap<D: Disk>(disk: &D, options: &Options, now: Now) -> Result<(), Fatal> {
-    let id = MemberId(mix([options.seed, now.wall, 1]));
+/// What makes an empty directory that of a certain member.
+#[derive(Clone, Debug)]
+pub struct Birth {
+    /// The cluster that it belongs to.
+    pub cluster: ClusterId,
+    /// The member.
+    pub id: MemberId,
+    /// Its name.
+    pub name: String,
+    /// Who voted at the very beginning of the cluster's log.
+    pub founders: Vec<MemberId>,
+    /// Addresses to begin with, until the log says more.
+    pub known: Vec<Member>,
+}
+
+impl Birth {
+    /// A new cluster of one.
+    fn alone(options: &Options, now: Now) -> Self {
+        let id = MemberId(mix([options.seed, now.wall, 1]));
+        Self {
+            cluster: ClusterId(mix([options.seed, now.wall, 2])),
+            id,
+            name: options.name.clone(),
+            founders: vec![id],
+            known: Vec::new(),
+        }
+    }
+}
+
+/// Writes the snapshot of an empty store that a member starts from, before any entry of the log.
+///
+/// # Errors
+/// [`Fatal`] when the directory cannot be written.
+pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Result<(), Fatal> {
     let mut conf_state = ConfState::default();
-    conf_state.voters = vec![id.0];
+    conf_state.voters = birth.founders.iter().map(|id| id.0).collect();
     let header = Header {
-        cluster: ClusterId(mix([options.seed, now.wall, 2])),
-        member: id,
-        name: options.name.clone(),
+        cluster: birth.cluster,
+        member: birth.id,
+        name: birth.name,
         index: LogIndex(0),
         term: Term(0),
+        hash: 0,
         stamp: ClusterClock::start(now).stamp(now),
         seen: now,
         conf_state,
-        membership: Membership::default(),
+        membership: Membership::founded_by(birth.founders, birth.known),
     };
-    let store = Store::new(options.store_limits).snapshot();
+    let store = Store::new(limits).snapshot();
     SnapshotJob::first(disk.clone(), header, store)
         .run(&mut |_| {})
         .map_err(|error| Fatal::Wal(error.into()))?;
@@ -202,6 +229,7 @@ impl Found {
             membership: header.membership.clone(),
             applied: header.index,
             applied_term: header.term,
+            hash: header.hash,
         };
         Self {
             clock: ClusterClock::resume(header.stamp, header.seen, now),
@@ -219,6 +247,9 @@ impl Found {
     fn replay(&mut self, payload: &[u8], now: Now) -> Result<(), Fatal> {
         let record = record::decode(payload)
             .map_err(|_| Fatal::Log("a record has an unknown content".to_owned()))?;
+        while self.tail.back().is_some_and(|last| last.index > record.cut) {
+            self.tail.pop_back();
+        }
         for entry in record.entries {
             self.push(entry)?;
         }
@@ -257,9 +288,8 @@ impl Found {
             {
                 break;
             }
-            self.state.apply_items(entry, &[], &mut out)?;
-            self.state.applied = LogIndex(entry.index);
-            self.state.applied_term = Term(entry.term);
+            self.state.apply_items(entry.index, &entry.data, &Vec::new(), &mut out)?;
+            self.state.note_applied(entry);
             self.entries_replayed += 1;
             self.tail.pop_front();
             drop(self.state.store.take_garbage());

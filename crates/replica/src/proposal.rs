@@ -3,8 +3,8 @@
 
 use crate::error::{EngineError, Failure};
 use crate::types::Ticket;
-use std::collections::VecDeque;
-use store::{Applied, Wake};
+use std::collections::BTreeMap;
+use store::{Applied, Store, Wake};
 
 /// What became of a proposal.
 #[derive(Debug)]
@@ -33,28 +33,38 @@ pub struct Output {
     pub reads: Vec<ReadAnswer>,
     /// Watchers to be told of events, in index order.
     pub wakes: Vec<Wake>,
+    /// The store that a snapshot of the leader took the place of. Its watchers are gone with it:
+    /// they must watch the new one, from where they were.
+    pub replaced: Option<Box<Store>>,
 }
 
 impl Output {
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
-        self.answers.is_empty() && self.reads.is_empty() && self.wakes.is_empty()
+        self.answers.is_empty()
+            && self.reads.is_empty()
+            && self.wakes.is_empty()
+            && self.replaced.is_none()
     }
 }
 
-/// The commands of one log entry that wait to be applied. Items of the server's own have no ticket.
+/// Who waits for an item of a log entry, by the item's position in it.
+pub(crate) type Places = Vec<(usize, Ticket)>;
+
+/// Those who wait for items of one log entry.
 #[derive(Debug)]
 struct WaitingBatch {
-    term: u64,
-    index: u64,
     since: u64,
-    tickets: Vec<Option<Ticket>>,
+    places: Places,
 }
 
-/// All proposals that wait, in the order of their log indexes.
+/// All proposals that have a place in the log and wait to be applied there.
+///
+/// A member learns the places of what it forwarded from leader after leader, and a later leader may
+/// give out lower indexes than an earlier one. So an entry is known by its index and its term.
 #[derive(Debug, Default)]
 pub(crate) struct Proposals {
-    batches: VecDeque<WaitingBatch>,
+    batches: BTreeMap<(u64, u64), WaitingBatch>,
     count: usize,
 }
 
@@ -63,52 +73,67 @@ impl Proposals {
         self.count
     }
 
-    pub(crate) fn register(
-        &mut self,
-        term: u64,
-        index: u64,
-        since: u64,
-        tickets: Vec<Option<Ticket>>,
-    ) {
-        self.count += tickets.len();
-        self.batches.push_back(WaitingBatch { term, index, since, tickets });
+    pub(crate) fn register(&mut self, term: u64, index: u64, since: u64, places: Places) {
+        if places.is_empty() {
+            return;
+        }
+        self.count += places.len();
+        let batch = self.batches.entry((index, term));
+        let batch = batch.or_insert(WaitingBatch { since, places: Vec::new() });
+        batch.since = batch.since.min(since);
+        batch.places.extend(places);
     }
 
-    /// The tickets of the entry that is applied now; none if it was not proposed here. What waited
-    /// for another entry at this index will never happen.
-    pub(crate) fn take(
-        &mut self,
-        term: u64,
-        index: u64,
-        answers: &mut Vec<Answer>,
-    ) -> Vec<Option<Ticket>> {
-        while let Some(front) = self.batches.front() {
-            if front.index > index {
+    /// Who waits for the entry that is applied now, in the order of its items; nobody if nothing of
+    /// it came from here. What waited for another entry at this index will never happen.
+    pub(crate) fn take(&mut self, term: u64, index: u64, answers: &mut Vec<Answer>) -> Places {
+        let mut found = Vec::new();
+        while let Some(first) = self.batches.first_entry() {
+            if first.key().0 > index {
                 break;
             }
-            let Some(batch) = self.batches.pop_front() else { break };
-            self.count -= batch.tickets.len();
-            if batch.index == index && batch.term == term {
-                return batch.tickets;
+            let (key, batch) = first.remove_entry();
+            self.count -= batch.places.len();
+            if key == (index, term) {
+                found = batch.places;
+            } else {
+                fail(batch.places, EngineError::Superseded, answers);
             }
-            fail(batch.tickets, EngineError::Superseded, answers);
         }
-        Vec::new()
+        found.sort_unstable_by_key(|(position, _)| *position);
+        found
+    }
+
+    /// A snapshot took the place of all entries up to `index`: nobody knows any more what became of
+    /// them.
+    pub(crate) fn pass(&mut self, index: u64, answers: &mut Vec<Answer>) {
+        while let Some(first) = self.batches.first_entry() {
+            if first.key().0 > index {
+                break;
+            }
+            let batch = first.remove();
+            self.count -= batch.places.len();
+            fail(batch.places, EngineError::Unknown, answers);
+        }
     }
 
     /// Gives up on everything that has waited since before `since`. The entries may still be
     /// applied; nobody waits for them then.
     pub(crate) fn expire(&mut self, since: u64, error: EngineError, answers: &mut Vec<Answer>) {
-        for batch in self.batches.iter_mut().take_while(|batch| batch.since <= since) {
-            for ticket in batch.tickets.iter_mut().filter_map(Option::take) {
-                answers.push(Answer { ticket, outcome: Err(Failure::Engine(error)) });
+        let count = &mut self.count;
+        self.batches.retain(|_, batch| {
+            if batch.since > since {
+                return true;
             }
-        }
+            *count -= batch.places.len();
+            fail(std::mem::take(&mut batch.places), error, answers);
+            false
+        });
     }
 }
 
-pub(crate) fn fail(tickets: Vec<Option<Ticket>>, error: EngineError, answers: &mut Vec<Answer>) {
-    for ticket in tickets.into_iter().flatten() {
+pub(crate) fn fail(places: Places, error: EngineError, answers: &mut Vec<Answer>) {
+    for (_, ticket) in places {
         answers.push(Answer { ticket, outcome: Err(Failure::Engine(error)) });
     }
 }
@@ -117,16 +142,16 @@ pub(crate) fn fail(tickets: Vec<Option<Ticket>>, error: EngineError, answers: &m
 mod tests {
     use super::*;
 
-    fn tickets(from: u64, to: u64) -> Vec<Option<Ticket>> {
-        (from..to).map(|n| Some(Ticket(n))).collect()
+    fn places(from: u64, to: u64) -> Places {
+        (from..to).enumerate().map(|(position, n)| (position, Ticket(n))).collect()
     }
 
     #[test]
     fn another_terms_entry_means_that_nothing_was_done() {
         let mut proposals = Proposals::default();
         let mut answers = Vec::new();
-        proposals.register(1, 5, 0, tickets(0, 2));
-        proposals.register(1, 6, 0, tickets(2, 3));
+        proposals.register(1, 5, 0, places(0, 2));
+        proposals.register(1, 6, 0, places(2, 3));
         assert!(proposals.take(2, 5, &mut answers).is_empty());
         assert_eq!(answers.len(), 2);
         assert!(
@@ -140,15 +165,48 @@ mod tests {
     }
 
     #[test]
-    fn a_time_out_answers_once_and_keeps_the_place_in_the_queue() {
+    fn a_time_out_answers_once_and_only_what_is_old() {
         let mut proposals = Proposals::default();
         let mut answers = Vec::new();
-        proposals.register(1, 5, 10, tickets(0, 1));
-        proposals.register(1, 6, 20, tickets(1, 2));
+        proposals.register(1, 5, 10, places(0, 1));
+        proposals.register(1, 6, 20, places(1, 2));
         proposals.expire(10, EngineError::Timeout, &mut answers);
         proposals.expire(10, EngineError::Timeout, &mut answers);
         assert_eq!(answers.len(), 1);
-        assert_eq!(proposals.take(1, 5, &mut answers), vec![None]);
-        assert_eq!(proposals.take(1, 6, &mut answers), vec![Some(Ticket(1))]);
+        assert_eq!(proposals.take(1, 5, &mut answers), []);
+        assert_eq!(proposals.take(1, 6, &mut answers), [(0, Ticket(1))]);
+        assert_eq!(proposals.len(), 0);
+    }
+
+    #[test]
+    fn a_later_leader_may_give_out_lower_places() {
+        let mut proposals = Proposals::default();
+        let mut answers = Vec::new();
+        proposals.register(1, 10, 0, places(0, 1));
+        proposals.register(2, 8, 0, places(1, 2));
+        assert_eq!(proposals.take(2, 8, &mut answers), [(0, Ticket(1))]);
+        assert!(answers.is_empty(), "the first may still happen");
+        assert_eq!(proposals.take(1, 10, &mut answers), [(0, Ticket(0))]);
+    }
+
+    #[test]
+    fn two_pieces_of_one_entry_come_back_in_order() {
+        let mut proposals = Proposals::default();
+        let mut answers = Vec::new();
+        proposals.register(1, 3, 0, vec![(7, Ticket(70))]);
+        proposals.register(1, 3, 0, vec![(2, Ticket(20))]);
+        assert_eq!(proposals.take(1, 3, &mut answers), [(2, Ticket(20)), (7, Ticket(70))]);
+    }
+
+    #[test]
+    fn a_snapshot_leaves_the_outcome_unknown() {
+        let mut proposals = Proposals::default();
+        let mut answers = Vec::new();
+        proposals.register(1, 3, 0, places(0, 1));
+        proposals.register(1, 9, 0, places(1, 2));
+        proposals.pass(5, &mut answers);
+        assert_eq!(answers.len(), 1);
+        assert!(matches!(answers[0].outcome, Err(Failure::Engine(EngineError::Unknown))));
+        assert_eq!(proposals.len(), 1);
     }
 }

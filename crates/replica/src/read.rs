@@ -1,21 +1,24 @@
 //! Quorum reads: all that wait share one round of raft's read index.
 //!
 //! A read is confirmed in two steps: raft says up to which log index it must see, and the store
-//! must have applied that index. raft drops a read without a word when leadership changes, so reads
-//! that wait are failed then, and all of them have a time limit.
+//! must have applied that index. raft drops a read without a word when leadership changes, so
+//! rounds that are not confirmed soon are started again, and every read has a time limit.
 
 use crate::error::EngineError;
 use crate::proposal::ReadAnswer;
 use crate::types::{MemberId, Ticket};
 use std::collections::VecDeque;
 
+/// Who waits, and since when by the monotonic clock.
+type Waiting = (Ticket, u64);
+
 #[derive(Debug)]
 struct Round {
     number: u64,
-    since: u64,
+    started: u64,
     /// The log index to be applied first, once raft has said it.
     index: Option<u64>,
-    tickets: Vec<Ticket>,
+    waiting: Vec<Waiting>,
 }
 
 /// All quorum reads that wait.
@@ -25,8 +28,8 @@ pub(crate) struct Reads {
     member: MemberId,
     start: u64,
     next_number: u64,
-    /// Came in this turn; no round has been started for them.
-    gathered: Vec<Ticket>,
+    /// No round is under way for these.
+    gathered: Vec<Waiting>,
     rounds: VecDeque<Round>,
     count: usize,
 }
@@ -51,22 +54,35 @@ impl Reads {
         !self.gathered.is_empty()
     }
 
-    pub(crate) fn gather(&mut self, ticket: Ticket) {
+    pub(crate) fn gather(&mut self, ticket: Ticket, now: u64) {
         self.count += 1;
-        self.gathered.push(ticket);
+        self.gathered.push((ticket, now));
     }
 
     /// Starts one round for all that gathered, and gives the context to pass to raft.
-    pub(crate) fn start_round(&mut self, since: u64) -> Vec<u8> {
+    pub(crate) fn start_round(&mut self, now: u64) -> Vec<u8> {
         let number = self.next_number;
         self.next_number += 1;
-        let tickets = std::mem::take(&mut self.gathered);
-        self.rounds.push_back(Round { number, since, index: None, tickets });
+        let waiting = std::mem::take(&mut self.gathered);
+        self.rounds.push_back(Round { number, started: now, index: None, waiting });
         let mut context = Vec::with_capacity(24);
         for part in [self.member.0, self.start, number] {
             context.extend_from_slice(&part.to_le_bytes());
         }
         context
+    }
+
+    /// Gathers again what waits in rounds that were started before `before` and not confirmed: a
+    /// later round is as good, and raft drops rounds without a word when leadership changes.
+    pub(crate) fn regather(&mut self, before: u64) {
+        let gathered = &mut self.gathered;
+        self.rounds.retain_mut(|round| {
+            let is_lost = round.index.is_none() && round.started < before;
+            if is_lost {
+                gathered.append(&mut round.waiting);
+            }
+            !is_lost
+        });
     }
 
     /// raft confirmed a round. A later round confirms the earlier ones too, as in raft itself.
@@ -87,32 +103,31 @@ impl Reads {
             if round.index.is_none_or(|index| index > applied) {
                 return;
             }
-            self.pop(Ok(()), answers);
+            let Some(round) = self.rounds.pop_front() else { return };
+            self.count -= round.waiting.len();
+            let settled = round.waiting.into_iter();
+            answers.extend(settled.map(|(ticket, _)| ReadAnswer { ticket, outcome: Ok(()) }));
         }
     }
 
-    /// Gives up on the rounds that were started at `since` or before.
+    /// Gives up on the reads that have waited since `since` or before.
     pub(crate) fn expire(&mut self, since: u64, error: EngineError, answers: &mut Vec<ReadAnswer>) {
-        while self.rounds.front().is_some_and(|round| round.since <= since) {
-            self.pop(Err(error), answers);
+        if self.count == 0 {
+            return;
         }
-    }
-
-    /// Fails everything that waits, started or not.
-    pub(crate) fn fail_all(&mut self, error: EngineError, answers: &mut Vec<ReadAnswer>) {
-        self.expire(u64::MAX, error, answers);
-        for ticket in self.gathered.drain(..) {
-            answers.push(ReadAnswer { ticket, outcome: Err(error) });
-        }
-        self.count = 0;
-    }
-
-    fn pop(&mut self, outcome: Result<(), EngineError>, answers: &mut Vec<ReadAnswer>) {
-        if let Some(round) = self.rounds.pop_front() {
-            self.count -= round.tickets.len();
-            let settled = round.tickets.into_iter();
-            answers.extend(settled.map(|ticket| ReadAnswer { ticket, outcome }));
-        }
+        let mut fail = |waiting: &mut Vec<Waiting>| {
+            waiting.retain(|(ticket, came)| {
+                if *came <= since {
+                    answers.push(ReadAnswer { ticket: *ticket, outcome: Err(error) });
+                }
+                *came > since
+            });
+        };
+        self.rounds.iter_mut().for_each(|round| fail(&mut round.waiting));
+        fail(&mut self.gathered);
+        self.rounds.retain(|round| !round.waiting.is_empty());
+        let waiting = self.rounds.iter().map(|round| round.waiting.len()).sum::<usize>();
+        self.count = waiting + self.gathered.len();
     }
 }
 
@@ -124,8 +139,8 @@ mod tests {
     fn a_read_waits_for_confirmation_and_for_the_index() {
         let mut reads = Reads::new(MemberId(1), 9);
         let mut answers = Vec::new();
-        reads.gather(Ticket(1));
-        reads.gather(Ticket(2));
+        reads.gather(Ticket(1), 0);
+        reads.gather(Ticket(2), 0);
         let context = reads.start_round(0);
         reads.settle(100, &mut answers);
         assert!(answers.is_empty(), "not confirmed");
@@ -142,13 +157,36 @@ mod tests {
         let mut earlier = Reads::new(MemberId(1), 8);
         let mut reads = Reads::new(MemberId(1), 9);
         let mut answers = Vec::new();
-        reads.gather(Ticket(1));
+        reads.gather(Ticket(1), 0);
         reads.start_round(0);
         reads.confirm(&earlier.start_round(0), 1);
         reads.confirm(b"short", 1);
         reads.settle(100, &mut answers);
         assert!(answers.is_empty());
-        reads.fail_all(EngineError::NotLeader, &mut answers);
+        reads.expire(0, EngineError::Timeout, &mut answers);
         assert_eq!(answers.len(), 1);
+        assert_eq!(reads.len(), 0);
+    }
+
+    #[test]
+    fn a_round_that_was_lost_is_started_again_and_keeps_its_time() {
+        let mut reads = Reads::new(MemberId(1), 9);
+        let mut answers = Vec::new();
+        reads.gather(Ticket(1), 3);
+        let lost = reads.start_round(5);
+        reads.regather(5);
+        assert!(!reads.has_gathered(), "not old enough");
+        reads.regather(6);
+        assert!(reads.has_gathered());
+        reads.gather(Ticket(2), 8);
+        let again = reads.start_round(9);
+        reads.confirm(&lost, 1);
+        reads.settle(100, &mut answers);
+        assert!(answers.is_empty(), "the round that is asked about now was not confirmed");
+        reads.expire(3, EngineError::Timeout, &mut answers);
+        assert_eq!(answers.len(), 1);
+        reads.confirm(&again, 1);
+        reads.settle(100, &mut answers);
+        assert_eq!(answers.len(), 2);
     }
 }

@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! version u8 | term u64 | vote u64 | commit u64
-//! | time u64 | wall offset i64 | boot u64 | monotonic u64 | wall u64
+//! | time u64 | wall offset i64 | boot u64 | monotonic u64 | wall u64 | cut u64
 //! | entries u32 | entry, ...        entry: term u64, index u64, type u8, data (length u32)
 //! ```
-//! The clocks beside the last stamp let a restart tell how long the process was away.
+//! The clocks beside the last stamp let a restart tell how long the process was away. Entries above
+//! `cut` that were written before are void: a snapshot of the leader contradicts them.
 
 use crate::clock::Now;
 use crate::codec::{self, Malformed};
@@ -21,8 +22,12 @@ pub(crate) struct Record {
     pub(crate) hard_state: HardState,
     pub(crate) stamp: Stamp,
     pub(crate) seen: Now,
+    pub(crate) cut: u64,
     pub(crate) entries: Vec<Entry>,
 }
+
+/// The `cut` of a record that voids nothing.
+pub(crate) const NO_CUT: u64 = u64::MAX;
 
 /// Writes a record into `out`, which it empties first.
 pub(crate) fn encode(
@@ -30,6 +35,7 @@ pub(crate) fn encode(
     hard_state: &HardState,
     stamp: Stamp,
     seen: Now,
+    cut: u64,
     entries: &[Entry],
 ) {
     out.clear();
@@ -38,6 +44,7 @@ pub(crate) fn encode(
     codec::put_u64(out, hard_state.vote);
     codec::put_u64(out, hard_state.commit);
     encode_clocks(out, stamp, seen);
+    codec::put_u64(out, cut);
     codec::put_u32(out, entries.len());
     for entry in entries {
         encode_entry(out, entry);
@@ -99,12 +106,16 @@ pub(crate) fn decode(mut input: &[u8]) -> Result<Record, Malformed> {
     hard_state.vote = codec::take_u64(input)?;
     hard_state.commit = codec::take_u64(input)?;
     let (stamp, seen) = decode_clocks(input)?;
+    let cut = codec::take_u64(input)?;
     let count = codec::take_u32(input)?;
     let mut entries = Vec::new();
     for _ in 0..count {
         entries.push(decode_entry(input)?);
     }
-    if input.is_empty() { Ok(Record { hard_state, stamp, seen, entries }) } else { Err(Malformed) }
+    if !input.is_empty() {
+        return Err(Malformed);
+    }
+    Ok(Record { hard_state, stamp, seen, cut, entries })
 }
 
 #[cfg(test)]
@@ -121,11 +132,11 @@ mod tests {
         let stamp = Stamp { time: Timestamp(5), wall_offset: WallOffset(-6) };
         let seen = Now { boot: 7, monotonic: 8, wall: 9 };
         let mut bytes = Vec::new();
-        encode(&mut bytes, &hard_state, stamp, seen, std::slice::from_ref(&entry));
+        encode(&mut bytes, &hard_state, stamp, seen, 41, std::slice::from_ref(&entry));
 
         let record = decode(&bytes).expect("just written");
         assert_eq!(record.hard_state, hard_state);
-        assert_eq!((record.stamp, record.seen), (stamp, seen));
+        assert_eq!((record.stamp, record.seen, record.cut), (stamp, seen, 41));
         assert_eq!(record.entries, vec![entry]);
         for len in 0..bytes.len() {
             assert!(decode(bytes.get(..len).expect("shorter")).is_err(), "cut at {len}");

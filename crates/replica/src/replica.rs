@@ -1,29 +1,43 @@
 //! One member's state machine: raft, the key space, and who waits for what. Does no I/O.
 //!
 //! Inputs change the state and never wait; what has to be written, sent or answered comes out of
-//! [`Replica::ready`], and the driver carries it out in the order that safety demands.
+//! raft's ready state and of [`Replica::outgoing`], and the driver carries it out in the order that
+//! safety demands.
+//!
+//! Any member takes proposals and quorum reads. A follower passes proposals on (`forward.rs`), and
+//! raft passes its quorum reads on; while nobody leads both wait, within the request time-out.
 
-use crate::batch::{BatchReader, BatchWriter, Control, Item};
+use crate::apply::State;
+use crate::batch::{self, BatchWriter, Control};
+use crate::change::{Change, Standing, Standings};
 use crate::clock::{ClusterClock, Now};
-use crate::error::{EngineError, Failure, Fatal};
+use crate::envelope::{Envelope, ForwardId};
+use crate::error::EngineError;
+use crate::forward::{Content, Forwards, Seen, Taken};
 use crate::limits::{BATCH_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, READS_MAX};
 use crate::log::LogView;
-use crate::membership::{ClusterConfig, Member, Membership};
-use crate::proposal::{Answer, Output, Proposals, fail};
+use crate::progress::{Marks, Peers};
+use crate::proposal::{Output, Places, Proposals, fail};
 use crate::read::Reads;
-use crate::types::{LogIndex, MemberId, Role, Term, Ticket};
-use protobuf::Message as _;
-use raft::eraftpb::{ConfChangeV2, ConfState, Entry, EntryType};
+use crate::types::{MemberId, Role, Ticket};
+use raft::eraftpb::ConfState;
 use raft::{RawNode, StateRole};
-use store::{Applied, Command, InternalWrite, KeyPath, Stamp, Store};
+use std::collections::VecDeque;
+use store::{Command, Stamp};
 
-/// What the state machine holds at the moment when raft starts: loaded, or empty.
+/// A change of the membership that waits to be proposed.
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) store: Store,
-    pub(crate) membership: Membership,
-    pub(crate) applied: LogIndex,
-    pub(crate) applied_term: Term,
+struct PendingChange {
+    change: Change,
+    since: u64,
+    origin: Origin,
+}
+
+/// Who wants to know what came of a change.
+#[derive(Debug)]
+enum Origin {
+    Own(Option<Ticket>),
+    Member(MemberId, ForwardId),
 }
 
 /// One member, without its disk and its network.
@@ -33,12 +47,25 @@ pub(crate) struct Replica {
     pub(crate) state: State,
     pub(crate) clock: ClusterClock,
     pub(crate) reads: Reads,
+    pub(crate) proposals: Proposals,
+    pub(crate) peers: Peers,
+    pub(crate) marks: Marks,
     /// Commands applied since the last snapshot was begun.
     pub(crate) commands_since_snapshot: u64,
+    pub(crate) expire_in_flight: bool,
+    /// Whether raft's configuration has ever held this member.
+    pub(crate) was_member: bool,
+    /// Messages to other members beside raft's own. They leave before raft's.
+    pub(crate) outgoing: Vec<(MemberId, Vec<u8>)>,
     batch: BatchWriter,
-    batch_tickets: Vec<Option<Ticket>>,
-    proposals: Proposals,
-    expire_in_flight: bool,
+    batch_places: Places,
+    batch_since: u64,
+    /// Whether the leader has just refused a batch: it is asked again at the next tick.
+    batch_rests: bool,
+    forwards: Forwards,
+    seen: Seen,
+    taken: Vec<Taken>,
+    changes: VecDeque<PendingChange>,
     leading: bool,
     /// Seeds the election time-outs, so that a simulated run can be repeated.
     seed: u64,
@@ -55,23 +82,34 @@ impl Replica {
         seed: u64,
         election_ticks: u64,
     ) -> Self {
-        let reads = Reads::new(id, seed);
-        Self {
+        let mut replica = Self {
             id,
             raw,
             state,
             clock,
-            reads,
-            commands_since_snapshot: 0,
-            batch: BatchWriter::default(),
-            batch_tickets: Vec::new(),
+            reads: Reads::new(id, seed),
             proposals: Proposals::default(),
+            peers: Peers::default(),
+            marks: Marks::default(),
+            commands_since_snapshot: 0,
             expire_in_flight: false,
+            was_member: false,
+            outgoing: Vec::new(),
+            batch: BatchWriter::default(),
+            batch_places: Vec::new(),
+            batch_since: 0,
+            batch_rests: false,
+            forwards: Forwards::new(seed),
+            seen: Seen::default(),
+            taken: Vec::new(),
+            changes: VecDeque::new(),
             leading: false,
             seed,
             election_ticks,
             timeout_drawn_for: (u64::MAX, StateRole::Follower),
-        }
+        };
+        replica.was_member = replica.is_member();
+        replica
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -83,11 +121,25 @@ impl Replica {
     }
 
     pub(crate) fn proposals_waiting(&self) -> usize {
-        self.proposals.len()
+        self.proposals.len() + self.forwards.len() + self.batch_places.len()
     }
 
     pub(crate) fn is_leader(&self) -> bool {
         self.raw.raft.state == StateRole::Leader
+    }
+
+    /// Whether this member may decide now. A new leader first applies what others decided, so that
+    /// its clock has seen all their stamps; one that hands over takes nothing any more.
+    fn can_decide(&self) -> bool {
+        self.is_leader()
+            && self.raw.raft.apply_to_current_term()
+            && self.raw.raft.lead_transferee.is_none()
+    }
+
+    /// The leader, if it is another member.
+    pub(crate) fn other_leader(&self) -> Option<MemberId> {
+        let leader = self.raw.raft.leader_id;
+        (leader != 0 && leader != self.id.0).then_some(MemberId(leader))
     }
 
     /// Whether this member decides alone, so that no tick is needed while it leads.
@@ -96,8 +148,17 @@ impl Replica {
         conf.voters == [self.id.0] && conf.voters_outgoing.is_empty() && conf.learners.is_empty()
     }
 
-    fn refusal(&self) -> EngineError {
-        if self.raw.raft.leader_id == 0 { EngineError::NoLeader } else { EngineError::NotLeader }
+    /// Whether raft's configuration holds this member.
+    pub(crate) fn is_member(&self) -> bool {
+        let conf = self.raw.store().conf_state();
+        [&conf.voters, &conf.voters_outgoing, &conf.learners]
+            .iter()
+            .any(|ids| ids.contains(&self.id.0))
+    }
+
+    pub(crate) fn is_voter(&self, id: MemberId) -> bool {
+        let conf = self.raw.store().conf_state();
+        conf.voters.contains(&id.0) || conf.voters_outgoing.contains(&id.0)
     }
 
     /// Takes a command for the next batch.
@@ -108,74 +169,94 @@ impl Replica {
         &mut self,
         ticket: Ticket,
         command: &Command<'_>,
+        now: u64,
     ) -> Result<(), EngineError> {
-        if !self.is_leader() {
-            return Err(self.refusal());
-        }
-        if self.proposals.len() + self.batch.len() >= PROPOSALS_MAX {
+        if self.proposals_waiting() >= PROPOSALS_MAX {
             return Err(EngineError::Overloaded);
         }
+        self.enter_batch(Some(ticket), now);
         self.batch.push(command);
-        self.batch_tickets.push(Some(ticket));
         Ok(())
     }
 
-    pub(crate) fn propose_control(
-        &mut self,
-        ticket: Option<Ticket>,
-        control: &Control,
-    ) -> Result<(), EngineError> {
-        if !self.is_leader() {
-            return Err(self.refusal());
-        }
+    pub(crate) fn propose_control(&mut self, ticket: Option<Ticket>, control: &Control, now: u64) {
+        self.enter_batch(ticket, now);
         self.batch.push_control(control);
-        self.batch_tickets.push(ticket);
-        Ok(())
+    }
+
+    fn enter_batch(&mut self, ticket: Option<Ticket>, now: u64) {
+        if self.batch.len() == 0 {
+            self.batch_since = now;
+        }
+        if let Some(ticket) = ticket {
+            self.batch_places.push((self.batch.len(), ticket));
+        }
+    }
+
+    /// Takes a change of the membership.
+    pub(crate) fn propose_change(&mut self, ticket: Option<Ticket>, change: Change, now: u64) {
+        self.changes.push_back(PendingChange { change, since: now, origin: Origin::Own(ticket) });
     }
 
     /// Takes a quorum read for the next round.
     ///
     /// # Errors
-    /// [`EngineError`] when this member cannot find out what a quorum knows.
-    pub(crate) fn read(&mut self, ticket: Ticket) -> Result<(), EngineError> {
-        if !self.is_leader() {
-            return Err(self.refusal());
-        }
+    /// [`EngineError`] when too many wait.
+    pub(crate) fn read(&mut self, ticket: Ticket, now: u64) -> Result<(), EngineError> {
         if self.reads.len() >= READS_MAX {
             return Err(EngineError::Overloaded);
         }
-        self.reads.gather(ticket);
+        self.reads.gather(ticket, now);
         Ok(())
+    }
+
+    /// Whether requests have come since the last turn, or wait since earlier.
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.batch.len() > 0 || self.reads.has_gathered() || !self.changes.is_empty()
     }
 
     /// Whether a batch is so large that it should go out before more is taken in.
     pub(crate) fn is_batch_full(&self) -> bool {
-        self.batch.bytes_len() >= BATCH_BYTES_MAX
+        self.batch_bytes() >= BATCH_BYTES_MAX
     }
 
     pub(crate) fn batch_bytes(&self) -> usize {
-        self.batch.bytes_len()
+        let taken: usize = self.taken.iter().map(|taken| taken.batch.len()).sum();
+        self.batch.bytes_len() + taken
     }
 
-    pub(crate) fn has_batch(&self) -> bool {
-        self.batch.len() > 0
+    /// Whether this turn will write commands into the log.
+    pub(crate) fn has_batch_to_write(&self) -> bool {
+        self.can_decide() && (self.batch.len() > 0 || !self.taken.is_empty())
     }
 
     /// Refuses what is in the batch.
     pub(crate) fn refuse_batch(&mut self, error: EngineError, out: &mut Output) {
         let _ = self.batch.finish(Stamp::default());
-        fail(std::mem::take(&mut self.batch_tickets), error, &mut out.answers);
+        self.expire_in_flight = false;
+        fail(std::mem::take(&mut self.batch_places), error, &mut out.answers);
+        self.refuse_taken(error);
+    }
+
+    fn refuse_taken(&mut self, error: EngineError) {
+        for taken in std::mem::take(&mut self.taken) {
+            self.refuse(taken.from, taken.id, error);
+        }
+    }
+
+    fn refuse(&mut self, to: MemberId, id: ForwardId, error: EngineError) {
+        self.outgoing.push((to, Envelope::Refused { id, error }.encode()));
     }
 
     /// Adds an expiry command when something is due. Only a leader decides that time has passed.
     pub(crate) fn expire_due(&mut self, now: Now) {
-        if self.expire_in_flight || !self.is_leader() {
+        if self.expire_in_flight || !self.can_decide() {
             return;
         }
         if self.state.store.next_deadline().is_some_and(|due| due <= self.clock.time(now)) {
             self.expire_in_flight = true;
+            self.enter_batch(None, now.monotonic);
             self.batch.push(&Command::Expire { limit: EXPIRE_BATCH_MAX });
-            self.batch_tickets.push(None);
         }
     }
 
@@ -187,36 +268,244 @@ impl Replica {
         self.state.store.next_deadline().map(|due| self.clock.until(due, now))
     }
 
-    /// Proposes the batch as one entry and starts one round for the reads that gathered.
+    /// Proposes what has gathered as one entry, or passes it on, and starts one round for the reads
+    /// that gathered.
     pub(crate) fn flush(&mut self, now: Now, out: &mut Output) {
-        if self.has_batch() {
-            let stamp = self.clock.stamp(now);
-            let data = self.batch.finish(stamp);
-            let tickets = std::mem::take(&mut self.batch_tickets);
-            match self.raw.propose(Vec::new(), data) {
-                Ok(()) => {
-                    let index = self.raw.raft.raft_log.last_index();
-                    self.proposals.register(self.raw.raft.term, index, now.monotonic, tickets);
-                }
-                Err(_) => {
-                    self.expire_in_flight = false;
-                    let error =
-                        if self.is_leader() { EngineError::Overloaded } else { self.refusal() };
-                    fail(tickets, error, &mut out.answers);
-                }
+        if self.can_decide() {
+            self.flush_batch(now, out);
+            self.flush_change(now, out);
+        } else {
+            if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
+                self.refuse_taken(EngineError::NotLeader);
+            }
+            if let Some(leader) = self.other_leader() {
+                self.forward(leader);
             }
         }
         // raft drops a read that comes before the leader has committed in its own term.
-        if self.reads.has_gathered() && self.raw.raft.commit_to_current_term() {
+        let can_ask = if self.is_leader() {
+            self.raw.raft.commit_to_current_term()
+        } else {
+            self.raw.raft.leader_id != 0
+        };
+        if self.reads.has_gathered() && can_ask {
             let context = self.reads.start_round(now.monotonic);
             self.raw.read_index(context);
         }
     }
 
-    /// Gives up on what has waited since before `since`.
-    pub(crate) fn expire_waiting(&mut self, since: u64, out: &mut Output) {
+    fn flush_batch(&mut self, now: Now, out: &mut Output) {
+        let mut positions = Vec::new();
+        for taken in &self.taken {
+            positions.push(self.batch.len());
+            self.batch.push_items(&taken.batch, taken.len);
+        }
+        if self.batch.len() == 0 {
+            return;
+        }
+        let data = self.batch.finish(self.clock.stamp(now));
+        let places = std::mem::take(&mut self.batch_places);
+        if self.raw.propose(Vec::new(), data).is_err() {
+            // There is too much that is not committed.
+            self.expire_in_flight = false;
+            fail(places, EngineError::Overloaded, &mut out.answers);
+            return self.refuse_taken(EngineError::Overloaded);
+        }
+        let (term, index) = (self.raw.raft.term, self.raw.raft.raft_log.last_index());
+        self.proposals.register(term, index, now.monotonic, places);
+        for (taken, position) in std::mem::take(&mut self.taken).into_iter().zip(positions) {
+            let placed = Envelope::Placed { id: taken.id, term, index, position };
+            self.outgoing.push((taken.from, placed.encode()));
+        }
+    }
+
+    /// Proposes the next change of the membership, if the last one is applied.
+    fn flush_change(&mut self, now: Now, out: &mut Output) {
+        if self.raw.raft.has_pending_conf() {
+            return;
+        }
+        let Some(pending) = self.changes.pop_front() else { return };
+        if pending.change == Change::Remove(self.id) && !self.is_alone() {
+            // Another leader carries it out; this one hands over first.
+            self.changes.push_front(pending);
+            return self.hand_over();
+        }
+        let standings = self.standings(now);
+        let mut checked = standings.check(&pending.change, &self.state.membership);
+        if checked.is_ok() {
+            let change = pending.change.to_raft(self.change_context(&pending.change, now));
+            checked = self
+                .raw
+                .propose_conf_change(Vec::new(), change)
+                .map_err(|_| EngineError::Overloaded);
+        }
+        let (term, index) = (self.raw.raft.term, self.raw.raft.raft_log.last_index());
+        match (checked, pending.origin) {
+            (Ok(()), Origin::Own(ticket)) => {
+                let places = ticket.into_iter().map(|ticket| (0, ticket)).collect();
+                self.proposals.register(term, index, pending.since, places);
+            }
+            (Ok(()), Origin::Member(from, id)) => {
+                let placed = Envelope::Placed { id, term, index, position: 0 };
+                self.outgoing.push((from, placed.encode()));
+            }
+            (Err(error), Origin::Own(ticket)) => {
+                let places = ticket.into_iter().map(|ticket| (0, ticket)).collect();
+                fail(places, error, &mut out.answers);
+            }
+            (Err(error), Origin::Member(from, id)) => self.refuse(from, id, error),
+        }
+    }
+
+    /// What is written into the store together with a change of the membership.
+    fn change_context(&self, change: &Change, now: Now) -> Vec<u8> {
+        let mut batch = BatchWriter::default();
+        match change {
+            Change::Join(member) => {
+                batch.push_control(&Control::Register { member: member.clone(), config: None });
+            }
+            Change::Remove(id) => batch.push_control(&Control::Remove(*id)),
+            Change::Promote(_) => {}
+        }
+        batch.finish(self.clock.stamp(now))
+    }
+
+    /// Passes everything that waits here on to the leader.
+    fn forward(&mut self, to: MemberId) {
+        let term = self.raw.raft.term;
+        if self.batch.len() > 0 && !self.batch_rests {
+            let len = self.batch.len();
+            let bytes = self.batch.finish(Stamp::default());
+            let places = std::mem::take(&mut self.batch_places);
+            let content = Content::Batch { bytes: bytes.clone(), len, places };
+            let id = self.forwards.add(to, self.batch_since, content);
+            self.outgoing.push((to, Envelope::Forward { term, id, batch: &bytes }.encode()));
+        }
+        for pending in std::mem::take(&mut self.changes) {
+            match pending.origin {
+                Origin::Own(ticket) => {
+                    let change = pending.change.clone();
+                    let content = Content::Change { change, ticket };
+                    let id = self.forwards.add(to, pending.since, content);
+                    let envelope = Envelope::Change { term, id, change: pending.change };
+                    self.outgoing.push((to, envelope.encode()));
+                }
+                Origin::Member(from, id) => self.refuse(from, id, EngineError::NotLeader),
+            }
+        }
+    }
+
+    /// Another member wants commands or a change to be proposed.
+    pub(crate) fn take_forwarded(
+        &mut self,
+        from: MemberId,
+        term: u64,
+        id: ForwardId,
+        what: Forwarded<'_>,
+        now: u64,
+    ) {
+        if !self.is_leader() || self.raw.raft.term != term {
+            return self.refuse(from, id, EngineError::NotLeader);
+        }
+        if !self.seen.is_new(term, from, id) {
+            return;
+        }
+        if self.raw.raft.lead_transferee.is_some() {
+            return self.refuse(from, id, EngineError::NotLeader);
+        }
+        match what {
+            Forwarded::Batch(batch) => match batch::check_forwarded(batch) {
+                Some(len) => self.taken.push(Taken { from, id, batch: batch.to_vec(), len }),
+                None => self.refuse(from, id, EngineError::Superseded),
+            },
+            Forwarded::Change(change) => {
+                let origin = Origin::Member(from, id);
+                self.changes.push_back(PendingChange { change, since: now, origin });
+            }
+        }
+    }
+
+    /// The leader said where a request was proposed.
+    pub(crate) fn placed(
+        &mut self,
+        from: MemberId,
+        id: ForwardId,
+        (term, index): (u64, u64),
+        position: usize,
+        out: &mut Output,
+    ) {
+        let Some((since, content)) = self.forwards.settle(from, id) else { return };
+        let mut places = match content {
+            Content::Batch { places, .. } => places,
+            Content::Change { ticket, .. } => {
+                ticket.into_iter().map(|ticket| (0, ticket)).collect()
+            }
+        };
+        for (at, _) in &mut places {
+            *at = at.saturating_add(position);
+        }
+        if index <= self.state.applied.0 {
+            return fail(places, EngineError::Unknown, &mut out.answers);
+        }
+        self.proposals.register(term, index, since, places);
+    }
+
+    /// A request was not proposed. What only found no leader is kept for the next one.
+    pub(crate) fn refused(
+        &mut self,
+        from: MemberId,
+        id: ForwardId,
+        error: EngineError,
+        out: &mut Output,
+    ) {
+        let Some((since, content)) = self.forwards.settle(from, id) else { return };
+        match content {
+            Content::Batch { bytes, len, places } if error == EngineError::NotLeader => {
+                let shift = self.batch.len();
+                self.batch_since = if shift == 0 { since } else { self.batch_since.min(since) };
+                let shifted = places.into_iter().map(|(at, ticket)| (at + shift, ticket));
+                self.batch_places.extend(shifted);
+                self.batch.push_items(&bytes, len);
+                self.batch_rests = true;
+            }
+            Content::Batch { places, .. } => fail(places, error, &mut out.answers),
+            Content::Change { change, ticket } if error == EngineError::NotLeader => {
+                let origin = Origin::Own(ticket);
+                self.changes.push_back(PendingChange { change, since, origin });
+            }
+            Content::Change { ticket, .. } => {
+                let places = ticket.into_iter().map(|ticket| (0, ticket)).collect();
+                fail(places, error, &mut out.answers);
+            }
+        }
+    }
+
+    /// A member's connection broke.
+    pub(crate) fn lost(&mut self, id: MemberId, out: &mut Output) {
+        self.forwards.lose(id, &mut out.answers);
+    }
+
+    /// Gives up on what has waited since before `since`, and tries again what may have been lost.
+    pub(crate) fn expire_waiting(&mut self, since: u64, retry_before: u64, out: &mut Output) {
+        self.batch_rests = false;
         self.proposals.expire(since, EngineError::Timeout, &mut out.answers);
-        self.reads.expire(since, EngineError::Timeout, &mut out.reads);
+        self.forwards.expire(since, &mut out.answers);
+        self.reads.regather(retry_before);
+        let waits_for_leader = self.raw.raft.leader_id == 0;
+        let error = if waits_for_leader { EngineError::NoLeader } else { EngineError::Timeout };
+        self.reads.expire(since, error, &mut out.reads);
+        if self.batch.len() > 0 && self.batch_since <= since {
+            self.refuse_batch(EngineError::NoLeader, out);
+        }
+        while let Some(old) = self.changes.pop_front_if(|pending| pending.since <= since) {
+            match old.origin {
+                Origin::Own(ticket) => {
+                    let places = ticket.into_iter().map(|ticket| (0, ticket)).collect();
+                    fail(places, EngineError::NoLeader, &mut out.answers);
+                }
+                Origin::Member(from, id) => self.refuse(from, id, EngineError::Superseded),
+            }
+        }
     }
 
     /// Draws the election time-out from (seed, member, term, role) whenever one of them changes;
@@ -236,64 +525,98 @@ impl Replica {
         self.raw.raft.set_randomized_election_timeout(ticks);
     }
 
+    /// The leader's connection broke: it is most likely dead. This member campaigns after a few
+    /// ticks, in an order that its id decides; the others grant a vote only if they miss the leader
+    /// too.
+    pub(crate) fn hint_leader_lost(&mut self) {
+        let raft = &mut self.raw.raft;
+        raft.election_elapsed = raft.election_elapsed.max(raft.election_timeout());
+        let spread = usize::try_from(self.id.0 % 4).unwrap_or(0);
+        let soon = (raft.election_timeout() + 1 + spread)
+            .min(raft.election_timeout().saturating_mul(2).saturating_sub(1));
+        raft.set_randomized_election_timeout(soon);
+    }
+
     /// Notices that leadership came or went.
-    pub(crate) fn observe_role(&mut self, out: &mut Output) {
+    pub(crate) fn observe_role(&mut self, now: u64) {
         self.fix_election_timeout();
         let leading = self.is_leader();
         if leading != self.leading {
             self.leading = leading;
             self.expire_in_flight = false;
-            if !leading {
-                let error = self.refusal();
-                self.refuse_batch(error, out);
-                self.reads.fail_all(error, &mut out.reads);
+            self.reads.regather(u64::MAX);
+            if leading {
+                self.peers.start_leading(now);
             }
         }
     }
 
-    /// Applies committed entries and settles who waited for them.
-    pub(crate) fn apply(
-        &mut self,
-        entries: &[Entry],
-        now: Now,
-        out: &mut Output,
-    ) -> Result<(), Fatal> {
-        for entry in entries {
-            if entry.index <= self.state.applied.0 {
-                return Err(Fatal::Log(format!("entry {} comes twice", entry.index)));
-            }
-            match entry.get_entry_type() {
-                EntryType::EntryNormal => self.apply_batch(entry, now, out)?,
-                _ => self.apply_conf_change(entry)?,
-            }
-            self.state.applied = LogIndex(entry.index);
-            self.state.applied_term = Term(entry.term);
+    /// Hands leadership to the follower that is furthest, if there is one that is active.
+    pub(crate) fn hand_over(&mut self) {
+        if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
+            return;
         }
-        Ok(())
+        let own = self.id.0;
+        let conf = self.raw.store().conf_state();
+        let best = self
+            .raw
+            .raft
+            .prs()
+            .iter()
+            .filter(|(id, progress)| {
+                **id != own && progress.recent_active && conf.voters.contains(id)
+            })
+            .max_by_key(|(id, progress)| (progress.matched, **id))
+            .map(|(id, _)| *id);
+        if let Some(best) = best {
+            self.raw.transfer_leader(best);
+        }
     }
 
-    fn apply_batch(&mut self, entry: &Entry, now: Now, out: &mut Output) -> Result<(), Fatal> {
-        let tickets = self.proposals.take(entry.term, entry.index, &mut out.answers);
-        let applied = self.state.apply_items(entry, &tickets, out)?;
-        if let Some(stamp) = applied.stamp {
-            self.clock.observe(stamp, now);
+    /// What this leader knows of all members.
+    pub(crate) fn standings(&self, now: Now) -> Standings {
+        let active_ns =
+            self.election_ticks.saturating_mul(crate::limits::TICK_NS).saturating_mul(2);
+        let conf = self.raw.store().conf_state();
+        let ids = conf.voters.iter().chain(&conf.learners);
+        let standing = |id: &u64| {
+            let progress = self.raw.raft.prs().get(*id);
+            let heard_at = self.peers.get(MemberId(*id)).and_then(|peer| peer.heard_at);
+            let silent_ns = match heard_at {
+                _ if *id == self.id.0 => 0,
+                Some(heard_at) => now.monotonic.saturating_sub(heard_at),
+                None => u64::MAX,
+            };
+            Standing {
+                id: MemberId(*id),
+                is_voter: conf.voters.contains(id),
+                is_active: silent_ns <= active_ns,
+                silent_ns,
+                matched: progress.map_or(0, |progress| progress.matched),
+            }
+        };
+        Standings {
+            own: self.id,
+            last_index: self.raw.raft.raft_log.last_index(),
+            members: ids.map(standing).collect(),
         }
-        self.commands_since_snapshot += applied.count;
-        self.expire_in_flight &= !applied.expired;
-        Ok(())
     }
 
-    fn apply_conf_change(&mut self, entry: &Entry) -> Result<(), Fatal> {
-        let change = parse_conf_change(entry)?;
-        let conf_state = self.raw.apply_conf_change(&change)?;
-        self.raw.mut_store().set_conf_state(conf_state.clone());
-        // A leader that is in neither set of voters would panic at its next commit.
-        let voter = |ids: &[u64]| ids.contains(&self.id.0);
-        if self.is_leader() && !voter(&conf_state.voters) && !voter(&conf_state.voters_outgoing) {
-            let term = self.raw.raft.term;
-            self.raw.raft.become_follower(term, 0);
+    /// Proposes what the leader does by itself: promotions and removals.
+    pub(crate) fn tend_membership(&mut self, now: Now) {
+        let is_busy = self.raw.raft.has_pending_conf() || !self.changes.is_empty();
+        if !self.can_decide() || is_busy {
+            return;
         }
-        Ok(())
+        if let Some(change) = self.standings(now).due(&self.state.membership) {
+            self.propose_change(None, change, now.monotonic);
+        }
+    }
+
+    /// Forgets what was noticed of those that left.
+    pub(crate) fn forget_strangers(&mut self) {
+        let conf = self.raw.store().conf_state();
+        self.peers.retain(|id| conf.voters.contains(&id.0) || conf.learners.contains(&id.0));
     }
 
     pub(crate) fn conf_state(&self) -> &ConfState {
@@ -301,99 +624,9 @@ impl Replica {
     }
 }
 
-pub(crate) fn parse_conf_change(entry: &Entry) -> Result<ConfChangeV2, Fatal> {
-    let malformed = || Fatal::Log(format!("entry {} is no membership change", entry.index));
-    // The older kind is never proposed by any version of this program.
-    if entry.get_entry_type() != EntryType::EntryConfChangeV2 {
-        return Err(malformed());
-    }
-    ConfChangeV2::parse_from_bytes(&entry.data).map_err(|_| malformed())
-}
-
-/// What applying one entry did beside the outcomes.
-#[derive(Debug, Default)]
-pub(crate) struct AppliedBatch {
-    pub(crate) stamp: Option<Stamp>,
-    pub(crate) count: u64,
-    pub(crate) expired: bool,
-}
-
-impl State {
-    /// Applies the items of a normal entry. `tickets` are those of its proposer, or empty.
-    pub(crate) fn apply_items(
-        &mut self,
-        entry: &Entry,
-        tickets: &[Option<Ticket>],
-        out: &mut Output,
-    ) -> Result<AppliedBatch, Fatal> {
-        let unknown = |_| Fatal::Log(format!("entry {} has an unknown content", entry.index));
-        let mut applied = AppliedBatch::default();
-        let Some(mut batch) = BatchReader::open(&entry.data).map_err(unknown)? else {
-            return Ok(applied);
-        };
-        applied.stamp = Some(batch.stamp);
-        let mut tickets = tickets.iter();
-        while let Some(item) = batch.next_item().map_err(unknown)? {
-            applied.count += 1;
-            let outcome = match item {
-                Item::Store(command) => {
-                    applied.expired |= matches!(command, Command::Expire { .. });
-                    self.store.apply(&command, batch.stamp, &mut out.wakes)
-                }
-                Item::Control(control) => self.apply_control(control, batch.stamp, out),
-            };
-            if let Some(Some(ticket)) = tickets.next() {
-                let outcome = outcome.map_err(Failure::Store);
-                out.answers.push(Answer { ticket: *ticket, outcome });
-            }
-        }
-        Ok(applied)
-    }
-
-    fn apply_control(
-        &mut self,
-        control: Control,
-        stamp: Stamp,
-        out: &mut Output,
-    ) -> Result<Applied, store::StoreError> {
-        let config_value;
-        let (member_path, member_value);
-        let mut writes = Vec::with_capacity(2);
-        let config = match &control {
-            Control::Register { config, .. } => *config,
-            Control::Configure(config) => Some(*config),
-        };
-        if let Control::Register { member, .. } = &control {
-            member_path = machine_key(member);
-            member_value = member.registry_value();
-            if let Ok(path) = KeyPath::parse(&member_path) {
-                writes.push(InternalWrite { path, value: Some(&member_value) });
-            }
-            self.membership.register(member.clone());
-        }
-        if let Some(config) = config {
-            config_value = config.registry_value();
-            let path = KeyPath::parse("/_etcd/config").expect("the path is clean");
-            writes.push(InternalWrite { path, value: Some(&config_value) });
-            self.membership.configure(config);
-        }
-        self.store.apply(&Command::Internal { writes }, stamp, &mut out.wakes)
-    }
-
-    /// What this member must tell the cluster about itself, if anything has changed.
-    pub(crate) fn registration(
-        &self,
-        member: &Member,
-        first: Option<ClusterConfig>,
-    ) -> Option<Control> {
-        match self.membership.member(member.id) {
-            Some(known) if known == member => None,
-            Some(_) => Some(Control::Register { member: member.clone(), config: None }),
-            None => Some(Control::Register { member: member.clone(), config: first }),
-        }
-    }
-}
-
-fn machine_key(member: &Member) -> String {
-    format!("/_etcd/machines/{}", member.name)
+/// What another member wants to have proposed.
+#[derive(Debug)]
+pub(crate) enum Forwarded<'a> {
+    Batch(&'a [u8]),
+    Change(Change),
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! version u8 | header length u32 | header | store stream
-//! header: cluster u64, member u64, name, index u64, term u64,
+//! header: cluster u64, member u64, name, index u64, term u64, hash u64,
 //!         clocks (record.rs), configuration (4 lists of ids, flag u8), membership table
 //! ```
 //! Checksums and the file's life cycle are the `wal` crate's business.
@@ -27,6 +27,8 @@ pub(crate) struct Header {
     pub(crate) name: String,
     pub(crate) index: LogIndex,
     pub(crate) term: Term,
+    /// The running hash of all entries up to `index`.
+    pub(crate) hash: u64,
     pub(crate) stamp: Stamp,
     pub(crate) seen: Now,
     pub(crate) conf_state: ConfState,
@@ -40,13 +42,9 @@ impl Header {
         codec::put_bytes(out, self.name.as_bytes());
         codec::put_u64(out, self.index.0);
         codec::put_u64(out, self.term.0);
+        codec::put_u64(out, self.hash);
         record::encode_clocks(out, self.stamp, self.seen);
-        let conf = &self.conf_state;
-        for ids in [&conf.voters, &conf.learners, &conf.voters_outgoing, &conf.learners_next] {
-            codec::put_u32(out, ids.len());
-            ids.iter().for_each(|id| codec::put_u64(out, *id));
-        }
-        out.push(u8::from(conf.auto_leave));
+        encode_conf_state(out, &self.conf_state);
         self.membership.encode(out);
     }
 
@@ -57,19 +55,35 @@ impl Header {
         let name = codec::take_text(input)?.to_owned();
         let index = LogIndex(codec::take_u64(input)?);
         let term = Term(codec::take_u64(input)?);
+        let hash = codec::take_u64(input)?;
         let (stamp, seen) = record::decode_clocks(input)?;
-        let mut conf_state = ConfState::default();
-        conf_state.voters = take_ids(input)?;
-        conf_state.learners = take_ids(input)?;
-        conf_state.voters_outgoing = take_ids(input)?;
-        conf_state.learners_next = take_ids(input)?;
-        conf_state.auto_leave = codec::take_u8(input)? != 0;
+        let conf_state = decode_conf_state(input)?;
         let membership = Membership::decode(input)?;
         if !input.is_empty() || member.0 == 0 {
             return Err(Malformed);
         }
-        Ok(Self { cluster, member, name, index, term, stamp, seen, conf_state, membership })
+        Ok(Self { cluster, member, name, index, term, hash, stamp, seen, conf_state, membership })
     }
+}
+
+/// Writes raft's configuration: four lists of ids and a flag.
+pub(crate) fn encode_conf_state(out: &mut Vec<u8>, conf: &ConfState) {
+    for ids in [&conf.voters, &conf.learners, &conf.voters_outgoing, &conf.learners_next] {
+        codec::put_u32(out, ids.len());
+        ids.iter().for_each(|id| codec::put_u64(out, *id));
+    }
+    out.push(u8::from(conf.auto_leave));
+}
+
+/// Reads what [`encode_conf_state`] wrote.
+pub(crate) fn decode_conf_state(input: &mut &[u8]) -> Result<ConfState, Malformed> {
+    let mut conf_state = ConfState::default();
+    conf_state.voters = take_ids(input)?;
+    conf_state.learners = take_ids(input)?;
+    conf_state.voters_outgoing = take_ids(input)?;
+    conf_state.learners_next = take_ids(input)?;
+    conf_state.auto_leave = codec::take_u8(input)? != 0;
+    Ok(conf_state)
 }
 
 fn take_ids(input: &mut &[u8]) -> Result<Vec<u64>, Malformed> {
@@ -136,6 +150,7 @@ mod tests {
             name: "m0".into(),
             index: LogIndex(77),
             term: Term(4),
+            hash: 99,
             stamp: Stamp { time: Timestamp(6), wall_offset: WallOffset(-1) },
             seen: Now { boot: 1, monotonic: 2, wall: 3 },
             conf_state,

@@ -49,6 +49,7 @@ impl<D: Disk> SnapshotJob<D> {
             name: driver.options.name.clone(),
             index: state.applied,
             term: state.applied_term,
+            hash: state.hash,
             stamp: replica.clock.reading(now),
             seen: now,
             conf_state: replica.conf_state().clone(),

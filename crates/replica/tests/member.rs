@@ -49,6 +49,7 @@ fn options(name: &str) -> Options {
         heartbeat_ms: 50,
         election_timeout_ms: 200,
         request_timeout_ns: 5_000_000_000,
+        version: "0.0.0".into(),
         seed: 42,
     }
 }

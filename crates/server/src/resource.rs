@@ -143,13 +143,9 @@ impl Owner {
                 return self.answer_error(key, &ApiError::new(INVALID_FORM, detail, index));
             }
         };
-        match self.driver.propose_config(Ticket(key.to_u64()), config) {
-            Ok(()) => {
-                if let Some(connection) = self.connections.get_mut(key) {
-                    connection.task = Task::Configure;
-                }
-            }
-            Err(error) => self.answer_engine_error(key, error),
+        self.driver.propose_config(Ticket(key.to_u64()), config);
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.task = Task::Configure;
         }
     }
 

@@ -67,6 +67,7 @@ fn options(config: &Config, seed: u64) -> Options {
         heartbeat_ms: config.heartbeat_interval_ms,
         election_timeout_ms: config.election_timeout_ms,
         request_timeout_ns: config.limits.request_timeout_ms.saturating_mul(1_000_000),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         seed,
     }
 }

@@ -29,4 +29,7 @@ pub use fill::FillTask;
 pub use log::{Options, Seq, SyncTarget, Wal, WalStats};
 pub use recover::{Cut, Records, Recovered};
 pub use segment::RECORD_BYTES_MAX;
-pub use snapshot::{SnapshotReader, SnapshotWriter, list_snapshots, remove_older_snapshots};
+pub use snapshot::{
+    INCOMING_NAME, SnapshotReader, SnapshotWriter, list_snapshots, remove_older_snapshots,
+    snapshot_name,
+};

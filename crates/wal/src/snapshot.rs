@@ -25,6 +25,14 @@ const FOOTER_LEN: usize = 24;
 /// waits.
 const SYNC_BYTES: u64 = 4 << 20;
 
+/// The file that a snapshot of another member is gathered in. It is never started from.
+pub const INCOMING_NAME: &str = "incoming.tmp";
+
+/// The name of the snapshot that covers the log up to `index`.
+pub fn snapshot_name(index: u64) -> String {
+    name(index)
+}
+
 fn name(index: u64) -> String {
     format!("snapshot-{index:016x}.snap")
 }
@@ -45,7 +53,7 @@ pub(crate) fn parse_name(found: &str) -> Option<u64> {
 }
 
 pub(crate) fn is_temporary_name(found: &str) -> bool {
-    parse(found, ".tmp", temporary_name).is_some()
+    found == INCOMING_NAME || parse(found, ".tmp", temporary_name).is_some()
 }
 
 /// The names of all snapshots, the oldest first.
@@ -271,7 +279,7 @@ impl<D: Disk> SnapshotReader<D> {
         if encode_header(self.index) != header {
             return Err(self.damaged("its header cannot be read", 0));
         }
-        if parse_name(&self.name) != Some(self.index) {
+        if self.name != INCOMING_NAME && parse_name(&self.name) != Some(self.index) {
             return Err(self.damaged("its header names another index than the file's name", 16));
         }
         Ok(())

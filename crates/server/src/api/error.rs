@@ -93,6 +93,7 @@ impl ApiError {
     pub(crate) fn from_engine(error: EngineError, index: u64) -> Self {
         let status = match error {
             EngineError::Overloaded | EngineError::DiskFull | EngineError::Stopping => Some(503),
+            EngineError::QuorumAtRisk | EngineError::ChangePending => Some(409),
             _ => None,
         };
         Self { code: RAFT_INTERNAL, cause: error.to_string(), index, status }

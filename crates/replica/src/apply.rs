@@ -1,0 +1,232 @@
+//! Applying committed entries: the only place where the replicated state changes.
+
+use crate::batch::{BatchReader, Control, Item};
+use crate::clock::Now;
+use crate::error::{EngineError, Failure, Fatal};
+use crate::membership::{ClusterConfig, Member, Membership};
+use crate::progress;
+use crate::proposal::{Answer, Output, Places};
+use crate::replica::Replica;
+use crate::snapshot::Header;
+use crate::types::{LogIndex, Term};
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChangeV2, Entry, EntryType};
+use store::{Applied, Command, InternalWrite, KeyPath, Stamp, Store};
+
+/// What the state machine holds at the moment when raft starts: loaded, or empty.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) membership: Membership,
+    pub(crate) applied: LogIndex,
+    pub(crate) applied_term: Term,
+    /// The running hash of all entries applied.
+    pub(crate) hash: u64,
+}
+
+impl Replica {
+    /// Applies committed entries and settles who waited for them.
+    pub(crate) fn apply(
+        &mut self,
+        entries: &[Entry],
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(), Fatal> {
+        for entry in entries {
+            if entry.index <= self.state.applied.0 {
+                return Err(Fatal::Log(format!("entry {} comes twice", entry.index)));
+            }
+            match entry.get_entry_type() {
+                EntryType::EntryNormal => self.apply_batch(entry, &entry.data, now, out)?,
+                _ => self.apply_conf_change(entry, now, out)?,
+            }
+            self.state.note_applied(entry);
+            self.marks.note(entry.index, self.state.hash);
+        }
+        Ok(())
+    }
+
+    /// Begins anew from a snapshot of the leader.
+    pub(crate) fn install(&mut self, header: Header, store: Store, now: Now, out: &mut Output) {
+        self.proposals.pass(header.index.0, &mut out.answers);
+        let state = State {
+            store,
+            membership: header.membership,
+            applied: header.index,
+            applied_term: header.term,
+            hash: header.hash,
+        };
+        let old = std::mem::replace(&mut self.state, state);
+        out.wakes.clear();
+        out.replaced = Some(Box::new(old.store));
+        self.clock.observe(header.stamp, now, false);
+        self.commands_since_snapshot = 0;
+        self.expire_in_flight = false;
+        self.marks.note(header.index.0, header.hash);
+        self.was_member |= self.is_member();
+    }
+
+    fn apply_batch(
+        &mut self,
+        entry: &Entry,
+        batch: &[u8],
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(), Fatal> {
+        let places = self.proposals.take(entry.term, entry.index, &mut out.answers);
+        let applied = self.state.apply_items(entry.index, batch, &places, out)?;
+        if let Some(stamp) = applied.stamp {
+            let leads = self.is_leader();
+            self.clock.observe(stamp, now, leads);
+        }
+        self.commands_since_snapshot += applied.count;
+        self.expire_in_flight &= !applied.expired;
+        Ok(())
+    }
+
+    fn apply_conf_change(
+        &mut self,
+        entry: &Entry,
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(), Fatal> {
+        let change = parse_conf_change(entry)?;
+        let conf_state = self.raw.apply_conf_change(&change)?;
+        self.raw.mut_store().set_conf_state(conf_state.clone());
+        self.apply_batch(entry, &change.context, now, out)?;
+        let is_in = |ids: &[u64]| ids.contains(&self.id.0);
+        let is_voter = is_in(&conf_state.voters) || is_in(&conf_state.voters_outgoing);
+        self.was_member |= is_voter || is_in(&conf_state.learners);
+        // A leader that is in neither set of voters would panic at its next commit.
+        if self.is_leader() && !is_voter {
+            let term = self.raw.raft.term;
+            self.raw.raft.become_follower(term, 0);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn parse_conf_change(entry: &Entry) -> Result<ConfChangeV2, Fatal> {
+    let malformed = || Fatal::Log(format!("entry {} is no membership change", entry.index));
+    // The older kind is never proposed by any version of this program.
+    if entry.get_entry_type() != EntryType::EntryConfChangeV2 {
+        return Err(malformed());
+    }
+    ConfChangeV2::parse_from_bytes(&entry.data).map_err(|_| malformed())
+}
+
+/// What applying one entry did beside the outcomes.
+#[derive(Debug, Default)]
+pub(crate) struct AppliedBatch {
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) count: u64,
+    pub(crate) expired: bool,
+}
+
+impl State {
+    pub(crate) fn note_applied(&mut self, entry: &Entry) {
+        self.applied = LogIndex(entry.index);
+        self.applied_term = Term(entry.term);
+        self.hash = progress::advance(self.hash, entry.index, entry.term, &entry.data);
+    }
+
+    /// Applies the items of an entry. `places` says who waits for which of them.
+    pub(crate) fn apply_items(
+        &mut self,
+        index: u64,
+        batch: &[u8],
+        places: &Places,
+        out: &mut Output,
+    ) -> Result<AppliedBatch, Fatal> {
+        let unknown = |_| Fatal::Log(format!("entry {index} has an unknown content"));
+        let mut applied = AppliedBatch::default();
+        let mut waiting = places.iter().peekable();
+        let Some(mut batch) = BatchReader::open(batch).map_err(unknown)? else {
+            // raft puts an empty entry where it refuses a change of the configuration.
+            for (_, ticket) in waiting {
+                let outcome = Err(Failure::Engine(EngineError::ChangePending));
+                out.answers.push(Answer { ticket: *ticket, outcome });
+            }
+            return Ok(applied);
+        };
+        applied.stamp = Some(batch.stamp);
+        let mut position = 0;
+        while let Some(item) = batch.next_item().map_err(unknown)? {
+            applied.count += 1;
+            let outcome = match item {
+                Item::Store(command) => {
+                    applied.expired |= matches!(command, Command::Expire { .. });
+                    self.store.apply(&command, batch.stamp, &mut out.wakes)
+                }
+                Item::Control(control) => self.apply_control(control, batch.stamp, out),
+            };
+            if let Some((_, ticket)) = waiting.next_if(|(at, _)| *at == position) {
+                let outcome = outcome.map_err(Failure::Store);
+                out.answers.push(Answer { ticket: *ticket, outcome });
+            }
+            position += 1;
+        }
+        Ok(applied)
+    }
+
+    fn apply_control(
+        &mut self,
+        control: Control,
+        stamp: Stamp,
+        out: &mut Output,
+    ) -> Result<Applied, store::StoreError> {
+        let config_value;
+        let (member_path, member_value);
+        let mut writes = Vec::with_capacity(2);
+        let config = match &control {
+            // Only the very first member brings the configuration along.
+            Control::Register { config, .. } => config.filter(|_| !self.membership.is_configured()),
+            Control::Configure(config) => Some(*config),
+            Control::Remove(_) => None,
+        };
+        if let Control::Remove(id) = &control
+            && let Some(member) = self.membership.remove(*id)
+        {
+            member_path = machine_key(&member);
+            if let Ok(path) = KeyPath::parse(&member_path) {
+                writes.push(InternalWrite { path, value: None });
+            }
+        } else if let Control::Register { member, .. } = &control
+            && !self.membership.was_removed(member.id)
+        {
+            member_path = machine_key(member);
+            member_value = member.registry_value();
+            if let Ok(path) = KeyPath::parse(&member_path) {
+                writes.push(InternalWrite { path, value: Some(&member_value) });
+            }
+            self.membership.register(member.clone());
+        }
+        if let Some(config) = config {
+            config_value = config.registry_value();
+            let path = KeyPath::parse("/_etcd/config").expect("the path is clean");
+            writes.push(InternalWrite { path, value: Some(&config_value) });
+            self.membership.configure(config);
+        }
+        self.store.apply(&Command::Internal { writes }, stamp, &mut out.wakes)
+    }
+
+    /// What this member must tell the cluster about itself, if anything has changed.
+    pub(crate) fn registration(
+        &self,
+        member: &Member,
+        first: Option<ClusterConfig>,
+    ) -> Option<Control> {
+        if self.membership.was_removed(member.id) {
+            return None;
+        }
+        match self.membership.member(member.id) {
+            Some(known) if known == member => None,
+            Some(_) => Some(Control::Register { member: member.clone(), config: None }),
+            None => Some(Control::Register { member: member.clone(), config: first }),
+        }
+    }
+}
+
+fn machine_key(member: &Member) -> String {
+    format!("/_etcd/machines/{}", member.name)
+}

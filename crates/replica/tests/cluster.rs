@@ -1,0 +1,246 @@
+//! Several members on a network in memory, driven as the server drives them.
+
+mod testkit;
+
+use replica::{EngineError, Failure, MemberId, Role};
+use store::{Command, KeyPath};
+use testkit::{Cluster, set};
+
+fn value(cluster: &Cluster, at: usize, key: &str) -> Option<String> {
+    let path = KeyPath::parse(key).expect("clean");
+    cluster.member(at).store().peek(path).and_then(|node| node.value().map(str::to_owned))
+}
+
+#[test]
+fn three_founders_elect_a_leader_and_all_take_writes() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    assert_eq!(cluster.roles().iter().filter(|role| **role == Role::Leader).count(), 1);
+    for at in 0..3 {
+        let key = format!("/k{at}");
+        cluster.write(at, &set(&key, "v")).expect("any member takes writes");
+        assert_eq!(value(&cluster, at, &key).as_deref(), Some("v"), "its own write is seen");
+    }
+    cluster.settle();
+    cluster.assert_equal();
+    for at in 0..3 {
+        let names: Vec<_> =
+            cluster.member(at).membership().members().map(|m| m.name.clone()).collect();
+        assert_eq!(names.len(), 3, "every member has announced itself: {names:?}");
+    }
+}
+
+#[test]
+fn many_writes_at_all_members_are_answered_in_order() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    for round in 0..20 {
+        for at in 0..3 {
+            for number in 0..5 {
+                cluster.propose(at, &set(&format!("/q/{at}.{number}"), &round.to_string()));
+            }
+        }
+        cluster.run(3);
+    }
+    cluster.settle();
+    assert_eq!(cluster.answers_ok(), 20 * 3 * 5);
+    cluster.assert_equal();
+}
+
+#[test]
+fn a_dead_leader_is_replaced_and_nothing_acknowledged_is_lost() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    for round in 0..4 {
+        let leader = cluster.leader().expect("there is one");
+        let key = format!("/r{round}");
+        cluster.write(leader, &set(&key, "v")).expect("it leads");
+        cluster.crash(leader);
+        cluster.run_until(|cluster| cluster.leader().is_some());
+        let other = (leader + 1) % 3;
+        assert_eq!(cluster.read(other), Ok(()));
+        assert_eq!(value(&cluster, other, &key).as_deref(), Some("v"));
+        cluster.restart(leader);
+        cluster.settle();
+    }
+    cluster.assert_equal();
+}
+
+#[test]
+fn without_a_majority_nothing_is_answered_as_done() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    cluster.crash((leader + 1) % 3);
+    cluster.crash((leader + 2) % 3);
+    let refused = cluster.write(leader, &set("/a", "1"));
+    assert!(matches!(refused, Err(Failure::Engine(EngineError::Timeout))), "{refused:?}");
+    assert!(matches!(cluster.read(leader), Err(EngineError::NoLeader | EngineError::Timeout)));
+    let refused = cluster.write(leader, &set("/a", "2"));
+    assert!(matches!(refused, Err(Failure::Engine(EngineError::NoLeader))), "{refused:?}");
+}
+
+#[test]
+fn a_cut_off_leader_never_confirms_a_read() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    cluster.write(leader, &set("/a", "old")).expect("it leads");
+    cluster.isolate(leader, true);
+    let other = (leader + 1) % 3;
+    cluster.run_until(|cluster| cluster.leader_but(leader).is_some());
+    cluster.write(other, &set("/a", "new")).expect("the majority goes on");
+    assert!(cluster.read(leader).is_err(), "nobody confirms that it leads");
+    cluster.isolate(leader, false);
+    cluster.settle();
+    assert_eq!(cluster.read(leader), Ok(()));
+    assert_eq!(value(&cluster, leader, "/a").as_deref(), Some("new"));
+}
+
+#[test]
+fn quorum_reads_at_a_follower_see_what_was_written_elsewhere() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    for round in 0..10 {
+        let text = round.to_string();
+        cluster.write(leader, &set("/a", &text)).expect("it leads");
+        let at = (leader + 1 + round % 2) % 3;
+        assert_eq!(cluster.read(at), Ok(()));
+        assert_eq!(value(&cluster, at, "/a"), Some(text));
+    }
+}
+
+#[test]
+fn a_machine_joins_learns_votes_and_leaves() {
+    let mut cluster = Cluster::alone();
+    for number in 0..30 {
+        cluster.write(0, &set("/a", &number.to_string())).expect("it leads");
+    }
+    let index = cluster.member(0).store().index().0;
+    let second = cluster.join(0).expect("there is room");
+    assert_eq!(cluster.member(0).store().index().0, index + 1, "a machine that joins takes one");
+    cluster.run_until(|cluster| cluster.member(second).status().is_voter);
+    let third = cluster.join(0).expect("there is room");
+    cluster.run_until(|cluster| cluster.member(third).status().is_voter);
+    cluster.settle();
+    cluster.assert_equal();
+
+    let id = cluster.id(third);
+    cluster.remove(0, id).expect("two are left");
+    cluster.settle();
+    assert!(cluster.member(third).status().is_removed);
+    let machines = KeyPath::parse("/_etcd/machines/m2").expect("clean");
+    assert!(cluster.member(0).store().peek(machines).is_none());
+    assert_eq!(cluster.remove(0, id), Err(EngineError::NoSuchMember));
+    cluster.write(second, &set("/b", "1")).expect("two of two");
+}
+
+#[test]
+fn a_leader_that_is_removed_hands_over_first() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let id = cluster.id(leader);
+    assert_eq!(cluster.remove((leader + 1) % 3, id), Ok(()));
+    cluster.settle();
+    assert!(cluster.member(leader).status().is_removed);
+    assert!(cluster.leader_but(leader).is_some());
+    cluster.write((leader + 1) % 3, &set("/b", "1")).expect("two of two");
+}
+
+#[test]
+fn the_majority_cannot_be_removed() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let (one, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.crash(other);
+    cluster.run(100);
+    let id = cluster.id(one);
+    assert_eq!(cluster.remove(leader, id), Err(EngineError::QuorumAtRisk));
+    let id = cluster.id(other);
+    assert_eq!(cluster.remove(one, id), Ok(()), "a dead one may go");
+}
+
+#[test]
+fn a_member_far_behind_gets_a_snapshot_while_writes_go_on() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let behind = (leader + 1) % 3;
+    cluster.crash(behind);
+    let text = "v".repeat(100_000);
+    for number in 0..600 {
+        cluster.write(leader, &set(&format!("/big/{number}"), &text)).expect("two of three");
+    }
+    cluster.restart(behind);
+    for number in 0..50 {
+        cluster.write(leader, &set(&format!("/more/{number}"), "v")).expect("all are there");
+        cluster.run(5);
+    }
+    cluster.settle();
+    cluster.assert_equal();
+    // What came by snapshot is durable.
+    cluster.crash(behind);
+    cluster.restart(behind);
+    cluster.settle();
+    cluster.assert_equal();
+    let status = cluster.member(leader).peer(cluster.id(behind)).expect("known").clone();
+    assert!(!status.diverged);
+}
+
+#[test]
+fn a_handover_loses_no_request() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    for _ in 0..3 {
+        let leader = cluster.leader().expect("there is one");
+        for at in 0..3 {
+            for number in 0..4 {
+                cluster.propose(at, &set(&format!("/h{at}.{number}"), "v"));
+            }
+        }
+        cluster.hand_over(leader);
+        for at in 0..3 {
+            cluster.propose(at, &set(&format!("/h{at}"), "v"));
+        }
+        cluster.settle();
+        assert!(cluster.leader_but(leader).is_some(), "somebody else leads");
+    }
+    assert_eq!(cluster.answers_ok(), 3 * 15, "{:?}", cluster.failures());
+    cluster.assert_equal();
+}
+
+#[test]
+fn keys_expire_on_time_after_a_leader_with_a_fast_wall_clock_takes_over() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    cluster.set_wall_ahead((leader + 1) % 3, 3_600_000);
+    cluster.set_wall_ahead((leader + 2) % 3, 7_200_000);
+    let path = KeyPath::parse("/t").expect("clean");
+    let command = Command::Set { path, value: "v", dir: false, ttl: Some(30), refresh: false };
+    cluster.write(leader, &command).expect("it leads");
+    cluster.crash(leader);
+    cluster.run_until(|cluster| cluster.leader_but(leader).is_some());
+    let new = cluster.leader_but(leader).expect("there is one");
+    cluster.write(new, &set("/other", "v")).expect("it leads");
+    assert!(value(&cluster, new, "/t").is_some(), "hours early by the wall clock");
+    cluster.run(2800);
+    assert!(value(&cluster, new, "/t").is_some(), "28 s");
+    cluster.run(400);
+    assert!(value(&cluster, new, "/t").is_none(), "32 s");
+}
+
+#[test]
+fn a_learner_with_the_name_of_a_member_is_refused() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let mut member = cluster.member((leader + 1) % 3).own();
+    member.id = MemberId(77);
+    assert_eq!(cluster.ask_join(leader, member.clone()), Err(EngineError::NameTaken));
+    member.name = "other".into();
+    assert_eq!(cluster.ask_join(leader, member), Err(EngineError::AddressTaken));
+}

@@ -1,0 +1,396 @@
+//! A cluster in one thread: real drivers on disks in memory, a network that delivers in order, and
+//! clocks that a test moves. One step is one tick of raft, 10 ms.
+
+use replica::{
+    Birth, Clock, ClusterConfig, ClusterId, Driver, EngineError, Failure, Member, MemberId,
+    Network, Now, Options, Output, Role, SyncMode, Ticket, prepare,
+};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+use store::{Command, KeyPath};
+use wal::mem::MemDisk;
+
+const STEP_MS: u64 = 10;
+
+/// Steps that anything may take at most.
+const PATIENCE: usize = 2000;
+
+#[derive(Clone, Default)]
+pub(crate) struct TestClock(Rc<Cell<Now>>);
+
+impl Clock for TestClock {
+    fn now(&self) -> Now {
+        self.0.get()
+    }
+}
+
+type Wire = Rc<RefCell<VecDeque<(MemberId, MemberId, Vec<u8>)>>>;
+
+pub(crate) struct TestNetwork {
+    own: MemberId,
+    wire: Wire,
+}
+
+impl Network for TestNetwork {
+    fn send(&mut self, to: MemberId, message: Vec<u8>) {
+        self.wire.borrow_mut().push_back((self.own, to, message));
+    }
+}
+
+pub(crate) type TestDriver = Driver<MemDisk, TestNetwork, TestClock>;
+
+struct Place {
+    id: MemberId,
+    name: String,
+    disk: MemDisk,
+    clock: TestClock,
+    driver: Option<TestDriver>,
+    out: Output,
+    isolated: bool,
+}
+
+pub(crate) struct Cluster {
+    places: Vec<Place>,
+    wire: Wire,
+    next_ticket: u64,
+    outcomes: HashMap<u64, Result<(), Failure>>,
+    reads: HashMap<u64, Result<(), EngineError>>,
+    seed: u64,
+}
+
+fn options(name: &str, seed: u64) -> Options {
+    Options {
+        name: name.into(),
+        client_url: format!("http://{name}:4001"),
+        peer_url: format!("http://{name}:7001"),
+        cluster_config: ClusterConfig::default(),
+        store_limits: store::Limits::default(),
+        wal_options: wal::Options { segment_bytes: 256 << 10, spares_max: 2 },
+        snapshot_count: Some(50),
+        snapshot_log_bytes_per_command: 1,
+        heartbeat_ms: 50,
+        election_timeout_ms: 200,
+        request_timeout_ns: 5_000_000_000,
+        version: "0.0.0".into(),
+        seed,
+    }
+}
+
+pub(crate) fn set<'a>(key: &'a str, value: &'a str) -> Command<'a> {
+    let path = KeyPath::parse(key).expect("clean");
+    Command::Set { path, value, dir: false, ttl: None, refresh: false }
+}
+
+impl Cluster {
+    fn empty() -> Self {
+        Self {
+            places: Vec::new(),
+            wire: Wire::default(),
+            next_ticket: 1,
+            outcomes: HashMap::new(),
+            reads: HashMap::new(),
+            seed: 1,
+        }
+    }
+
+    /// A cluster of one.
+    pub(crate) fn alone() -> Self {
+        let mut cluster = Self::empty();
+        cluster.add_place(MemberId(0));
+        cluster.restart(0);
+        let id = cluster.member(0).status().id;
+        cluster.places[0].id = id;
+        cluster.places[0].driver = None;
+        cluster.restart(0);
+        cluster
+    }
+
+    /// A cluster whose first members vote from the beginning.
+    pub(crate) fn founded(count: u64) -> Self {
+        let mut cluster = Self::empty();
+        let founders: Vec<MemberId> = (1..=count).map(MemberId).collect();
+        for id in &founders {
+            cluster.add_place(*id);
+            cluster.prepare(cluster.places.len() - 1, ClusterId(9), founders.clone());
+        }
+        for at in 0..cluster.places.len() {
+            cluster.restart(at);
+        }
+        cluster
+    }
+
+    fn add_place(&mut self, id: MemberId) {
+        let now = match self.places.first() {
+            Some(place) => place.clock.0.get(),
+            None => Now { boot: 1, monotonic: 10_000_000_000, wall: 1_700_000_000_000_000_000 },
+        };
+        self.places.push(Place {
+            id,
+            name: format!("m{}", self.places.len()),
+            disk: MemDisk::new(),
+            clock: TestClock(Rc::new(Cell::new(now))),
+            driver: None,
+            out: Output::default(),
+            isolated: false,
+        });
+    }
+
+    fn prepare(&mut self, at: usize, cluster: ClusterId, founders: Vec<MemberId>) {
+        let place = &self.places[at];
+        let birth =
+            Birth { cluster, id: place.id, name: place.name.clone(), founders, known: Vec::new() };
+        prepare(&place.disk, birth, store::Limits::default(), place.clock.now()).expect("writes");
+    }
+
+    pub(crate) fn member(&self, at: usize) -> &TestDriver {
+        self.places[at].driver.as_ref().expect("it runs")
+    }
+
+    fn member_mut(&mut self, at: usize) -> &mut TestDriver {
+        self.places[at].driver.as_mut().expect("it runs")
+    }
+
+    pub(crate) fn id(&self, at: usize) -> MemberId {
+        self.places[at].id
+    }
+
+    pub(crate) fn roles(&self) -> Vec<Role> {
+        let drivers = self.places.iter().filter_map(|place| place.driver.as_ref());
+        drivers.map(|driver| driver.status().role).collect()
+    }
+
+    pub(crate) fn leader(&self) -> Option<usize> {
+        self.leader_but(usize::MAX)
+    }
+
+    pub(crate) fn leader_but(&self, other: usize) -> Option<usize> {
+        (0..self.places.len()).find(|at| {
+            let driver = self.places[*at].driver.as_ref();
+            *at != other && driver.is_some_and(|driver| driver.status().role == Role::Leader)
+        })
+    }
+
+    pub(crate) fn isolate(&mut self, at: usize, isolated: bool) {
+        self.places[at].isolated = isolated;
+    }
+
+    pub(crate) fn set_wall_ahead(&mut self, at: usize, ms: u64) {
+        let clock = &self.places[at].clock;
+        let now = clock.0.get();
+        clock.0.set(Now { wall: now.wall + ms * 1_000_000, ..now });
+    }
+
+    /// Power loss: what was not synced is lost, and so is what is on the way.
+    pub(crate) fn crash(&mut self, at: usize) {
+        self.places[at].driver = None;
+        let mut seed = self.seed;
+        self.places[at].disk = self.places[at].disk.crash(&mut || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            seed >> 33
+        });
+        self.seed = seed;
+        self.places[at].out = Output::default();
+        let id = self.places[at].id;
+        self.wire.borrow_mut().retain(|(from, to, _)| *from != id && *to != id);
+        for other in 0..self.places.len() {
+            let place = &mut self.places[other];
+            if let Some(driver) = &mut place.driver {
+                driver.unreachable(id);
+                driver.peer_lost(id, &mut place.out);
+            }
+        }
+    }
+
+    pub(crate) fn restart(&mut self, at: usize) {
+        self.seed += 1;
+        let seed = self.seed;
+        let place = &mut self.places[at];
+        let network = TestNetwork { own: place.id, wire: Rc::clone(&self.wire) };
+        let options = options(&place.name, seed);
+        let (driver, _) =
+            Driver::open(place.disk.clone(), network, place.clock.clone(), options).expect("sound");
+        place.driver = Some(driver);
+    }
+
+    /// Some ticks, with everything delivered that is sent meanwhile.
+    pub(crate) fn run(&mut self, steps: usize) {
+        for _ in 0..steps {
+            for at in 0..self.places.len() {
+                let clock = &self.places[at].clock;
+                let now = clock.0.get();
+                let ns = STEP_MS * 1_000_000;
+                clock.0.set(Now { monotonic: now.monotonic + ns, wall: now.wall + ns, ..now });
+                self.turn(at);
+            }
+            self.deliver();
+        }
+    }
+
+    fn deliver(&mut self) {
+        for _ in 0..100_000 {
+            let Some((from, to, bytes)) = self.wire.borrow_mut().pop_front() else { return };
+            let is_cut = |id| self.places.iter().any(|place| place.id == id && place.isolated);
+            if is_cut(from) || is_cut(to) {
+                continue;
+            }
+            let Some(at) = self.places.iter().position(|place| place.id == to) else { continue };
+            let place = &mut self.places[at];
+            if let Some(driver) = &mut place.driver {
+                driver.receive(from, &bytes, &mut place.out).expect("sound");
+                self.turn(at);
+            }
+        }
+        panic!("messages without end");
+    }
+
+    fn turn(&mut self, at: usize) {
+        let place = &mut self.places[at];
+        let Some(driver) = &mut place.driver else { return };
+        driver.turn(SyncMode::InPlace, &mut place.out).expect("sound");
+        if let Some(job) = driver.snapshot_job() {
+            let done = job.run(&mut |_| {}).expect("sound");
+            driver.snapshot_finished(Some(done)).expect("sound");
+        }
+        for answer in place.out.answers.drain(..) {
+            let before = self.outcomes.insert(answer.ticket.0, answer.outcome.map(|_| ()));
+            assert!(before.is_none(), "answered twice");
+        }
+        for answer in place.out.reads.drain(..) {
+            self.reads.insert(answer.ticket.0, answer.outcome);
+        }
+        place.out.wakes.clear();
+        place.out.replaced = None;
+    }
+
+    pub(crate) fn run_until(&mut self, is_done: impl Fn(&Self) -> bool) {
+        for _ in 0..PATIENCE {
+            if is_done(self) {
+                return;
+            }
+            self.run(1);
+        }
+        panic!("it never happened; roles {:?}", self.roles());
+    }
+
+    /// Runs until a leader is known and everybody has applied the same entries.
+    pub(crate) fn settle(&mut self) {
+        self.run(5);
+        self.run_until(|cluster| {
+            let members = cluster.places.iter().filter_map(|place| place.driver.as_ref());
+            let members: Vec<_> =
+                members.map(TestDriver::status).filter(|status| !status.is_removed).collect();
+            let Some(first) = members.first() else { return true };
+            members.iter().all(|status| {
+                status.leader.is_some()
+                    && status.applied == first.applied
+                    && status.commit == status.applied
+            })
+        });
+        self.run(250);
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
+    }
+
+    pub(crate) fn propose(&mut self, at: usize, command: &Command<'_>) -> Ticket {
+        let ticket = self.ticket();
+        self.member_mut(at).propose(ticket, command).expect("there is room");
+        ticket
+    }
+
+    fn outcome(&mut self, ticket: Ticket) -> Result<(), Failure> {
+        self.deliver();
+        self.run_until(|cluster| cluster.outcomes.contains_key(&ticket.0));
+        self.outcomes.remove(&ticket.0).expect("just seen")
+    }
+
+    pub(crate) fn write(&mut self, at: usize, command: &Command<'_>) -> Result<(), Failure> {
+        let ticket = self.propose(at, command);
+        self.turn(at);
+        self.outcome(ticket)
+    }
+
+    pub(crate) fn read(&mut self, at: usize) -> Result<(), EngineError> {
+        let ticket = self.ticket();
+        self.member_mut(at).read(ticket)?;
+        self.turn(at);
+        self.deliver();
+        self.run_until(|cluster| cluster.reads.contains_key(&ticket.0));
+        self.reads.remove(&ticket.0).expect("just seen")
+    }
+
+    pub(crate) fn hand_over(&mut self, at: usize) {
+        self.member_mut(at).hand_over();
+    }
+
+    fn changed(&mut self, at: usize, ticket: Ticket) -> Result<(), EngineError> {
+        self.turn(at);
+        match self.outcome(ticket) {
+            Ok(()) => Ok(()),
+            Err(Failure::Engine(error)) => Err(error),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, at: usize, id: MemberId) -> Result<(), EngineError> {
+        let ticket = self.ticket();
+        self.member_mut(at).propose_removal(ticket, id);
+        self.changed(at, ticket)
+    }
+
+    pub(crate) fn ask_join(&mut self, at: usize, member: Member) -> Result<(), EngineError> {
+        let ticket = self.ticket();
+        self.member_mut(at).propose_join(ticket, member);
+        self.changed(at, ticket)
+    }
+
+    /// A new machine asks the member at `at`, and starts.
+    pub(crate) fn join(&mut self, at: usize) -> Result<usize, EngineError> {
+        let new = self.places.len();
+        self.add_place(MemberId(100 + new as u64));
+        let (id, name) = (self.places[new].id, self.places[new].name.clone());
+        let member = Member {
+            id,
+            client_url: format!("http://{name}:4001"),
+            peer_url: format!("http://{name}:7001"),
+            name,
+        };
+        self.ask_join(at, member)?;
+        let (cluster, founders) = {
+            let member = self.member(at);
+            (member.cluster(), member.membership().founders().to_vec())
+        };
+        self.prepare(new, cluster, founders);
+        self.restart(new);
+        Ok(new)
+    }
+
+    pub(crate) fn answers_ok(&self) -> usize {
+        self.outcomes.values().filter(|outcome| outcome.is_ok()).count()
+    }
+
+    pub(crate) fn failures(&self) -> Vec<&Failure> {
+        self.outcomes.values().filter_map(|outcome| outcome.as_ref().err()).collect()
+    }
+
+    /// All members that run hold the same bytes and the same hash.
+    pub(crate) fn assert_equal(&self) {
+        let mut found = BTreeMap::new();
+        for place in &self.places {
+            let Some(driver) = &place.driver else { continue };
+            let mut bytes = Vec::new();
+            driver.store().snapshot().write(&mut bytes).expect("a vector takes all");
+            let status = driver.status();
+            let state = (status.applied.0, status.applied_hash, bytes);
+            found.entry(state).or_insert_with(Vec::new).push(place.name.clone());
+        }
+        let names: Vec<_> = found
+            .iter()
+            .map(|((applied, hash, _), names)| format!("{names:?} at {applied} with {hash:x}"))
+            .collect();
+        assert_eq!(found.len(), 1, "members differ: {names:?}");
+    }
+}
