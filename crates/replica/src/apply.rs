@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub(crate) applied_term: Term,
     /// The running hash of all entries applied.
     pub(crate) hash: u64,
+    /// How often members came, went or changed, as this process saw it.
+    pub(crate) membership_version: u64,
 }
 
 impl Replica {
@@ -55,6 +57,7 @@ impl Replica {
             applied: header.index,
             applied_term: header.term,
             hash: header.hash,
+            membership_version: self.state.membership_version + 1,
         };
         let old = std::mem::replace(&mut self.state, state);
         out.wakes.clear();
@@ -175,6 +178,7 @@ impl State {
         stamp: Stamp,
         out: &mut Output,
     ) -> Result<Applied, store::StoreError> {
+        self.membership_version += 1;
         let config_value;
         let (member_path, member_value);
         let mut writes = Vec::with_capacity(2);

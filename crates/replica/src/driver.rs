@@ -527,6 +527,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         &self.replica.state.membership
     }
 
+    /// Changes whenever [`Driver::membership`] does.
+    pub fn membership_version(&self) -> u64 {
+        self.replica.state.membership_version
+    }
+
     /// The log, for its background work and its statistics.
     pub fn wal_mut(&mut self) -> &mut Wal<D> {
         &mut self.wal

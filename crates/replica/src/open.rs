@@ -120,11 +120,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// A member that decides alone need not wait for an election time-out, nor announce itself
     /// later.
     fn lead_if_alone(&mut self) -> Result<(), Fatal> {
+        let mut out = Output::default();
+        // Changes of the membership that are known to be committed are applied first: a member that
+        // is alone by its snapshot may long have company.
+        self.turn(SyncMode::InPlace, &mut out)?;
         if !self.replica.is_alone() {
             return Ok(());
         }
         self.replica.raw.campaign()?;
-        let mut out = Output::default();
         self.turn(SyncMode::InPlace, &mut out)?;
         if !self.replica.is_leader() {
             return Err(Fatal::Raft("the only member did not become leader".to_owned()));
@@ -230,6 +233,7 @@ impl Found {
             applied: header.index,
             applied_term: header.term,
             hash: header.hash,
+            membership_version: 0,
         };
         Self {
             clock: ClusterClock::resume(header.stamp, header.seen, now),

@@ -137,6 +137,22 @@ fn a_machine_joins_learns_votes_and_leaves() {
 }
 
 #[test]
+fn a_founder_that_got_company_does_not_decide_alone_after_a_restart() {
+    let mut cluster = Cluster::alone();
+    cluster.join(0).expect("there is room");
+    let third = cluster.join(0).expect("there is room");
+    cluster.run_until(|cluster| cluster.member(third).status().is_voter);
+    cluster.settle();
+    cluster.crash(0);
+    cluster.run_until(|cluster| cluster.leader_but(0).is_some());
+    cluster.write(third, &set("/a", "1")).expect("two of three");
+    cluster.restart(0);
+    assert_ne!(cluster.member(0).status().role, Role::Leader);
+    cluster.settle();
+    cluster.assert_equal();
+}
+
+#[test]
 fn a_leader_that_is_removed_hands_over_first() {
     let mut cluster = Cluster::founded(3);
     cluster.settle();

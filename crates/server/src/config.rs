@@ -32,6 +32,65 @@ pub struct ClusterDefaults {
     pub sync_interval: f64,
 }
 
+/// A word that only machines of the cluster know. It is never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a word; an empty one is none.
+    pub fn new(word: String) -> Self {
+        Self(word)
+    }
+
+    /// The word itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether another word is the same, in a time that says nothing about where they differ.
+    pub fn matches(&self, other: &[u8]) -> bool {
+        let own = self.0.as_bytes();
+        let differing = own.iter().zip(other).fold(0, |sum, (one, other)| sum | (one ^ other));
+        own.len() == other.len() && differing == 0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "(hidden)" })
+    }
+}
+
+/// The machines of `-initial-cluster` (spec cli.md section 7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitialCluster {
+    /// Names and peer URLs.
+    pub members: Vec<(String, String)>,
+    /// Tells clusters apart that have the same machines.
+    pub token: String,
+    /// Whether the machines begin a cluster together, or one exists already.
+    pub is_new: bool,
+}
+
+/// How a machine with an empty data directory finds its cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Finding {
+    /// Where members may be reached: HOST:PORT.
+    pub peers: Vec<String>,
+    /// A directory of a v2 server at which machines meet.
+    pub discovery: Option<String>,
+    /// All machines of a cluster that starts together.
+    pub initial: Option<InitialCluster>,
+    /// How often joining is attempted.
+    pub retry_attempts: u64,
+    /// Seconds that an attempt takes.
+    pub retry_interval_secs: f64,
+    /// Whether a member with this machine's name is replaced: its disk is lost.
+    pub force_rejoin: bool,
+    /// What members say to one another to be believed.
+    pub token: Secret,
+}
+
 /// Bounds on what clients may do. Whoever meets one is told so in JSON.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -90,6 +149,8 @@ pub struct Config {
     pub peer_advertised: String,
     /// What a new cluster begins with.
     pub cluster: ClusterDefaults,
+    /// How the machine finds its cluster.
+    pub finding: Finding,
     /// Milliseconds between two heartbeats of a leader.
     pub heartbeat_interval_ms: u64,
     /// Milliseconds of silence after which an election may begin.

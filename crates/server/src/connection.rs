@@ -6,6 +6,7 @@ use crate::config::Dialect;
 use crate::http::reader::State;
 use crate::outbox::Outbox;
 use mio::net::TcpStream;
+use replica::{Member, MemberId};
 use store::{StoreIndex, WatchFilter, WatcherId};
 
 /// What a connection is waiting for.
@@ -22,6 +23,12 @@ pub(crate) enum Task {
     },
     /// The outcome of a change of the cluster's configuration.
     Configure,
+    /// A place for a machine that wants to join.
+    Join(Box<JoinTask>),
+    /// The removal of a machine.
+    Remove,
+    /// Messages of another member; this is no HTTP any more.
+    Peer(MemberId),
     /// Leave to answer a quorum read.
     Read { path: Box<str>, recursive: bool },
     /// An event.
@@ -30,6 +37,14 @@ pub(crate) enum Task {
     List(Box<Listing>),
     /// The client's end of the connection; what it still sends is thrown away.
     Drain { left: usize },
+}
+
+/// A machine that waits for its place.
+#[derive(Debug)]
+pub(crate) struct JoinTask {
+    pub(crate) member: Member,
+    /// Whether the one that has its name must go first.
+    pub(crate) removes: bool,
 }
 
 /// A watch that waits, or a stream that goes on.

@@ -13,9 +13,9 @@ use crate::owner::Owner;
 use crate::serve::envelope;
 use crate::slab::Key;
 use bytes::Bytes;
-use replica::{Answer, Failure, Output, ReadAnswer};
+use replica::{Answer, EngineError, Failure, Output, ReadAnswer};
 use std::sync::Arc;
-use store::{Action, Applied, Event, KeyPath, StoreIndex, Wake};
+use store::{Action, Applied, Event, KeyPath, StoreIndex, Wake, WatchFilter};
 
 /// Bytes of history that a lagging stream is given at a time, as a share of its buffer.
 const CATCH_UP_SHARE: usize = 2;
@@ -23,6 +23,9 @@ const CATCH_UP_SHARE: usize = 2;
 impl Owner {
     /// Passes on everything that a turn brought, and empties it.
     pub(crate) fn deliver(&mut self, out: &mut Output) {
+        if let Some(old) = out.replaced.take() {
+            self.store_replaced(*old);
+        }
         for answer in out.answers.drain(..) {
             self.deliver_answer(&answer);
         }
@@ -38,9 +41,10 @@ impl Owner {
     fn deliver_answer(&mut self, answer: &Answer) {
         let key = Key::from_u64(answer.ticket.0);
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let (no_value, since) = match connection.task {
-            Task::Write { no_value, since } => (no_value, since),
+        let (no_value, since) = match &connection.task {
+            Task::Write { no_value, since } => (*no_value, *since),
             Task::Configure => (false, self.now.monotonic),
+            Task::Join(_) | Task::Remove => return self.deliver_change(key, answer),
             // Nobody waits for it any more.
             _ => return,
         };
@@ -60,6 +64,23 @@ impl Owner {
                 self.answer_error(key, &ApiError::from_store(error, hides_root));
             }
             Err(Failure::Engine(error)) => self.answer_engine_error(key, *error),
+        }
+    }
+
+    /// A machine joined or left, or could not.
+    fn deliver_change(&mut self, key: Key, answer: &Answer) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let task = std::mem::replace(&mut connection.task, Task::Idle);
+        match (task, &answer.outcome) {
+            (Task::Join(task), Ok(_)) => self.joined(key, task),
+            (Task::Join(task), Err(Failure::Engine(error))) => self.not_joined(key, &task, *error),
+            (Task::Remove, Ok(_)) => self.answer_resource(key, 200, JSON, b""),
+            // It left a moment ago by somebody else's word.
+            (Task::Remove, Err(Failure::Engine(EngineError::NoSuchMember))) => {
+                self.answer_resource(key, 200, JSON, b"");
+            }
+            (_, Err(Failure::Engine(error))) => self.answer_engine_error(key, *error),
+            (_, _) => self.answer_engine_error(key, EngineError::Unknown),
         }
     }
 
@@ -208,6 +229,57 @@ impl Owner {
         });
         connection.closes = true;
         self.finish(key);
+    }
+
+    /// A snapshot of the leader took the place of the store: everybody who watches goes on in the
+    /// new one from where it was, by its history, or is told that events are missing.
+    fn store_replaced(&mut self, old: store::Store) {
+        if self.workers.drop_store(old).is_err() {
+            tracing::warn!("a store that was replaced is given back in the loop");
+        }
+        for key in self.connections.keys() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Task::Watch(watch) = &mut connection.task else { continue };
+            let (filter, stream) = (watch.filter.clone(), watch.stream);
+            let live = StoreIndex(self.driver.store().index().0 + 1);
+            let store = self.driver.store_mut();
+            match store.watch(&filter, watch.next.max(live), stream, key.to_u64()) {
+                Some(watcher) => watch.watcher = watcher,
+                None => {
+                    self.close(key);
+                    continue;
+                }
+            }
+            watch.lags = stream;
+            let next = watch.next;
+            if stream {
+                self.catch_up(key);
+            } else {
+                self.resume_poll(key, &filter, next);
+            }
+        }
+    }
+
+    /// A long poll whose event may be in the history of a new store.
+    fn resume_poll(&mut self, key: Key, filter: &WatchFilter, next: StoreIndex) {
+        match self.driver.store().next_event(filter, next) {
+            Ok(None) => {}
+            Ok(Some(event)) => {
+                self.unwatch(key);
+                self.end_poll(key, &event);
+            }
+            Err(error) => {
+                let error = ApiError::from_store(&error, false);
+                self.end_stream(key, &error);
+            }
+        }
+    }
+
+    fn unwatch(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if let Task::Watch(watch) = &connection.task {
+            self.driver.store_mut().unwatch(watch.watcher);
+        }
     }
 
     /// Ends all watches without an event: the server stops.

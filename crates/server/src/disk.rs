@@ -10,6 +10,10 @@ use wal::{Disk, DiskFile};
 /// The file whose lock says that a process owns the directory.
 const LOCK_NAME: &str = "LOCK";
 
+/// The file that says that the machine stands by: a version, then peer URLs, a line each.
+const STANDBY_NAME: &str = "standby";
+const STANDBY_VERSION: &str = "stead standby 1";
+
 /// A data directory that this process owns: nobody else can open it while a clone of this lives.
 #[derive(Clone, Debug)]
 pub(crate) struct DataDir {
@@ -62,6 +66,32 @@ impl DataDir {
             }
         }
         self.sync_dir()
+    }
+
+    /// The word that this machine stands by, and at which peer URLs members may be asked; nothing
+    /// if it does not.
+    pub(crate) fn standby(&self) -> Option<Vec<String>> {
+        let text = fs::read_to_string(self.path.join(STANDBY_NAME)).ok()?;
+        let mut lines = text.lines();
+        let is_known = lines.next() == Some(STANDBY_VERSION);
+        is_known.then(|| lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Writes that word down, or takes it back.
+    pub(crate) fn set_standby(&self, peers: Option<&[String]>) -> io::Result<()> {
+        let path = self.path.join(STANDBY_NAME);
+        match peers {
+            Some(peers) => {
+                let text = format!("{STANDBY_VERSION}\n{}\n", peers.join("\n"));
+                let temporary = self.path.join("standby.tmp");
+                fs::write(&temporary, text)?;
+                fs::rename(&temporary, &path)
+            }
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => self.sync_dir(),
+            },
+        }
     }
 
     fn open_with(&self, options: &mut OpenOptions, name: &str) -> io::Result<DataFile> {

@@ -16,6 +16,8 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The machine could not become a member of its cluster.
+    Join(String),
     /// The member cannot go on.
     Member(Fatal),
     /// The operating system refused something that a server needs.
@@ -25,7 +27,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::DataDir(detail) => f.write_str(detail),
+            StartError::DataDir(detail) | StartError::Join(detail) => f.write_str(detail),
             StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
                 write!(
                     f,

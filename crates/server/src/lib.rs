@@ -5,6 +5,7 @@
 
 mod api;
 mod clock;
+mod cluster;
 pub mod config;
 mod connection;
 mod deliver;
@@ -12,13 +13,16 @@ mod disk;
 mod error;
 mod frames;
 mod http;
+mod join;
 mod meters;
 mod metrics;
 mod outbox;
 mod owner;
+mod peer;
 mod resource;
 mod serve;
 mod slab;
+mod standby;
 mod start;
 mod worker;
 

@@ -2,6 +2,7 @@
 
 use crate::http::reader::Method;
 use crate::metrics::Metrics;
+use crate::peer::LinkStats;
 use prometheus::core::{AtomicU64, GenericCounter};
 use replica::{Now, Status};
 use std::time::Duration;
@@ -113,6 +114,26 @@ impl Meters {
         metrics.watchers.set(signed(now.store.watchers));
         metrics.connections.set(signed(now.connections));
         metrics.proposals_pending.set(signed(now.proposals));
+        let vectors = [
+            &metrics.peers_connected,
+            &metrics.peer_messages,
+            &metrics.peer_bytes,
+            &metrics.peer_dropped,
+            &metrics.peer_connects,
+        ];
+        vectors.iter().for_each(|vector| vector.reset());
+        for (name, is_open, stats) in &now.peers {
+            let values = [
+                u64::from(*is_open),
+                stats.sent_messages,
+                stats.sent_bytes,
+                stats.dropped_messages,
+                stats.connects,
+            ];
+            for (vector, value) in vectors.iter().zip(values) {
+                vector.with_label_values(&[name.as_str()]).set(signed(value));
+            }
+        }
         metrics.log_grown.set(signed(now.log_grown));
         metrics.log_full.set(i64::from(now.status.is_disk_full));
         metrics.term.set(signed(now.status.term.0));
@@ -132,4 +153,6 @@ pub(crate) struct Gauges {
     pub(crate) connections: u64,
     pub(crate) proposals: u64,
     pub(crate) log_grown: u64,
+    /// The other members: name, whether there is a connection, and what was sent.
+    pub(crate) peers: Vec<(String, bool, LinkStats)>,
 }

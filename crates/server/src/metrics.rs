@@ -5,7 +5,9 @@
 //! explains each.
 
 use prometheus::core::{AtomicU64, GenericCounter, GenericCounterVec};
-use prometheus::{Encoder, Histogram, HistogramOpts, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 type Counter = GenericCounter<AtomicU64>;
 type CounterVec = GenericCounterVec<AtomicU64>;
@@ -43,6 +45,11 @@ pub(crate) struct Metrics {
     pub(crate) commit: IntGauge,
     pub(crate) store_index: IntGauge,
     pub(crate) is_leader: IntGauge,
+    pub(crate) peers_connected: IntGaugeVec,
+    pub(crate) peer_messages: IntGaugeVec,
+    pub(crate) peer_bytes: IntGaugeVec,
+    pub(crate) peer_dropped: IntGaugeVec,
+    pub(crate) peer_connects: IntGaugeVec,
     pub(crate) turns: Counter,
     pub(crate) process_cpu: prometheus::Counter,
     pub(crate) process_memory: IntGauge,
@@ -72,6 +79,10 @@ impl Maker<'_> {
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::new(name, help))
+    }
+
+    fn peer_gauge(&self, name: &str, help: &str) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help), &["member"]))
     }
 
     fn latency(&self, name: &str, help: &str) -> Histogram {
@@ -150,6 +161,22 @@ impl Metrics {
             ),
             log_full: make
                 .gauge("stead_wal_full", "1 while the disk is full and writes are refused."),
+            peers_connected: make.peer_gauge(
+                "stead_peer_connected",
+                "1 while this member can speak to the other one.",
+            ),
+            peer_messages: make.peer_gauge(
+                "stead_peer_sent_messages",
+                "Messages sent to a member since the start.",
+            ),
+            peer_bytes: make
+                .peer_gauge("stead_peer_sent_bytes", "Bytes sent to a member since the start."),
+            peer_dropped: make.peer_gauge(
+                "stead_peer_dropped_messages",
+                "Messages to a member that could not be sent; raft sends what matters again.",
+            ),
+            peer_connects: make
+                .peer_gauge("stead_peer_connects", "Connections made to a member since the start."),
             term: make.gauge("stead_raft_term", "The raft term."),
             commit: make.gauge("stead_raft_commit_index", "The highest committed log entry."),
             store_index: make.gauge("stead_store_index", "The index of the last change of a key."),

@@ -17,12 +17,14 @@ use crate::error::StartError;
 use crate::frames::Frames;
 use crate::http::reader;
 use crate::meters::Meters;
+use crate::peer::{self, Peers};
 use crate::slab::{Key, Slab};
 use crate::worker::{Done, Workers};
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
-use replica::{Clock, Driver, Fatal, MemberId, Network, Now, Output, SyncMode};
+use replica::{Clock, Driver, Fatal, MemberId, Now, Output, Role, SyncMode};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::time::Duration;
 
@@ -53,17 +55,22 @@ const READS_RECENT_NS: u64 = 20_000_000;
 /// How often the loop looks after what has no event of its own: 1 s.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
 
+/// How long handing leadership over may take when the server stops: 1 s.
+const HAND_OVER_NS: u64 = 1_000_000_000;
+
 /// How long answers may take to leave when the server stops: 1 s.
 const STOP_NS: u64 = 1_000_000_000;
 
-/// A member that has nobody to talk to.
-pub(crate) struct NoPeers;
+pub(crate) type Member = Driver<DataDir, Peers, SystemClock>;
 
-impl Network for NoPeers {
-    fn send(&mut self, _to: MemberId, _message: Vec<u8>) {}
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// A signal asked for it.
+    Stopped,
+    /// This machine is no member any more.
+    Removed,
 }
-
-pub(crate) type Member = Driver<DataDir, NoPeers, SystemClock>;
 
 /// A port that is listened on.
 pub(crate) struct Listener {
@@ -92,8 +99,16 @@ pub(crate) struct Owner {
     pub(crate) started: Now,
     /// When this process first saw its leader, by both clocks.
     pub(crate) leader_since: Now,
+    /// The connections over which other members speak to this one.
+    pub(crate) speakers: BTreeMap<MemberId, Key>,
+    /// The version of the membership that connections are held for.
+    pub(crate) known_membership: u64,
+    /// Whether this machine is no member any more.
+    pub(crate) is_removed: bool,
+    /// What broke while messages of members were taken; the next turn says so.
+    pub(crate) fatal: Option<Fatal>,
     last_read_at: u64,
-    out: Output,
+    pub(crate) out: Output,
     scratch: Vec<u8>,
     /// Connections with something to send.
     dirty: Vec<Key>,
@@ -145,6 +160,10 @@ impl Owner {
             now,
             started: now,
             leader_since: now,
+            speakers: BTreeMap::new(),
+            known_membership: u64::MAX,
+            is_removed: false,
+            fatal: None,
             last_read_at: 0,
             out: Output::default(),
             scratch: vec![0; READ_BYTES],
@@ -155,11 +174,11 @@ impl Owner {
         })
     }
 
-    /// Serves until a signal asks it to stop.
+    /// Serves until a signal asks it to stop, or the machine is no member any more.
     ///
     /// # Errors
     /// [`StartError`] with what broke; nothing is served any more then.
-    pub(crate) fn run(&mut self) -> Result<(), StartError> {
+    pub(crate) fn run(&mut self) -> Result<Ended, StartError> {
         let mut events = Events::with_capacity(1024);
         loop {
             match self.poll.poll(&mut events, Some(self.patience())) {
@@ -169,7 +188,8 @@ impl Owner {
             self.read_clock();
             for event in &events {
                 if event.token() == TOKEN_SIGNAL {
-                    return self.stop();
+                    self.stop()?;
+                    return Ok(Ended::Stopped);
                 }
                 self.take(event);
                 if self.driver.is_batch_full() {
@@ -177,7 +197,13 @@ impl Owner {
                 }
             }
             self.take_results()?;
+            self.tend_peers();
             self.turn()?;
+            if self.is_removed {
+                self.finish_up()?;
+                self.workers.finish();
+                return Ok(Ended::Removed);
+            }
             // What was sent ahead is taken now; its writes need a turn of their own.
             for _ in 0..AHEAD_TURNS_MAX {
                 if self.resume.is_empty() {
@@ -211,6 +237,10 @@ impl Owner {
         match event.token() {
             TOKEN_WAKER => {}
             Token(at) if at < TOKEN_BASE => self.accept(at),
+            token @ Token(peer::TOKEN_BASE..) => {
+                let now = self.now.monotonic;
+                self.driver.network_mut().ready(token, now);
+            }
             Token(at) => {
                 let slot = u32::try_from(at - TOKEN_BASE).unwrap_or(u32::MAX);
                 let Some(key) = self.connections.key_at(slot) else { return };
@@ -266,7 +296,10 @@ impl Owner {
         let mut scratch = std::mem::take(&mut self.scratch);
         for _ in 0..READS_MAX {
             let Some(connection) = self.connections.get_mut(key) else { break };
-            if !connection.is_idle() && connection.input.len() >= AHEAD_BYTES_MAX {
+            if !connection.is_idle()
+                && !matches!(connection.task, Task::Peer(_))
+                && connection.input.len() >= AHEAD_BYTES_MAX
+            {
                 connection.readable = true;
                 break;
             }
@@ -294,7 +327,7 @@ impl Owner {
         // More may be there than a round's share.
         if let Some(connection) = self.connections.get_mut(key)
             && connection.readable
-            && connection.is_idle()
+            && (connection.is_idle() || matches!(connection.task, Task::Peer(_)))
         {
             self.resume.push(key);
         }
@@ -309,6 +342,9 @@ impl Owner {
                 self.close(key);
             }
             return;
+        }
+        if let Task::Peer(from) = connection.task {
+            return self.take_frames(key, from, bytes);
         }
         if !connection.input.is_empty() || !connection.is_idle() {
             connection.input.extend_from_slice(bytes);
@@ -354,7 +390,8 @@ impl Owner {
         connection.ended = true;
         connection.readable = false;
         let waits = matches!(connection.task, Task::Write { .. } | Task::Read { .. })
-            || matches!(connection.task, Task::Configure | Task::List(_));
+            || matches!(connection.task, Task::Configure | Task::List(_))
+            || matches!(connection.task, Task::Join(_) | Task::Remove);
         if waits {
             // What it sent ahead is answered first.
             connection.closes |= connection.input.is_empty();
@@ -367,8 +404,10 @@ impl Owner {
 
     pub(crate) fn close(&mut self, key: Key) {
         let Some(mut connection) = self.connections.remove(key) else { return };
-        if let Task::Watch(watch) = &connection.task {
-            self.driver.store_mut().unwatch(watch.watcher);
+        match &connection.task {
+            Task::Watch(watch) => self.driver.store_mut().unwatch(watch.watcher),
+            Task::Peer(from) => self.speaker_left(key, *from),
+            _ => {}
         }
         // The descriptor is closed next, which says the same.
         let _ = self.poll.registry().deregister(&mut connection.socket);
@@ -460,6 +499,7 @@ impl Owner {
 
     /// One turn of the replica, and what comes of it.
     fn turn(&mut self) -> Result<(), StartError> {
+        self.take_fatal()?;
         // Answers to reads leave before a sync holds them up.
         self.flush_dirty();
         let are_reads_recent =
@@ -575,9 +615,40 @@ impl Owner {
         }
     }
 
+    /// A leader hands over before it stops, so that nobody has to notice that it is gone. Requests
+    /// are served meanwhile.
+    fn hand_over(&mut self) -> Result<(), StartError> {
+        let until = self.clock.now().monotonic + HAND_OVER_NS;
+        let mut events = Events::with_capacity(256);
+        let is_leader = |owner: &Self| owner.driver.status().role == Role::Leader;
+        if self.driver.membership().members().count() < 2 || !is_leader(self) {
+            return Ok(());
+        }
+        self.driver.hand_over();
+        while is_leader(self) && self.clock.now().monotonic < until {
+            self.take_results()?;
+            self.turn()?;
+            self.poll.poll(&mut events, Some(Duration::from_millis(5)))?;
+            self.read_clock();
+            for event in &events {
+                self.take(event);
+            }
+            self.tend_peers();
+        }
+        Ok(())
+    }
+
     /// Stops: no new connections, watches ended, writes in hand finished, answers sent.
     fn stop(&mut self) -> Result<(), StartError> {
         tracing::info!("stopping");
+        self.hand_over()?;
+        self.finish_up()?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Ends watches, finishes the writes in hand and sends the answers.
+    fn finish_up(&mut self) -> Result<(), StartError> {
         self.listeners.clear();
         self.end_watches();
         self.turn()?;
@@ -586,8 +657,10 @@ impl Owner {
         loop {
             self.take_results()?;
             self.turn()?;
-            let is_waiting =
-                |connection: &Connection| !connection.outbox.is_empty() || !connection.is_idle();
+            let is_waiting = |connection: &Connection| {
+                let is_busy = !connection.is_idle() && !matches!(connection.task, Task::Peer(_));
+                !connection.outbox.is_empty() || is_busy
+            };
             let keys = self.connections.keys();
             let waiting = keys
                 .into_iter()
@@ -603,7 +676,6 @@ impl Owner {
                 }
             }
         }
-        tracing::info!("stopped");
         Ok(())
     }
 }

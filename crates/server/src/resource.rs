@@ -10,11 +10,37 @@ use crate::http::reader::{Method, Request};
 use crate::http::response::{JSON, METRICS, TEXT};
 use crate::meters::Gauges;
 use crate::owner::Owner;
+use crate::peer::LinkStats;
 use crate::slab::Key;
-use replica::{Member, Ticket};
+use replica::{Member, MemberId, Ticket};
 
 /// What 0.4 and 2.x clients want to read of a version (spec cluster.md section 1).
 const VERSION_TEXT: &str = "etcd 0.4.9";
+
+/// The answer of `/version`, with its content type.
+pub(crate) fn version_body(accepts_text: bool) -> (&'static str, String) {
+    if accepts_text {
+        return (TEXT, VERSION_TEXT.to_owned());
+    }
+    let body = format!(
+        "{{\"etcdserver\":\"2.3.8\",\"etcdcluster\":\"2.3.0\",\"stead\":\"{}\"}}",
+        env!("CARGO_PKG_VERSION")
+    );
+    (JSON, body)
+}
+
+/// The client URLs of the members, the leader first, then by name (spec cluster.md section 1).
+pub(crate) fn listing_of_urls<'a>(
+    members: impl IntoIterator<Item = &'a Member>,
+    leader: Option<MemberId>,
+) -> String {
+    // A founder that has not announced itself yet has no address for clients.
+    let announced = members.into_iter().filter(|member| !member.client_url.is_empty());
+    let mut members: Vec<&Member> = announced.collect();
+    members.sort_by_key(|member| (Some(member.id) != leader, &member.name));
+    let urls: Vec<&str> = members.iter().map(|member| member.client_url.as_str()).collect();
+    urls.join(", ")
+}
 
 impl Owner {
     pub(crate) fn resource(&mut self, key: Key, request: &Request<'_>, route: Route<'_>) {
@@ -40,6 +66,9 @@ impl Owner {
                 self.remove_machine(key, name);
             }
             Route::AdminMachine(name) => self.admin_machine(key, name),
+            Route::PeerStream => self.upgrade(key, request),
+            Route::PeerJoin => self.join(key, request.body),
+            Route::PeerMembers => self.peer_members(key),
             Route::Health => self.health(key),
             Route::Livez => self.answer_resource(key, 200, TEXT, b"ok\n"),
             Route::Readyz => self.readyz(key),
@@ -51,32 +80,17 @@ impl Owner {
     }
 
     fn version(&mut self, key: Key, accepts_text: bool) {
-        if accepts_text {
-            return self.answer_resource(key, 200, TEXT, VERSION_TEXT.as_bytes());
-        }
-        let body = format!(
-            "{{\"etcdserver\":\"2.3.8\",\"etcdcluster\":\"2.3.0\",\"stead\":\"{}\"}}",
-            env!("CARGO_PKG_VERSION")
-        );
-        self.answer_resource(key, 200, JSON, body.as_bytes());
+        let (kind, body) = version_body(accepts_text);
+        self.answer_resource(key, 200, kind, body.as_bytes());
     }
 
-    /// The members, the leader first, then by name.
-    fn members(&self) -> Vec<&Member> {
-        let leader = self.driver.status().leader;
-        let mut members: Vec<&Member> = self.driver.membership().members().collect();
-        members.sort_by_key(|member| (Some(member.id) != leader, &member.name));
-        members
-    }
-
-    fn leader(&self) -> Option<&Member> {
+    pub(crate) fn leader(&self) -> Option<&Member> {
         self.driver.status().leader.and_then(|leader| self.driver.membership().member(leader))
     }
 
     fn machines(&mut self, key: Key) {
-        let urls: Vec<&str> =
-            self.members().into_iter().map(|member| member.client_url.as_str()).collect();
-        let body = urls.join(", ");
+        let membership = self.driver.membership();
+        let body = listing_of_urls(membership.members(), self.driver.status().leader);
         self.answer_resource(key, 200, TEXT, body.as_bytes());
     }
 
@@ -168,7 +182,7 @@ impl Owner {
         self.answer_resource(key, 200, JSON, &body);
     }
 
-    fn unknown_machine(&mut self, key: Key, name: &str) {
+    pub(crate) fn unknown_machine(&mut self, key: Key, name: &str) {
         let index = self.driver.store().index().0;
         self.answer_error(key, &ApiError::new(100, format!("/_etcd/machines/{name}"), index));
     }
@@ -179,16 +193,6 @@ impl Owner {
             Some(body) => self.answer_resource(key, 200, JSON, &body),
             None => self.unknown_machine(key, name),
         }
-    }
-
-    /// The only member of a cluster cannot leave it: nobody would be left to know of it.
-    fn remove_machine(&mut self, key: Key, name: &str) {
-        if self.driver.membership().member_named(name).is_none() {
-            return self.unknown_machine(key, name);
-        }
-        let index = self.driver.store().index().0;
-        let cause = format!("{name} is the only machine of the cluster and cannot be removed");
-        self.answer_error(key, &ApiError::new(300, cause, index));
     }
 
     fn is_healthy(&self) -> bool {
@@ -215,6 +219,15 @@ impl Owner {
         }
     }
 
+    fn peer_gauges(&self) -> Vec<(String, bool, LinkStats)> {
+        let membership = self.driver.membership();
+        let links = self.driver.network().stats();
+        let named = links.filter_map(|(id, is_open, stats)| {
+            Some((membership.member(id)?.name.clone(), is_open, stats))
+        });
+        named.collect()
+    }
+
     fn metrics(&mut self, key: Key) {
         let log = self.driver.wal_mut().stats();
         let gauges = Gauges {
@@ -224,6 +237,7 @@ impl Owner {
             connections: self.connections.len() as u64,
             proposals: self.driver.proposals_waiting() as u64,
             log_grown: log.segments_grown,
+            peers: self.peer_gauges(),
         };
         let body = self.meters.render(gauges);
         self.answer_resource(key, 200, METRICS, &body);

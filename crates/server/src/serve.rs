@@ -147,6 +147,12 @@ impl Owner {
         self.answer(key, &plain);
     }
 
+    /// Sends a client elsewhere.
+    pub(crate) fn redirect_to(&mut self, key: Key, status: u16, location: &str) {
+        let extra = format!("Location: {location}\r\n");
+        self.answer(key, &Plain { status, content_type: None, extra: &extra, body: b"" });
+    }
+
     fn keys(&mut self, key: Key, request: &Request<'_>, node: &str, port: Port) {
         let Port::Client(dialect) = port else { return };
         let index = self.driver.store().index().0;

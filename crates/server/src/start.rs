@@ -6,15 +6,21 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::StartError;
-use crate::owner::{Listener, NoPeers, Owner, Parts, waker_token};
+use crate::join::{self, JoinError, Start};
+use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
+use crate::peer::Peers;
+use crate::standby;
 use crate::worker::Workers;
-use mio::net::{TcpListener, UnixStream};
+use mio::net::TcpListener;
 use mio::{Poll, Waker};
-use replica::{Clock, ClusterConfig, Driver, Options};
+use replica::{Birth, Clock, ClusterConfig, Driver, Member, MemberId, Options};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -23,7 +29,7 @@ const BACKLOG: i32 = 4096;
 /// log each on average; smaller commands gather until they do.
 const SNAPSHOT_LOG_BYTES_PER_COMMAND: u64 = 3355;
 
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
     let open = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // A restart must not wait for connections of the last run to be forgotten.
@@ -31,19 +37,31 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        Ok(TcpListener::from_std(socket.into()))
+        Ok(socket.into())
     };
     open().map_err(|source| StartError::Listen { address: address.to_string(), source })
 }
 
-fn listeners(config: &Config) -> Result<Vec<Listener>, StartError> {
-    let mut listeners = Vec::new();
-    for client in &config.client_listeners {
-        let port = Port::Client(client.dialect);
-        listeners.push(Listener { socket: listen(client.bind)?, port });
+/// The ports, which stay open whatever part the machine plays.
+struct Ports(Vec<(std::net::TcpListener, Port)>);
+
+impl Ports {
+    fn open(config: &Config) -> Result<Self, StartError> {
+        let mut ports = Vec::new();
+        for client in &config.client_listeners {
+            ports.push((listen(client.bind)?, Port::Client(client.dialect)));
+        }
+        ports.push((listen(config.peer_bind)?, Port::Peer));
+        Ok(Self(ports))
     }
-    listeners.push(Listener { socket: listen(config.peer_bind)?, port: Port::Peer });
-    Ok(listeners)
+
+    /// The same ports for another loop.
+    fn again(&self) -> io::Result<Vec<(TcpListener, Port)>> {
+        let clone = |(socket, port): &(std::net::TcpListener, Port)| {
+            Ok((TcpListener::from_std(socket.try_clone()?), *port))
+        };
+        self.0.iter().map(clone).collect()
+    }
 }
 
 fn options(config: &Config, seed: u64) -> Options {
@@ -91,6 +109,16 @@ fn raise_file_limit() {
     }
 }
 
+/// What lives as long as the process, whatever part the machine plays.
+struct Host {
+    config: Config,
+    clock: SystemClock,
+    data_dir: DataDir,
+    seed: u64,
+    signals: UnixStream,
+    ports: Ports,
+}
+
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -99,40 +127,192 @@ pub fn run(config: Config) -> Result<(), StartError> {
     raise_file_limit();
     let clock = SystemClock::new();
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
-    let listeners = listeners(&config)?;
+    let ports = Ports::open(&config)?;
     if config.force {
         data_dir.clear()?;
+        data_dir.set_standby(None)?;
     }
-    let poll = Poll::new()?;
-    let waker = Arc::new(Waker::new(poll.registry(), waker_token())?);
     let (signals, sender) = UnixStream::pair()?;
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        let sender = rustix::io::dup(&sender).map_err(std::io::Error::from)?;
+        let sender = rustix::io::dup(&sender).map_err(io::Error::from)?;
         signal_hook::low_level::pipe::register(signal, sender)?;
     }
+    signals.set_nonblocking(true)?;
     let seed = draw_seed(clock);
-    let (driver, opened) = Driver::open(data_dir, NoPeers, clock, options(&config, seed))?;
-    if let Some(cut) = &opened.torn_tail {
-        tracing::warn!("{cut}");
-    }
-    tracing::info!(
-        name = config.name,
-        new = opened.is_new,
-        snapshot = opened.snapshot_index.0,
-        replayed = opened.entries_replayed,
-        index = driver.store().index().0,
-        "data directory opened"
-    );
-    for listener in &listeners {
-        let address = listener.socket.local_addr()?;
-        match listener.port {
-            Port::Client(dialect) => tracing::info!(%address, ?dialect, "listening for clients"),
-            Port::Peer => tracing::info!(%address, "listening for members and administration"),
+    Host { config, clock, data_dir, seed, signals, ports }.run()
+}
+
+/// The part that a machine plays next.
+enum Part {
+    Member,
+    /// It stands by; these are peer URLs of members.
+    Standby(Vec<String>),
+    Stop,
+}
+
+impl Host {
+    fn run(mut self) -> Result<(), StartError> {
+        let mut part = match self.find_part() {
+            Ok(part) => part,
+            Err(JoinError::Stopped) => Part::Stop,
+            Err(JoinError::Unreachable(detail) | JoinError::Refused(detail)) => {
+                return Err(StartError::Join(detail));
+            }
+        };
+        loop {
+            part = match part {
+                Part::Stop => return Ok(()),
+                Part::Member => self.serve()?,
+                Part::Standby(peers) => self.stand_by(peers)?,
+            };
+            // What this machine forwards from here on is not what it forwarded before.
+            self.seed = draw_seed(self.clock);
         }
     }
-    let workers = Workers::new(waker);
-    let parts = Parts { config, poll, listeners, signals, driver, workers, clock };
-    Owner::new(parts)?.run()
+
+    /// This machine as it asks to become a member.
+    fn own(&self) -> Member {
+        let id = join::derive_id(&[&self.config.name, &self.seed.to_string()]);
+        let options = options(&self.config, self.seed);
+        Member {
+            id: MemberId(id),
+            name: self.config.name.clone(),
+            client_url: options.client_url,
+            peer_url: options.peer_url,
+        }
+    }
+
+    /// Finds out what this machine is, and gives an empty data directory an identity unless it is
+    /// to be that of a new cluster (spec cluster.md section 4).
+    fn find_part(&self) -> Result<Part, JoinError> {
+        let failed = |detail: String| JoinError::Refused(detail);
+        if !wal::is_empty(&self.data_dir).map_err(|error| failed(error.to_string()))? {
+            return Ok(Part::Member);
+        }
+        if let Some(peers) = self.data_dir.standby() {
+            return Ok(Part::Standby(peers));
+        }
+        let own = self.own();
+        let signals = &self.signals;
+        let start = join::start(&self.config, &own, &mut |time| signal_within(signals, time))?;
+        match start {
+            Start::Found => {
+                tracing::info!("{} is starting a new cluster", self.config.name);
+                Ok(Part::Member)
+            }
+            Start::Member(birth) => {
+                self.prepare(*birth).map_err(|error| failed(error.to_string()))?;
+                Ok(Part::Member)
+            }
+            Start::Standby(peers) => Ok(Part::Standby(peers)),
+        }
+    }
+
+    fn prepare(&self, birth: Birth) -> Result<(), StartError> {
+        let limits = options(&self.config, self.seed).store_limits;
+        replica::prepare(&self.data_dir, birth, limits, self.clock.now())?;
+        self.data_dir.set_standby(None)?;
+        Ok(())
+    }
+
+    fn signals(&self) -> io::Result<mio::net::UnixStream> {
+        Ok(mio::net::UnixStream::from_std(self.signals.try_clone()?))
+    }
+
+    /// Stands by until there is a place.
+    fn stand_by(&self, peers: Vec<String>) -> Result<Part, StartError> {
+        self.data_dir.set_standby(Some(&peers))?;
+        let mut known = peers.clone();
+        let parts = standby::Parts {
+            config: &self.config,
+            clock: self.clock,
+            own: self.own(),
+            peers,
+            listeners: self.ports.again()?,
+            signals: self.signals()?,
+        };
+        let ended = standby::run(parts, &mut |urls| {
+            if urls != known.as_slice() {
+                urls.clone_into(&mut known);
+                // An older list serves as well, as long as one of it is there.
+                if let Err(error) = self.data_dir.set_standby(Some(urls)) {
+                    tracing::warn!(%error, "the members could not be written down");
+                }
+            }
+        })?;
+        match ended {
+            standby::Ended::Stopped => Ok(Part::Stop),
+            standby::Ended::Promoted(birth) => {
+                self.prepare(*birth)?;
+                tracing::info!("{} has a place in the cluster", self.config.name);
+                Ok(Part::Member)
+            }
+        }
+    }
+
+    /// Serves as a member.
+    fn serve(&self) -> Result<Part, StartError> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), waker_token())?);
+        let token = self.config.finding.token.expose().to_owned();
+        let peers = Peers::new(poll.registry().try_clone()?, Arc::clone(&waker), token);
+        let options = options(&self.config, self.seed);
+        let (mut driver, opened) = Driver::open(self.data_dir.clone(), peers, self.clock, options)?;
+        let (cluster, id) = (driver.cluster(), driver.status().id);
+        driver.network_mut().introduce(cluster, id);
+        if let Some(cut) = &opened.torn_tail {
+            tracing::warn!("{cut}");
+        }
+        tracing::info!(
+            name = self.config.name,
+            member = %id,
+            cluster = %cluster,
+            new = opened.is_new,
+            snapshot = opened.snapshot_index.0,
+            replayed = opened.entries_replayed,
+            index = driver.store().index().0,
+            "data directory opened"
+        );
+        let mut listeners = Vec::new();
+        for (socket, port) in self.ports.again()? {
+            let address = socket.local_addr()?;
+            match port {
+                Port::Client(dialect) => {
+                    tracing::info!(%address, ?dialect, "listening for clients")
+                }
+                Port::Peer => tracing::info!(%address, "listening for members and administration"),
+            }
+            listeners.push(Listener { socket, port });
+        }
+        let workers = Workers::new(waker);
+        let (config, clock, signals) = (self.config.clone(), self.clock, self.signals()?);
+        let parts = Parts { config, poll, listeners, signals, driver, workers, clock };
+        let mut owner = Owner::new(parts)?;
+        match owner.run()? {
+            Ended::Stopped => Ok(Part::Stop),
+            Ended::Removed => {
+                let members = owner.view().members.into_iter();
+                let others = members.filter(|member| member.name != self.config.name);
+                let peers = others.map(|member| member.peer_url).collect();
+                drop(owner);
+                tracing::warn!("{} was removed from the cluster", self.config.name);
+                // A removed member's state is of no use to anybody, and it may never come back.
+                self.data_dir.clear()?;
+                Ok(Part::Standby(peers))
+            }
+        }
+    }
+}
+
+/// Waits for a signal, for some time at most.
+fn signal_within(signals: &UnixStream, time: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let timeout = Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(time.subsec_nanos()),
+    };
+    let mut fds = [PollFd::new(signals, PollFlags::IN)];
+    poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
 /// Looks a data directory over without changing anything in it. Gives a report for people, and

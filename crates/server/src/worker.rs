@@ -36,18 +36,43 @@ pub(crate) struct Workers {
     syncs: Option<Sender<SyncTarget<DataDir>>>,
     fills: Option<Sender<FillTask<DataDir>>>,
     snapshots: Option<Sender<SnapshotJob<DataDir>>>,
-    garbage: Option<Sender<Vec<store::Node>>>,
+    garbage: Option<Sender<Garbage>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Memory whose return takes a while.
+enum Garbage {
+    Nodes(Vec<store::Node>),
+    Store(Box<store::Store>),
 }
 
 impl Workers {
     pub(crate) fn new(waker: Arc<Waker>) -> Self {
         let (done_tx, done_rx) = channel();
-        Self { done_tx, done_rx, waker, syncs: None, fills: None, snapshots: None, garbage: None }
+        Self {
+            done_tx,
+            done_rx,
+            waker,
+            syncs: None,
+            fills: None,
+            snapshots: None,
+            garbage: None,
+            threads: Vec::new(),
+        }
     }
 
     /// The next result, if there is one.
     pub(crate) fn next_done(&self) -> Option<Done> {
         self.done_rx.try_recv().ok()
+    }
+
+    /// Waits until all work in hand is done: nothing is written to the data directory after this.
+    pub(crate) fn finish(&mut self) {
+        (self.syncs, self.fills, self.snapshots, self.garbage) = (None, None, None, None);
+        for thread in self.threads.drain(..) {
+            // A panic there has ended the process.
+            let _ = thread.join();
+        }
     }
 
     fn report(&self) -> impl Fn(Done) + Send + 'static {
@@ -66,7 +91,7 @@ impl Workers {
             let result = target.sync();
             report(Done::Synced(target.seq(), result));
         };
-        hand_over(&mut self.syncs, "sync", 0, work, target)
+        hand_over(&mut self.threads, &mut self.syncs, "sync", 0, work, target)
     }
 
     pub(crate) fn fill(&mut self, task: FillTask<DataDir>) -> io::Result<()> {
@@ -81,7 +106,7 @@ impl Workers {
             };
             report(Done::Filled(task, result));
         };
-        hand_over(&mut self.fills, "fill", 0, work, task)
+        hand_over(&mut self.threads, &mut self.fills, "fill", 0, work, task)
     }
 
     pub(crate) fn snapshot(&mut self, job: SnapshotJob<DataDir>) -> io::Result<()> {
@@ -92,16 +117,43 @@ impl Workers {
             let result = job.run(&mut |bytes| pace.wrote(bytes));
             report(Done::Snapshot(result, start.elapsed()));
         };
-        hand_over(&mut self.snapshots, "snapshot", GARBAGE_STACK_BYTES, work, job)
+        hand_over(
+            &mut self.threads,
+            &mut self.snapshots,
+            "snapshot",
+            GARBAGE_STACK_BYTES,
+            work,
+            job,
+        )
     }
 
     pub(crate) fn drop_garbage(&mut self, nodes: Vec<store::Node>) -> io::Result<()> {
-        hand_over(&mut self.garbage, "garbage", GARBAGE_STACK_BYTES, drop, nodes)
+        self.drop_later(Garbage::Nodes(nodes))
+    }
+
+    pub(crate) fn drop_store(&mut self, store: store::Store) -> io::Result<()> {
+        self.drop_later(Garbage::Store(Box::new(store)))
+    }
+
+    fn drop_later(&mut self, garbage: Garbage) -> io::Result<()> {
+        let work = |garbage| match garbage {
+            Garbage::Nodes(nodes) => drop(nodes),
+            Garbage::Store(store) => drop(store),
+        };
+        hand_over(
+            &mut self.threads,
+            &mut self.garbage,
+            "garbage",
+            GARBAGE_STACK_BYTES,
+            work,
+            garbage,
+        )
     }
 }
 
 /// Sends `work` to its thread, which is started first if need be.
 fn hand_over<W: Send + 'static>(
+    threads: &mut Vec<thread::JoinHandle<()>>,
     slot: &mut Option<Sender<W>>,
     name: &str,
     stack_bytes: usize,
@@ -115,7 +167,7 @@ fn hand_over<W: Send + 'static>(
     let (tx, rx) = channel();
     let builder = thread::Builder::new().name(format!("stead-{name}"));
     let builder = if stack_bytes > 0 { builder.stack_size(stack_bytes) } else { builder };
-    builder.spawn(move || rx.into_iter().for_each(run))?;
+    threads.push(builder.spawn(move || rx.into_iter().for_each(run))?);
     tx.send(work).map_err(|_| gone())?;
     *slot = Some(tx);
     Ok(())

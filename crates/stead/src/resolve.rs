@@ -1,7 +1,9 @@
 //! From values to what the server is told.
 
 use crate::source::{Source, Usage, Values};
-use server::config::{ClientListener, ClusterDefaults, Config, Dialect, Limits};
+use server::config::{
+    ClientListener, ClusterDefaults, Config, Dialect, Finding, InitialCluster, Limits, Secret,
+};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
@@ -143,16 +145,150 @@ fn limits(values: &Values) -> Limits {
     }
 }
 
+/// The texts of a list.
+fn list(values: &Values, flag: &str) -> Vec<String> {
+    let items = values.get(flag).0.split(',').map(str::trim);
+    items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+/// HOST:PORT of a URL.
+fn in_url(flag: &str, url: &str) -> Result<String, Usage> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let Some(rest) = rest.map(|rest| rest.trim_end_matches('/')) else {
+        return Err(Usage(format!("-{flag}: {url}: a URL is wanted, as http://HOST:PORT")));
+    };
+    if split(rest).port.is_none() || rest.contains('/') {
+        return Err(Usage(format!("-{flag}: {url}: a URL with a port and no path is wanted")));
+    }
+    Ok(rest.to_owned())
+}
+
+/// Puts the names of the 2.x series in the place of ours.
+fn translate(values: &mut Values) -> Result<(), Usage> {
+    for (theirs, ours) in [
+        ("advertise-client-urls", "addr"),
+        ("initial-advertise-peer-urls", "peer-addr"),
+        ("listen-peer-urls", "peer-bind-addr"),
+    ] {
+        let (urls, source) = values.get(theirs);
+        let first = urls.split(',').next().unwrap_or_default().trim().to_owned();
+        if first.is_empty() {
+            continue;
+        }
+        let address = in_url(theirs, &first)?;
+        if values.get(ours).1 == Source::Default {
+            values.stand_in(ours, address, source);
+        }
+    }
+    Ok(())
+}
+
+/// The ports for clients.
+fn client_listeners(
+    values: &Values,
+    advertised: &str,
+    port: u16,
+) -> Result<Vec<ClientListener>, Usage> {
+    let urls = list(values, "listen-client-urls");
+    let mut listeners = Vec::new();
+    let spoken = match values.get("compat") {
+        (_, Source::Default) => Dialect::V2,
+        _ => dialect(values),
+    };
+    for url in &urls {
+        let flag = "listen-client-urls";
+        let address = in_url(flag, url)?;
+        let parts = split(&address);
+        let port = parse_port(flag, url, parts.port.unwrap_or_default())?;
+        listeners.push(ClientListener { bind: resolve(flag, parts.host, port)?, dialect: spoken });
+    }
+    if listeners.is_empty() {
+        let bind = bind(values, "bind-addr", advertised, port)?;
+        listeners.push(ClientListener { bind, dialect: dialect(values) });
+    }
+    Ok(listeners)
+}
+
+/// The list in a file, with commas or lines between its items.
+fn peers_file(path: &str) -> Result<Vec<String>, Usage> {
+    const PEERS_FILE_MAX: u64 = 1 << 20;
+    let read = || {
+        use std::io::Read;
+        let mut text = String::new();
+        std::fs::File::open(path)?.take(PEERS_FILE_MAX).read_to_string(&mut text)?;
+        Ok::<_, std::io::Error>(text)
+    };
+    let text = read().map_err(|error| Usage(format!("Peers file error: open {path}: {error}")))?;
+    let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
+    Ok(items.map(str::to_owned).collect())
+}
+
+fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>, Usage> {
+    let flag = "initial-cluster";
+    let mut members = Vec::new();
+    for item in list(values, flag) {
+        let Some((name, url)) = item.split_once('=') else {
+            return Err(Usage(format!("-{flag}: {item}: NAME=PEER_URL is wanted")));
+        };
+        in_url(flag, url)?;
+        let url = url.trim_end_matches('/').to_owned();
+        if members.iter().any(|(listed, other)| listed == name || *other == url) {
+            return Err(Usage(format!("-{flag}: {item}: the name or the URL is there twice")));
+        }
+        members.push((name.to_owned(), url));
+    }
+    let token = values.get("initial-cluster-token").0.to_owned();
+    let is_new = values.get("initial-cluster-state").0 == "new";
+    Ok((!members.is_empty()).then_some(InitialCluster { members, token, is_new }))
+}
+
+/// How the machine finds its cluster.
+fn finding(values: &Values) -> Result<Finding, Usage> {
+    let file = values.get("peers-file").0;
+    let peers = if file.is_empty() { list(values, "peers") } else { peers_file(file)? };
+    for peer in &peers {
+        let parts = split(peer);
+        let is_port = parts.port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+        if parts.host.is_empty() || !is_port || peer.contains("://") {
+            return Err(Usage(format!("-peers: {peer}: HOST:PORT is wanted, without a scheme")));
+        }
+    }
+    let discovery = values.get("discovery").0;
+    if !discovery.is_empty()
+        && !discovery.starts_with("http://")
+        && !discovery.starts_with("https://")
+    {
+        return Err(Usage(format!("-discovery: {discovery}: a URL is wanted")));
+    }
+    let interval = seconds(values, "retry-interval");
+    Ok(Finding {
+        peers,
+        discovery: (!discovery.is_empty()).then(|| discovery.to_owned()),
+        initial: initial_cluster(values)?,
+        retry_attempts: number(values, "max-retry-attempts"),
+        retry_interval_secs: if interval > 0.0 { interval } else { random_interval() },
+        force_rejoin: is_set(values, "force-rejoin"),
+        token: Secret::new(values.get("peer-token").0.to_owned()),
+    })
+}
+
+/// Between 2.5 and 5 seconds, so that machines that start together do not ask together.
+fn random_interval() -> f64 {
+    use std::hash::BuildHasher;
+    let drawn = std::hash::RandomState::new().hash_one(std::process::id()) % 2500;
+    2.5 + f64::from(u32::try_from(drawn).unwrap_or(0)) / 1000.0
+}
+
 /// Puts the configuration together.
 ///
 /// # Errors
 /// [`Usage`] with what is wrong and what to do.
 pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
+    translate(values)?;
     let (name, data_dir) = identity(values)?;
     let (client_advertised, client_port) = advertised(values, "addr")?;
     let (peer_advertised, peer_port) = advertised(values, "peer-addr")?;
-    let client = bind(values, "bind-addr", &client_advertised, client_port)?;
-    let mut client_listeners = vec![ClientListener { bind: client, dialect: dialect(values) }];
+    let mut client_listeners = client_listeners(values, &client_advertised, client_port)?;
     let (v2, _) = values.get("v2-addr");
     if !v2.is_empty() {
         let parts = split(v2);
@@ -182,6 +318,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
             remove_delay: seconds(values, "cluster-remove-delay"),
             sync_interval: seconds(values, "cluster-sync-interval"),
         },
+        finding: finding(values)?,
         heartbeat_interval_ms,
         election_timeout_ms,
         snapshot_count: is_set(values, "snapshot").then(|| number(values, "snapshot-count")),

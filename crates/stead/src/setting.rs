@@ -47,7 +47,7 @@ pub(crate) struct Setting {
     pub(crate) support: Support,
 }
 
-const CLUSTER: &str = "this version serves one machine";
+const CLUSTER: &str = "restore the data directory of one machine, and let the others join it";
 const TLS: &str = "TLS";
 
 const MACHINE_GROUP: &str = "Machine";
@@ -56,6 +56,8 @@ const STORE_GROUP: &str = "Durability";
 const CLUSTER_GROUP: &str = "Cluster configuration";
 const LIMIT_GROUP: &str = "Limits";
 const LOG_GROUP: &str = "Logs and metrics";
+const JOIN_GROUP: &str = "Finding a cluster";
+const URL_GROUP: &str = "Names of the 2.x series";
 const OTHER_GROUP: &str = "Other";
 
 const fn works(
@@ -136,9 +138,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
     works("snapshot-count", "ETCD_SNAPSHOTCOUNT", "snapshot_count", Kind::Number(1, 1 << 40), "10000", STORE_GROUP,
         "Commands between two snapshots at the least; small commands gather until a snapshot is worth writing.").alias(&["snapshotCount"]),
     works("peer-heartbeat-interval", "ETCD_PEER_HEARTBEAT_INTERVAL", "peer.heartbeat_interval", Kind::Number(10, 60_000), "50", STORE_GROUP,
-        "Milliseconds between two heartbeats of a leader.").alias(&["peer-heartbeat-timeout"]),
+        "Milliseconds between two heartbeats of a leader.").alias(&["peer-heartbeat-timeout", "heartbeat-interval"]),
     works("peer-election-timeout", "ETCD_PEER_ELECTION_TIMEOUT", "peer.election_timeout", Kind::Number(20, 600_000), "200", STORE_GROUP,
-        "Milliseconds of silence after which an election may begin; at least twice the heartbeat interval."),
+        "Milliseconds of silence after which an election may begin; at least twice the heartbeat interval.").alias(&["election-timeout"]),
     works("cluster-active-size", "ETCD_CLUSTER_ACTIVE_SIZE", "cluster.active_size", Kind::Number(0, 1 << 30), "9", CLUSTER_GROUP,
         "How many machines take part in consensus; at least 3. Used when a new cluster starts.").alias(&["maxsize", "max-cluster-size"]),
     works("cluster-remove-delay", "ETCD_CLUSTER_REMOVE_DELAY", "cluster.remove_delay", Kind::Seconds, "1800", CLUSTER_GROUP,
@@ -168,21 +170,36 @@ pub(crate) static SETTINGS: &[Setting] = &[
     works("vvv", "ETCD_VERY_VERY_VERBOSE", "very_very_verbose", Kind::Bool, "false", LOG_GROUP, "As -vv."),
     works("max-result-buffer", "ETCD_MAX_RESULT_BUFFER", "max_result_buffer", Kind::Number(0, u64::MAX), "1024", OTHER_GROUP,
         "").alias(&["m"]).ignored("it had no effect in the original either"),
-    works("max-retry-attempts", "ETCD_MAX_RETRY_ATTEMPTS", "max_retry_attempts", Kind::Number(0, u64::MAX), "3", OTHER_GROUP,
-        "").alias(&["r"]).ignored("there is no cluster to join"),
-    works("retry-interval", "ETCD_RETRY_INTERVAL", "retry_interval", Kind::Seconds, "0", OTHER_GROUP,
-        "").ignored("there is no cluster to join"),
-    refused("peers", "ETCD_PEERS", "peers", CLUSTER).alias(&["C"]),
-    refused("peers-file", "ETCD_PEERS_FILE", "peers_file", CLUSTER).alias(&["CF"]),
-    refused("discovery", "ETCD_DISCOVERY", "discovery", CLUSTER),
-    refused("initial-cluster", "ETCD_INITIAL_CLUSTER", "initial_cluster", CLUSTER),
-    refused("initial-cluster-state", "ETCD_INITIAL_CLUSTER_STATE", "initial_cluster_state", CLUSTER),
-    refused("initial-cluster-token", "ETCD_INITIAL_CLUSTER_TOKEN", "initial_cluster_token", CLUSTER),
-    refused("initial-advertise-peer-urls", "ETCD_INITIAL_ADVERTISE_PEER_URLS", "initial_advertise_peer_urls", CLUSTER),
-    refused("listen-client-urls", "ETCD_LISTEN_CLIENT_URLS", "listen_client_urls", "use -addr, -bind-addr and -v2-addr"),
-    refused("advertise-client-urls", "ETCD_ADVERTISE_CLIENT_URLS", "advertise_client_urls", "use -addr"),
-    refused("listen-peer-urls", "ETCD_LISTEN_PEER_URLS", "listen_peer_urls", "use -peer-addr and -peer-bind-addr"),
-    refused("proxy", "ETCD_PROXY", "proxy", CLUSTER),
+    works("peers", "ETCD_PEERS", "peers", Kind::List, "", JOIN_GROUP,
+        "Machines of the cluster to join, as HOST:PORT of their -peer-addr, with commas between them. A machine with data in its directory goes on from there.").alias(&["C"]),
+    works("peers-file", "ETCD_PEERS_FILE", "peers_file", Kind::Text, "", JOIN_GROUP,
+        "A file with such a list; it takes the place of -peers.").alias(&["CF"]),
+    works("discovery", "ETCD_DISCOVERY", "discovery", Kind::Text, "", JOIN_GROUP,
+        "A directory of any v2 server at which machines meet: http://HOST:PORT/v2/keys/PATH. The first one there begins the cluster."),
+    works("max-retry-attempts", "ETCD_MAX_RETRY_ATTEMPTS", "max_retry_attempts", Kind::Number(0, 1 << 40), "3", JOIN_GROUP,
+        "How often joining is attempted.").alias(&["r"]),
+    works("retry-interval", "ETCD_RETRY_INTERVAL", "retry_interval", Kind::Seconds, "0", JOIN_GROUP,
+        "Seconds that an attempt takes; within it machines that do not answer are tried every quarter of a second. 0 for 2.5 to 5 at random."),
+    works("force-rejoin", "STEAD_FORCE_REJOIN", "force_rejoin", Kind::Bool, "false", JOIN_GROUP,
+        "Take the place of a member with this name. Only for a machine whose disk is lost: its old self must never come back."),
+    works("peer-token", "STEAD_PEER_TOKEN", "peer.token", Kind::Text, "", JOIN_GROUP,
+        "A secret that all machines of the cluster share; without it no machine joins and no member is believed. Better in the environment or the file than on the command line."),
+    works("initial-cluster", "ETCD_INITIAL_CLUSTER", "initial_cluster", Kind::List, "", JOIN_GROUP,
+        "All machines of a new cluster, as NAME=PEER_URL with commas between them, the same at every machine (2.x)."),
+    works("initial-cluster-state", "ETCD_INITIAL_CLUSTER_STATE", "initial_cluster_state", Kind::Choice(&["new", "existing"]), "new", JOIN_GROUP,
+        "Whether the machines of -initial-cluster begin together, or this one joins the others (2.x)."),
+    works("initial-cluster-token", "ETCD_INITIAL_CLUSTER_TOKEN", "initial_cluster_token", Kind::Text, "etcd-cluster", JOIN_GROUP,
+        "Tells clusters of the same machines apart (2.x). It is no secret."),
+    works("initial-advertise-peer-urls", "ETCD_INITIAL_ADVERTISE_PEER_URLS", "initial_advertise_peer_urls", Kind::Text, "", URL_GROUP,
+        "As -peer-addr, as a URL. Of several the first is used."),
+    works("listen-peer-urls", "ETCD_LISTEN_PEER_URLS", "listen_peer_urls", Kind::Text, "", URL_GROUP,
+        "As -peer-bind-addr, as a URL. Of several the first is used."),
+    works("advertise-client-urls", "ETCD_ADVERTISE_CLIENT_URLS", "advertise_client_urls", Kind::Text, "", URL_GROUP,
+        "As -addr, as a URL. Of several the first is used."),
+    works("listen-client-urls", "ETCD_LISTEN_CLIENT_URLS", "listen_client_urls", Kind::List, "", URL_GROUP,
+        "Where to listen for clients, as URLs. These ports speak as 2.x did, unless -compat=v04 is given."),
+    works("proxy", "ETCD_PROXY", "proxy", Kind::Choice(&["off"]), "off", URL_GROUP,
+        "Only off: a machine stands by when the cluster has as many members as its activeSize."),
     refused("force-new-cluster", "ETCD_FORCE_NEW_CLUSTER", "force_new_cluster", CLUSTER),
     refused("ca-file", "ETCD_CA_FILE", "ca_file", TLS).alias(&["clientCAFile"]),
     refused("cert-file", "ETCD_CERT_FILE", "cert_file", TLS).alias(&["clientCert"]),

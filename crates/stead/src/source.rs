@@ -101,6 +101,13 @@ impl Values {
         }
     }
 
+    /// Gives a setting the value that another one stands for.
+    pub(crate) fn stand_in(&mut self, flag: &str, value: String, source: Source) {
+        if let Some((setting, _)) = by_flag(flag) {
+            self.found.insert(setting.flag, (value, source));
+        }
+    }
+
     fn put(&mut self, setting: &'static Setting, value: &str, source: Source) -> Result<(), Usage> {
         let shown = match &source {
             Source::Flag | Source::Default => format!("-{}", setting.flag),
@@ -331,17 +338,18 @@ mod tests {
             (vec!["-snapshot-count", "0"], "a number from 1"),
             (vec!["-force=maybe"], "true or false is wanted"),
             (vec!["-compat", "v3"], "one of v04, v2 is wanted"),
-            (vec!["-peers", "a:1"], "-peers is not supported by this version"),
+            (vec!["-trace", "*"], "-trace is not supported by this version"),
             (vec!["-cert-file=x"], "-cert-file is not supported by this version"),
             (vec!["-config", "none.toml"], "cannot read the configuration file none.toml"),
         ] {
             let error = gather(&args, &[], "").expect_err("a mistake").0;
             assert!(error.contains(want), "{args:?}: {error}");
         }
-        let error = gather(&[], &[("ETCD_DISCOVERY", "http://x")], "").expect_err("refused").0;
-        assert!(error.contains("ETCD_DISCOVERY is not supported"), "{error}");
-        let error = gather(&["-config=given.toml"], &[], "peers = [\"a\"]").expect_err("refused").0;
-        assert!(error.contains("peers in given.toml is not supported"), "{error}");
+        let error = gather(&[], &[("ETCD_GRAPHITE_HOST", "http://x")], "").expect_err("refused").0;
+        assert!(error.contains("ETCD_GRAPHITE_HOST is not supported"), "{error}");
+        let error =
+            gather(&["-config=given.toml"], &[], "graphite_host = \"a\"").expect_err("refused").0;
+        assert!(error.contains("graphite_host in given.toml is not supported"), "{error}");
         assert!(gather(&["-config=given.toml"], &[], "name = ").is_err());
     }
 

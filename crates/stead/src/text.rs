@@ -90,6 +90,8 @@ pub(crate) fn show(values: &Values) -> String {
     let mut out = String::new();
     for setting in working() {
         let (value, source) = values.get(setting.flag);
+        let is_secret = setting.flag == "peer-token" && !value.is_empty();
+        let value = if is_secret { "(hidden)" } else { value };
         let _ = writeln!(out, "{:<26} {:<30} {source}", setting.flag, format!("{value:?}"));
     }
     out

@@ -77,9 +77,17 @@ fn status(code: u16) -> u16 {
     }
 }
 
+/// A standby that knows no leader.
+pub(crate) const STANDBY_INTERNAL: u16 = 402;
+
 impl ApiError {
     pub(crate) fn new(code: u16, cause: impl Into<String>, index: u64) -> Self {
         Self { code, cause: cause.into(), index, status: None }
+    }
+
+    /// An error with a status that its code does not say.
+    pub(crate) fn refused(code: u16, cause: impl Into<String>, index: u64, status: u16) -> Self {
+        Self { code, cause: cause.into(), index, status: Some(status) }
     }
 
     /// An error of the store. 2.x has no name for the root, so it names no cause there (quirk Q8).

@@ -25,6 +25,9 @@ pub(crate) enum Route<'a> {
     AdminConfig,
     AdminMachines,
     AdminMachine(&'a str),
+    PeerStream,
+    PeerJoin,
+    PeerMembers,
     Health,
     Livez,
     Readyz,
@@ -43,6 +46,7 @@ impl Route<'_> {
             Route::Keys(_) => KEYS_METHODS,
             Route::AdminConfig => "GET,HEAD,PUT",
             Route::AdminMachine(_) => "GET,HEAD,DELETE",
+            Route::PeerJoin => "POST",
             _ => READ_METHODS,
         }
     }
@@ -80,7 +84,14 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
             _ => Route::NotFound,
         },
     };
-    let Port::Client(dialect) = port else { return shared };
+    let Port::Client(dialect) = port else {
+        return match trimmed {
+            "/v2/peer/stream" => Route::PeerStream,
+            "/v2/peer/join" => Route::PeerJoin,
+            "/v2/peer/members" => Route::PeerMembers,
+            _ => shared,
+        };
+    };
     match (trimmed, dialect) {
         ("/v2/machines", _) => Route::Machines,
         ("/v2/leader", Dialect::V04) => Route::Leader,

@@ -96,6 +96,10 @@ pub(crate) struct Request<'a> {
     /// Whether the client asks for plain text.
     pub(crate) accepts_text: bool,
     pub(crate) origin: Option<&'a [u8]>,
+    /// What the client wants to speak instead of HTTP.
+    pub(crate) upgrade: Option<&'a [u8]>,
+    /// The cluster's secret, as the sender knows it.
+    pub(crate) token: Option<&'a [u8]>,
     pub(crate) body: &'a [u8],
 }
 
@@ -162,6 +166,8 @@ struct Headers<'a> {
     content_type: Option<&'a [u8]>,
     accept: Option<&'a [u8]>,
     origin: Option<&'a [u8]>,
+    upgrade: Option<&'a [u8]>,
+    token: Option<&'a [u8]>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -238,6 +244,8 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
         is_form: headers.content_type.is_some_and(is_form),
         accepts_text: headers.accept.is_some_and(accepts_text),
         origin: headers.origin,
+        upgrade: headers.upgrade,
+        token: headers.token,
         body,
     };
     Progress::Request(request, end)
@@ -327,6 +335,8 @@ fn read_headers<'a>(
         content_type: None,
         accept: None,
         origin: None,
+        upgrade: None,
+        token: None,
     };
     for header in lines {
         let value = trim(header.value);
@@ -349,6 +359,12 @@ fn read_headers<'a>(
             }
             6 if header.name.eq_ignore_ascii_case("origin") => {
                 headers.origin.get_or_insert(value);
+            }
+            7 if header.name.eq_ignore_ascii_case("upgrade") => {
+                headers.upgrade.get_or_insert(value);
+            }
+            11 if header.name.eq_ignore_ascii_case("stead-token") => {
+                headers.token.get_or_insert(value);
             }
             10 if header.name.eq_ignore_ascii_case("connection") => {
                 closes |= has_option(value, b"close");

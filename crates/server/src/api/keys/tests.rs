@@ -27,6 +27,8 @@ fn request(text: &str) -> Request<'_> {
         is_form: body.is_some(),
         accepts_text: false,
         origin: None,
+        upgrade: None,
+        token: None,
         body: body.unwrap_or_default().trim_start().as_bytes(),
     }
 }

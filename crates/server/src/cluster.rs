@@ -1,0 +1,262 @@
+//! The other members: their messages, their wish to join, and their removal.
+
+use crate::api::error::{ApiError, INVALID_FORM};
+use crate::connection::{JoinTask, Task};
+use crate::http::reader::Request;
+use crate::http::response::JSON;
+use crate::http::url::encode_path;
+use crate::join::{CLUSTER_FULL, JoinRequest, View};
+use crate::owner::Owner;
+use crate::peer::{PeerEvent, frame, hello, set_patience};
+use crate::slab::Key;
+use replica::{EngineError, Fatal, MemberId, Ticket};
+
+/// The error codes of a refused machine (spec cluster.md section 4).
+const ADDRESS_TAKEN: u16 = 109;
+const NAME_TAKEN: u16 = 105;
+
+impl Owner {
+    /// A member wants to speak: its connection is no HTTP from here on.
+    pub(crate) fn upgrade(&mut self, key: Key, request: &Request<'_>) {
+        if let Err((status, why)) = self.check_hello(request) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.manner.keep_alive = false;
+            }
+            let body = format!("{{\"message\":\"{why}\"}}\n");
+            return self.answer_resource(key, status, JSON, body.as_bytes());
+        }
+        let Ok(hello) = hello::Hello::parse(request.query) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.task = Task::Peer(hello.from);
+        connection.outbox.append(|out| out.extend_from_slice(hello::welcome().as_bytes()));
+        set_patience(&connection.socket);
+        self.mark_dirty(key);
+        if let Some(old) = self.speakers.insert(hello.from, key)
+            && old != key
+        {
+            self.close(old);
+        }
+    }
+
+    fn check_hello(&self, request: &Request<'_>) -> Result<(), (u16, &'static str)> {
+        let wants = |upgrade: &[u8]| upgrade.eq_ignore_ascii_case(hello::PROTOCOL.as_bytes());
+        if !request.upgrade.is_some_and(wants) || !request.is_http11 {
+            return Err((400, "an upgrade to stead-peer is wanted"));
+        }
+        let hello = hello::Hello::parse(request.query)?;
+        if !self.config.finding.token.matches(request.token.unwrap_or_default()) {
+            return Err((403, "the cluster's secret is missing or wrong"));
+        }
+        if hello.cluster != self.driver.cluster() {
+            return Err((403, "this is another cluster"));
+        }
+        if hello.to != self.driver.status().id {
+            return Err((421, "another member is meant"));
+        }
+        let membership = self.driver.membership();
+        if membership.was_removed(hello.from) {
+            return Err((410, "the machine was removed from the cluster"));
+        }
+        if membership.member(hello.from).is_none() || hello.from == hello.to {
+            return Err((403, "the machine is no member of the cluster"));
+        }
+        Ok(())
+    }
+
+    /// Takes the messages in what a member sent.
+    pub(crate) fn take_frames(&mut self, key: Key, from: MemberId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let mut input = std::mem::take(&mut connection.input);
+        let is_direct = input.is_empty();
+        if !is_direct {
+            input.extend_from_slice(bytes);
+        }
+        let all = if is_direct { bytes } else { input.as_slice() };
+        let mut used = 0;
+        loop {
+            match frame::take(all.get(used..).unwrap_or_default()) {
+                Ok(Some((payload, len))) => {
+                    let received = self.driver.receive(from, payload, &mut self.out);
+                    if let Err(fatal) = received {
+                        self.fatal = Some(fatal);
+                        return;
+                    }
+                    used += len;
+                }
+                Ok(None) => break,
+                Err(frame::Garbage) => {
+                    tracing::warn!(member = %from, "a member sent garbage; its connection ends");
+                    return self.close(key);
+                }
+            }
+        }
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if is_direct {
+            input.extend_from_slice(all_behind(bytes, used));
+        } else {
+            input.drain(..used);
+        }
+        connection.input = input;
+    }
+
+    /// A connection of a member ended.
+    pub(crate) fn speaker_left(&mut self, key: Key, from: MemberId) {
+        if self.speakers.get(&from) == Some(&key) {
+            self.speakers.remove(&from);
+            self.driver.peer_lost(from, &mut self.out);
+        }
+    }
+
+    /// Looks after the connections to other members.
+    pub(crate) fn tend_peers(&mut self) {
+        let now = self.now.monotonic;
+        self.driver.network_mut().tend(now);
+        for event in self.driver.network_mut().take_events() {
+            match event {
+                PeerEvent::Unreachable(id) => self.driver.unreachable(id),
+                PeerEvent::Removed => self.is_removed = true,
+            }
+        }
+        let version = self.driver.membership_version();
+        if version != self.known_membership {
+            self.known_membership = version;
+            let members: Vec<_> = self.driver.membership().members().cloned().collect();
+            self.driver.network_mut().set_members(members.iter());
+            let gone: Vec<Key> = self
+                .speakers
+                .iter()
+                .filter(|(id, _)| !members.iter().any(|member| member.id == **id))
+                .map(|(_, key)| *key)
+                .collect();
+            gone.into_iter().for_each(|key| self.close(key));
+        }
+        self.is_removed |= self.driver.status().is_removed;
+    }
+
+    /// What broke while messages were taken.
+    pub(crate) fn take_fatal(&mut self) -> Result<(), Fatal> {
+        self.fatal.take().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn view(&self) -> View {
+        let membership = self.driver.membership();
+        View {
+            cluster: self.driver.cluster(),
+            leader: self.driver.status().leader,
+            founders: membership.founders().to_vec(),
+            members: membership.members().cloned().collect(),
+            active_size: membership.config().active_size,
+            sync_interval: membership.config().sync_interval,
+        }
+    }
+
+    pub(crate) fn peer_members(&mut self, key: Key) {
+        let body = self.view().to_json();
+        self.answer_resource(key, 200, JSON, &body);
+    }
+
+    /// A machine wants to become a member. Only the leader decides; others send it on.
+    pub(crate) fn join(&mut self, key: Key, body: &[u8]) {
+        let index = self.driver.store().index().0;
+        let request = match JoinRequest::parse(body) {
+            Ok(request) => request,
+            Err(detail) => {
+                return self.answer_error(key, &ApiError::new(INVALID_FORM, detail, index));
+            }
+        };
+        if !self.config.finding.token.matches(request.token.as_bytes()) {
+            let cause = "the cluster's secret (-peer-token) is missing or wrong";
+            return self.answer_error(key, &ApiError::refused(110, cause, index, 401));
+        }
+        let status = self.driver.status();
+        if status.leader != Some(status.id) {
+            return self.send_to_leader(key, "/v2/peer/join");
+        }
+        let membership = self.driver.membership();
+        let named = membership.member_named(&request.member.name);
+        let named = named.filter(|named| named.id != request.member.id).map(|named| named.id);
+        let task = match named {
+            // A place that was never used is given anew; one that was used only if the operator
+            // says that the disk is lost, since the old self may have promised something.
+            Some(id) if request.replace || !self.driver.is_voter(id) => {
+                self.driver.propose_removal(Ticket(key.to_u64()), id);
+                JoinTask { member: request.member, removes: true }
+            }
+            _ => {
+                self.driver.propose_join(Ticket(key.to_u64()), request.member.clone());
+                JoinTask { member: request.member, removes: false }
+            }
+        };
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.task = Task::Join(Box::new(task));
+        }
+    }
+
+    /// Sends a request for the leader's peer port there.
+    fn send_to_leader(&mut self, key: Key, path: &str) {
+        let leader = self.leader().map(|leader| leader.peer_url.clone());
+        match leader {
+            Some(url) => self.redirect_to(key, 307, &format!("{url}{}", encode_path(path))),
+            None => self.answer_engine_error(key, EngineError::NoLeader),
+        }
+    }
+
+    /// A step of a join is done.
+    pub(crate) fn joined(&mut self, key: Key, mut task: Box<JoinTask>) {
+        if !task.removes {
+            let body = self.view().to_json();
+            return self.answer_resource(key, 200, JSON, &body);
+        }
+        task.removes = false;
+        self.driver.propose_join(Ticket(key.to_u64()), task.member.clone());
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.task = Task::Join(task);
+        }
+    }
+
+    /// A join was refused.
+    pub(crate) fn not_joined(&mut self, key: Key, task: &JoinTask, error: EngineError) {
+        let index = self.driver.store().index().0;
+        let name = &task.member.name;
+        let refused = |code, cause: String, status| ApiError::refused(code, cause, index, status);
+        let error = match error {
+            EngineError::ClusterFull => {
+                let code = u16::try_from(CLUSTER_FULL).unwrap_or_default();
+                refused(code, error.to_string(), 403)
+            }
+            EngineError::NameTaken => {
+                let cause = format!(
+                    "a machine named {name} is a member already. If its disk is lost, start it \
+                     with -force-rejoin; if this is another machine, give it another -name"
+                );
+                refused(NAME_TAKEN, cause, 409)
+            }
+            EngineError::AddressTaken => {
+                let cause = format!(
+                    "{name} is not allowed to join the cluster with existing URL {}",
+                    task.member.peer_url
+                );
+                refused(ADDRESS_TAKEN, cause, 409)
+            }
+            EngineError::Removed => refused(NAME_TAKEN, error.to_string(), 410),
+            other => ApiError::from_engine(other, index),
+        };
+        self.answer_error(key, &error);
+    }
+
+    /// Removes a machine for good. The answer comes when it is no member any more.
+    pub(crate) fn remove_machine(&mut self, key: Key, name: &str) {
+        let found = self.driver.membership().member_named(name);
+        let Some(id) = found.map(|member| member.id) else {
+            return self.unknown_machine(key, name);
+        };
+        self.driver.propose_removal(Ticket(key.to_u64()), id);
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.task = Task::Remove;
+        }
+    }
+}
+
+fn all_behind(bytes: &[u8], used: usize) -> &[u8] {
+    bytes.get(used..).unwrap_or_default()
+}

@@ -1,0 +1,273 @@
+//! What a machine that wants to join and a member say to each other, in JSON over the peer port.
+
+use crate::api::json::put_string;
+use replica::{ClusterId, Member, MemberId};
+use serde::Deserialize;
+
+/// Longest name and URL that are taken, in bytes.
+const TEXT_MAX: usize = 1024;
+
+/// A machine asks to become a member: `POST /v2/peer/join`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JoinRequest {
+    pub(crate) member: Member,
+    /// Whether a member with the same name is to go first: its disk is lost, says the operator.
+    pub(crate) replace: bool,
+    /// The cluster's secret, if it has one.
+    pub(crate) token: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct JoinWire {
+    id: String,
+    name: String,
+    #[serde(rename = "clientURL")]
+    client_url: String,
+    #[serde(rename = "peerURL")]
+    peer_url: String,
+    #[serde(default)]
+    replace: bool,
+    #[serde(default)]
+    token: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MemberWire {
+    id: String,
+    name: String,
+    #[serde(rename = "clientURL")]
+    client_url: String,
+    #[serde(rename = "peerURL")]
+    peer_url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ViewWire {
+    cluster: String,
+    #[serde(default)]
+    leader: String,
+    founders: Vec<String>,
+    members: Vec<MemberWire>,
+    #[serde(default)]
+    active_size: u64,
+    #[serde(default)]
+    sync_interval: f64,
+}
+
+/// A cluster as a member describes it: `GET /v2/peer/members`, and the answer to a join.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct View {
+    pub(crate) cluster: ClusterId,
+    pub(crate) leader: Option<MemberId>,
+    pub(crate) founders: Vec<MemberId>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) active_size: u64,
+    pub(crate) sync_interval: f64,
+}
+
+fn parse_id(text: &str) -> Option<u64> {
+    let is_hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(text, 16).ok().filter(|id| is_hex && *id != 0)
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#?@/".contains(&byte);
+    text.len() <= TEXT_MAX
+        && rest.is_some_and(|rest| {
+            rest.bytes().all(is_plain)
+                && rest.rsplit_once(':').is_some_and(|(host, port)| {
+                    !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+                })
+        })
+}
+
+/// Whether a name may stand in a key, as the command line wants it too.
+fn is_name(text: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=TEXT_MAX).contains(&text.len())
+        && text.bytes().all(is_legal)
+        && !matches!(text, "." | "..")
+}
+
+impl MemberWire {
+    /// A founder that has not announced itself yet has no URL for clients.
+    fn known(self) -> Result<Member, String> {
+        if !self.client_url.is_empty() {
+            return self.member();
+        }
+        let client_url = "http://unknown:1".to_owned();
+        let mut member = Self { client_url, ..self }.member()?;
+        member.client_url.clear();
+        Ok(member)
+    }
+
+    fn member(self) -> Result<Member, String> {
+        let id = parse_id(&self.id).ok_or_else(|| format!("{:?} is no member id", self.id))?;
+        if !is_name(&self.name) {
+            return Err(format!("{:?} is no machine's name", self.name));
+        }
+        for url in [&self.client_url, &self.peer_url] {
+            if !is_url(url) {
+                return Err(format!("{url:?} is no URL of a machine: http://HOST:PORT is wanted"));
+            }
+        }
+        Ok(Member {
+            id: MemberId(id),
+            name: self.name,
+            client_url: self.client_url,
+            peer_url: self.peer_url,
+        })
+    }
+}
+
+impl JoinRequest {
+    /// Reads a request. Nothing malformed gets past this into the membership.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
+        let wire: JoinWire = serde_json::from_slice(body)
+            .map_err(|error| format!("the body is no request to join: {error}"))?;
+        let JoinWire { id, name, client_url, peer_url, replace, token } = wire;
+        let member = MemberWire { id, name, client_url, peer_url }.member()?;
+        Ok(Self { member, replace, token })
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        put_member_fields(&mut out, &self.member);
+        out.extend_from_slice(format!(",\"replace\":{}", self.replace).as_bytes());
+        out.extend_from_slice(b",\"token\":");
+        put_string(&mut out, &self.token, false);
+        out.push(b'}');
+        out
+    }
+}
+
+/// Prints all of a member but the last brace.
+fn put_member_fields(out: &mut Vec<u8>, member: &Member) {
+    for (name, value) in [
+        ("{\"id\":", member.id.to_string().as_str()),
+        (",\"name\":", member.name.as_str()),
+        (",\"clientURL\":", member.client_url.as_str()),
+        (",\"peerURL\":", member.peer_url.as_str()),
+    ] {
+        out.extend_from_slice(name.as_bytes());
+        put_string(out, value, false);
+    }
+}
+
+impl View {
+    /// Reads a description.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
+        let wire: ViewWire = serde_json::from_slice(body)
+            .map_err(|error| format!("the answer is no description of a cluster: {error}"))?;
+        let cluster = parse_id(&wire.cluster).ok_or("the answer names no cluster")?;
+        let founders: Option<Vec<MemberId>> =
+            wire.founders.iter().map(|id| parse_id(id).map(MemberId)).collect();
+        let members: Result<Vec<Member>, String> =
+            wire.members.into_iter().map(MemberWire::known).collect();
+        Ok(Self {
+            cluster: ClusterId(cluster),
+            leader: parse_id(&wire.leader).map(MemberId),
+            founders: founders.ok_or("the answer names no founders")?,
+            members: members?,
+            active_size: wire.active_size,
+            sync_interval: wire.sync_interval,
+        })
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let mut out = format!("{{\"cluster\":\"{}\"", self.cluster).into_bytes();
+        if let Some(leader) = self.leader {
+            out.extend_from_slice(format!(",\"leader\":\"{leader}\"").as_bytes());
+        }
+        let founders: Vec<String> = self.founders.iter().map(|id| format!("\"{id}\"")).collect();
+        out.extend_from_slice(format!(",\"founders\":[{}]", founders.join(",")).as_bytes());
+        out.extend_from_slice(b",\"members\":[");
+        for (at, member) in self.members.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            put_member_fields(&mut out, member);
+            out.push(b'}');
+        }
+        out.extend_from_slice(
+            format!(
+                "],\"activeSize\":{},\"syncInterval\":{}}}\n",
+                self.active_size, self.sync_interval
+            )
+            .as_bytes(),
+        );
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: u64, name: &str) -> Member {
+        Member {
+            id: MemberId(id),
+            name: name.into(),
+            client_url: "http://127.0.0.1:4001".into(),
+            peer_url: "https://[::1]:7001".into(),
+        }
+    }
+
+    #[test]
+    fn both_round_trip() {
+        let request =
+            JoinRequest { member: member(255, "m-1"), replace: true, token: "a\"b".into() };
+        assert_eq!(JoinRequest::parse(&request.to_json()), Ok(request));
+        let view = View {
+            cluster: ClusterId(9),
+            leader: Some(MemberId(7)),
+            founders: vec![MemberId(7)],
+            members: vec![member(7, "a"), member(8, "b")],
+            active_size: 9,
+            sync_interval: 2.5,
+        };
+        assert_eq!(View::parse(&view.to_json()), Ok(view));
+    }
+
+    #[test]
+    fn nothing_malformed_gets_through() {
+        let good = String::from_utf8(
+            JoinRequest { member: member(255, "m-1"), replace: false, token: String::new() }
+                .to_json(),
+        )
+        .expect("text");
+        for (from, to) in [
+            ("\"id\":\"ff\"", "\"id\":\"0\""),
+            ("\"id\":\"ff\"", "\"id\":\"+f\""),
+            ("\"id\":\"ff\"", "\"id\":255"),
+            ("\"name\":\"m-1\"", "\"name\":\"\""),
+            ("\"name\":\"m-1\"", "\"name\":\"..\""),
+            ("\"name\":\"m-1\"", "\"name\":\"a/b\""),
+            ("http://127.0.0.1:4001", "ftp://127.0.0.1:4001"),
+            ("http://127.0.0.1:4001", "http://127.0.0.1"),
+            ("http://127.0.0.1:4001", "http://:4001"),
+            ("http://127.0.0.1:4001", "http://a b:4001"),
+            ("http://127.0.0.1:4001", "http://a:99999"),
+            ("http://127.0.0.1:4001", "http://a:1/path"),
+            ("\"replace\"", "\"unknown\""),
+        ] {
+            let bad = good.replace(from, to);
+            assert_ne!(bad, good, "{from}");
+            assert!(JoinRequest::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        for body in [&b""[..], b"[]", b"{}", b"null", b"{\"id\":", &[0xff, 0xfe]] {
+            assert!(JoinRequest::parse(body).is_err());
+            assert!(View::parse(body).is_err());
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The connection over which this member speaks to one other.
+
+use super::frame;
+use super::hello::{self, Answer, Hello};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+/// Bytes that may wait for a slow member.
+const WAITING_BYTES_MAX: usize = 96 << 20;
+
+/// How long connecting and the upgrade may take together: 2 s.
+const GREETING_NS: u64 = 2_000_000_000;
+
+/// The first pause after a connection broke, and the longest: 20 ms and 1 s.
+const PAUSE_MIN_NS: u64 = 20_000_000;
+const PAUSE_MAX_NS: u64 = 1_000_000_000;
+
+/// What is counted of one member.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LinkStats {
+    pub(crate) sent_messages: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) dropped_messages: u64,
+    pub(crate) connects: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not connected; dialled again at this time.
+    Waiting {
+        until: u64,
+    },
+    /// The host's name is being looked up.
+    Resolving {
+        since: u64,
+    },
+    /// Dialled; the hello is sent as soon as there is a connection.
+    Greeting {
+        socket: TcpStream,
+        since: u64,
+        has_sent: bool,
+        answer: Vec<u8>,
+    },
+    Open {
+        socket: TcpStream,
+    },
+}
+
+/// What became of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    None,
+    Opened,
+    /// It broke, or could not be made.
+    Broken,
+    /// The other side says that this member was removed.
+    Removed,
+}
+
+/// The way to one other member.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) token: Token,
+    /// HOST:PORT.
+    pub(crate) address: String,
+    pub(crate) hello: Hello,
+    state: State,
+    pause_ns: u64,
+    /// Frames that wait, and how much of them is sent.
+    waiting: Vec<u8>,
+    sent: usize,
+    /// Whether raft knows that messages are lost.
+    pub(crate) is_reported: bool,
+    /// The last refusal that was logged, so that it is logged once.
+    refusal: String,
+    pub(crate) stats: LinkStats,
+}
+
+impl Link {
+    pub(crate) fn new(token: Token, address: String, hello: Hello) -> Self {
+        Self {
+            token,
+            address,
+            hello,
+            state: State::Waiting { until: 0 },
+            pause_ns: PAUSE_MIN_NS,
+            waiting: Vec::new(),
+            sent: 0,
+            is_reported: false,
+            refusal: String::new(),
+            stats: LinkStats::default(),
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    /// Takes a message. Says whether it is on its way.
+    pub(crate) fn send(&mut self, message: &[u8]) -> bool {
+        let is_sound = self.is_open()
+            && self.waiting.len() - self.sent < WAITING_BYTES_MAX
+            && message.len() <= frame::PAYLOAD_MAX;
+        if is_sound {
+            self.stats.sent_messages += 1;
+            self.stats.sent_bytes += message.len() as u64;
+            frame::put(&mut self.waiting, message);
+        } else {
+            self.stats.dropped_messages += 1;
+        }
+        is_sound
+    }
+
+    /// Whether it is time to dial, or to give up dialling.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        match self.state {
+            State::Waiting { until } => now >= until,
+            State::Resolving { since } | State::Greeting { since, .. } => {
+                now.saturating_sub(since) > GREETING_NS
+            }
+            State::Open { .. } => false,
+        }
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
+
+    pub(crate) fn is_resolving(&self) -> bool {
+        matches!(self.state, State::Resolving { .. })
+    }
+
+    pub(crate) fn resolve(&mut self, now: u64) {
+        self.state = State::Resolving { since: now };
+    }
+
+    /// Dials.
+    pub(crate) fn connect(&mut self, to: SocketAddr, now: u64, registry: &Registry) -> Change {
+        let dial = || {
+            let mut socket = TcpStream::connect(to)?;
+            // Without it messages still arrive, only later.
+            let _ = socket.set_nodelay(true);
+            set_patience(&socket);
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            registry.register(&mut socket, self.token, interest)?;
+            Ok::<_, io::Error>(socket)
+        };
+        match dial() {
+            Ok(socket) => {
+                let answer = Vec::new();
+                self.state = State::Greeting { socket, since: now, has_sent: false, answer };
+                Change::None
+            }
+            Err(error) => self.fail(&error.to_string(), now),
+        }
+    }
+
+    /// Gives the connection up and waits before the next.
+    pub(crate) fn fail(&mut self, why: &str, now: u64) -> Change {
+        if self.refusal != why {
+            why.clone_into(&mut self.refusal);
+            tracing::debug!(peer = self.address, "no connection to a member: {why}");
+        }
+        self.state = State::Waiting { until: now.saturating_add(self.pause_ns) };
+        self.pause_ns = (self.pause_ns * 2).min(PAUSE_MAX_NS);
+        (self.waiting, self.sent) = (Vec::new(), 0);
+        Change::Broken
+    }
+
+    /// Something happened to the socket.
+    pub(crate) fn ready(&mut self, now: u64, token: &str) -> Change {
+        match &mut self.state {
+            State::Waiting { .. } | State::Resolving { .. } => Change::None,
+            State::Greeting { .. } => self.greet(now, token),
+            State::Open { socket } => match is_alive(socket) {
+                Ok(()) => self.flush(now),
+                Err(error) => self.fail(&error.to_string(), now),
+            },
+        }
+    }
+
+    fn greet(&mut self, now: u64, token: &str) -> Change {
+        let State::Greeting { socket, has_sent, answer, .. } = &mut self.state else {
+            return Change::None;
+        };
+        let mut advance = || {
+            if let Some(error) = socket.take_error()? {
+                return Err(error);
+            }
+            if !*has_sent {
+                match socket.peer_addr() {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                        return Ok(Answer::Partial);
+                    }
+                    Err(error) => return Err(error),
+                }
+                // A fresh connection takes a few hundred bytes at once.
+                socket.write_all(&self.hello.request(&self.address, token))?;
+                *has_sent = true;
+            }
+            read_into(socket, answer, hello::ANSWER_MAX)?;
+            Ok(hello::read_answer(answer))
+        };
+        match advance() {
+            Ok(Answer::Partial) => Change::None,
+            Ok(Answer::Welcome) => {
+                let state = std::mem::replace(&mut self.state, State::Waiting { until: 0 });
+                if let State::Greeting { socket, .. } = state {
+                    self.state = State::Open { socket };
+                }
+                self.stats.connects += 1;
+                self.pause_ns = PAUSE_MIN_NS;
+                self.is_reported = false;
+                self.refusal.clear();
+                Change::Opened
+            }
+            Ok(Answer::Refused(410, _)) => {
+                self.fail("this machine was removed from the cluster", now);
+                Change::Removed
+            }
+            Ok(Answer::Refused(status, body)) => {
+                self.fail(&format!("refused with {status}: {body}"), now)
+            }
+            Ok(Answer::Garbage) => self.fail("it answers no member would", now),
+            Err(error) => self.fail(&error.to_string(), now),
+        }
+    }
+
+    /// Sends what waits, as much as the socket takes.
+    pub(crate) fn flush(&mut self, now: u64) -> Change {
+        let State::Open { socket } = &mut self.state else { return Change::None };
+        while let Some(rest) = self.waiting.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match socket.write(rest) {
+                Ok(0) => return self.fail("the connection takes nothing", now),
+                Ok(written) => self.sent += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.forget_sent();
+                    return Change::None;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.fail(&error.to_string(), now),
+            }
+        }
+        self.waiting.clear();
+        self.sent = 0;
+        // A burst must not hold its memory for ever.
+        self.waiting.shrink_to(256 << 10);
+        Change::None
+    }
+
+    fn forget_sent(&mut self) {
+        if self.sent > self.waiting.len() / 2 {
+            self.waiting.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+}
+
+/// The other side never speaks: all that can be read is the end.
+fn is_alive(socket: &mut TcpStream) -> io::Result<()> {
+    let mut byte = [0; 1];
+    match socket.read(&mut byte) {
+        Ok(0) => Err(io::Error::other("the connection was closed")),
+        Ok(_) => Err(io::Error::other("it speaks where it must not")),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn read_into(socket: &mut TcpStream, into: &mut Vec<u8>, max: usize) -> io::Result<()> {
+    let mut bytes = [0; 1024];
+    while into.len() < max {
+        match socket.read(&mut bytes) {
+            Ok(0) if into.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => return Ok(()),
+            Ok(len) => into.extend_from_slice(bytes.get(..len).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A network that goes silent is noticed after a few seconds.
+pub(crate) fn set_patience(socket: &TcpStream) {
+    use socket2::{SockRef, TcpKeepalive};
+    use std::time::Duration;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(2))
+        .with_interval(Duration::from_secs(1))
+        .with_retries(3);
+    let socket = SockRef::from(socket);
+    // Without them a silent network is noticed by raft all the same, only the connection lives on.
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(5)));
+}

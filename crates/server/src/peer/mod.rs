@@ -1,0 +1,201 @@
+//! The ways to all other members.
+//!
+//! Each member dials every other one and speaks over the connection that it dialled; what the other
+//! says comes over a connection that the other dialled. So nobody has to agree on who dials, and a
+//! connection that breaks says which side is gone. What is received is in `owner.rs`, like all that
+//! comes over accepted connections.
+
+pub(crate) mod frame;
+pub(crate) mod hello;
+mod link;
+
+pub(crate) use link::{LinkStats, set_patience};
+
+use hello::Hello;
+use link::{Change, Link};
+use mio::{Registry, Token, Waker};
+use replica::{ClusterId, Member, MemberId, Network};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Tokens from here on are those of links.
+pub(crate) const TOKEN_BASE: usize = 1 << 48;
+
+/// What the owner has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerEvent {
+    /// Messages to a member were lost.
+    Unreachable(MemberId),
+    /// A member says that this one was removed.
+    Removed,
+}
+
+type Resolved = (MemberId, String, Option<SocketAddr>);
+
+/// The ways to all other members.
+pub(crate) struct Peers {
+    registry: Registry,
+    waker: Arc<Waker>,
+    cluster: ClusterId,
+    own: MemberId,
+    token: String,
+    links: BTreeMap<MemberId, Link>,
+    next_number: usize,
+    events: Vec<PeerEvent>,
+    resolved_tx: Sender<Resolved>,
+    resolved_rx: Receiver<Resolved>,
+    now: u64,
+}
+
+impl Peers {
+    pub(crate) fn new(registry: Registry, waker: Arc<Waker>, token: String) -> Self {
+        let (resolved_tx, resolved_rx) = channel();
+        Self {
+            registry,
+            waker,
+            cluster: ClusterId(0),
+            own: MemberId(0),
+            token,
+            links: BTreeMap::new(),
+            next_number: 0,
+            events: Vec::new(),
+            resolved_tx,
+            resolved_rx,
+            now: 0,
+        }
+    }
+
+    /// Says who this member is, before anything else.
+    pub(crate) fn introduce(&mut self, cluster: ClusterId, own: MemberId) {
+        (self.cluster, self.own) = (cluster, own);
+    }
+
+    /// Speaks to these members and to nobody else.
+    pub(crate) fn set_members<'a>(&mut self, members: impl Iterator<Item = &'a Member>) {
+        let mut links = std::mem::take(&mut self.links);
+        for member in members.filter(|member| member.id != self.own) {
+            let address = member.peer_url.split("://").last().unwrap_or_default();
+            let link = links.remove(&member.id).filter(|link| link.address == address);
+            let link = link.unwrap_or_else(|| {
+                let token = Token(TOKEN_BASE + self.next_number);
+                self.next_number += 1;
+                let hello = Hello { cluster: self.cluster, from: self.own, to: member.id };
+                Link::new(token, address.to_owned(), hello)
+            });
+            self.links.insert(member.id, link);
+        }
+        self.tend(self.now);
+    }
+
+    pub(crate) fn take_events(&mut self) -> Vec<PeerEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    pub(crate) fn stats(&self) -> impl Iterator<Item = (MemberId, bool, LinkStats)> {
+        self.links.iter().map(|(id, link)| (*id, link.is_open(), link.stats))
+    }
+
+    /// Something happened to a link's socket.
+    pub(crate) fn ready(&mut self, token: Token, now: u64) {
+        self.now = now;
+        let found = self.links.iter_mut().find(|(_, link)| link.token == token);
+        if let Some((id, link)) = found {
+            let (id, change) = (*id, link.ready(now, &self.token));
+            self.note(id, change);
+        }
+    }
+
+    /// Dials whoever is to be dialled.
+    pub(crate) fn tend(&mut self, now: u64) {
+        self.now = now;
+        while let Ok((id, address, found)) = self.resolved_rx.try_recv() {
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            if link.is_resolving() && link.address == address {
+                let change = match found {
+                    Some(to) => link.connect(to, now, &self.registry),
+                    None => link.fail("its name cannot be resolved", now),
+                };
+                self.note(id, change);
+            }
+        }
+        let due: Vec<MemberId> =
+            self.links.iter().filter(|(_, link)| link.is_due(now)).map(|(id, _)| *id).collect();
+        for id in due {
+            self.dial(id, now);
+        }
+    }
+
+    fn dial(&mut self, id: MemberId, now: u64) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let change = if !link.is_waiting() {
+            link.fail("it takes too long", now)
+        } else if let Ok(to) = link.address.parse() {
+            link.connect(to, now, &self.registry)
+        } else {
+            link.resolve(now);
+            let (address, tx) = (link.address.clone(), self.resolved_tx.clone());
+            let waker = Arc::clone(&self.waker);
+            let look_up = move || {
+                let found = address.to_socket_addrs().ok().and_then(|mut found| found.next());
+                // The loop is gone when the queue is.
+                if tx.send((id, address, found)).is_ok() {
+                    let _ = waker.wake();
+                }
+            };
+            let started = std::thread::Builder::new().name("stead-resolve".into()).spawn(look_up);
+            match started {
+                Ok(_) => Change::None,
+                Err(error) => link.fail(&error.to_string(), now),
+            }
+        };
+        self.note(id, change);
+    }
+
+    fn note(&mut self, id: MemberId, change: Change) {
+        match change {
+            Change::None => {}
+            Change::Opened => tracing::debug!(member = %id, "connected to a member"),
+            Change::Broken => self.report(id),
+            Change::Removed => {
+                self.report(id);
+                self.events.push(PeerEvent::Removed);
+            }
+        }
+    }
+
+    fn report(&mut self, id: MemberId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if !link.is_reported {
+            link.is_reported = true;
+            self.events.push(PeerEvent::Unreachable(id));
+        }
+    }
+}
+
+impl Network for Peers {
+    fn send(&mut self, to: MemberId, message: Vec<u8>) {
+        let Some(link) = self.links.get_mut(&to) else { return };
+        if !link.send(&message) {
+            // Asked again and again: what raft sends meanwhile is lost as well.
+            if link.is_open() {
+                link.is_reported = false;
+            }
+            self.report(to);
+        }
+    }
+
+    fn flush(&mut self) {
+        let now = self.now;
+        let broken: Vec<(MemberId, Change)> = self
+            .links
+            .iter_mut()
+            .map(|(id, link)| (*id, link.flush(now)))
+            .filter(|(_, change)| *change != Change::None)
+            .collect();
+        for (id, change) in broken {
+            self.note(id, change);
+        }
+    }
+}
