@@ -11,6 +11,8 @@ mod deliver;
 mod disk;
 mod error;
 mod frames;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod meters;
 mod metrics;
