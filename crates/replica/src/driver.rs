@@ -69,6 +69,8 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     unsynced: Unsynced,
     record: Vec<u8>,
     last_tick: u64,
+    /// Nanoseconds of each sync in place that was not asked for yet.
+    sync_times: Vec<u64>,
     log_bytes: u64,
     snapshot_running: bool,
     pub(crate) snapshot_bytes: u64,
@@ -115,6 +117,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             unsynced: Unsynced::default(),
             record: Vec::new(),
             last_tick,
+            sync_times: Vec::new(),
             log_bytes: 0,
             snapshot_running: false,
             snapshot_bytes: 0,
@@ -194,7 +197,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             }
             match mode {
                 SyncMode::InPlace => {
+                    let start = self.clock.now().monotonic;
                     self.wal.sync()?;
+                    self.sync_times.push(self.clock.now().monotonic.saturating_sub(start));
                     let written = self.unsynced.written.take();
                     self.persisted(written.unwrap_or_default());
                 }
@@ -216,6 +221,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.persisted(number);
         }
         Ok(())
+    }
+
+    /// How many nanoseconds each sync in place took since this was last asked. Who does a deferred
+    /// sync knows how long it took.
+    pub fn take_sync_times(&mut self) -> impl Iterator<Item = u64> {
+        self.sync_times.drain(..)
     }
 
     /// Whether a sync was handed out and not reported.
