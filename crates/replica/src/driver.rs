@@ -92,6 +92,8 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     last_tending: u64,
     last_announcement: Option<u64>,
     last_beacon: u64,
+    /// Nanoseconds of each sync in place that was not asked for yet.
+    sync_times: Vec<u64>,
     pub(crate) log_bytes: u64,
     snapshot_running: bool,
     pub(crate) snapshot_bytes: u64,
@@ -149,6 +151,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             last_tending: now.monotonic,
             last_announcement: None,
             last_beacon: 0,
+            sync_times: Vec::new(),
             log_bytes: 0,
             snapshot_running: false,
             snapshot_bytes: 0,
@@ -239,7 +242,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             }
             match mode {
                 SyncMode::InPlace => {
+                    let start = self.clock.now().monotonic;
                     self.wal.sync()?;
+                    self.sync_times.push(self.clock.now().monotonic.saturating_sub(start));
                     let written = self.unsynced.written.take();
                     self.persisted(written.unwrap_or_default());
                 }
@@ -262,6 +267,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.persisted(number);
         }
         Ok(())
+    }
+
+    /// How many nanoseconds each sync in place took since this was last asked. Who does a deferred
+    /// sync knows how long it took.
+    pub fn take_sync_times(&mut self) -> impl Iterator<Item = u64> {
+        self.sync_times.drain(..)
     }
 
     /// Whether a sync was handed out and not reported.

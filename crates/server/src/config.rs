@@ -159,9 +159,10 @@ pub struct Config {
     pub snapshot_count: Option<u64>,
     /// Origins of pages that may use the API from a browser; `*` for all.
     pub cors: Vec<String>,
-    /// Seconds that a client may take to send a request.
+    /// Seconds that a client may take to send a request; 0 for no limit.
     pub http_read_timeout_secs: f64,
-    /// Seconds that a client may take to receive an answer. Waiting for an event is not receiving.
+    /// Seconds that a client may take to receive an answer; 0 for no limit. Waiting for an event is
+    /// not receiving.
     pub http_write_timeout_secs: f64,
     /// Whether `/metrics` is served.
     pub metrics: bool,

@@ -3,7 +3,7 @@
 use crate::api::listing::Listing;
 use crate::api::route::Port;
 use crate::config::Dialect;
-use crate::http::reader::State;
+use crate::http::reader::{Method, State};
 use crate::outbox::Outbox;
 use mio::net::TcpStream;
 use replica::{Member, MemberId};
@@ -62,6 +62,7 @@ pub(crate) struct WatchTask {
 /// How the request in hand is to be answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
+    pub(crate) method: Method,
     pub(crate) is_http11: bool,
     pub(crate) keep_alive: bool,
     pub(crate) is_head: bool,
@@ -71,7 +72,8 @@ pub(crate) struct Manner {
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { is_http11: true, keep_alive: true, is_head: false, origin: 0 }
+        let method = Method::Other;
+        Self { method, is_http11: true, keep_alive: true, is_head: false, origin: 0 }
     }
 }
 

@@ -18,6 +18,8 @@ const STANDBY_VERSION: &str = "stead standby 1";
 #[derive(Clone, Debug)]
 pub(crate) struct DataDir {
     path: Arc<PathBuf>,
+    /// The directory itself, to be synced.
+    dir: Arc<File>,
     _lock: Arc<File>,
 }
 
@@ -46,7 +48,12 @@ impl DataDir {
             .open(path.join(LOCK_NAME))
             .map_err(|error| format!("cannot use the data directory {name}: {error}"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: Arc::new(path.to_owned()), _lock: Arc::new(lock) }),
+            Ok(()) => {
+                let dir = File::open(path)
+                    .map_err(|error| format!("cannot use the data directory {name}: {error}"))?;
+                let path = Arc::new(path.to_owned());
+                Ok(Self { path, dir: Arc::new(dir), _lock: Arc::new(lock) })
+            }
             Err(fs::TryLockError::WouldBlock) => Err(format!(
                 "the data directory {name} is in use by another process: stop it, or give this one \
                  another -data-dir"
@@ -142,7 +149,7 @@ impl Disk for DataDir {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&*self.path)?.sync_all()
+        self.dir.sync_all()
     }
 }
 
@@ -190,5 +197,21 @@ impl DataFile {
             len -= step;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_is_held_open() {
+        let path = std::env::temp_dir().join(format!("stead-disk-{}", std::process::id()));
+        let data_dir = DataDir::open(&path).expect("a place for files");
+        data_dir.create("log").expect("the disk works");
+        data_dir.sync_dir().expect("the disk works");
+        // Nothing is looked up by its name for a sync.
+        fs::remove_dir_all(&path).expect("it is ours");
+        data_dir.sync_dir().expect("the handle is still there");
     }
 }

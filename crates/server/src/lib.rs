@@ -12,6 +12,8 @@ mod deliver;
 mod disk;
 mod error;
 mod frames;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod join;
 mod meters;

@@ -69,8 +69,10 @@ impl Meters {
         self.metrics.duration.observe(took as f64 / 1e9);
     }
 
-    pub(crate) fn fail(&self, status: u16, method: &str) {
-        self.metrics.failed.with_label_values(&[itoa::Buffer::new().format(status), method]).inc();
+    pub(crate) fn fail(&self, status: u16, method: Method) {
+        let mut digits = itoa::Buffer::new();
+        let labels = [digits.format(status), method.as_str()];
+        self.metrics.failed.with_label_values(&labels).inc();
     }
 
     pub(crate) fn proposal_failed(&self) {
@@ -89,12 +91,16 @@ impl Meters {
         self.metrics.connections_refused.inc();
     }
 
-    /// A turn with outcomes: it held at most one sync, and the proposals in it took about as long.
+    /// A turn with outcomes: the proposals in it took about as long.
     pub(crate) fn observe_turn(&self, from: Now, to: Now) {
         let seconds = to.monotonic.saturating_sub(from.monotonic) as f64 / 1e9;
         self.metrics.turns.inc();
-        self.metrics.fsync_duration.observe(seconds);
         self.metrics.proposal_duration.observe(seconds);
+    }
+
+    /// A sync of the log, wherever it was done.
+    pub(crate) fn synced(&self, took: Duration) {
+        self.metrics.fsync_duration.observe(took.as_secs_f64());
     }
 
     pub(crate) fn snapshot_done(&self, took: Duration) {

@@ -135,10 +135,8 @@ impl Metrics {
                 "etcd_server_file_descriptors_used_total",
                 "File descriptors that the process holds.",
             ),
-            fsync_duration: make.latency(
-                "etcd_wal_fsync_durations_seconds",
-                "Time that a turn with a sync of the log took.",
-            ),
+            fsync_duration: make
+                .latency("etcd_wal_fsync_durations_seconds", "Time that a sync of the log took."),
             last_index: make.gauge("etcd_wal_last_index_saved", "Last log entry that was applied."),
             snapshot_duration: make.latency(
                 "etcd_snapshot_save_total_durations_seconds",

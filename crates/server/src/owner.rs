@@ -63,6 +63,9 @@ const STOP_NS: u64 = 1_000_000_000;
 
 pub(crate) type Member = Driver<DataDir, Peers, SystemClock>;
 
+/// How long a client may go on sending after its last answer, whatever it may otherwise.
+const DRAIN_NS_MAX: u128 = 300_000_000_000;
+
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -507,6 +510,9 @@ impl Owner {
         let mode = if are_reads_recent { SyncMode::Deferred } else { SyncMode::InPlace };
         let mut out = std::mem::take(&mut self.out);
         let target = self.driver.turn(mode, &mut out)?;
+        for nanos in self.driver.take_sync_times() {
+            self.meters.synced(Duration::from_nanos(nanos));
+        }
         if !out.is_empty() {
             self.meters.observe_turn(self.now, self.clock.now());
             self.deliver(&mut out);
@@ -537,7 +543,10 @@ impl Owner {
     fn take_results(&mut self) -> Result<(), StartError> {
         while let Some(done) = self.workers.next_done() {
             match done {
-                Done::Synced(seq, result) => self.driver.synced(seq, result)?,
+                Done::Synced(seq, result, took) => {
+                    self.meters.synced(took);
+                    self.driver.synced(seq, result)?;
+                }
                 Done::Filled(task, result) => {
                     if let Err(error) = &result {
                         tracing::warn!(%error, "a log segment could not be prepared");
@@ -598,16 +607,16 @@ impl Owner {
         }
         self.last_housekeeping = self.now.monotonic;
         self.driver.wal_mut().retry_fill();
-        let nanos = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.001, 1e9)).as_nanos();
-        let read_limit = nanos(self.config.http_read_timeout_secs);
-        let write_limit = nanos(self.config.http_write_timeout_secs);
+        let read_limit = time_limit(self.config.http_read_timeout_secs);
+        let write_limit = time_limit(self.config.http_write_timeout_secs);
         for key in self.connections.keys() {
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let since = u128::from(self.now.monotonic.saturating_sub(connection.busy_since));
-            let is_late = if !connection.outbox.is_empty() {
-                since > write_limit
-            } else {
-                matches!(connection.task, Task::Idle | Task::Drain { .. }) && since > read_limit
+            let is_late = match &connection.task {
+                _ if !connection.outbox.is_empty() => since > write_limit,
+                Task::Idle => since > read_limit,
+                Task::Drain { .. } => since > read_limit.min(DRAIN_NS_MAX),
+                _ => false,
             };
             if is_late {
                 self.close(key);
@@ -680,6 +689,27 @@ impl Owner {
     }
 }
 
+/// Nanoseconds that something may take; as in the original no limit is written as zero.
+pub(crate) fn time_limit(seconds: f64) -> u128 {
+    if seconds == 0.0 {
+        return u128::MAX;
+    }
+    Duration::from_secs_f64(seconds.clamp(0.001, 1e9)).as_nanos()
+}
+
 pub(crate) const fn waker_token() -> Token {
     TOKEN_WAKER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_limit_of_zero_is_none() {
+        assert_eq!(time_limit(0.0), u128::MAX);
+        assert_eq!(time_limit(-0.0), u128::MAX);
+        assert_eq!(time_limit(0.5), 500_000_000);
+        assert_eq!(time_limit(f64::MAX), 1_000_000_000_000_000_000);
+    }
 }

@@ -24,8 +24,6 @@ const PIECE_BYTES: usize = 256 << 10;
 /// A body from this length on is handed over rather than copied.
 const SHARE_BYTES_MIN: usize = 16 << 10;
 
-const METHOD_NAMES_FOR_METRICS: &str = "OTHER";
-
 /// Tells a client that there are too many, as well as one write can.
 pub(crate) fn refuse_connection(mut socket: mio::net::TcpStream, date: &str) {
     let error = ApiError::overloaded("too many connections; try again later", 0);
@@ -67,7 +65,7 @@ impl Owner {
                     return used;
                 }
                 Progress::Refused(refusal, is_keys) => {
-                    self.refuse(key, refusal, is_keys);
+                    self.refuse(key, Method::of(rest), refusal, is_keys);
                     return used;
                 }
                 Progress::Request(request, len) => {
@@ -86,12 +84,11 @@ impl Owner {
     }
 
     /// Answers what is no request, and ends the connection.
-    fn refuse(&mut self, key: Key, refusal: Refusal, is_keys: bool) {
+    fn refuse(&mut self, key: Key, method: Method, refusal: Refusal, is_keys: bool) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.manner = Manner { keep_alive: false, ..Manner::default() };
+        connection.manner = Manner { method, keep_alive: false, ..Manner::default() };
         // What follows cannot be told apart from the rest of this request.
         connection.input = vec![0];
-        self.meters.fail(refusal.status(), METHOD_NAMES_FOR_METRICS);
         if is_keys && refusal == Refusal::BodyTooLarge {
             let index = self.driver.store().index().0;
             return self
@@ -106,6 +103,7 @@ impl Owner {
     fn request(&mut self, key: Key, request: &Request<'_>) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.manner = Manner {
+            method: request.method,
             is_http11: request.is_http11,
             keep_alive: request.keep_alive,
             is_head: request.method == Method::Head,
@@ -344,7 +342,9 @@ impl Owner {
         let numbers = error.numbers(self.driver.cluster().0);
         self.body.clear();
         self.body.extend_from_slice(&error.body());
-        self.meters.fail(error.status(), METHOD_NAMES_FOR_METRICS);
+        if let Some(connection) = self.connections.get_mut(key) {
+            self.meters.fail(error.status(), connection.manner.method);
+        }
         self.answer_body(key, error.status(), &numbers);
     }
 
@@ -359,6 +359,9 @@ impl Owner {
         let manner = connection.manner;
         let envelope = envelope(&self.date, self.cors.lines(manner.origin), manner);
         let Plain { status, content_type, extra, body } = *plain;
+        if status >= 400 {
+            self.meters.fail(status, manner.method);
+        }
         connection
             .outbox
             .append(|out| envelope.answer(out, status, content_type, None, extra, body));

@@ -34,6 +34,10 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // A restart must not wait for connections of the last run to be forgotten.
         socket.set_reuse_address(true)?;
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            // All interfaces means IPv4 too, whatever the system's default is.
+            socket.set_only_v6(false)?;
+        }
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;

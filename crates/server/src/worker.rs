@@ -23,7 +23,7 @@ const GARBAGE_STACK_BYTES: usize = 8 << 20;
 
 /// What a thread reports.
 pub(crate) enum Done {
-    Synced(Seq, io::Result<()>),
+    Synced(Seq, io::Result<()>, Duration),
     Filled(FillTask<DataDir>, io::Result<()>),
     Snapshot(io::Result<SnapshotDone>, Duration),
 }
@@ -88,8 +88,9 @@ impl Workers {
     pub(crate) fn sync(&mut self, target: SyncTarget<DataDir>) -> io::Result<()> {
         let report = self.report();
         let work = move |target: SyncTarget<DataDir>| {
+            let start = Instant::now();
             let result = target.sync();
-            report(Done::Synced(target.seq(), result));
+            report(Done::Synced(target.seq(), result, start.elapsed()));
         };
         hand_over(&mut self.threads, &mut self.syncs, "sync", 0, work, target)
     }

@@ -19,15 +19,11 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let args: Vec<String> =
-        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-    let env: Vec<(String, String)> = std::env::vars_os()
-        .map(|(name, value)| {
-            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
-        })
-        .collect();
-    let world = World { args: &args, env: &env, read_file: &|path| std::fs::read_to_string(path) };
-    let result = Values::gather(&world).and_then(|(values, words)| act(values, &words));
+    let result = texts().and_then(|(args, env)| {
+        let world = World { args: &args, env: &env, read_file: &source::read_file };
+        let (values, words) = Values::gather(&world)?;
+        act(values, &words)
+    });
     match result {
         Ok(code) => code,
         Err(usage) => {
@@ -35,6 +31,34 @@ fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// Arguments, and variables with their values.
+type Texts = (Vec<String>, Vec<(String, String)>);
+
+/// What the process was started with. Bytes that are not UTF-8 are refused: a name that was changed
+/// on its way would lead to another directory.
+fn texts() -> Result<Texts, Usage> {
+    let mut args = Vec::new();
+    for arg in std::env::args_os().skip(1) {
+        args.push(arg.into_string().map_err(|arg| {
+            Usage(format!("the argument {arg:?} is not UTF-8: give names that are"))
+        })?);
+    }
+    let mut env = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        // Variables of others may hold what they like.
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => env.push((name, value)),
+            Err(value) if source::is_ours(&name) => {
+                let detail = "is not UTF-8: give names that are";
+                return Err(Usage(format!("the value {value:?} of {name} {detail}")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok((args, env))
 }
 
 /// Writes a line to standard error.
@@ -123,13 +147,20 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
     }
 }
 
-fn start_logging(values: &Values) {
+/// What is logged. The flags of the original ask for more, never for less.
+fn log_level(values: &Values) -> Level {
     let is_set = |flag: &str| values.get(flag).0 == "true";
-    let level = match (is_set("v"), is_set("vv") || is_set("vvv")) {
+    let given = values.get("log-level").0.parse().unwrap_or(Level::INFO);
+    let asked = match (is_set("v") || is_set("vv"), is_set("vvv")) {
         (_, true) => Level::TRACE,
         (true, _) => Level::DEBUG,
-        _ => Level::INFO,
+        _ => Level::ERROR,
     };
+    given.max(asked)
+}
+
+fn start_logging(values: &Values) {
+    let level = log_level(values);
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
@@ -139,5 +170,31 @@ fn start_logging(values: &Values) {
         builder.json().init();
     } else {
         builder.init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_that_is_asked_for_is_logged() {
+        for (args, want) in [
+            (&[][..], Level::INFO),
+            (&["-log-level=error"], Level::ERROR),
+            (&["-log-level", "warn"], Level::WARN),
+            (&["-v"], Level::DEBUG),
+            (&["-vv"], Level::DEBUG),
+            (&["-vvv"], Level::TRACE),
+            (&["-log-level=trace", "-v"], Level::TRACE),
+            (&["-log-level=error", "-v"], Level::DEBUG),
+            (&["-log-level=error", "-v=false"], Level::ERROR),
+        ] {
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            let read_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+            let world = World { args: &args, env: &[], read_file: &read_file };
+            let (values, _) = Values::gather(&world).expect("sound");
+            assert_eq!(log_level(&values), want, "{args:?}");
+        }
     }
 }

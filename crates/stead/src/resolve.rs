@@ -4,7 +4,7 @@ use crate::source::{Source, Usage, Values};
 use server::config::{
     ClientListener, ClusterDefaults, Config, Dialect, Finding, InitialCluster, Limits, Secret,
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 /// The port of 2.x clients.
@@ -74,7 +74,12 @@ fn bind(values: &Values, flag: &str, advertised: &str, port: u16) -> Result<Sock
     }
     let host = split(advertised).host;
     if !is_loopback(host) {
-        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
+        // Who is reached over IPv6 listens on both: the server takes IPv4 on this address too.
+        let all = match host.parse() {
+            Ok(IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        return Ok(SocketAddr::new(all, port));
     }
     resolve(flag, host, port)
 }
@@ -354,6 +359,9 @@ mod tests {
         assert_eq!(bound(&["-addr=127.0.0.1:5001"]), "127.0.0.1:5001");
         assert_eq!(bound(&["-addr=10.0.0.1:5001"]), "0.0.0.0:5001");
         assert_eq!(bound(&["-addr=[::1]:5001"]), "[::1]:5001");
+        assert_eq!(bound(&["-addr=[2001:db8::7]:5001"]), "[::]:5001");
+        assert_eq!(bound(&["-addr=stead.example:5001"]), "0.0.0.0:5001");
+        assert_eq!(bound(&["-addr=10.0.0.1:5001", "-bind-addr=[::]"]), "[::]:5001");
         assert_eq!(bound(&["-addr=10.0.0.1:5001", "-bind-addr=127.0.0.1"]), "127.0.0.1:5001");
         assert_eq!(bound(&["-bind-addr=127.0.0.1:6001"]), "127.0.0.1:6001");
     }

@@ -3,10 +3,14 @@
 use crate::setting::{Kind, SETTINGS, Setting, Support, by_flag, nearest};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 /// The file that is read if it exists.
 const SYSTEM_FILE: &str = "/etc/etcd/etcd.conf";
+
+/// The longest configuration file; all settings together take some kilobytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Names that older documents used.
 const ENV_ALIASES: [(&str, &str); 2] =
@@ -51,6 +55,16 @@ pub(crate) struct Words {
     pub(crate) command: Vec<String>,
 }
 
+impl Words {
+    /// Whether the answer is the same whatever the settings are: nothing in files or in the
+    /// environment may stand in its way then.
+    fn need_no_settings(&self) -> bool {
+        let command: Vec<&str> = self.command.iter().map(String::as_str).collect();
+        let is_text = matches!(command.as_slice(), ["version"] | ["help"] | ["config", "docs"]);
+        self.help || self.version || is_text
+    }
+}
+
 /// All values with their sources, and what should be said about them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Values {
@@ -58,11 +72,35 @@ pub(crate) struct Values {
     pub(crate) notes: Vec<String>,
 }
 
+/// Whether a variable may mean a setting by its name.
+pub(crate) fn is_ours(name: &str) -> bool {
+    let is_known = name.starts_with("ETCD_") || name.starts_with("STEAD_");
+    is_known && !name.starts_with("STEAD_TEST_")
+}
+
 /// What the outside world holds; tests make their own.
 pub(crate) struct World<'a> {
     pub(crate) args: &'a [String],
     pub(crate) env: &'a [(String, String)],
-    pub(crate) read_file: &'a dyn Fn(&Path) -> std::io::Result<String>,
+    pub(crate) read_file: &'a dyn Fn(&Path) -> io::Result<String>,
+}
+
+/// Reads a configuration file: a regular one, since a device or a pipe may have no end.
+pub(crate) fn read_file(path: &Path) -> io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::Error::other("it is a directory"));
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    // The length is asked of what is read: a file may grow meanwhile, or not tell its length.
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it is longer than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
 }
 
 impl Values {
@@ -71,19 +109,23 @@ impl Values {
         let mut flags = Self::default();
         let words = flags.read_flags(world.args)?;
         let mut values = Self::default();
-        if words.help || words.version {
+        if words.need_no_settings() {
             return Ok((values, words));
         }
-        if let Ok(text) = (world.read_file)(Path::new(SYSTEM_FILE)) {
-            values.read_toml(&text, SYSTEM_FILE)?;
+        let cannot_read = |path: &str, error: io::Error| {
+            Usage(format!("cannot read the configuration file {path}: {error}"))
+        };
+        match (world.read_file)(Path::new(SYSTEM_FILE)) {
+            Ok(text) => values.read_toml(&text, SYSTEM_FILE)?,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(cannot_read(SYSTEM_FILE, error)),
         }
         let mut env = Self::default();
         env.read_env(world.env)?;
         let config = flags.found.get("config").or_else(|| env.found.get("config"));
         if let Some((path, _)) = config {
-            let text = (world.read_file)(Path::new(path)).map_err(|error| {
-                Usage(format!("cannot read the configuration file {path}: {error}"))
-            })?;
+            let text = (world.read_file)(Path::new(path)).map_err(|e| cannot_read(path, e))?;
             values.read_toml(&text, path)?;
         }
         for later in [env, flags] {
@@ -193,8 +235,7 @@ impl Values {
     fn read_env(&mut self, env: &[(String, String)]) -> Result<(), Usage> {
         for (name, value) in env {
             let value = value.trim();
-            let is_ours = name.starts_with("ETCD_") || name.starts_with("STEAD_");
-            if !is_ours || value.is_empty() || name.starts_with("STEAD_TEST_") {
+            if !is_ours(name) || value.is_empty() {
                 continue;
             }
             let alias = ENV_ALIASES.iter().find(|(old, _)| old == name);
@@ -244,21 +285,33 @@ impl Values {
             return Ok(());
         };
         let text = match value {
-            toml::Value::String(text) => text.clone(),
-            toml::Value::Integer(number) => number.to_string(),
-            toml::Value::Float(number) => number.to_string(),
-            toml::Value::Boolean(is_set) => is_set.to_string(),
-            toml::Value::Array(items) => {
-                let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
-                let texts: Option<Vec<String>> = texts.collect();
-                let texts = texts.ok_or_else(|| {
-                    Usage(format!("{path}: the key {key} wants an array of strings"))
-                })?;
-                texts.join(",")
-            }
-            _ => return Err(Usage(format!("{path}: the key {key} has a value of another type"))),
+            // What is refused or passed over is so whatever its value.
+            _ if setting.support != Support::Works => String::new(),
+            value => plain_text(setting.kind, value)
+                .map_err(|wanted| Usage(format!("{path}: the key {key} wants {wanted}")))?,
         };
         self.put(setting, &text, Source::File(path.to_owned()))
+    }
+}
+
+/// The value of a key as a flag would have it, or what is wanted in its place.
+fn plain_text(kind: Kind, value: &toml::Value) -> Result<String, &'static str> {
+    use toml::Value::{Array, Boolean, Float, Integer, String};
+    match (kind, value) {
+        // A text is checked as that of a flag is.
+        (_, String(text)) => Ok(text.clone()),
+        (Kind::Bool, Boolean(is_set)) => Ok(is_set.to_string()),
+        (Kind::Number(..) | Kind::Seconds, Integer(number)) => Ok(number.to_string()),
+        (Kind::Seconds, Float(number)) => Ok(number.to_string()),
+        (Kind::List, Array(items)) => {
+            let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+            Ok(texts.ok_or("an array of texts")?.join(","))
+        }
+        (Kind::Text | Kind::Choice(_), _) => Err("one text, in quotes"),
+        (Kind::Bool, _) => Err("true or false"),
+        (Kind::Number(..), _) => Err("a whole number"),
+        (Kind::Seconds, _) => Err("a number of seconds"),
+        (Kind::List, _) => Err("an array of texts"),
     }
 }
 
@@ -351,6 +404,73 @@ mod tests {
             gather(&["-config=given.toml"], &[], "graphite_host = \"a\"").expect_err("refused").0;
         assert!(error.contains("graphite_host in given.toml is not supported"), "{error}");
         assert!(gather(&["-config=given.toml"], &[], "name = ").is_err());
+    }
+
+    #[test]
+    fn what_needs_no_settings_reads_none() {
+        let env = [("ETCD_PEERS", "a:1"), ("ETCD_CONFIG", "none.toml")];
+        let lines: [&[&str]; 5] =
+            [&["version"], &["help"], &["config", "docs"], &["--version"], &["-h"]];
+        for args in lines {
+            let found = gather(args, &env, "").map(|(values, _)| values.found.len());
+            assert_eq!(found, Ok(0), "{args:?}");
+        }
+        assert!(gather(&["config", "show"], &env, "").is_err());
+    }
+
+    #[test]
+    fn a_value_in_a_file_has_the_type_of_its_key() {
+        for (file, want) in [
+            ("name = [\"a\"]", "given.toml: the key name wants one text, in quotes"),
+            ("name = 5", "the key name wants one text, in quotes"),
+            ("compat = [\"v2\"]", "the key compat wants one text, in quotes"),
+            ("snapshot = [true]", "the key snapshot wants true or false"),
+            ("snapshot_count = [1]", "the key snapshot_count wants a whole number"),
+            ("snapshot_count = 1.5", "the key snapshot_count wants a whole number"),
+            ("http_read_timeout = true", "the key http_read_timeout wants a number of seconds"),
+            ("cors = [1]", "the key cors wants an array of texts"),
+            ("cors = 1", "the key cors wants an array of texts"),
+            ("[peer]\naddr = [\"a:1\", \"b:2\"]", "the key peer.addr wants one text, in quotes"),
+            ("[peer.addr]\nx = 1", "the key peer.addr wants one text, in quotes"),
+            ("discovery = [\"x\"]", "the key discovery wants one text, in quotes"),
+        ] {
+            let error = gather(&["-config=given.toml"], &[], file).expect_err("a mistake").0;
+            assert!(error.contains(want), "{file}: {error}");
+        }
+        let file = "snapshot_count = \"7\"\nhttp_read_timeout = 1.5\ncors = \"*\"";
+        let (values, _) = gather(&["-config=given.toml"], &[], file).expect("sound");
+        let got = ["snapshot-count", "http-read-timeout", "cors"].map(|flag| values.get(flag).0);
+        assert_eq!(got, ["7", "1.5", "*"]);
+    }
+
+    #[test]
+    fn the_file_of_the_system_may_be_missing_but_not_unreadable() {
+        let with = |kind: ErrorKind| {
+            let read_file = move |_: &Path| Err(kind.into());
+            Values::gather(&World { args: &[], env: &[], read_file: &read_file })
+        };
+        assert!(with(ErrorKind::NotFound).is_ok());
+        assert!(with(ErrorKind::NotADirectory).is_ok());
+        let error = with(ErrorKind::PermissionDenied).expect_err("it is there").0;
+        let want = "cannot read the configuration file /etc/etcd/etcd.conf: permission denied";
+        assert_eq!(error, want);
+    }
+
+    #[test]
+    fn only_short_regular_files_are_read() {
+        let refusal = |path: &str| read_file(Path::new(path)).expect_err("no file").to_string();
+        assert_eq!(refusal("/dev/zero"), "it is no regular file");
+        assert_eq!(refusal("/"), "it is a directory");
+        let dir = std::env::temp_dir().join(format!("stead-source-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a place for files");
+        let path = dir.join("stead.toml");
+        let length = usize::try_from(FILE_BYTES_MAX).expect("small");
+        std::fs::write(&path, "#".repeat(length)).expect("a place for files");
+        assert_eq!(read_file(&path).expect("just short enough").len(), length);
+        std::fs::write(&path, "#".repeat(length + 1)).expect("a place for files");
+        let error = read_file(&path).expect_err("too long").to_string();
+        assert_eq!(error, "it is longer than 1048576 bytes");
+        std::fs::remove_dir_all(&dir).expect("it is ours");
     }
 
     #[test]

@@ -92,6 +92,7 @@ struct Fields<'a> {
     recursive: Option<Cow<'a, str>>,
     sorted: Option<Cow<'a, str>>,
     quorum: Option<Cow<'a, str>>,
+    consistent: Option<Cow<'a, str>>,
 }
 
 fn text<'f>(field: &'f Option<Cow<'_, str>>) -> &'f str {
@@ -135,6 +136,7 @@ impl<'a> Fields<'a> {
             "recursive" => &mut self.recursive,
             "sorted" => &mut self.sorted,
             "quorum" => &mut self.quorum,
+            "consistent" => &mut self.consistent,
             _ => return,
         };
         slot.get_or_insert(value);
@@ -278,7 +280,10 @@ impl<'a> V04<'a> {
         let fields = &self.fields;
         let recursive = is_true(&fields.recursive);
         if is_true(&fields.quorum) || !is_true(&fields.wait) {
-            return Ok(KeysRequest::Get(Get { recursive, quorum: is_true(&fields.quorum) }));
+            // Both words want an answer that no other leader can contradict, and get one wherever
+            // they are said; the original sent `consistent` readers to whoever believed to lead.
+            let quorum = is_true(&fields.quorum) || is_true(&fields.consistent);
+            return Ok(KeysRequest::Get(Get { recursive, quorum }));
         }
         let wait_index = match text(&fields.wait_index) {
             "" => 0,
@@ -359,7 +364,10 @@ fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiEr
         _ if wait && !quorum => {
             return Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index }));
         }
-        _ => return Ok(KeysRequest::Get(Get { recursive, quorum })),
+        _ => {
+            let quorum = quorum || is_true(&fields.consistent);
+            return Ok(KeysRequest::Get(Get { recursive, quorum }));
+        }
     };
     let no_value = no_value && kind.may_be_short();
     Ok(KeysRequest::Write(Write { kind, fields, ttl, prev_index: Some(prev_index), no_value }))

@@ -68,6 +68,12 @@ impl Method {
         }
     }
 
+    /// The method of a request that was refused, as well as its bytes tell.
+    pub(crate) fn of(buf: &[u8]) -> Self {
+        let word = buf.trim_ascii_start().split(|byte| *byte == b' ').next();
+        Self::parse(word.and_then(|word| str::from_utf8(word).ok()).unwrap_or_default())
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -191,6 +197,11 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
             Err(refusal) => return Progress::Refused(refusal, state.is_keys),
         }
     }
+    let blank = blank_len(buf);
+    if blank > BLANK_BYTES_MAX {
+        let refusal = Refusal::Malformed("there are too many blank lines before the request");
+        return Progress::Refused(refusal, false);
+    }
     if state.scanned > 0 && !has_head_end(buf, state.scanned) {
         state.scanned = buf.len();
         return head_limits(buf, limits).map_or(MORE, |refusal| Progress::Refused(refusal, false));
@@ -258,17 +269,28 @@ fn has_head_end(buf: &[u8], scanned: usize) -> bool {
         .any(|at| matches!(rest.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..])))
 }
 
+/// How many bytes of blank lines come first, counted until they are too many. A carriage return
+/// alone is no line: what is refused must not depend on the pieces in which it came.
+fn blank_len(buf: &[u8]) -> usize {
+    let mut len = 0;
+    while len <= BLANK_BYTES_MAX {
+        len += match buf.get(len..) {
+            Some([b'\n', ..]) => 1,
+            Some([b'\r', b'\n', ..]) => 2,
+            _ => break,
+        };
+    }
+    len
+}
+
 /// Whether the head, or what has come of it, is too long.
 fn head_limits(buf: &[u8], limits: &Limits) -> Option<Refusal> {
-    let blank = buf.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-    let blank = blank.take(BLANK_BYTES_MAX + 1).count();
-    if blank > BLANK_BYTES_MAX {
-        return Some(Refusal::Malformed("there are too many blank lines before the request"));
-    }
+    let blank = blank_len(buf);
     let line = buf.get(blank..).unwrap_or_default();
-    let line_max = limits.request_line_bytes;
-    let has_end = memchr::memchr(b'\n', line.get(..line_max + 2).unwrap_or(line)).is_some();
-    if !has_end && line.len() > line_max {
+    // The line and its end: with less than that the end may still come.
+    let line_max = limits.request_line_bytes + 2;
+    let has_end = memchr::memchr(b'\n', line.get(..line_max).unwrap_or(line)).is_some();
+    if !has_end && line.len() >= line_max {
         return Some(Refusal::RequestLineTooLong);
     }
     (buf.len() > limits.head_bytes).then_some(Refusal::HeadTooLarge)

@@ -19,6 +19,7 @@ use crate::http::reader::{self, Method, Progress, Request};
 use crate::http::response::{Envelope, JSON, TEXT};
 use crate::http::url;
 use crate::join::View;
+use crate::owner::time_limit;
 use crate::resource::{listing_of_urls, version_body};
 use crate::slab::{Key, Slab};
 use mio::event::Event;
@@ -274,6 +275,7 @@ impl Standby<'_> {
                 keep_alive: request.keep_alive,
                 is_head: request.method == Method::Head,
                 origin: self.cors.number(request.origin),
+                method: request.method,
             },
         );
         let path = url::decode(request.path, false).unwrap_or_default();
@@ -368,11 +370,11 @@ impl Standby<'_> {
 
     /// Ends the connections of clients that neither send nor read.
     fn housekeep(&mut self) {
-        let limit = Duration::from_secs_f64(self.config.http_read_timeout_secs.clamp(0.001, 1e9));
+        let limit = time_limit(self.config.http_read_timeout_secs);
         for key in self.connections.keys() {
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let since = self.now.monotonic.saturating_sub(connection.busy_since);
-            if u128::from(since) > limit.as_nanos() {
+            if u128::from(since) > limit {
                 self.connections.remove(key);
             }
         }

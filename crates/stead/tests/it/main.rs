@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "reports of the tests")]
 
+mod cli;
 mod conformance;
 mod corpus;
 mod crash;

@@ -481,6 +481,36 @@ fn cut<'a>(bytes: &'a [u8], sizes: &'a [usize]) -> impl Iterator<Item = &'a [u8]
     })
 }
 
+#[test]
+fn what_comes_before_a_request_is_refused_alike_in_any_pieces() {
+    let malformed = Some((Refusal::Malformed("the request's head is malformed"), false));
+    let blank = "there are too many blank lines before the request";
+    let too_many = Some((Refusal::Malformed(blank), false));
+    for (start, want) in [("\r".repeat(40), malformed), ("\r\n".repeat(9), too_many)] {
+        for rest in ["", "GET /v2/keys/a HTTP/1.1\r\nHost: h", "noise\0"] {
+            let text = format!("{start}{rest}\r\n\r\n");
+            for sizes in [&[text.len()][..], &[1], &[1, 14], &[16, 1], &[18]] {
+                let said = converse(cut(text.as_bytes(), sizes), &WIDE);
+                assert_eq!(said.refused, want, "{sizes:?} {}", text.escape_debug());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_line_may_be_as_long_as_it_may_in_any_pieces() {
+    for (more, is_taken) in [(0, true), (1, false)] {
+        let path = "x".repeat(LIMITS.request_line_bytes - "GET / HTTP/1.1".len() + more);
+        let text = format!("GET /{path} HTTP/1.1\r\nHost: h\r\n\r\n");
+        for size in 1..text.len() {
+            let said = converse(cut(text.as_bytes(), &[size]), &LIMITS);
+            assert_eq!(said.requests.len(), usize::from(is_taken), "pieces of {size}");
+            let want = (!is_taken).then_some((Refusal::RequestLineTooLong, false));
+            assert_eq!(said.refused, want, "pieces of {size}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

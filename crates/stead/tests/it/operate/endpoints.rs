@@ -1,6 +1,8 @@
 //! What is there beside the key space.
 
-use crate::testkit::{Request, Server, Site, ask};
+use std::time::Duration;
+
+use crate::testkit::{Request, Server, Site, ask, wait_until};
 
 #[test]
 fn health_is_told_in_json() {
@@ -47,6 +49,61 @@ fn metrics_count_what_happens() {
         let (_, number) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
         assert!(number.parse::<f64>().is_ok(), "{line}");
     }
+}
+
+#[test]
+fn failures_are_counted_by_status_and_method() {
+    let site = Site::new("failures").flags("-max-body-bytes 1024");
+    let server = site.start();
+    let addr = server.addr();
+    let large = "x".repeat(2000);
+    for (request, status) in [
+        (Request::delete("/v2/keys/none"), 404),
+        (Request::get("/v2/keys/none"), 404),
+        (Request::put("/v2/keys/none?prevExist=true", "value=1"), 404),
+        (Request::post("/v2/keys/a", "ttl=x"), 400),
+        (Request::delete("/version"), 405),
+        (Request::get("/nothing"), 404),
+        (Request::put("/v2/keys/large", &large), 400),
+        (Request::new("PATCH", "/v2/keys/a"), 405),
+    ] {
+        assert_eq!(ask(addr, &request).status(), status, "{request:?}");
+    }
+    let text = metrics(&server);
+    let mut counted: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("etcd_http_failed_total{")).collect();
+    counted.sort_unstable();
+    let want = [
+        "etcd_http_failed_total{code=\"400\",method=\"POST\"} 1",
+        "etcd_http_failed_total{code=\"400\",method=\"PUT\"} 1",
+        "etcd_http_failed_total{code=\"404\",method=\"DELETE\"} 1",
+        "etcd_http_failed_total{code=\"404\",method=\"GET\"} 2",
+        "etcd_http_failed_total{code=\"404\",method=\"PUT\"} 1",
+        "etcd_http_failed_total{code=\"405\",method=\"DELETE\"} 1",
+        "etcd_http_failed_total{code=\"405\",method=\"OTHER\"} 1",
+    ];
+    assert_eq!(counted, want);
+}
+
+#[test]
+fn only_syncs_of_the_log_are_counted_as_syncs() {
+    let (_site, server) = Server::start("syncs");
+    let addr = server.addr();
+    let syncs = || sum(&metrics(&server), "etcd_wal_fsync_durations_seconds_count");
+    let before = syncs();
+    for _ in 0..5 {
+        assert!(ask(addr, &Request::put("/v2/keys/s", "value=1")).status() < 300);
+    }
+    // One after the other, so that each has a sync of its own.
+    let written = syncs();
+    assert!(written >= before + 5.0, "{before} {written}");
+    for _ in 0..5 {
+        assert_eq!(ask(addr, &Request::get("/v2/keys/s?quorum=true")).status(), 200);
+    }
+    assert_eq!(syncs(), written, "a read needs no sync");
+    // Reads have just come, so that this sync is done by a thread.
+    assert!(ask(addr, &Request::put("/v2/keys/s", "value=2")).status() < 300);
+    wait_until("the sync is counted", Duration::from_secs(10), || syncs() > written);
 }
 
 #[test]

@@ -1,0 +1,121 @@
+//! The parsers of foreign bytes, for the fuzz targets: bytes in, plain values out.
+//!
+//! Only there with the feature `fuzzing`, which changes nothing else. What must hold of the values
+//! stands in the targets (fuzz/fuzz_targets).
+
+use crate::api::keys::{self, KeysRequest};
+use crate::api::route::{Port, Route, route};
+use crate::config::Dialect;
+use crate::http::reader::{self, Limits, Method, Progress, Request, State};
+use crate::http::url;
+use store::{KeyPath, PathError};
+
+/// Bounds that inputs of a few hundred bytes meet.
+const NARROW: Limits = Limits { request_line_bytes: 64, head_bytes: 256, body_bytes: 100 };
+
+/// Bounds that no input meets.
+const WIDE: Limits =
+    Limits { request_line_bytes: 64 << 10, head_bytes: 128 << 10, body_bytes: 10 << 20 };
+
+/// What a connection gave.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// Each request, with all that was read from it.
+    pub requests: Vec<String>,
+    /// Why it ended, if it did.
+    pub refused: Option<String>,
+    /// How many bytes the requests took.
+    pub used: usize,
+}
+
+/// Feeds pieces to the request reader as the loop does: what has arrived is kept until it is used.
+pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, is_narrow: bool) -> Conversation {
+    let limits = if is_narrow { NARROW } else { WIDE };
+    let mut said = Conversation { requests: Vec::new(), refused: None, used: 0 };
+    let mut buf = Vec::new();
+    let mut state = State::default();
+    for piece in pieces {
+        buf.extend_from_slice(piece);
+        while !buf.is_empty() {
+            let used = match reader::parse(&buf, &mut state, &limits) {
+                Progress::NeedMore { .. } => break,
+                Progress::Refused(refusal, is_keys) => {
+                    said.refused = Some(format!("{refusal:?} {is_keys}"));
+                    return said;
+                }
+                Progress::Request(request, used) => {
+                    said.requests.push(format!("{request:?}"));
+                    used
+                }
+            };
+            assert!(0 < used && used <= buf.len(), "{used} of {} bytes", buf.len());
+            said.used += used;
+            buf.drain(..used);
+            state = State::default();
+        }
+    }
+    said
+}
+
+/// The pairs of a form; nothing if it is refused.
+pub fn form(bytes: &[u8], refuse_semicolons: bool) -> Option<Vec<(String, String)>> {
+    let mut pairs = Vec::new();
+    let result = url::each_field(bytes, refuse_semicolons, |name, value| {
+        pairs.push((name.to_owned(), value.into_owned()));
+    });
+    result.ok().map(|()| pairs)
+}
+
+/// What a form and a query ask of the key `/a`, as it would stand in the log: nothing if they are
+/// refused or ask for no change. `method` is any byte.
+pub fn command(method: u8, is_v2: bool, query: &str, body: &[u8]) -> Option<Vec<u8>> {
+    let methods = [Method::Put, Method::Post, Method::Delete, Method::Get, Method::Head];
+    let method = methods.get(usize::from(method) % methods.len())?;
+    let dialect = if is_v2 { Dialect::V2 } else { Dialect::V04 };
+    let request = Request {
+        method: *method,
+        path: "/v2/keys/a",
+        query,
+        is_http11: true,
+        keep_alive: true,
+        is_form: true,
+        accepts_text: false,
+        origin: None,
+        body,
+    };
+    let Ok(KeysRequest::Write(write)) = keys::parse(&request, dialect, 7) else { return None };
+    let mut out = Vec::new();
+    write.command(KeyPath::parse("/a").ok()?, dialect).encode(&mut out);
+    Some(out)
+}
+
+/// What became of a path.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Without its escapes.
+    pub decoded: String,
+    /// The decoded path, escaped for a `Location`.
+    pub encoded: String,
+    /// Where a client is sent whose path is not clean, without escapes.
+    pub redirect: Option<String>,
+    /// The key, if the path is clean and names one.
+    pub key: Option<Result<String, PathError>>,
+}
+
+/// Goes with a path all the way to its key; nothing if an escape is none.
+pub fn path(text: &str) -> Option<Path> {
+    let decoded = url::decode(text, false).ok()?.into_owned();
+    let redirect = url::clean(&decoded);
+    let key = match route(Port::Client(Dialect::V04), &decoded) {
+        Route::Keys(key) if redirect.is_none() => {
+            Some(KeyPath::parse(key).map(|key| key.as_str().to_owned()))
+        }
+        _ => None,
+    };
+    Some(Path { encoded: url::encode_path(&decoded), redirect, key, decoded })
+}
+
+/// The clean form of a path, escaped for a `Location`.
+pub fn location(clean: &str) -> String {
+    url::encode_path(clean)
+}

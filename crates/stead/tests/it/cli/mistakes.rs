@@ -1,0 +1,161 @@
+//! Mistakes: one line each that says what and where, and exit code 2 (spec cli.md section 3).
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::Place;
+
+#[test]
+fn flags_that_are_none_or_have_no_value() {
+    let place = Place::new("flags");
+    for (args, want) in [
+        (&["-bogus"][..], "unknown flag -bogus: run `stead --help`"),
+        (&["-dta-dir", "x"], "unknown flag -dta-dir: did you mean -data-dir?"),
+        (&["--snapshot-cuont=5"], "unknown flag -snapshot-cuont: did you mean -snapshot-count?"),
+        (&["-name"], "flag -name needs a value"),
+        (&["-name", "m", "serve"], "unexpected argument \"serve\": a value goes with its flag"),
+        (&["-force", "true"], "unexpected argument \"true\""),
+        (&["-"], "unknown flag -"),
+        (&["serve"], "unknown command \"serve\""),
+        (&["config"], "unknown command \"config\""),
+        (&["version", "now"], "unknown command \"version now\""),
+        (&[""], "unknown command \"\""),
+    ] {
+        place.refuses(&[], args, want);
+    }
+    assert_eq!(place.path().read_dir().unwrap().count(), 2, "a mistake leaves nothing behind");
+}
+
+#[test]
+fn values_of_another_kind() {
+    let place = Place::new("values");
+    for (arg, want) in [
+        ("-snapshot-count=abc", "\"abc\" for -snapshot-count: a whole number is wanted"),
+        ("-snapshot-count=0", "a number from 1 to"),
+        ("-snapshot-count=-1", "a whole number is wanted"),
+        ("-snapshot-count=99999999999999999999999", "a whole number is wanted"),
+        ("-snapshot-count=", "a whole number is wanted"),
+        ("-force=maybe", "true or false is wanted"),
+        ("-http-read-timeout=soon", "a number of seconds is wanted"),
+        ("-http-write-timeout=-1", "a number of seconds is wanted"),
+        ("-http-read-timeout=NaN", "a number of seconds is wanted"),
+        ("-http-read-timeout=inf", "a number of seconds is wanted"),
+        ("-compat=v3", "one of v04, v2 is wanted"),
+        ("-log-level=loud", "one of error, warn, info, debug, trace is wanted"),
+        ("-log-format=xml", "one of text, json is wanted"),
+        ("-metrics=maybe", "one of on, off is wanted"),
+        ("-name=a/b", "letters, digits"),
+        ("-name=", "the machine has no name"),
+        ("-peer-heartbeat-interval=150", "must be at least twice"),
+    ] {
+        place.refuses(&[], &[arg], want);
+    }
+    let env = [("ETCD_SNAPSHOTCOUNT", "many")];
+    place.refuses(&env, &[], "\"many\" for ETCD_SNAPSHOTCOUNT: a whole number is wanted");
+}
+
+#[test]
+fn addresses_that_cannot_be() {
+    let place = Place::new("addresses");
+    for (arg, want) in [
+        ("-addr=127.0.0.1", "-addr: address 127.0.0.1: missing port in address"),
+        ("-addr=:4001", "missing host in address"),
+        ("-addr=http://127.0.0.1:4001", "leave the scheme out"),
+        ("-addr=127.0.0.1:x", "\"x\" is no port"),
+        ("-peer-addr=127.0.0.1:65536", "\"65536\" is no port"),
+        ("-peer-addr=[::1]", "missing port in address"),
+        ("-bind-addr=:99", "-bind-addr: :99: IP required, can't use a port only"),
+        ("-peer-bind-addr=:99", "IP required, can't use a port only"),
+        ("-v2-addr=127.0.0.1:x", "\"x\" is no port"),
+    ] {
+        place.refuses(&[], &["-name=m", arg], want);
+    }
+}
+
+#[test]
+fn what_this_version_does_not_do() {
+    let place = Place::new("refused");
+    for args in [
+        &["-cert-file=x"][..],
+        &["-serverCert", "x"],
+        &["-graphite-host=x"],
+        &["-cpuprofile"],
+        &["-force-new-cluster"],
+    ] {
+        place.refuses(&[], args, "is not supported by this version");
+    }
+    let env = [("ETCD_GRAPHITE_HOST", "10.0.0.1:7001")];
+    place.refuses(&env, &[], "ETCD_GRAPHITE_HOST is not supported by this version");
+    place.write("p.toml", "graphite_host = \"10.0.0.1:7001\"\n");
+    let args = ["config", "check", "-config=p.toml"];
+    place.refuses(&[], &args, "graphite_host in p.toml is not supported by this version");
+}
+
+#[test]
+fn clusters_that_cannot_be_found_as_told() {
+    let place = Place::new("finding");
+    for (args, want) in [
+        (&["-peers", "http://10.0.0.1:7001"][..], "HOST:PORT is wanted, without a scheme"),
+        (&["-peers", "10.0.0.1"], "HOST:PORT is wanted"),
+        (&["-C=10.0.0.1:x"], "HOST:PORT is wanted"),
+        (&["-peers-file", "nofile"], "Peers file error: open nofile: No such file or directory"),
+        (&["-discovery=10.0.0.1:4001"], "a URL is wanted"),
+        (&["-initial-cluster=m1"], "NAME=PEER_URL is wanted"),
+        (&["-initial-cluster=m1=10.0.0.1:7001"], "a URL is wanted"),
+        (&["-initial-cluster=m1=http://a:1,m1=http://b:1"], "is there twice"),
+        (&["-initial-cluster-state=old"], "one of new, existing is wanted"),
+        (&["-listen-client-urls=10.0.0.1:4001"], "a URL is wanted"),
+        (&["-advertise-client-urls=http://10.0.0.1"], "a URL with a port"),
+    ] {
+        place.refuses(&[], &[&["-name=m", "-data-dir=d"], args].concat(), want);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_or_understood() {
+    let place = Place::new("files");
+    std::fs::create_dir(place.path().join("dir")).unwrap();
+    place.write("long.toml", &"#".repeat((1 << 20) + 1));
+    std::fs::write(place.path().join("bytes.toml"), b"name = \"\xff\"").unwrap();
+    for (path, want) in [
+        ("none.toml", "cannot read the configuration file none.toml: No such file"),
+        ("dir", "cannot read the configuration file dir: it is a directory"),
+        ("/dev/zero", "/dev/zero: it is no regular file"),
+        ("long.toml", "long.toml: it is longer than 1048576 bytes"),
+        ("bytes.toml", "cannot read the configuration file bytes.toml: "),
+    ] {
+        place.refuses(&[], &["-config", path], want);
+    }
+    for (text, want) in [
+        ("name = ", "f.toml: TOML parse error at line 1"),
+        ("name = \"a\"\nname = \"b\"", "f.toml: TOML parse error at line 2"),
+        ("addr = [\"127.0.0.1:4001\"]", "f.toml: the key addr wants one text, in quotes"),
+        ("snapshot = \"maybe\"", "for snapshot in f.toml: true or false is wanted"),
+        ("[peer]\nheartbeat_interval = [50]", "peer.heartbeat_interval wants a whole number"),
+        ("cors = [1]", "f.toml: the key cors wants an array of texts"),
+    ] {
+        place.write("f.toml", text);
+        place.refuses(&[], &["-config=f.toml"], want);
+    }
+    // Brackets within brackets, far more than a stack would take.
+    place.write("f.toml", &format!("cors = {}", "[".repeat(1 << 19)));
+    place.refuses(&[], &["-config=f.toml"], "f.toml: ");
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    let place = Place::new("bytes");
+    let bad = OsStr::from_bytes(b"data-\xff");
+    let run = place.run(&[OsStr::new("-name=m"), OsStr::new("-data-dir"), bad]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.err.contains("the argument \"data-\\xFF\" is not UTF-8"), "{run:?}");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stead"));
+    command.env_clear().env("ETCD_DATA_DIR", bad);
+    let run = place.finish(&mut command);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.err.contains("of ETCD_DATA_DIR is not UTF-8"), "{run:?}");
+    // What others keep in the environment is theirs.
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stead"));
+    command.env_clear().env("OTHER", bad).args(["config", "check", "-name=m"]);
+    assert_eq!(place.finish(&mut command).code, Some(0));
+}

@@ -1,0 +1,66 @@
+//! What the program says when it is asked about itself.
+
+use super::Place;
+
+#[test]
+fn help_goes_to_standard_output_whatever_is_set() {
+    let place = Place::new("help");
+    let env = [("ETCD_PEERS", "10.0.0.1:7001"), ("ETCD_CONFIG", "missing.toml")];
+    let whole = place.run(&["--help"]);
+    assert_eq!((whole.code, whole.err.as_str()), (Some(0), ""), "{whole:?}");
+    for want in ["Usage:", "  -data-dir VALUE\n", "  -log-level error|warn|info", "ETCD_NAME"] {
+        assert!(whole.out.contains(want), "no {want:?}: {}", whole.out);
+    }
+    for word in ["help", "-h", "--h", "-help"] {
+        let run = place.run_with(&env, &[word]);
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{word}: {run:?}");
+        assert_eq!(run.out, whole.out, "{word}");
+    }
+}
+
+#[test]
+fn the_version_is_one_line_whatever_is_set() {
+    let place = Place::new("version");
+    let want = format!("stead version {}\n", env!("CARGO_PKG_VERSION"));
+    for env in [&[][..], &[("ETCD_PEERS", "10.0.0.1:7001")], &[("ETCD_SNAPSHOTCOUNT", "x")]] {
+        for word in ["version", "--version", "-version"] {
+            let run = place.run_with(env, &[word]);
+            assert_eq!(run.code, Some(0), "{word}: {run:?}");
+            assert_eq!((run.out.as_str(), run.err.as_str()), (want.as_str(), ""), "{word}");
+        }
+    }
+}
+
+#[test]
+fn the_documentation_is_the_one_in_the_repository() {
+    let place = Place::new("docs");
+    let run = place.run_with(&[("ETCD_DISCOVERY", "http://x")], &["config", "docs"]);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    assert!(run.out == std::fs::read_to_string(path).unwrap(), "`stead config docs` has changed");
+}
+
+#[test]
+fn a_check_says_that_settings_are_sound_and_makes_nothing() {
+    let place = Place::new("check");
+    let run = place.run(&["config", "check", "-name", "m", "-n", "x", "-m=5"]);
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "the configuration is sound\n"), "{run:?}");
+    let want = "\
+[deprecated] use -name, not -n
+[deprecated] use -max-result-buffer, not -m
+-max-result-buffer is ignored: it had no effect in the original either
+no -data-dir was given: using x.etcd in the working directory
+";
+    assert_eq!(run.err, want);
+    assert!(!place.path().join("x.etcd").exists());
+}
+
+#[test]
+fn a_sentence_goes_to_the_error_output_when_there_is_no_such_directory() {
+    let place = Place::new("nodir");
+    let run = place.run(&["check", "-data-dir", "nothing"]);
+    assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{run:?}");
+    assert_eq!(run.err, "stead: there is no data directory nothing\n");
+    assert!(!place.path().join("nothing").exists());
+    place.refuses(&[], &["check"], "which directory? give it with -data-dir");
+}

@@ -1,0 +1,54 @@
+//! docs/deviations.md: every recorded conversation that is answered otherwise, by name and with its
+//! reason. It is made from what the replay itself goes by, so that the two cannot part.
+//!
+//! `UPDATE_DEVIATIONS=1` writes it anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::TAGS_LEFT_OUT;
+use super::case::{load_cases, load_overrides};
+
+const HEAD: &str = "\
+# Deviations by name
+
+The recorded conversations of `crates/stead/tests/it/conformance/cases` in which Stead answers
+otherwise on purpose, with the numbers of the requests and the reason. COMPAT.md says the same by
+subject. This page is made from `overrides.json` beside the cases; a test keeps it up to date.
+
+";
+
+fn page() -> String {
+    let mut found: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
+    for replaced in load_overrides() {
+        found.entry((replaced.case, replaced.reason)).or_default().extend(replaced.steps);
+    }
+    let mut out = HEAD.to_owned();
+    out.push_str("| case | requests | reason |\n| --- | --- | --- |\n");
+    for ((case, reason), mut steps) in found {
+        steps.sort_unstable();
+        let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        let reason = reason.replace('|', "\\|");
+        let _ = writeln!(out, "| `{case}` | {} | {reason} |", steps.join(", "));
+    }
+    out.push_str("\n## Left out\n\nThese speak to what this version does not have.\n\n");
+    for (tag, what) in TAGS_LEFT_OUT {
+        let cases = load_cases();
+        let names = cases.iter().filter(|case| case.has_tag(tag));
+        let names: Vec<String> = names.map(|case| format!("`{}`", case.name)).collect();
+        let _ = writeln!(out, "- {what}: {}", names.join(", "));
+    }
+    out
+}
+
+#[test]
+fn the_page_of_deviations_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/deviations.md");
+    let page = page();
+    if std::env::var_os("UPDATE_DEVIATIONS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    crate::testkit::text::assert_same("docs/deviations.md (UPDATE_DEVIATIONS=1)", &written, &page);
+}
