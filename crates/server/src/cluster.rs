@@ -26,6 +26,12 @@ impl Owner {
             return self.answer_resource(key, status, JSON, body.as_bytes());
         }
         let Ok(hello) = hello::Hello::parse(request.query) else { return };
+        if self.driver.membership().member(hello.from).is_none()
+            && !self.driver.network_mut().add_guest(hello.from, &hello.at)
+        {
+            let body = b"{\"message\":\"too many callers are unknown here\"}\n";
+            return self.answer_resource(key, 503, JSON, body);
+        }
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.task = Task::Peer(hello.from);
         connection.outbox.append(|out| out.extend_from_slice(hello::welcome().as_bytes()));
@@ -57,8 +63,8 @@ impl Owner {
         if membership.was_removed(hello.from) {
             return Err((410, "the machine was removed from the cluster"));
         }
-        if membership.member(hello.from).is_none() || hello.from == hello.to {
-            return Err((403, "the machine is no member of the cluster"));
+        if hello.from == hello.to {
+            return Err((400, "a member does not speak to itself"));
         }
         Ok(())
     }
@@ -103,6 +109,7 @@ impl Owner {
     pub(crate) fn speaker_left(&mut self, key: Key, from: MemberId) {
         if self.speakers.get(&from) == Some(&key) {
             self.speakers.remove(&from);
+            self.driver.network_mut().remove_guest(from);
             self.driver.peer_lost(from, &mut self.out);
         }
     }
@@ -125,7 +132,7 @@ impl Owner {
             let gone: Vec<Key> = self
                 .speakers
                 .iter()
-                .filter(|(id, _)| !members.iter().any(|member| member.id == **id))
+                .filter(|(id, _)| self.driver.membership().was_removed(**id))
                 .map(|(_, key)| *key)
                 .collect();
             gone.into_iter().for_each(|key| self.close(key));

@@ -263,7 +263,7 @@ impl Host {
         let options = options(&self.config, self.seed);
         let (mut driver, opened) = Driver::open(self.data_dir.clone(), peers, self.clock, options)?;
         let (cluster, id) = (driver.cluster(), driver.status().id);
-        driver.network_mut().introduce(cluster, id);
+        driver.network_mut().introduce(cluster, id, &self.config.peer_advertised);
         if let Some(cut) = &opened.torn_tail {
             tracing::warn!("{cut}");
         }

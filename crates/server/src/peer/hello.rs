@@ -1,10 +1,13 @@
 //! The HTTP upgrade with which a member begins to speak to another one.
 //!
 //! ```text
-//! GET /v2/peer/stream?version=1&cluster=HEX&from=HEX&to=HEX HTTP/1.1
+//! GET /v2/peer/stream?version=1&cluster=HEX&from=HEX&to=HEX&at=HOST:PORT HTTP/1.1
 //! Upgrade: stead-peer            Stead-Token: SECRET (if the cluster has one)
 //! ```
 //! The answer is `101`, or an error that says why not, after which the connection is closed.
+//!
+//! `at` is where the caller is reached. A member that was away while the cluster changed may be
+//! called by a leader that it does not know: it has to be able to answer before it can learn.
 
 use replica::{ClusterId, MemberId};
 
@@ -17,22 +20,27 @@ const VERSION: u64 = 1;
 pub(crate) const PATH: &str = "/v2/peer/stream";
 
 /// Who wants to speak to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) cluster: ClusterId,
     pub(crate) from: MemberId,
     pub(crate) to: MemberId,
+    /// HOST:PORT of the caller's peer port.
+    pub(crate) at: String,
 }
+
+/// Longest HOST:PORT, in bytes.
+const ADDRESS_MAX: usize = 300;
 
 impl Hello {
     /// The bytes that the dialling side sends.
     pub(crate) fn request(&self, host: &str, token: &str) -> Vec<u8> {
-        let Self { cluster, from, to } = self;
+        let Self { cluster, from, to, at } = self;
         let token =
             if token.is_empty() { String::new() } else { format!("Stead-Token: {token}\r\n") };
         format!(
-            "GET {PATH}?version={VERSION}&cluster={cluster}&from={from}&to={to} HTTP/1.1\r\n\
-             Host: {host}\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n{token}\r\n"
+            "GET {PATH}?version={VERSION}&cluster={cluster}&from={from}&to={to}&at={at} \
+             HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n{token}\r\n"
         )
         .into_bytes()
     }
@@ -56,13 +64,25 @@ impl Hello {
             Some(Ok(_)) => return Err((426, "this version of the peer protocol is not spoken")),
             _ => return Err((400, "the version of the peer protocol is missing")),
         }
-        match (hex("cluster"), hex("from"), hex("to")) {
-            (Some(cluster), Some(from), Some(to)) => {
-                Ok(Self { cluster: ClusterId(cluster), from: MemberId(from), to: MemberId(to) })
-            }
-            _ => Err((400, "cluster, from and to are wanted, in hexadecimal")),
+        let at = find("at").filter(|at| is_address(at));
+        match (hex("cluster"), hex("from"), hex("to"), at) {
+            (Some(cluster), Some(from), Some(to), Some(at)) => Ok(Self {
+                cluster: ClusterId(cluster),
+                from: MemberId(from),
+                to: MemberId(to),
+                at: at.to_owned(),
+            }),
+            _ => Err((400, "cluster, from and to are wanted in hexadecimal, and at as HOST:PORT")),
         }
     }
+}
+
+fn is_address(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_[]".contains(&byte);
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+    text.len() <= ADDRESS_MAX
+        && text.bytes().all(is_plain)
+        && port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// The answer that lets the other side speak.
@@ -110,11 +130,16 @@ mod tests {
 
     #[test]
     fn a_hello_round_trips() {
-        let hello = Hello { cluster: ClusterId(0xab), from: MemberId(1), to: MemberId(u64::MAX) };
+        let hello = Hello {
+            cluster: ClusterId(0xab),
+            from: MemberId(1),
+            to: MemberId(u64::MAX),
+            at: "[::1]:7001".into(),
+        };
         let request = String::from_utf8(hello.request("h:1", "secret")).expect("text");
         assert!(request.contains("\r\nStead-Token: secret\r\n"));
         let query = request.split(['?', ' ']).nth(2).expect("there is one");
-        assert_eq!(Hello::parse(query), Ok(hello));
+        assert_eq!(Hello::parse(query), Ok(hello.clone()));
         assert!(!String::from_utf8(hello.request("h:1", "")).expect("text").contains("Token"));
     }
 
@@ -123,12 +148,16 @@ mod tests {
         for (query, status) in [
             ("", 400),
             ("version=1", 400),
-            ("version=x&cluster=1&from=1&to=2", 400),
-            ("version=2&cluster=1&from=1&to=2", 426),
-            ("version=1&cluster=0&from=1&to=2", 400),
-            ("version=1&cluster=1&from=+1&to=2", 400),
+            ("version=x&cluster=1&from=1&to=2&at=h:1", 400),
+            ("version=2&cluster=1&from=1&to=2&at=h:1", 426),
+            ("version=1&cluster=0&from=1&to=2&at=h:1", 400),
+            ("version=1&cluster=1&from=+1&to=2&at=h:1", 400),
             ("version=1&cluster=1&from=1&to=10000000000000000", 400),
-            ("version=1&cluster=1&from=1&to=", 400),
+            ("version=1&cluster=1&from=1&to=&at=h:1", 400),
+            ("version=1&cluster=1&from=1&to=2", 400),
+            ("version=1&cluster=1&from=1&to=2&at=h", 400),
+            ("version=1&cluster=1&from=1&to=2&at=h:0", 400),
+            ("version=1&cluster=1&from=1&to=2&at=a/b:1", 400),
         ] {
             assert_eq!(Hello::parse(query).map_err(|(status, _)| status), Err(status), "{query}");
         }

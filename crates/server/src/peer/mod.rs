@@ -23,6 +23,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// Tokens from here on are those of links.
 pub(crate) const TOKEN_BASE: usize = 1 << 48;
 
+/// Callers that may be answered though the membership does not know them.
+const GUESTS_MAX: usize = 16;
+
 /// What the owner has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeerEvent {
@@ -41,7 +44,11 @@ pub(crate) struct Peers {
     cluster: ClusterId,
     own: MemberId,
     token: String,
+    /// HOST:PORT at which this member is reached.
+    at: String,
     links: BTreeMap<MemberId, Link>,
+    /// Callers of this cluster that the membership does not know yet, and where they are reached.
+    guests: BTreeMap<MemberId, String>,
     next_number: usize,
     events: Vec<PeerEvent>,
     resolved_tx: Sender<Resolved>,
@@ -58,7 +65,9 @@ impl Peers {
             cluster: ClusterId(0),
             own: MemberId(0),
             token,
+            at: String::new(),
             links: BTreeMap::new(),
+            guests: BTreeMap::new(),
             next_number: 0,
             events: Vec::new(),
             resolved_tx,
@@ -68,23 +77,56 @@ impl Peers {
     }
 
     /// Says who this member is, before anything else.
-    pub(crate) fn introduce(&mut self, cluster: ClusterId, own: MemberId) {
+    pub(crate) fn introduce(&mut self, cluster: ClusterId, own: MemberId, at: &str) {
         (self.cluster, self.own) = (cluster, own);
+        at.clone_into(&mut self.at);
+    }
+
+    /// Lets this member answer a caller that the membership does not know yet. Says whether there
+    /// is room for one more.
+    pub(crate) fn add_guest(&mut self, id: MemberId, at: &str) -> bool {
+        if self.guests.len() >= GUESTS_MAX && !self.guests.contains_key(&id) {
+            return false;
+        }
+        self.guests.insert(id, at.to_owned());
+        if self.links.get(&id).is_none_or(|link| link.address != at) {
+            let link = self.link(id, at);
+            self.links.insert(id, link);
+            self.tend(self.now);
+        }
+        true
+    }
+
+    /// A caller left.
+    pub(crate) fn remove_guest(&mut self, id: MemberId) {
+        if self.guests.remove(&id).is_some() {
+            self.links.remove(&id);
+        }
+    }
+
+    fn link(&mut self, id: MemberId, address: &str) -> Link {
+        let token = Token(TOKEN_BASE + self.next_number);
+        self.next_number += 1;
+        let at = self.at.clone();
+        let hello = Hello { cluster: self.cluster, from: self.own, to: id, at };
+        Link::new(token, address.to_owned(), hello)
     }
 
     /// Speaks to these members and to nobody else.
     pub(crate) fn set_members<'a>(&mut self, members: impl Iterator<Item = &'a Member>) {
         let mut links = std::mem::take(&mut self.links);
-        for member in members.filter(|member| member.id != self.own) {
+        let own = self.own;
+        for member in members.filter(|member| member.id != own) {
             let address = member.peer_url.split("://").last().unwrap_or_default();
             let link = links.remove(&member.id).filter(|link| link.address == address);
-            let link = link.unwrap_or_else(|| {
-                let token = Token(TOKEN_BASE + self.next_number);
-                self.next_number += 1;
-                let hello = Hello { cluster: self.cluster, from: self.own, to: member.id };
-                Link::new(token, address.to_owned(), hello)
-            });
+            let link = link.unwrap_or_else(|| self.link(member.id, address));
             self.links.insert(member.id, link);
+            self.guests.remove(&member.id);
+        }
+        for id in self.guests.keys() {
+            if let Some(link) = links.remove(id) {
+                self.links.insert(*id, link);
+            }
         }
         self.tend(self.now);
     }

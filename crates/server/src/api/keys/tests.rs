@@ -338,7 +338,7 @@ fn reads_of_0_4_look_at_quorum_before_wait() {
             ("GET recursive=tRUE", "get recursive"),
             ("GET recursive=1&sorted=nonsense", "get"),
             ("GET quorum=true&recursive=true", "get recursive quorum"),
-            ("GET consistent=true", "get"),
+            ("GET consistent=true", "get quorum"),
             ("GET quorum=true&wait=true&waitIndex=abc", "get quorum"),
             ("GET wait=true", "watch 0"),
             ("HEAD wait=true", "watch 0"),
