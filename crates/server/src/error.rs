@@ -18,6 +18,8 @@ pub enum StartError {
     },
     /// The member cannot go on.
     Member(Fatal),
+    /// A certificate or a key cannot be used.
+    Tls(String),
     /// The operating system refused something that a server needs.
     System(io::Error),
 }
@@ -25,7 +27,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::DataDir(detail) => f.write_str(detail),
+            StartError::DataDir(detail) | StartError::Tls(detail) => f.write_str(detail),
             StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
                 write!(
                     f,

@@ -20,6 +20,7 @@ mod resource;
 mod serve;
 mod slab;
 mod start;
+mod tls;
 mod worker;
 
 pub use error::StartError;

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::StartError;
 use crate::owner::{Listener, NoPeers, Owner, Parts, waker_token};
+use crate::tls::Acceptor;
 use crate::worker::Workers;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Poll, Waker};
@@ -49,7 +50,7 @@ fn listeners(config: &Config) -> Result<Vec<Listener>, StartError> {
 fn options(config: &Config, seed: u64) -> Options {
     Options {
         name: config.name.clone(),
-        client_url: format!("http://{}", config.client_advertised),
+        client_url: config.client_url(),
         peer_url: format!("http://{}", config.peer_advertised),
         cluster_config: lift(ClusterConfig {
             active_size: config.cluster.active_size,
@@ -98,6 +99,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     raise_file_limit();
     let clock = SystemClock::new();
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
+    let tls = config.client_tls.clone().map(Acceptor::open).transpose()?;
     let listeners = listeners(&config)?;
     if config.force {
         data_dir.clear()?;
@@ -130,7 +132,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         }
     }
     let workers = Workers::new(waker);
-    let parts = Parts { config, poll, listeners, signals, driver, workers, clock };
+    let parts = Parts { config, tls, poll, listeners, signals, driver, workers, clock };
     Owner::new(parts)?.run()
 }
 

@@ -1,7 +1,7 @@
 //! From values to what the server is told.
 
 use crate::source::{Source, Usage, Values};
-use server::config::{ClientListener, ClusterDefaults, Config, Dialect, Limits};
+use server::config::{ClientListener, ClusterDefaults, Config, Dialect, Limits, TlsFiles};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
@@ -128,6 +128,20 @@ fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
     Ok((name, PathBuf::from(dir)))
 }
 
+/// The files for TLS on the client ports; half of them would leave the port open to everybody.
+fn client_tls(values: &Values) -> Result<Option<TlsFiles>, Usage> {
+    let path = |flag| Some(values.get(flag).0).filter(|path| !path.is_empty()).map(PathBuf::from);
+    match (path("cert-file"), path("key-file"), path("ca-file")) {
+        (None, None, None) => Ok(None),
+        (Some(cert), Some(key), ca) => Ok(Some(TlsFiles { cert, key, ca })),
+        (Some(_), None, _) => Err(Usage("-cert-file needs -key-file too".to_owned())),
+        (None, Some(_), _) => Err(Usage("-key-file needs -cert-file too".to_owned())),
+        (None, None, Some(_)) => {
+            Err(Usage("-ca-file needs -cert-file and -key-file too".to_owned()))
+        }
+    }
+}
+
 fn limits(values: &Values) -> Limits {
     let head_bytes = size(values, "max-head-bytes");
     Limits {
@@ -175,6 +189,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         force: is_set(values, "force"),
         client_listeners,
         client_advertised,
+        client_tls: client_tls(values)?,
         peer_bind: bind(values, "peer-bind-addr", &peer_advertised, peer_port)?,
         peer_advertised,
         cluster: ClusterDefaults {
@@ -238,6 +253,9 @@ mod tests {
             (vec!["-addr=a:99999"], "is no port"),
             (vec!["-bind-addr=:99"], "IP required, can't use a port only"),
             (vec!["-peer-heartbeat-interval=500"], "must be at least twice"),
+            (vec!["-cert-file=c"], "needs -key-file"),
+            (vec!["-key-file=k"], "needs -cert-file"),
+            (vec!["-ca-file=a"], "needs -cert-file and -key-file"),
             (vec!["-name=a/b"], "letters, digits"),
             (vec!["-name="], "the machine has no name"),
         ] {
