@@ -35,7 +35,7 @@ impl Owner {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.task = Task::Peer(hello.from);
         connection.outbox.append(|out| out.extend_from_slice(hello::welcome().as_bytes()));
-        set_patience(&connection.socket);
+        set_patience(connection.socket.socket());
         self.mark_dirty(key);
         if let Some(old) = self.speakers.insert(hello.from, key)
             && old != key

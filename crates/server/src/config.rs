@@ -12,6 +12,18 @@ pub enum Dialect {
     V2,
 }
 
+/// The PEM files of a port that speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and what leads from it to a known authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities, one of which must have signed a client's certificate; without them none is
+    /// asked for.
+    pub ca: Option<PathBuf>,
+}
+
 /// A port for clients.
 #[derive(Clone, Debug)]
 pub struct ClientListener {
@@ -143,6 +155,8 @@ pub struct Config {
     pub client_listeners: Vec<ClientListener>,
     /// Where the first of them is reached: host and port.
     pub client_advertised: String,
+    /// TLS on the ports for clients; nothing for plain HTTP.
+    pub client_tls: Option<TlsFiles>,
     /// The port for other members and for administration.
     pub peer_bind: SocketAddr,
     /// Where it is reached: host and port.
@@ -168,4 +182,12 @@ pub struct Config {
     pub metrics: bool,
     /// Bounds on what clients may do.
     pub limits: Limits,
+}
+
+impl Config {
+    /// Where clients reach this machine.
+    pub fn client_url(&self) -> String {
+        let scheme = if self.client_tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.client_advertised)
+    }
 }

@@ -5,7 +5,7 @@ use crate::api::route::Port;
 use crate::config::Dialect;
 use crate::http::reader::{Method, State};
 use crate::outbox::Outbox;
-use mio::net::TcpStream;
+use crate::tls::Stream;
 use replica::{Member, MemberId};
 use store::{StoreIndex, WatchFilter, WatcherId};
 
@@ -80,7 +80,7 @@ impl Default for Manner {
 /// A connection and everything it waits for. An idle one holds no buffers.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Stream,
     pub(crate) port: Port,
     /// What has arrived and is not used up.
     pub(crate) input: Vec<u8>,
@@ -101,7 +101,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: TcpStream, port: Port, now: u64) -> Self {
+    pub(crate) fn new(socket: Stream, port: Port, now: u64) -> Self {
         Self {
             socket,
             port,

@@ -26,6 +26,7 @@ mod serve;
 mod slab;
 mod standby;
 mod start;
+mod tls;
 mod worker;
 
 pub use error::StartError;

@@ -19,13 +19,14 @@ use crate::http::reader;
 use crate::meters::Meters;
 use crate::peer::{self, Peers};
 use crate::slab::{Key, Slab};
+use crate::tls::{Acceptor, Stream};
 use crate::worker::{Done, Workers};
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use replica::{Clock, Driver, Fatal, MemberId, Now, Output, Role, SyncMode};
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 /// Tokens below this are listeners and the like; connections follow.
@@ -85,6 +86,8 @@ pub(crate) struct Listener {
 pub(crate) struct Owner {
     pub(crate) config: Config,
     pub(crate) poll: Poll,
+    /// What the ports for clients show, where they speak TLS.
+    tls: Option<Acceptor>,
     pub(crate) listeners: Vec<Listener>,
     /// Kept open: its other end is written to when a signal comes.
     _signals: UnixStream,
@@ -124,6 +127,7 @@ pub(crate) struct Owner {
 /// What [`Owner::new`] puts together.
 pub(crate) struct Parts {
     pub(crate) config: Config,
+    pub(crate) tls: Option<Acceptor>,
     pub(crate) poll: Poll,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) signals: UnixStream,
@@ -150,6 +154,7 @@ impl Owner {
             cors: Cors::new(&parts.config.cors),
             config: parts.config,
             poll: parts.poll,
+            tls: parts.tls,
             listeners: parts.listeners,
             _signals: parts.signals,
             connections: Slab::new(),
@@ -273,23 +278,38 @@ impl Owner {
                     return;
                 }
             };
-            if self.connections.len() >= self.config.limits.connections {
+            let is_full = self.connections.len() >= self.config.limits.connections;
+            if is_full {
                 self.meters.refuse_connection();
-                crate::serve::refuse_connection(socket, &self.date);
+                if self.acceptor(port).is_none() {
+                    crate::serve::refuse_connection(socket, &self.date);
+                }
                 continue;
             }
             self.adopt(socket, port);
         }
     }
 
+    fn acceptor(&self, port: Port) -> Option<&Acceptor> {
+        self.tls.as_ref().filter(|_| matches!(port, Port::Client(_)))
+    }
+
     fn adopt(&mut self, socket: mio::net::TcpStream, port: Port) {
         // Without it answers still arrive, only later.
         let _ = socket.set_nodelay(true);
-        let key = self.connections.insert(Connection::new(socket, port, self.now.monotonic));
+        let stream = match self.acceptor(port) {
+            None => Ok(Stream::Plain(socket)),
+            Some(acceptor) => Stream::accept(socket, acceptor.config()),
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => return tracing::warn!(%error, "a TLS session could not be made"),
+        };
+        let key = self.connections.insert(Connection::new(stream, port, self.now.monotonic));
         let token = Token(key.slot as usize + TOKEN_BASE);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if self.poll.registry().register(&mut connection.socket, token, interest).is_err() {
+        if self.poll.registry().register(connection.socket.socket(), token, interest).is_err() {
             self.connections.remove(key);
         }
     }
@@ -312,6 +332,7 @@ impl Owner {
                     break;
                 }
                 Ok(read) => {
+                    let has_ended = has_ended || connection.socket.has_ended();
                     self.take_bytes(key, scratch.get(..read).unwrap_or_default());
                     // A short read emptied the socket; the next bytes are an event of their own.
                     if read < READ_BYTES && !has_ended {
@@ -412,8 +433,9 @@ impl Owner {
             Task::Peer(from) => self.speaker_left(key, *from),
             _ => {}
         }
+        connection.socket.say_end();
         // The descriptor is closed next, which says the same.
-        let _ = self.poll.registry().deregister(&mut connection.socket);
+        let _ = self.poll.registry().deregister(connection.socket.socket());
     }
 
     /// Puts a connection on the list of those with something to send.
@@ -453,7 +475,13 @@ impl Owner {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.is_dirty = false;
         let before = connection.outbox.len();
-        match connection.outbox.flush(&mut connection.socket) {
+        let flushed = connection.outbox.flush(&mut connection.socket);
+        // An answer has left when its ciphertext has.
+        let sent = flushed.and_then(|sent| match connection.socket.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            result => result.map(|()| sent),
+        });
+        match sent {
             Err(_) => self.close(key),
             Ok(false) => {
                 if connection.outbox.len() < before {
@@ -490,7 +518,7 @@ impl Owner {
     fn hang_up(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let is_sending = !connection.input.is_empty() && !connection.ended;
-        if is_sending && connection.socket.shutdown(std::net::Shutdown::Write).is_ok() {
+        if is_sending && connection.socket.end_writing().is_ok() {
             connection.input = Vec::new();
             connection.task = Task::Drain { left: self.config.limits.body_bytes * 2 };
             connection.readable = true;
@@ -607,6 +635,9 @@ impl Owner {
         }
         self.last_housekeeping = self.now.monotonic;
         self.driver.wal_mut().retry_fill();
+        if let Some(acceptor) = &mut self.tls {
+            acceptor.refresh();
+        }
         let read_limit = time_limit(self.config.http_read_timeout_secs);
         let write_limit = time_limit(self.config.http_write_timeout_secs);
         for key in self.connections.keys() {
@@ -668,7 +699,8 @@ impl Owner {
             self.turn()?;
             let is_waiting = |connection: &Connection| {
                 let is_busy = !connection.is_idle() && !matches!(connection.task, Task::Peer(_));
-                !connection.outbox.is_empty() || is_busy
+                let has_more = !connection.outbox.is_empty() || !connection.socket.is_flushed();
+                has_more || is_busy
             };
             let keys = self.connections.keys();
             let waiting = keys

@@ -10,6 +10,7 @@ use crate::join::{self, JoinError, Start};
 use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
 use crate::peer::Peers;
 use crate::standby;
+use crate::tls::Acceptor;
 use crate::worker::Workers;
 use mio::net::TcpListener;
 use mio::{Poll, Waker};
@@ -71,7 +72,7 @@ impl Ports {
 fn options(config: &Config, seed: u64) -> Options {
     Options {
         name: config.name.clone(),
-        client_url: format!("http://{}", config.client_advertised),
+        client_url: config.client_url(),
         peer_url: format!("http://{}", config.peer_advertised),
         cluster_config: lift(ClusterConfig {
             active_size: config.cluster.active_size,
@@ -131,6 +132,8 @@ pub fn run(config: Config) -> Result<(), StartError> {
     raise_file_limit();
     let clock = SystemClock::new();
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
+    // A certificate that cannot be used is said before anything else is done.
+    open_tls(&config)?;
     let ports = Ports::open(&config)?;
     if config.force {
         data_dir.clear()?;
@@ -144,6 +147,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     signals.set_nonblocking(true)?;
     let seed = draw_seed(clock);
     Host { config, clock, data_dir, seed, signals, ports }.run()
+}
+
+fn open_tls(config: &Config) -> Result<Option<Acceptor>, StartError> {
+    config.client_tls.clone().map(Acceptor::open).transpose()
 }
 
 /// The part that a machine plays next.
@@ -234,6 +241,7 @@ impl Host {
             peers,
             listeners: self.ports.again()?,
             signals: self.signals()?,
+            tls: open_tls(&self.config)?,
         };
         let ended = standby::run(parts, &mut |urls| {
             if urls != known.as_slice() {
@@ -290,7 +298,8 @@ impl Host {
         }
         let workers = Workers::new(waker);
         let (config, clock, signals) = (self.config.clone(), self.clock, self.signals()?);
-        let parts = Parts { config, poll, listeners, signals, driver, workers, clock };
+        let tls = open_tls(&config)?;
+        let parts = Parts { config, poll, listeners, signals, driver, workers, clock, tls };
         let mut owner = Owner::new(parts)?;
         match owner.run()? {
             Ended::Stopped => Ok(Part::Stop),

@@ -133,7 +133,7 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         name = config.name,
-        client_url = format!("http://{}", config.client_advertised),
+        client_url = config.client_url(),
         peer_url = format!("http://{}", config.peer_advertised),
         data_dir = %config.data_dir.display(),
         "stead is starting"

@@ -3,6 +3,7 @@
 use crate::source::{Source, Usage, Values};
 use server::config::{
     ClientListener, ClusterDefaults, Config, Dialect, Finding, InitialCluster, Limits, Secret,
+    TlsFiles,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -133,6 +134,20 @@ fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
         values.notes.push(format!("no -data-dir was given: using {dir} in the working directory"));
     }
     Ok((name, PathBuf::from(dir)))
+}
+
+/// The files for TLS on the client ports; half of them would leave the port open to everybody.
+fn client_tls(values: &Values) -> Result<Option<TlsFiles>, Usage> {
+    let path = |flag| Some(values.get(flag).0).filter(|path| !path.is_empty()).map(PathBuf::from);
+    match (path("cert-file"), path("key-file"), path("ca-file")) {
+        (None, None, None) => Ok(None),
+        (Some(cert), Some(key), ca) => Ok(Some(TlsFiles { cert, key, ca })),
+        (Some(_), None, _) => Err(Usage("-cert-file needs -key-file too".to_owned())),
+        (None, Some(_), _) => Err(Usage("-key-file needs -cert-file too".to_owned())),
+        (None, None, Some(_)) => {
+            Err(Usage("-ca-file needs -cert-file and -key-file too".to_owned()))
+        }
+    }
 }
 
 fn limits(values: &Values) -> Limits {
@@ -316,6 +331,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         force: is_set(values, "force"),
         client_listeners,
         client_advertised,
+        client_tls: client_tls(values)?,
         peer_bind: bind(values, "peer-bind-addr", &peer_advertised, peer_port)?,
         peer_advertised,
         cluster: ClusterDefaults {
@@ -383,6 +399,9 @@ mod tests {
             (vec!["-addr=a:99999"], "is no port"),
             (vec!["-bind-addr=:99"], "IP required, can't use a port only"),
             (vec!["-peer-heartbeat-interval=500"], "must be at least twice"),
+            (vec!["-cert-file=c"], "needs -key-file"),
+            (vec!["-key-file=k"], "needs -cert-file"),
+            (vec!["-ca-file=a"], "needs -cert-file and -key-file"),
             (vec!["-name=a/b"], "letters, digits"),
             (vec!["-name="], "the machine has no name"),
         ] {

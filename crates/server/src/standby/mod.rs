@@ -22,12 +22,13 @@ use crate::join::View;
 use crate::owner::time_limit;
 use crate::resource::{listing_of_urls, version_body};
 use crate::slab::{Key, Slab};
+use crate::tls::{Acceptor, Stream};
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use replica::{Birth, Clock, Member, Now};
 use scout::{Report, Scout};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) peers: Vec<String>,
     pub(crate) listeners: Vec<(TcpListener, Port)>,
     pub(crate) signals: UnixStream,
+    pub(crate) tls: Option<Acceptor>,
 }
 
 struct Standby<'a> {
@@ -67,6 +69,7 @@ struct Standby<'a> {
     listeners: Vec<(TcpListener, Port)>,
     _signals: UnixStream,
     connections: Slab<Connection>,
+    tls: Option<Acceptor>,
     cors: Cors,
     limits: reader::Limits,
     clock: SystemClock,
@@ -87,7 +90,7 @@ pub(crate) fn run(
 ) -> Result<Ended, StartError> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), TOKEN_WAKER)?);
-    let Parts { config, clock, own, peers, mut listeners, mut signals } = parts;
+    let Parts { config, clock, own, peers, mut listeners, mut signals, tls } = parts;
     for (at, (socket, _)) in listeners.iter_mut().enumerate() {
         poll.registry().register(socket, Token(at), Interest::READABLE)?;
     }
@@ -107,6 +110,7 @@ pub(crate) fn run(
         listeners,
         _signals: signals,
         connections: Slab::new(),
+        tls,
         limits,
         clock,
         started: now,
@@ -184,12 +188,17 @@ impl Standby<'_> {
             }
             // Without it answers still arrive, only later.
             let _ = socket.set_nodelay(true);
-            let key = self.connections.insert(Connection::new(socket, port, self.now.monotonic));
+            let stream = match &self.tls {
+                Some(acceptor) if port != Port::Peer => Stream::accept(socket, acceptor.config()),
+                _ => Ok(Stream::Plain(socket)),
+            };
+            let Ok(stream) = stream else { continue };
+            let key = self.connections.insert(Connection::new(stream, port, self.now.monotonic));
             let Some(connection) = self.connections.get_mut(key) else { return };
             let token = Token(key.slot as usize + TOKEN_BASE);
             let interest = Interest::READABLE | Interest::WRITABLE;
             let registry = self.poll.registry();
-            if registry.register(&mut connection.socket, token, interest).is_err() {
+            if registry.register(connection.socket.socket(), token, interest).is_err() {
                 self.connections.remove(key);
             }
         }
@@ -200,9 +209,12 @@ impl Standby<'_> {
         let mut bytes = [0; READ_BYTES];
         loop {
             let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
-            let is_flushed = connection.outbox.flush(&mut connection.socket)?;
-            if !is_flushed {
-                return Ok(());
+            let is_sent = connection.outbox.flush(&mut connection.socket)?;
+            match connection.socket.flush() {
+                Ok(()) if is_sent => {}
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
             }
             if connection.closes {
                 return Err(io::ErrorKind::ConnectionAborted.into());
@@ -370,6 +382,9 @@ impl Standby<'_> {
 
     /// Ends the connections of clients that neither send nor read.
     fn housekeep(&mut self) {
+        if let Some(acceptor) = &mut self.tls {
+            acceptor.refresh();
+        }
         let limit = time_limit(self.config.http_read_timeout_secs);
         for key in self.connections.keys() {
             let Some(connection) = self.connections.get_mut(key) else { continue };

@@ -15,4 +15,5 @@ mod hostile;
 mod operate;
 mod seed_document;
 mod testkit;
+mod tls;
 mod ttl;

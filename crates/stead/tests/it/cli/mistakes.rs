@@ -76,8 +76,7 @@ fn addresses_that_cannot_be() {
 fn what_this_version_does_not_do() {
     let place = Place::new("refused");
     for args in [
-        &["-cert-file=x"][..],
-        &["-serverCert", "x"],
+        &["-peer-cert-file=x"][..],
         &["-graphite-host=x"],
         &["-cpuprofile"],
         &["-force-new-cluster"],

@@ -1,0 +1,218 @@
+//! One connection, encrypted or not, with the ways of a non-blocking socket.
+//!
+//! A read fills the buffer as far as the socket allows, so that a short read means what it means
+//! for a socket: the next bytes are an event of their own. A write takes nothing while ciphertext
+//! of an earlier one waits, which bounds what is held. The handshake goes on inside `read`.
+
+use mio::net::TcpStream;
+use rustls::{ServerConfig, ServerConnection};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+
+/// Bytes of plaintext that one write may turn into ciphertext.
+const WRITE_BYTES_MAX: usize = 64 << 10;
+
+/// The first byte of every TLS handshake record (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
+const PLAIN_ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\
+    Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
+    Client sent an HTTP request to an HTTPS server.\n";
+
+/// A connection of a client.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<Tls>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Tls {
+    socket: TcpStream,
+    session: ServerConnection,
+    /// Whether the first byte was seen to be that of a handshake.
+    is_tls: bool,
+    has_ended: bool,
+}
+
+impl Stream {
+    /// The encrypted side of a server, before its handshake.
+    ///
+    /// # Errors
+    /// When the session cannot be made of `config`.
+    pub(crate) fn accept(socket: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
+        session.set_buffer_limit(Some(WRITE_BYTES_MAX));
+        Ok(Stream::Tls(Box::new(Tls { socket, session, is_tls: false, has_ended: false })))
+    }
+
+    /// The socket, to be watched for events.
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => &mut tls.socket,
+        }
+    }
+
+    /// Whether the end was seen, which no event will tell of again.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self, Stream::Tls(tls) if tls.has_ended)
+    }
+
+    /// Whether all that was written has left.
+    pub(crate) fn is_flushed(&self) -> bool {
+        !matches!(self, Stream::Tls(tls) if tls.session.wants_write())
+    }
+
+    /// Says that nothing more will be written.
+    ///
+    /// # Errors
+    /// What the socket gave.
+    pub(crate) fn end_writing(&mut self) -> io::Result<()> {
+        self.say_end();
+        self.socket().shutdown(Shutdown::Write)
+    }
+
+    /// Tells a client that the end is meant, as far as the socket takes it at once.
+    pub(crate) fn say_end(&mut self) {
+        if let Stream::Tls(tls) = self
+            && tls.is_tls
+        {
+            tls.session.send_close_notify();
+            // The descriptor is closed next in any case.
+            let _ = tls.push();
+        }
+    }
+}
+
+impl Tls {
+    /// Sends ciphertext until none is left or the socket takes no more.
+    fn push(&mut self) -> io::Result<bool> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.socket) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Looks at the first byte. Whoever speaks plain HTTP here is told so.
+    fn look(&mut self) -> io::Result<()> {
+        let mut bytes = [0; 4096];
+        let seen = self.socket.peek(&mut bytes)?;
+        let first = bytes.first().copied().unwrap_or_default();
+        self.is_tls = seen > 0 && first == HANDSHAKE;
+        if self.is_tls || seen == 0 {
+            return Ok(());
+        }
+        if first.is_ascii_uppercase() {
+            // Unread bytes would make the system throw the answer away.
+            while self.socket.read(&mut bytes).is_ok_and(|read| read == bytes.len()) {}
+            let _ = self.socket.write(PLAIN_ANSWER);
+            let _ = self.socket.shutdown(Shutdown::Write);
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "no TLS handshake"))
+    }
+
+    /// Takes ciphertext from the socket. Says whether there was any.
+    fn pull(&mut self) -> io::Result<bool> {
+        match self.session.read_tls(&mut self.socket) {
+            Ok(0) => self.has_ended = true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) => return Err(error),
+        }
+        let result = self.session.process_new_packets();
+        // The handshake's answers, or the alert that says what was wrong.
+        self.push()?;
+        let state = result.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.has_ended |= state.peer_has_closed();
+        Ok(true)
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.is_tls {
+            self.look()?;
+        }
+        let mut filled = 0;
+        loop {
+            let room = buf.get_mut(filled..).unwrap_or_default();
+            if room.is_empty() {
+                return Ok(filled);
+            }
+            match self.session.reader().read(room) {
+                Ok(0) => return Ok(filled),
+                Ok(read) => {
+                    filled += read;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // The end without a close_notify: HTTP frames its own messages.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(filled),
+                Err(error) => return Err(error),
+            }
+            if self.has_ended {
+                return Ok(filled);
+            }
+            if !self.pull()? {
+                let blocked = io::ErrorKind::WouldBlock;
+                return if filled > 0 { Ok(filled) } else { Err(blocked.into()) };
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.push()? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match self.session.writer().write(bytes)? {
+            0 if !bytes.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            taken => self.push().map(|_| taken),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buf),
+            Stream::Tls(tls) => tls.read(buf),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.write(bytes),
+            Stream::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.write_vectored(slices),
+            Stream::Tls(tls) => {
+                let first = slices.iter().find(|slice| !slice.is_empty());
+                tls.write(first.map_or(&[], |slice| slice))
+            }
+        }
+    }
+
+    /// Gives `WouldBlock` while ciphertext waits.
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(_) => Ok(()),
+            Stream::Tls(tls) => match tls.push()? {
+                true => Ok(()),
+                false => Err(io::ErrorKind::WouldBlock.into()),
+            },
+        }
+    }
+}
