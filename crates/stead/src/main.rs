@@ -6,6 +6,7 @@ mod source;
 mod text;
 
 use source::{Usage, Values, Words, World};
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 use tracing::Level;
@@ -19,7 +20,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let result = texts().and_then(|(args, env)| {
+    let result = args().and_then(|args| {
+        let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let world = World { args: &args, env: &env, read_file: &source::read_file };
         let (values, words) = Values::gather(&world)?;
         act(values, &words)
@@ -33,32 +35,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Arguments, and variables with their values.
-type Texts = (Vec<String>, Vec<(String, String)>);
-
-/// What the process was started with. Bytes that are not UTF-8 are refused: a name that was changed
-/// on its way would lead to another directory.
-fn texts() -> Result<Texts, Usage> {
-    let mut args = Vec::new();
-    for arg in std::env::args_os().skip(1) {
-        args.push(arg.into_string().map_err(|arg| {
-            Usage(format!("the argument {arg:?} is not UTF-8: give names that are"))
-        })?);
-    }
-    let mut env = Vec::new();
-    for (name, value) in std::env::vars_os() {
-        // Variables of others may hold what they like.
-        let Ok(name) = name.into_string() else { continue };
-        match value.into_string() {
-            Ok(value) => env.push((name, value)),
-            Err(value) if source::is_ours(&name) => {
-                let detail = "is not UTF-8: give names that are";
-                return Err(Usage(format!("the value {value:?} of {name} {detail}")));
-            }
-            Err(_) => {}
-        }
-    }
-    Ok((args, env))
+/// The arguments. Bytes that are not UTF-8 are refused: a name that was changed on its way would
+/// lead to another directory.
+fn args() -> Result<Vec<String>, Usage> {
+    let refuse = |arg: OsString| Usage(format!("the argument {arg:?} is not UTF-8"));
+    std::env::args_os().skip(1).map(|arg| arg.into_string().map_err(refuse)).collect()
 }
 
 /// Writes a line to standard error.

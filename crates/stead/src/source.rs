@@ -2,6 +2,7 @@
 
 use crate::setting::{Kind, SETTINGS, Setting, Support, by_flag, nearest};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -72,16 +73,10 @@ pub(crate) struct Values {
     pub(crate) notes: Vec<String>,
 }
 
-/// Whether a variable may mean a setting by its name.
-pub(crate) fn is_ours(name: &str) -> bool {
-    let is_known = name.starts_with("ETCD_") || name.starts_with("STEAD_");
-    is_known && !name.starts_with("STEAD_TEST_")
-}
-
 /// What the outside world holds; tests make their own.
 pub(crate) struct World<'a> {
     pub(crate) args: &'a [String],
-    pub(crate) env: &'a [(String, String)],
+    pub(crate) env: &'a [(OsString, OsString)],
     pub(crate) read_file: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
@@ -232,14 +227,20 @@ impl Values {
         self.put(setting, &value, Source::Flag)
     }
 
-    fn read_env(&mut self, env: &[(String, String)]) -> Result<(), Usage> {
+    fn read_env(&mut self, env: &[(OsString, OsString)]) -> Result<(), Usage> {
         for (name, value) in env {
-            let value = value.trim();
-            if !is_ours(name) || value.is_empty() {
+            let Some(name) = name.to_str() else { continue };
+            let is_ours = name.starts_with("ETCD_") || name.starts_with("STEAD_");
+            if !is_ours || name.starts_with("STEAD_TEST_") {
                 continue;
             }
-            let alias = ENV_ALIASES.iter().find(|(old, _)| old == name);
-            let known = alias.map_or(name.as_str(), |(_, new)| new);
+            let refuse = || Usage(format!("the value {value:?} of {name} is not UTF-8"));
+            let value = value.to_str().ok_or_else(refuse)?.trim();
+            if value.is_empty() {
+                continue;
+            }
+            let alias = ENV_ALIASES.iter().find(|(old, _)| *old == name);
+            let known = alias.map_or(name, |(_, new)| new);
             let Some(setting) = SETTINGS.iter().find(|setting| setting.env == known) else {
                 // Others may use the prefix too: client settings have it.
                 let names = SETTINGS.iter().map(|setting| setting.env);
@@ -254,7 +255,7 @@ impl Values {
                 Kind::Bool => "true",
                 _ => value,
             };
-            self.put(setting, value, Source::Env(name.clone()))?;
+            self.put(setting, value, Source::Env(name.to_owned()))?;
         }
         Ok(())
     }
@@ -345,8 +346,8 @@ mod tests {
 
     fn gather(args: &[&str], env: &[(&str, &str)], file: &str) -> Result<(Values, Words), Usage> {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let env: Vec<(String, String)> =
-            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let env: Vec<(OsString, OsString)> =
+            env.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let read_file = |path: &Path| match path.to_str() {
             Some("given.toml") => Ok(file.to_owned()),
             _ => Err(std::io::ErrorKind::NotFound.into()),

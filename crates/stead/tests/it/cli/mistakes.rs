@@ -153,6 +153,10 @@ fn bytes_that_are_no_text() {
     let run = place.finish(&mut command);
     assert_eq!(run.code, Some(2), "{run:?}");
     assert!(run.err.contains("of ETCD_DATA_DIR is not UTF-8"), "{run:?}");
+    // Whom no setting concerns is not kept from an answer.
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stead"));
+    command.env_clear().env("ETCD_DATA_DIR", bad).arg("version");
+    assert_eq!(place.finish(&mut command).code, Some(0));
     // What others keep in the environment is theirs.
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stead"));
     command.env_clear().env("OTHER", bad).args(["config", "check", "-name=m"]);

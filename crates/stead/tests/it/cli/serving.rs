@@ -16,6 +16,8 @@ fn a_server_that_cannot_start_ends_with_one_line_and_code_1() {
     assert!(last.starts_with(&want), "{text}");
     drop(held);
 
+    // A port of its own: a process that another test is just starting may still hold the first one.
+    let site = Site::new("cli-first");
     let server = site.start();
     let other = Site::new("cli-locked").with_data_dir(site.data_dir());
     let (status, text) = other.run_to_end();
