@@ -25,7 +25,7 @@ use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use replica::{Clock, Driver, Fatal, MemberId, Now, Output, Role, SyncMode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ const AHEAD_TURNS_MAX: usize = 16;
 /// How long after a read syncs are left to their own thread, so that the next read need not wait:
 /// 20 ms.
 const READS_RECENT_NS: u64 = 20_000_000;
+
+/// How long the head of a long poll may be held back for its event to come along: 20 ms.
+const HEAD_DELAY_NS: u64 = 20_000_000;
 
 /// How often the loop looks after what has no event of its own: 1 s.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
@@ -120,6 +123,8 @@ pub(crate) struct Owner {
     dirty: Vec<Key>,
     /// Connections that can go on without an event.
     resume: Vec<Key>,
+    /// Long polls whose head has not been sent, and when it is to be.
+    held_heads: VecDeque<(Key, u64)>,
     last_housekeeping: u64,
     clock: SystemClock,
 }
@@ -177,6 +182,7 @@ impl Owner {
             scratch: vec![0; READ_BYTES],
             dirty: Vec::new(),
             resume: Vec::new(),
+            held_heads: VecDeque::new(),
             last_housekeeping: now.monotonic,
             clock: parts.clock,
         })
@@ -206,6 +212,7 @@ impl Owner {
             }
             self.take_results()?;
             self.tend_peers();
+            self.send_held_heads();
             self.turn()?;
             if self.is_removed {
                 self.finish_up()?;
@@ -237,7 +244,9 @@ impl Owner {
         if !self.resume.is_empty() || !self.dirty.is_empty() {
             return Duration::ZERO;
         }
-        let due = self.driver.until_due().unwrap_or(u64::MAX).min(HOUSEKEEPING_NS);
+        let head = self.held_heads.front().map_or(u64::MAX, |(_, due)| *due);
+        let head = head.saturating_sub(self.now.monotonic);
+        let due = self.driver.until_due().unwrap_or(u64::MAX).min(HOUSEKEEPING_NS).min(head);
         Duration::from_nanos(due)
     }
 
@@ -255,7 +264,11 @@ impl Owner {
                 if event.is_error() {
                     return self.close(key);
                 }
-                if event.is_writable() {
+                // A socket that was never full is reported with everything that arrives.
+                let was_full = |connection: &mut Connection| {
+                    connection.is_blocked || !connection.socket.is_flushed()
+                };
+                if event.is_writable() && self.connections.get_mut(key).is_some_and(was_full) {
                     self.mark_dirty(key);
                 }
                 if event.is_readable() || event.is_read_closed() {
@@ -448,6 +461,26 @@ impl Owner {
         }
     }
 
+    /// Holds the head of a long poll back for a moment.
+    pub(crate) fn hold_head(&mut self, key: Key) {
+        self.held_heads.push_back((key, self.now.monotonic + HEAD_DELAY_NS));
+    }
+
+    /// Sends the heads that were held back long enough, unless their event took them along.
+    fn send_held_heads(&mut self) {
+        while let Some((key, due)) = self.held_heads.front().copied() {
+            if due > self.now.monotonic {
+                return;
+            }
+            self.held_heads.pop_front();
+            if let Some(connection) = self.connections.get_mut(key)
+                && !connection.outbox.is_empty()
+            {
+                self.mark_dirty(key);
+            }
+        }
+    }
+
     /// Lets a connection go on with what it has sent ahead.
     pub(crate) fn mark_resume(&mut self, key: Key) {
         self.resume.push(key);
@@ -481,6 +514,7 @@ impl Owner {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             result => result.map(|()| sent),
         });
+        connection.is_blocked = !matches!(sent, Ok(true));
         match sent {
             Err(_) => self.close(key),
             Ok(false) => {
