@@ -591,11 +591,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.peers.get(id)
     }
 
-    /// Whether another member was heard of lately.
-    pub fn is_reachable(&self, id: MemberId) -> bool {
-        let active_ns = self.options.election_timeout_ms.saturating_mul(2_000_000);
+    /// Whether another member was heard of within the last `ns` nanoseconds.
+    pub fn was_heard(&self, id: MemberId, ns: u64) -> bool {
         let heard_at = self.replica.peers.get(id).and_then(|peer| peer.heard_at);
-        heard_at.is_some_and(|at| self.now.monotonic.saturating_sub(at) <= active_ns)
+        heard_at.is_some_and(|at| self.now.monotonic.saturating_sub(at) <= ns)
     }
 
     /// The last log entry that the leader knows a member to have; nothing elsewhere.

@@ -15,6 +15,10 @@ use replica::{EngineError, Fatal, MemberId, Ticket};
 const ADDRESS_TAKEN: u16 = 109;
 const NAME_TAKEN: u16 = 105;
 
+/// A member that was not heard of for so long counts as unreachable: 3 s. Members tell one another
+/// how they are every second.
+const SILENCE_NS: u64 = 3_000_000_000;
+
 impl Owner {
     /// A member wants to speak: its connection is no HTTP from here on.
     pub(crate) fn upgrade(&mut self, key: Key, request: &Request<'_>) {
@@ -26,9 +30,10 @@ impl Owner {
             return self.answer_resource(key, status, JSON, body.as_bytes());
         }
         let Ok(hello) = hello::Hello::parse(request.query) else { return };
-        if self.driver.membership().member(hello.from).is_none()
-            && !self.driver.network_mut().add_guest(hello.from, &hello.at)
-        {
+        let known = self.driver.membership().member(hello.from);
+        let is_there =
+            known.is_some_and(|member| member.peer_url.ends_with(&format!("//{}", hello.at)));
+        if !is_there && !self.driver.network_mut().meet(hello.from, &hello.at) {
             let body = b"{\"message\":\"too many callers are unknown here\"}\n";
             return self.answer_resource(key, 503, JSON, body);
         }
@@ -109,7 +114,8 @@ impl Owner {
     pub(crate) fn speaker_left(&mut self, key: Key, from: MemberId) {
         if self.speakers.get(&from) == Some(&key) {
             self.speakers.remove(&from);
-            self.driver.network_mut().remove_guest(from);
+            self.driver.network_mut().forget_caller(from);
+            self.known_membership = u64::MAX;
             self.driver.peer_lost(from, &mut self.out);
         }
     }
@@ -160,6 +166,24 @@ impl Owner {
     pub(crate) fn peer_members(&mut self, key: Key) {
         let body = self.view().to_json();
         self.answer_resource(key, 200, JSON, &body);
+    }
+
+    /// The end of a sentence: the members that this one cannot speak to.
+    pub(crate) fn who_is_unreachable(&self) -> String {
+        let own = self.driver.status().id;
+        let open: Vec<MemberId> = self
+            .driver
+            .network()
+            .stats()
+            .filter(|(id, is_open, _)| *is_open && self.driver.was_heard(*id, SILENCE_NS))
+            .map(|(id, ..)| id)
+            .collect();
+        let members = self.driver.membership().members();
+        let gone: Vec<&str> = members
+            .filter(|member| member.id != own && !open.contains(&member.id))
+            .map(|member| member.name.as_str())
+            .collect();
+        if gone.is_empty() { String::new() } else { format!("; unreachable: {}", gone.join(", ")) }
     }
 
     /// A machine wants to become a member. Only the leader decides; others send it on.
@@ -251,6 +275,27 @@ impl Owner {
         self.answer_error(key, &error);
     }
 
+    /// Nothing more comes of what clients wait for: this machine stops, or is no member any more.
+    pub(crate) fn answer_waiting(&mut self) {
+        let own = self.driver.status().id;
+        for key in self.connections.keys() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            match connection.task {
+                // The others have said so: it is done.
+                Task::Remove(id) if id == own && self.is_removed => {
+                    self.answer_resource(key, 200, JSON, b"");
+                }
+                Task::Write { .. } | Task::Configure | Task::Join(_) => {
+                    self.answer_engine_error(key, EngineError::Stopping);
+                }
+                Task::Read { .. } | Task::Remove(_) => {
+                    self.answer_engine_error(key, EngineError::Stopping);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Removes a machine for good. The answer comes when it is no member any more.
     pub(crate) fn remove_machine(&mut self, key: Key, name: &str) {
         let found = self.driver.membership().member_named(name);
@@ -259,7 +304,7 @@ impl Owner {
         };
         self.driver.propose_removal(Ticket(key.to_u64()), id);
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.task = Task::Remove;
+            connection.task = Task::Remove(id);
         }
     }
 }

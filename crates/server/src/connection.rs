@@ -26,7 +26,7 @@ pub(crate) enum Task {
     /// A place for a machine that wants to join.
     Join(Box<JoinTask>),
     /// The removal of a machine.
-    Remove,
+    Remove(MemberId),
     /// Messages of another member; this is no HTTP any more.
     Peer(MemberId),
     /// Leave to answer a quorum read.

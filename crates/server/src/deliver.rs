@@ -44,7 +44,7 @@ impl Owner {
         let (no_value, since) = match &connection.task {
             Task::Write { no_value, since } => (*no_value, *since),
             Task::Configure => (false, self.now.monotonic),
-            Task::Join(_) | Task::Remove => return self.deliver_change(key, answer),
+            Task::Join(_) | Task::Remove(_) => return self.deliver_change(key, answer),
             // Nobody waits for it any more.
             _ => return,
         };
@@ -74,9 +74,9 @@ impl Owner {
         match (task, &answer.outcome) {
             (Task::Join(task), Ok(_)) => self.joined(key, task),
             (Task::Join(task), Err(Failure::Engine(error))) => self.not_joined(key, &task, *error),
-            (Task::Remove, Ok(_)) => self.answer_resource(key, 200, JSON, b""),
+            (Task::Remove(_), Ok(_)) => self.answer_resource(key, 200, JSON, b""),
             // It left a moment ago by somebody else's word.
-            (Task::Remove, Err(Failure::Engine(EngineError::NoSuchMember))) => {
+            (Task::Remove(_), Err(Failure::Engine(EngineError::NoSuchMember))) => {
                 self.answer_resource(key, 200, JSON, b"");
             }
             (_, Err(Failure::Engine(error))) => self.answer_engine_error(key, *error),

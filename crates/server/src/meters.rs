@@ -120,6 +120,8 @@ impl Meters {
         metrics.watchers.set(signed(now.store.watchers));
         metrics.connections.set(signed(now.connections));
         metrics.proposals_pending.set(signed(now.proposals));
+        metrics.is_voter.set(i64::from(now.status.is_voter));
+        metrics.members_diverged.set(signed(now.members_diverged));
         let vectors = [
             &metrics.peers_connected,
             &metrics.peer_messages,
@@ -159,6 +161,7 @@ pub(crate) struct Gauges {
     pub(crate) connections: u64,
     pub(crate) proposals: u64,
     pub(crate) log_grown: u64,
+    pub(crate) members_diverged: u64,
     /// The other members: name, whether there is a connection, and what was sent.
     pub(crate) peers: Vec<(String, bool, LinkStats)>,
 }

@@ -45,6 +45,8 @@ pub(crate) struct Metrics {
     pub(crate) commit: IntGauge,
     pub(crate) store_index: IntGauge,
     pub(crate) is_leader: IntGauge,
+    pub(crate) is_voter: IntGauge,
+    pub(crate) members_diverged: IntGauge,
     pub(crate) peers_connected: IntGaugeVec,
     pub(crate) peer_messages: IntGaugeVec,
     pub(crate) peer_bytes: IntGaugeVec,
@@ -159,6 +161,12 @@ impl Metrics {
             ),
             log_full: make
                 .gauge("stead_wal_full", "1 while the disk is full and writes are refused."),
+            is_voter: make
+                .gauge("stead_raft_is_voter", "1 while this machine takes part in decisions."),
+            members_diverged: make.gauge(
+                "stead_members_diverged",
+                "Members whose state was found to differ from this one's: must be 0.",
+            ),
             peers_connected: make.peer_gauge(
                 "stead_peer_connected",
                 "1 while this member can speak to the other one.",

@@ -62,6 +62,9 @@ const HOUSEKEEPING_NS: u64 = 1_000_000_000;
 /// How long handing leadership over may take when the server stops: 1 s.
 const HAND_OVER_NS: u64 = 1_000_000_000;
 
+/// How long clients may still ask on connections that are open when the server stops: 200 ms.
+const DRAIN_NS: u64 = 200_000_000;
+
 /// How long answers may take to leave when the server stops: 1 s.
 const STOP_NS: u64 = 1_000_000_000;
 
@@ -114,6 +117,8 @@ pub(crate) struct Owner {
     pub(crate) known_membership: u64,
     /// Whether this machine is no member any more.
     pub(crate) is_removed: bool,
+    /// Whether the server is about to end, so that every answer is a connection's last.
+    pub(crate) is_stopping: bool,
     /// What broke while messages of members were taken; the next turn says so.
     pub(crate) fatal: Option<Fatal>,
     last_read_at: u64,
@@ -176,6 +181,7 @@ impl Owner {
             speakers: BTreeMap::new(),
             known_membership: u64::MAX,
             is_removed: false,
+            is_stopping: false,
             fatal: None,
             last_read_at: 0,
             out: Output::default(),
@@ -201,14 +207,15 @@ impl Owner {
             }
             self.read_clock();
             for event in &events {
-                if event.token() == TOKEN_SIGNAL {
-                    self.stop()?;
-                    return Ok(Ended::Stopped);
-                }
                 self.take(event);
                 if self.driver.is_batch_full() {
                     self.turn()?;
                 }
+            }
+            // What arrived together with the signal is not reported again, so it was taken first.
+            if events.iter().any(|event| event.token() == TOKEN_SIGNAL) {
+                self.stop()?;
+                return Ok(Ended::Stopped);
             }
             self.take_results()?;
             self.tend_peers();
@@ -252,7 +259,7 @@ impl Owner {
 
     fn take(&mut self, event: &Event) {
         match event.token() {
-            TOKEN_WAKER => {}
+            TOKEN_WAKER | TOKEN_SIGNAL => {}
             Token(at) if at < TOKEN_BASE => self.accept(at),
             token @ Token(peer::TOKEN_BASE..) => {
                 let now = self.now.monotonic;
@@ -428,7 +435,7 @@ impl Owner {
         connection.readable = false;
         let waits = matches!(connection.task, Task::Write { .. } | Task::Read { .. })
             || matches!(connection.task, Task::Configure | Task::List(_))
-            || matches!(connection.task, Task::Join(_) | Task::Remove);
+            || matches!(connection.task, Task::Join(_) | Task::Remove(_));
         if waits {
             // What it sent ahead is answered first.
             connection.closes |= connection.input.is_empty();
@@ -721,37 +728,57 @@ impl Owner {
         Ok(())
     }
 
-    /// Ends watches, finishes the writes in hand and sends the answers.
+    /// Takes the connections that wait already, and refuses others from here on: whoever tries
+    /// another machine next should not have to wait for this one to be gone.
+    fn stop_listening(&mut self) {
+        (0..self.listeners.len()).for_each(|at| self.accept(at));
+        for listener in self.listeners.drain(..) {
+            // The port is held open elsewhere for the next part that the machine plays, so that
+            // closing it here would not be enough.
+            let _ = socket2::SockRef::from(&listener.socket).shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// Ends watches, finishes what is in hand and sends the answers. Clients that were about to ask
+    /// on a connection that is open are answered for a moment more, and told that it ends.
     fn finish_up(&mut self) -> Result<(), StartError> {
-        self.listeners.clear();
-        self.end_watches();
-        self.turn()?;
-        let until = self.clock.now().monotonic + STOP_NS;
+        self.is_stopping = true;
+        if !self.is_removed {
+            self.stop_listening();
+        }
+        let start = self.clock.now().monotonic;
         let mut events = Events::with_capacity(256);
         loop {
+            self.end_watches();
             self.take_results()?;
+            self.tend_peers();
             self.turn()?;
+            let passed = self.clock.now().monotonic.saturating_sub(start);
             let is_waiting = |connection: &Connection| {
-                let is_busy = !connection.is_idle() && !matches!(connection.task, Task::Peer(_));
+                let is_peer = matches!(connection.task, Task::Peer(_));
                 let has_more = !connection.outbox.is_empty() || !connection.socket.is_flushed();
-                has_more || is_busy
+                has_more || (!is_peer && (!connection.is_idle() || passed < DRAIN_NS))
             };
-            let keys = self.connections.keys();
-            let waiting = keys
-                .into_iter()
-                .filter(|key| self.connections.get_mut(*key).is_some_and(|c| is_waiting(c)))
-                .count();
-            if (waiting == 0 && !self.driver.is_syncing()) || self.clock.now().monotonic > until {
-                break;
+            let keys = self.connections.keys().into_iter();
+            let mut connections = keys.filter(|key| {
+                self.connections.get_mut(*key).is_some_and(|connection| is_waiting(connection))
+            });
+            let is_done = connections.next().is_none() && !self.driver.is_syncing();
+            if is_done || passed > STOP_NS {
+                self.answer_waiting();
+                self.flush_dirty();
+                return Ok(());
             }
-            self.poll.poll(&mut events, Some(Duration::from_millis(10)))?;
+            if self.is_removed {
+                self.answer_waiting();
+            }
+            self.poll.poll(&mut events, Some(Duration::from_millis(5)))?;
+            self.read_clock();
             for event in &events {
-                if event.token().0 >= TOKEN_BASE && event.is_writable() {
-                    self.take(event);
-                }
+                self.take(event);
             }
+            self.go_on()?;
         }
-        Ok(())
     }
 }
 

@@ -219,6 +219,12 @@ impl Owner {
         }
     }
 
+    fn members_diverged(&self) -> u64 {
+        let members = self.driver.membership().members();
+        let peers = members.filter_map(|member| self.driver.peer(member.id));
+        peers.filter(|peer| peer.diverged).count() as u64
+    }
+
     fn peer_gauges(&self) -> Vec<(String, bool, LinkStats)> {
         let membership = self.driver.membership();
         let links = self.driver.network().stats();
@@ -237,6 +243,7 @@ impl Owner {
             connections: self.connections.len() as u64,
             proposals: self.driver.proposals_waiting() as u64,
             log_grown: log.segments_grown,
+            members_diverged: self.members_diverged(),
             peers: self.peer_gauges(),
         };
         let body = self.meters.render(gauges);

@@ -105,7 +105,7 @@ impl Owner {
         connection.manner = Manner {
             method: request.method,
             is_http11: request.is_http11,
-            keep_alive: request.keep_alive,
+            keep_alive: request.keep_alive && !self.is_stopping,
             is_head: request.method == Method::Head,
             origin: self.cors.number(request.origin),
         };
@@ -341,7 +341,11 @@ impl Owner {
     pub(crate) fn answer_engine_error(&mut self, key: Key, error: EngineError) {
         self.meters.proposal_failed();
         let index = self.driver.store().index().0;
-        self.answer_error(key, &ApiError::from_engine(error, index));
+        let mut answer = ApiError::from_engine(error, index);
+        if matches!(error, EngineError::NoLeader | EngineError::Timeout | EngineError::Unknown) {
+            answer.cause.push_str(&self.who_is_unreachable());
+        }
+        self.answer_error(key, &answer);
     }
 
     pub(crate) fn answer_error(&mut self, key: Key, error: &ApiError) {

@@ -23,8 +23,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// Tokens from here on are those of links.
 pub(crate) const TOKEN_BASE: usize = 1 << 48;
 
-/// Callers that may be answered though the membership does not know them.
-const GUESTS_MAX: usize = 16;
+/// Callers that may be answered elsewhere than the membership says.
+const CALLERS_MAX: usize = 16;
 
 /// What the owner has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub(crate) struct Peers {
     /// HOST:PORT at which this member is reached.
     at: String,
     links: BTreeMap<MemberId, Link>,
-    /// Callers of this cluster that the membership does not know yet, and where they are reached.
-    guests: BTreeMap<MemberId, String>,
+    /// Where callers said that they are reached, if the membership says nothing or something else.
+    callers: BTreeMap<MemberId, String>,
     next_number: usize,
     events: Vec<PeerEvent>,
     resolved_tx: Sender<Resolved>,
@@ -67,7 +67,7 @@ impl Peers {
             token,
             at: String::new(),
             links: BTreeMap::new(),
-            guests: BTreeMap::new(),
+            callers: BTreeMap::new(),
             next_number: 0,
             events: Vec::new(),
             resolved_tx,
@@ -82,13 +82,13 @@ impl Peers {
         at.clone_into(&mut self.at);
     }
 
-    /// Lets this member answer a caller that the membership does not know yet. Says whether there
-    /// is room for one more.
-    pub(crate) fn add_guest(&mut self, id: MemberId, at: &str) -> bool {
-        if self.guests.len() >= GUESTS_MAX && !self.guests.contains_key(&id) {
+    /// A member calls from an address that the membership does not name: it has moved, or came
+    /// while this one was away. It is answered there. Says whether there is room for one more.
+    pub(crate) fn meet(&mut self, id: MemberId, at: &str) -> bool {
+        if self.callers.len() >= CALLERS_MAX && !self.callers.contains_key(&id) {
             return false;
         }
-        self.guests.insert(id, at.to_owned());
+        self.callers.insert(id, at.to_owned());
         if self.links.get(&id).is_none_or(|link| link.address != at) {
             let link = self.link(id, at);
             self.links.insert(id, link);
@@ -97,11 +97,9 @@ impl Peers {
         true
     }
 
-    /// A caller left.
-    pub(crate) fn remove_guest(&mut self, id: MemberId) {
-        if self.guests.remove(&id).is_some() {
-            self.links.remove(&id);
-        }
+    /// A caller left: what the membership says counts again.
+    pub(crate) fn forget_caller(&mut self, id: MemberId) {
+        self.callers.remove(&id);
     }
 
     fn link(&mut self, id: MemberId, address: &str) -> Link {
@@ -112,21 +110,22 @@ impl Peers {
         Link::new(token, address.to_owned(), hello)
     }
 
-    /// Speaks to these members and to nobody else.
+    /// Speaks to these members and to those that call, and to nobody else.
     pub(crate) fn set_members<'a>(&mut self, members: impl Iterator<Item = &'a Member>) {
-        let mut links = std::mem::take(&mut self.links);
         let own = self.own;
-        for member in members.filter(|member| member.id != own) {
-            let address = member.peer_url.split("://").last().unwrap_or_default();
-            let link = links.remove(&member.id).filter(|link| link.address == address);
-            let link = link.unwrap_or_else(|| self.link(member.id, address));
-            self.links.insert(member.id, link);
-            self.guests.remove(&member.id);
-        }
-        for id in self.guests.keys() {
-            if let Some(link) = links.remove(id) {
-                self.links.insert(*id, link);
-            }
+        let mut wanted: BTreeMap<MemberId, String> = members
+            .filter(|member| member.id != own)
+            .map(|member| {
+                let address = member.peer_url.split("://").last().unwrap_or_default();
+                (member.id, address.to_owned())
+            })
+            .collect();
+        wanted.extend(self.callers.clone());
+        let mut links = std::mem::take(&mut self.links);
+        for (id, address) in wanted {
+            let link = links.remove(&id).filter(|link| link.address == address);
+            let link = link.unwrap_or_else(|| self.link(id, &address));
+            self.links.insert(id, link);
         }
         self.tend(self.now);
     }

@@ -37,6 +37,7 @@ pub(crate) fn template() -> Option<String> {
 /// Ports, data directory and flags of one server.
 pub(crate) struct Site {
     dir: TempDir,
+    name: String,
     port: u16,
     peer_port: u16,
     v2_port: Option<u16>,
@@ -48,6 +49,7 @@ impl Site {
     pub(crate) fn new(label: &str) -> Self {
         Self {
             dir: TempDir::new(label),
+            name: "m0".to_owned(),
             port: port::free(),
             peer_port: port::free(),
             v2_port: None,
@@ -60,6 +62,26 @@ impl Site {
     pub(crate) fn flags(mut self, flags: &str) -> Self {
         self.flags.extend(flags.split_whitespace().map(str::to_owned));
         self
+    }
+
+    /// Gives the machine another name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Takes new ports, as a machine that moves does.
+    pub(crate) fn move_ports(&mut self) {
+        (self.port, self.peer_port) = (port::free(), port::free());
+    }
+
+    /// Takes other flags than before.
+    pub(crate) fn set_flags(&mut self, flags: &str) {
+        self.flags = flags.split_whitespace().map(str::to_owned).collect();
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Opens the second client port, which speaks as 2.x did.
@@ -173,7 +195,7 @@ impl Site {
 
     fn own(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stead"));
-        command.arg("-data-dir").arg(self.data_dir()).args(["-name", "m0"]);
+        command.arg("-data-dir").arg(self.data_dir()).args(["-name", &self.name]);
         command.args(["-addr", &self.addr().to_string()]);
         command.args(["-peer-addr", &self.peer_addr().to_string()]);
         if let Some(port) = self.v2_port {
@@ -186,7 +208,7 @@ impl Site {
         let text = template
             .replace("{port}", &self.port.to_string())
             .replace("{peerport}", &self.peer_port.to_string())
-            .replace("{name}", "m0")
+            .replace("{name}", &self.name)
             .replace("{dir}", &self.data_dir().display().to_string());
         let mut words = text.split_whitespace();
         let mut command = Command::new(words.next().expect("a template names a program"));

@@ -1,0 +1,7 @@
+//! Several real processes on loopback that form a cluster.
+
+mod failures;
+mod formation;
+mod kit;
+mod membership;
+mod reading;
