@@ -9,9 +9,9 @@ use crate::world::{LOOP, World};
 use wal::Disk;
 use wal::mem::MemDisk;
 
-/// How many records a log may lose at its end when the end is damaged: those since the last sync but
-/// one, which are many when a sync is slow.
-const DAMAGED_TAIL_MAX: u64 = 64;
+/// How many records a log may lose at its end when the end is damaged: those since the last sync
+/// but one, which are many when a sync is slow.
+const DAMAGED_TAIL_MAX: u64 = 256;
 
 /// A kind of fault that a run may have.
 #[derive(Clone, Copy, Debug)]
