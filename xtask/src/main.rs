@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod deps;
+mod planted;
 mod tidy;
 
 use std::process::{Command, ExitCode, Stdio};
@@ -11,6 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 const USAGE: &str = "\
 cargo xtask ci      everything that CI checks
 cargo xtask deps    licences, sources and versions of the dependencies, against deny.toml
+cargo xtask planted classic mistakes, planted one at a time: does the simulator find them?
 cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
 cargo xtask tidy    the project's own rules about files and words
 ";
@@ -19,6 +21,10 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("ci") => ci(),
         Some("deps") => report("deps", &deps::check()),
+        Some("planted") => {
+            let names: Vec<String> = std::env::args().skip(2).collect();
+            report("planted", &planted::check(&names))
+        }
         Some("sim") => sim(std::env::args().skip(2)),
         Some("tidy") => report("tidy", &tidy::check()),
         _ => {

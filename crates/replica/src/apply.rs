@@ -79,8 +79,10 @@ impl Replica {
         let places = self.proposals.take(entry.term, entry.index, &mut out.answers);
         let applied = self.state.apply_items(entry.index, batch, &places, out)?;
         if let Some(stamp) = applied.stamp {
-            let leads = self.is_leader();
-            self.clock.observe(stamp, now, leads);
+            // What a new leader finds in the log was stamped by another, unless there is no other.
+            let is_own_term = entry.term == self.raw.raft.term || self.is_alone();
+            let is_own = self.is_leader() && is_own_term;
+            self.clock.observe(stamp, now, is_own);
         }
         self.commands_since_snapshot += applied.count;
         self.expire_in_flight &= !applied.expired;

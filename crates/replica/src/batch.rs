@@ -11,6 +11,7 @@
 use crate::codec::{self, Malformed};
 use crate::membership::{ClusterConfig, Member};
 use crate::types::MemberId;
+use raft::eraftpb::{Entry, EntryType};
 use store::{Command, Stamp, Timestamp, WallOffset};
 
 const VERSION: u8 = 1;
@@ -129,6 +130,13 @@ pub(crate) fn check_forwarded(batch: &[u8]) -> Option<usize> {
         }
     }
     Some(count)
+}
+
+/// What the leader stamped an entry with; nothing if it is no batch.
+pub(crate) fn stamp_of(entry: &Entry) -> Option<Stamp> {
+    let is_normal = entry.get_entry_type() == EntryType::EntryNormal;
+    let reader = BatchReader::open(&entry.data).ok().flatten().filter(|_| is_normal);
+    reader.map(|reader| reader.stamp)
 }
 
 /// Reads a batch from an entry.

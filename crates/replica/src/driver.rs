@@ -8,7 +8,7 @@
 //! The driver is generic over [`wal::Disk`], [`Network`] and [`Clock`]: the server and a simulator
 //! run the same code.
 
-use crate::batch::Control;
+use crate::batch::{self, Control};
 use crate::change::Change;
 use crate::clock::{Clock, Now};
 use crate::envelope::Envelope;
@@ -355,6 +355,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         log.append(entries);
         let hard_state = durable_hard_state(log.hard_state(), log.last_index());
         let stamp = self.replica.clock.reading(now);
+        // What the leader stamped is not applied yet, and this member's own clock may have run
+        // ahead of it; a restart must not go on from there.
+        let newest = entries.iter().rev().find_map(batch::stamp_of);
+        let stamp = newest.filter(|newest| newest.time < stamp.time).unwrap_or(stamp);
         record::encode(&mut self.record, &hard_state, stamp, now, record::NO_CUT, entries);
         self.wal.append(mark, &[&self.record])?;
         self.log_bytes += self.record.len() as u64;

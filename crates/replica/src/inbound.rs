@@ -246,7 +246,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             // The commit index is that of the snapshot, which is not here before it has its name.
             (hard_state.term, hard_state.vote) = (newer.term, newer.vote);
         }
-        let stamp = self.replica.clock.reading(now);
+        // This member's own clock may have run ahead of the leader's while it heard nothing.
+        let stamp = header.stamp;
         record::encode(&mut self.record, &hard_state, stamp, now, metadata.index, &[]);
         self.wal.append(metadata.index, &[&self.record])?;
         self.wal.sync()?;

@@ -98,7 +98,7 @@ impl World {
         let new = self.add_machine(MemberId(100 + self.machines.len() as u64));
         let op = self.begin(at, String::new(), Kind::Membership, None);
         let Some(machine) = self.machines.get_mut(new) else { return };
-        machine.is_gone = true;
+        (machine.is_gone, machine.is_off) = (true, true);
         let identity = machine.identity.clone();
         self.note(format_args!("op {op} join of m{} at place {at}", identity.id.0));
         self.asked.insert(op, Asked::Join(new));
@@ -148,7 +148,7 @@ impl World {
     pub(crate) fn give_up_machine(&mut self, at: usize) {
         let Some(machine) = self.machines.get_mut(at) else { return };
         machine.drop_process();
-        machine.is_gone = true;
+        (machine.is_gone, machine.is_off) = (true, true);
         self.note(format_args!("place {at} is given up"));
         self.lose_requests(at);
         self.drop_watches(at);
@@ -176,7 +176,11 @@ impl World {
             }
             Asked::Removal(victim) if is_done => {
                 self.faults.count(Fault::Removal);
-                self.give_up_machine(victim);
+                // It is switched off later: until the others know for certain that it is out, they
+                // may need its vote once more.
+                if let Some(machine) = self.machines.get_mut(victim) {
+                    machine.is_gone = true;
+                }
             }
             _ => {}
         }
@@ -191,7 +195,7 @@ impl World {
         let (disk, clock, identity) = (&machine.disk, &machine.clock, &machine.identity);
         member::found(disk, clock, identity, &self.plan, founders, known)
             .expect("a sound disk can be written");
-        machine.is_gone = false;
+        (machine.is_gone, machine.is_off) = (false, false);
         let start = machine.start;
         let when = self.now + self.rng.range(MILLI, 300 * MILLI);
         self.queue.push(when, Event::Start { at: new, start });
@@ -207,7 +211,7 @@ impl World {
         let members: Vec<MemberId> = leader.members().iter().map(|member| member.id).collect();
         let is_out = |at: &usize| {
             let one = self.machines.get(*at);
-            one.is_some_and(|one| !one.is_gone && !members.contains(&one.identity.id))
+            one.is_some_and(|one| !one.is_off && !members.contains(&one.identity.id))
         };
         // Nobody is known before the members have announced themselves.
         if members.is_empty() || !self.plan.churn {

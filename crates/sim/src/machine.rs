@@ -38,8 +38,10 @@ pub(crate) struct Machine {
     pub(crate) is_full: bool,
     /// How long a sync takes, at least and at most.
     pub(crate) sync_takes: (Nanos, Nanos),
-    /// Whether it is a member no more, or was given up.
+    /// Whether it is a member no more, or not yet: nothing is expected of it.
     pub(crate) is_gone: bool,
+    /// Whether it never starts again, or not yet.
+    pub(crate) is_off: bool,
 }
 
 /// How long a sync takes on a sound disk.
@@ -63,6 +65,7 @@ impl Machine {
             is_full: false,
             sync_takes: SYNC_TAKES,
             is_gone: false,
+            is_off: false,
         }
     }
 

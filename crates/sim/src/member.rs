@@ -174,6 +174,7 @@ impl Running {
         let mode = if is_deferred { SyncMode::Deferred } else { SyncMode::InPlace };
         let target = self.driver.turn(mode, &mut self.out)?;
         drop(self.driver.store_mut().take_garbage());
+        self.driver.take_sync_times().for_each(drop);
         Ok(target)
     }
 

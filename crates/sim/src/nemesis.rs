@@ -9,9 +9,9 @@ use crate::world::{LOOP, World};
 use wal::Disk;
 use wal::mem::MemDisk;
 
-/// How many records a log may lose at its end when the end is damaged: those of the last syncs but
-/// one, about.
-const DAMAGED_TAIL_MAX: u64 = 8;
+/// How many records a log may lose at its end when the end is damaged: those since the last sync
+/// but one, which are many when a sync is slow.
+const DAMAGED_TAIL_MAX: u64 = 256;
 
 /// A kind of fault that a run may have.
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +194,7 @@ impl World {
         let seed = self.rng.next();
         let plan = &self.plan;
         let Some(machine) = self.machines.get_mut(at) else { return };
-        if machine.running.is_some() || machine.is_gone {
+        if machine.running.is_some() || machine.is_off {
             return;
         }
         let opened = Running::open(&machine.disk, &machine.clock, &machine.identity, plan, seed);
@@ -284,7 +284,9 @@ impl World {
     }
 
     fn fill_disk(&mut self, at: usize) {
-        let Some(machine) = self.machines.get_mut(at) else { return };
+        let Some(machine) = self.machines.get_mut(at).filter(|one| one.running.is_some()) else {
+            return;
+        };
         let room = self.rng.pick(&[0, 3_000, 100_000]);
         machine.disk.set_capacity(Some(machine.disk.used() + room));
         machine.is_full = true;
@@ -404,7 +406,7 @@ impl World {
             self.heal_disk(at);
             self.resume(at);
             let Some(machine) = self.machines.get(at) else { continue };
-            if machine.running.is_none() && !machine.is_gone {
+            if machine.running.is_none() && !machine.is_off {
                 let (start, soon) = (machine.start, self.now + MILLI);
                 self.queue.push(soon, Event::Start { at, start });
             }

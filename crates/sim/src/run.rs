@@ -144,8 +144,9 @@ fn judge(world: &mut World, tally: &mut Tally) {
         ("lock", check::lock::check(history)),
         ("same everywhere", check::state::check(&world.holdings())),
     ];
-    for watcher in &world.watchers {
+    for (number, watcher) in world.watchers.iter().enumerate() {
         let verdict = check::watch::check(&watcher.filter, &watcher.stretches, changes);
+        let verdict = verdict.map_err(|detail| format!("watch {number}: {detail}"));
         verdicts.push(("watch", verdict));
     }
     if let Some(running) = world.machines.iter().find_map(|machine| machine.running.as_ref()) {

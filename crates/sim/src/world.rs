@@ -108,7 +108,13 @@ impl World {
     pub(crate) fn add_machine(&mut self, id: MemberId) -> usize {
         let at = self.machines.len();
         let drift = if self.plan.drifts { DRIFT_PERMILLE_MAX } else { 0 };
-        let rate = self.rng.range(0, 2 * drift).cast_signed() - drift.cast_signed();
+        // The extremes are what matters most.
+        let rate = match self.rng.below(3) {
+            0 => self.rng.range(0, 2 * drift),
+            1 => 0,
+            _ => 2 * drift,
+        };
+        let rate = rate.cast_signed() - drift.cast_signed();
         let clock = SimClock::new(Rc::clone(&self.truth), rate, 1 + 1000 * at as u64);
         let identity = Identity { id, name: format!("m{}", id.0) };
         self.machines.push(Machine::new(identity, clock));
@@ -398,6 +404,7 @@ impl World {
         }
         if is_gone && let Some(machine) = self.machines.get_mut(at) {
             machine.is_gone = true;
+            self.drop_watches(at);
         }
     }
 

@@ -1,0 +1,124 @@
+//! Plants classic mistakes, one at a time, and looks whether the simulator finds them.
+//!
+//! Each patch in `crates/sim/planted` begins with what the mistake is and which checkers may tell
+//! of it, and is applied to a copy of what is committed. A suite that finds none of them would be
+//! worth nothing, however often it is green.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const PATCHES: &str = "crates/sim/planted";
+const TREE: &str = "target/planted/tree";
+const BUILD: &str = "target/planted/build";
+
+/// How many seeds a mistake may hide from.
+const SEEDS: u64 = 20_000;
+
+/// One planted mistake.
+struct Planted {
+    name: String,
+    path: PathBuf,
+    /// The checkers that may tell of it.
+    checkers: Vec<String>,
+}
+
+/// Plants all, or those whose names are given. Says in a table who found them after how many seeds;
+/// gives what was not found.
+pub(crate) fn check(names: &[String]) -> Vec<String> {
+    let planted = match read_all(names) {
+        Ok(planted) if planted.is_empty() => return vec![format!("{PATCHES}: no such patch")],
+        Ok(planted) => planted,
+        Err(error) => return vec![format!("{PATCHES}: {error}")],
+    };
+    if !make_tree() {
+        return vec![format!("{TREE}: a copy of what is committed cannot be made")];
+    }
+    let mut problems = Vec::new();
+    for mistake in planted {
+        match try_one(&mistake) {
+            Ok((checker, seeds)) => {
+                println!("{:30} found by {checker:16} after {seeds} seeds", mistake.name);
+            }
+            Err(problem) => problems.push(format!("{}: {problem}", mistake.name)),
+        }
+    }
+    problems
+}
+
+fn read_all(names: &[String]) -> std::io::Result<Vec<Planted>> {
+    let mut planted = Vec::new();
+    for entry in fs::read_dir(PATCHES)? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_none_or(|extension| extension != "patch")
+            || !(names.is_empty() || names.contains(&name))
+        {
+            continue;
+        }
+        let text = fs::read_to_string(&path)?;
+        let listed = text.lines().find_map(|line| line.strip_prefix("caught by: "));
+        let checkers = listed.unwrap_or_default().split(", ").map(str::to_owned).collect();
+        planted.push(Planted { name, path: fs::canonicalize(path)?, checkers });
+    }
+    planted.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(planted)
+}
+
+fn git(dir: &Path, args: &[&str]) -> bool {
+    let status = Command::new("git").arg("-C").arg(dir).args(args).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// A copy of what is committed, beside the build.
+fn make_tree() -> bool {
+    let tree = Path::new(TREE);
+    if !tree.exists() && !git(Path::new("."), &["worktree", "add", "--detach", TREE]) {
+        return false;
+    }
+    let head = Command::new("git").args(["rev-parse", "HEAD"]).output();
+    let Ok(head) = head else { return false };
+    let head = String::from_utf8_lossy(&head.stdout).trim().to_owned();
+    git(tree, &["checkout", "--quiet", "--force", "--detach", &head])
+}
+
+/// Plants one mistake; gives the checker that told of it, and after how many seeds.
+fn try_one(mistake: &Planted) -> Result<(String, u64), String> {
+    let tree = Path::new(TREE);
+    let patch = mistake.path.to_string_lossy();
+    if !git(tree, &["checkout", "--quiet", "--force", "."]) || !git(tree, &["apply", &patch]) {
+        return Err("the patch does not apply: make it anew".to_owned());
+    }
+    let found = run_seeds(tree);
+    let is_clean = git(tree, &["checkout", "--quiet", "--force", "."]);
+    let (checker, seeds) = found?;
+    if !is_clean {
+        return Err(format!("{TREE} cannot be put right again"));
+    }
+    if !mistake.checkers.contains(&checker) {
+        return Err(format!("found by {checker:?}, and not by one of {:?}", mistake.checkers));
+    }
+    Ok((checker, seeds))
+}
+
+fn run_seeds(tree: &Path) -> Result<(String, u64), String> {
+    let build = fs::canonicalize("target").map_err(|error| error.to_string())?;
+    let build = build.join(Path::new(BUILD).strip_prefix("target").unwrap_or(Path::new(BUILD)));
+    let seeds = SEEDS.to_string();
+    let output = Command::new(env!("CARGO"))
+        .current_dir(tree)
+        .args(["run", "--quiet", "--profile", "sim", "-p", "stead-sim", "--target-dir"])
+        .arg(build)
+        .args(["--", "--seed", "1", "--seeds", &seeds])
+        .output()
+        .map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let failed = text.lines().find_map(|line| line.strip_prefix("FAILED seed "));
+    let Some((seed, rest)) = failed.and_then(|line| line.split_once(": ")) else {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let last = errors.lines().last().unwrap_or("and the simulator said nothing");
+        return Err(format!("not found in {SEEDS} seeds: {last}"));
+    };
+    let checker = rest.split_once(": ").map_or(rest, |(checker, _)| checker);
+    Ok((checker.to_owned(), seed.parse().unwrap_or(0)))
+}
