@@ -25,7 +25,7 @@ use crate::replica::Replica;
 use crate::snapshot_job::{SnapshotDone, SnapshotJob};
 use crate::types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
 use raft::Ready;
-use raft::eraftpb::{HardState, Message, MessageType};
+use raft::eraftpb::{EntryType, HardState, Message, MessageType};
 use std::collections::VecDeque;
 use store::{Command, Store};
 use wal::{Disk, Seq, SyncTarget, Wal};
@@ -319,6 +319,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if let Some(hard_state) = ready.hs() {
             self.replica.raw.mut_store().set_hard_state(hard_state.clone());
         }
+        if committed.iter().any(|entry| entry.get_entry_type() != EntryType::EntryNormal) {
+            self.keep_commit_index(now)?;
+        }
         let must_write = ready.must_sync();
         if must_write {
             self.write(&ready, now)?;
@@ -345,6 +348,18 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if self.unsynced.written.is_none() && self.unsynced.in_flight.is_none() {
             self.persisted(number);
         }
+        Ok(())
+    }
+
+    /// Makes the commit index durable. It usually need not be; but who left the cluster by a change
+    /// is switched off when that is answered, and must not be needed again after a power loss.
+    fn keep_commit_index(&mut self, now: Now) -> Result<(), Fatal> {
+        let log = self.replica.raw.store();
+        let hard_state = durable_hard_state(log.hard_state(), log.last_index());
+        let stamp = self.replica.clock.reading(now);
+        record::encode(&mut self.record, &hard_state, stamp, now, record::NO_CUT, &[]);
+        self.wal.append(0, &[&self.record])?;
+        self.wal.sync()?;
         Ok(())
     }
 
