@@ -9,7 +9,7 @@ use crate::join::{CLUSTER_FULL, JoinRequest, View};
 use crate::owner::Owner;
 use crate::peer::{PeerEvent, frame, hello, set_patience};
 use crate::slab::Key;
-use replica::{EngineError, Fatal, MemberId, Ticket};
+use replica::{EngineError, Fatal, Member, MemberId, Ticket};
 
 /// The error codes of a refused machine (spec cluster.md section 4).
 const ADDRESS_TAKEN: u16 = 109;
@@ -165,7 +165,7 @@ impl Owner {
     /// A machine wants to become a member. Only the leader decides; others send it on.
     pub(crate) fn join(&mut self, key: Key, body: &[u8]) {
         let index = self.driver.store().index().0;
-        let request = match JoinRequest::parse(body) {
+        let mut request = match JoinRequest::parse(body) {
             Ok(request) => request,
             Err(detail) => {
                 return self.answer_error(key, &ApiError::new(INVALID_FORM, detail, index));
@@ -180,6 +180,11 @@ impl Owner {
             return self.send_to_leader(key, "/v2/peer/join");
         }
         let membership = self.driver.membership();
+        // A machine that an operator announced by its address has its id already.
+        let is_it = |one: &&Member| one.peer_url == request.member.peer_url;
+        if let Some(id) = membership.expected().find(is_it).map(|expected| expected.id) {
+            request.member.id = id;
+        }
         let named = membership.member_named(&request.member.name);
         let named = named.filter(|named| named.id != request.member.id).map(|named| named.id);
         let task = match named {

@@ -16,6 +16,7 @@ mod frames;
 pub mod fuzzing;
 mod http;
 mod join;
+mod members;
 mod meters;
 mod metrics;
 mod outbox;

@@ -25,7 +25,7 @@ use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use replica::{Clock, Driver, Fatal, MemberId, Now, Output, Role, SyncMode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -105,6 +105,12 @@ pub(crate) struct Owner {
     pub(crate) started: Now,
     /// When this process first saw its leader, by both clocks.
     pub(crate) leader_since: Now,
+    /// The leader that it saw last.
+    last_leader: Option<MemberId>,
+    /// How often that was another one than before.
+    pub(crate) leader_changes: u64,
+    /// Members whose state was found to differ, as far as the log says so.
+    diverged: BTreeSet<MemberId>,
     /// The connections over which other members speak to this one.
     pub(crate) speakers: BTreeMap<MemberId, Key>,
     /// The version of the membership that connections are held for.
@@ -168,6 +174,9 @@ impl Owner {
             now,
             started: now,
             leader_since: now,
+            last_leader: None,
+            leader_changes: 0,
+            diverged: BTreeSet::new(),
             speakers: BTreeMap::new(),
             known_membership: u64::MAX,
             is_removed: false,
@@ -415,7 +424,7 @@ impl Owner {
         connection.readable = false;
         let waits = matches!(connection.task, Task::Write { .. } | Task::Read { .. })
             || matches!(connection.task, Task::Configure | Task::List(_))
-            || matches!(connection.task, Task::Join(_) | Task::Remove);
+            || matches!(connection.task, Task::Join(_) | Task::Remove | Task::Member(_));
         if waits {
             // What it sent ahead is answered first.
             connection.closes |= connection.input.is_empty();
@@ -538,6 +547,7 @@ impl Owner {
         let mode = if are_reads_recent { SyncMode::Deferred } else { SyncMode::InPlace };
         let mut out = std::mem::take(&mut self.out);
         let target = self.driver.turn(mode, &mut out)?;
+        self.note_leader();
         for nanos in self.driver.take_sync_times() {
             self.meters.synced(Duration::from_nanos(nanos));
         }
@@ -552,6 +562,33 @@ impl Owner {
         self.hand_out_work()?;
         self.flush_dirty();
         Ok(())
+    }
+
+    fn note_leader(&mut self) {
+        let leader = self.driver.status().leader;
+        if leader.is_some() && leader != self.last_leader {
+            self.last_leader = leader;
+            self.leader_changes += 1;
+            self.leader_since = self.clock.now();
+        }
+    }
+
+    /// Says once of each member whose state differs that it does. Nothing is done about it: which
+    /// of the two is right cannot be told from here.
+    fn report_divergence(&mut self) {
+        let index = self.driver.status().applied.0;
+        for member in self.driver.membership().members() {
+            let has_diverged = self.driver.peer(member.id).is_some_and(|peer| peer.diverged);
+            if has_diverged && self.diverged.insert(member.id) {
+                let (id, name) = (member.id, member.name.as_str());
+                tracing::error!(
+                    member = %id, name, index,
+                    "the state of this member differs from the one here at the same log index. \
+                     Find out which members agree, stop the one that does not, remove it from the \
+                     cluster and let it join anew with an empty data directory"
+                );
+            }
+        }
     }
 
     fn hand_out_work(&mut self) -> Result<(), StartError> {
@@ -635,6 +672,7 @@ impl Owner {
         }
         self.last_housekeeping = self.now.monotonic;
         self.driver.wal_mut().retry_fill();
+        self.report_divergence();
         if let Some(acceptor) = &mut self.tls {
             acceptor.refresh();
         }

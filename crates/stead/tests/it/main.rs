@@ -12,6 +12,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod hostile;
+mod members;
 mod operate;
 mod seed_document;
 mod testkit;
