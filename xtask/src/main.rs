@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 const USAGE: &str = "\
 cargo xtask ci      everything that CI checks
 cargo xtask deps    licences, sources and versions of the dependencies, against deny.toml
+cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
 cargo xtask tidy    the project's own rules about files and words
 ";
 
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("ci") => ci(),
         Some("deps") => report("deps", &deps::check()),
+        Some("sim") => sim(std::env::args().skip(2)),
         Some("tidy") => report("tidy", &tidy::check()),
         _ => {
             eprint!("{USAGE}");
@@ -37,6 +39,14 @@ fn report(what: &str, problems: &[String]) -> ExitCode {
 fn cargo(args: &[&str]) -> bool {
     eprintln!("==> cargo {}", args.join(" "));
     Command::new(env!("CARGO")).args(args).status().is_ok_and(|status| status.success())
+}
+
+/// Runs the simulator, built to be quick and with all checks of a debug build.
+fn sim(args: impl Iterator<Item = String>) -> ExitCode {
+    let args: Vec<String> = args.collect();
+    let mut words = vec!["run", "--quiet", "--profile", "sim", "-p", "stead-sim", "--"];
+    words.extend(args.iter().map(String::as_str));
+    if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn ci() -> ExitCode {

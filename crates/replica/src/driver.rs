@@ -253,6 +253,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             let bytes = self.replica.batch_bytes() + RECORD_OVERHEAD;
             if !self.wal.make_room(bytes)? {
                 self.replica.refuse_batch(EngineError::DiskFull, out);
+                self.replica.rest_expiry(now);
             }
         }
         self.replica.flush(now, out);

@@ -15,10 +15,13 @@ use raft::eraftpb::{Message, MessageType};
 use raft::{Ready, SnapshotStatus};
 use std::io;
 use store::Store;
-use wal::{Disk, SnapshotReader};
+use wal::{Disk, DiskFile, SnapshotReader};
 
 /// How long entries are kept for a member for which a snapshot is being written: 10 s.
 const KEEP_NS: u64 = 10_000_000_000;
+
+/// What a member's own snapshot may be longer than the one it came from, in bytes.
+const ROOM_BYTES: u64 = 64 << 10;
 
 /// Snapshots on their way.
 pub(crate) struct Transfers<D: Disk> {
@@ -188,6 +191,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Some(Received::Wanted { index, offset }) => self.send_wanted(from, index, offset),
             Some(Received::Whole { index, total, message }) => {
                 let Ok(loaded) = self.load_incoming(index) else { return Ok(()) };
+                // What raft is told cannot be taken back, and it needs as much room again.
+                if self.ask_for_room(total).is_err() {
+                    return Ok(());
+                }
                 self.transfers.received = Some(Box::new(loaded));
                 self.send_wanted(from, index, total);
                 let _ = self.replica.raw.step(*message);
@@ -198,6 +205,15 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     fn send_wanted(&mut self, to: MemberId, index: u64, offset: u64) {
         self.network.send(to, Envelope::PieceWanted { index, offset }.encode());
+    }
+
+    /// Finds out whether a file of this length would find room.
+    fn ask_for_room(&self, len: u64) -> io::Result<()> {
+        let file = self.disk.create(wal::ROOM_NAME)?;
+        let result = file.reserve(0, len + ROOM_BYTES);
+        drop(file);
+        self.disk.remove(wal::ROOM_NAME)?;
+        result
     }
 
     fn load_incoming(&self, index: u64) -> io::Result<(Header, Store)> {

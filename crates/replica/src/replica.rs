@@ -14,7 +14,7 @@ use crate::clock::{ClusterClock, Now};
 use crate::envelope::{Envelope, ForwardId};
 use crate::error::EngineError;
 use crate::forward::{Content, Forwards, Seen, Taken};
-use crate::limits::{BATCH_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, READS_MAX};
+use crate::limits::{BATCH_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, READS_MAX, TICK_NS};
 use crate::log::LogView;
 use crate::progress::{Marks, Peers};
 use crate::proposal::{Output, Places, Proposals, fail};
@@ -53,6 +53,8 @@ pub(crate) struct Replica {
     /// Commands applied since the last snapshot was begun.
     pub(crate) commands_since_snapshot: u64,
     pub(crate) expire_in_flight: bool,
+    /// No expiry is proposed before this reading of the monotonic clock.
+    expiry_rests_until: u64,
     /// Whether raft's configuration has ever held this member.
     pub(crate) was_member: bool,
     /// Messages to other members beside raft's own. They leave before raft's.
@@ -93,6 +95,7 @@ impl Replica {
             marks: Marks::default(),
             commands_since_snapshot: 0,
             expire_in_flight: false,
+            expiry_rests_until: 0,
             was_member: false,
             outgoing: Vec::new(),
             batch: BatchWriter::default(),
@@ -250,7 +253,7 @@ impl Replica {
 
     /// Adds an expiry command when something is due. Only a leader decides that time has passed.
     pub(crate) fn expire_due(&mut self, now: Now) {
-        if self.expire_in_flight || !self.can_decide() {
+        if self.expire_in_flight || !self.can_decide() || now.monotonic < self.expiry_rests_until {
             return;
         }
         if self.state.store.next_deadline().is_some_and(|due| due <= self.clock.time(now)) {
@@ -262,10 +265,17 @@ impl Replica {
 
     /// Nanoseconds until the next expiry can be proposed; nothing if none is to come.
     pub(crate) fn until_expiry(&self, now: Now) -> Option<u64> {
-        if self.expire_in_flight || !self.is_leader() {
+        if self.expire_in_flight || !self.can_decide() {
             return None;
         }
-        self.state.store.next_deadline().map(|due| self.clock.until(due, now))
+        let rest = self.expiry_rests_until.saturating_sub(now.monotonic);
+        self.state.store.next_deadline().map(|due| self.clock.until(due, now).max(rest))
+    }
+
+    /// There is no room for an expiry: it is tried again at the next tick and not in every turn,
+    /// of which there would be no end.
+    pub(crate) fn rest_expiry(&mut self, now: Now) {
+        self.expiry_rests_until = now.monotonic.saturating_add(TICK_NS);
     }
 
     /// Proposes what has gathered as one entry, or passes it on, and starts one round for the reads

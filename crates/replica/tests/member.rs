@@ -182,6 +182,25 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
 }
 
 #[test]
+fn a_key_that_is_due_on_a_full_disk_waits_without_a_busy_loop() {
+    let (disk, clock) = (MemDisk::new(), TestClock::default());
+    let mut member = open(&disk, &clock);
+    write(&mut member, &set("/a", "1", Some(1))).expect("there is room");
+    disk.set_capacity(Some(disk.used()));
+    let value = "v".repeat(5000);
+    while write(&mut member, &set("/b", &value, None)).is_ok() {}
+    while write(&mut member, &set("/b", "", None)).is_ok() {}
+    clock.advance(2000);
+    let mut out = Output::default();
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    assert!(member.until_due().is_some_and(|due| due > 0), "{:?}", member.until_due());
+    disk.set_capacity(None);
+    clock.advance(10);
+    member.turn(SyncMode::InPlace, &mut out).expect("the disk is sound");
+    assert!(member.store().peek(KeyPath::parse("/a").expect("clean")).is_none());
+}
+
+#[test]
 fn keys_expire_by_the_monotonic_clock_and_not_by_the_wall() {
     let (disk, clock) = (MemDisk::new(), TestClock::default());
     let mut member = open(&disk, &clock);

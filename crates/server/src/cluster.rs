@@ -9,7 +9,7 @@ use crate::join::{CLUSTER_FULL, JoinRequest, View};
 use crate::owner::Owner;
 use crate::peer::{PeerEvent, frame, hello, set_patience};
 use crate::slab::Key;
-use replica::{EngineError, Fatal, Member, MemberId, Ticket};
+use replica::{Clock, EngineError, Fatal, Member, MemberId, Ticket};
 
 /// The error codes of a refused machine (spec cluster.md section 4).
 const ADDRESS_TAKEN: u16 = 109;
@@ -138,6 +138,34 @@ impl Owner {
             gone.into_iter().for_each(|key| self.close(key));
         }
         self.is_removed |= self.driver.status().is_removed;
+    }
+
+    /// Takes note of another leader than before.
+    pub(crate) fn note_leader(&mut self) {
+        let leader = self.driver.status().leader;
+        if leader.is_some() && leader != self.last_leader {
+            self.last_leader = leader;
+            self.leader_changes += 1;
+            self.leader_since = self.clock.now();
+        }
+    }
+
+    /// Says once of each member whose state differs that it does. Nothing is done about it: which
+    /// of the two is right cannot be told from here.
+    pub(crate) fn report_divergence(&mut self) {
+        let index = self.driver.status().applied.0;
+        for member in self.driver.membership().members() {
+            let has_diverged = self.driver.peer(member.id).is_some_and(|peer| peer.diverged);
+            if has_diverged && self.diverged.insert(member.id) {
+                let (id, name) = (member.id, member.name.as_str());
+                tracing::error!(
+                    member = %id, name, index,
+                    "the state of this member differs from the one here at the same log index. \
+                     Find out which members agree, stop the one that does not, remove it from the \
+                     cluster and let it join anew with an empty data directory"
+                );
+            }
+        }
     }
 
     /// What broke while messages were taken.

@@ -104,6 +104,8 @@ pub(crate) struct Connection {
     pub(crate) ended: bool,
     /// Whether the socket may hold bytes that were not read.
     pub(crate) readable: bool,
+    /// Whether the socket took less than there was to send, or a TLS session is not set up yet.
+    pub(crate) is_blocked: bool,
     /// Whether it is in the list of those with something to send.
     pub(crate) is_dirty: bool,
     /// Since when it has been in the middle of a request or of an answer, by the monotonic clock.
@@ -113,6 +115,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(socket: Stream, port: Port, now: u64) -> Self {
         Self {
+            is_blocked: matches!(socket, Stream::Tls(_)),
             socket,
             port,
             input: Vec::new(),

@@ -25,7 +25,7 @@ use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use replica::{Clock, Driver, Fatal, MemberId, Now, Output, Role, SyncMode};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ const AHEAD_TURNS_MAX: usize = 16;
 /// How long after a read syncs are left to their own thread, so that the next read need not wait:
 /// 20 ms.
 const READS_RECENT_NS: u64 = 20_000_000;
+
+/// How long the head of a long poll may be held back for its event to come along: 20 ms.
+const HEAD_DELAY_NS: u64 = 20_000_000;
 
 /// How often the loop looks after what has no event of its own: 1 s.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
@@ -106,11 +109,11 @@ pub(crate) struct Owner {
     /// When this process first saw its leader, by both clocks.
     pub(crate) leader_since: Now,
     /// The leader that it saw last.
-    last_leader: Option<MemberId>,
+    pub(crate) last_leader: Option<MemberId>,
     /// How often that was another one than before.
     pub(crate) leader_changes: u64,
     /// Members whose state was found to differ, as far as the log says so.
-    diverged: BTreeSet<MemberId>,
+    pub(crate) diverged: BTreeSet<MemberId>,
     /// The connections over which other members speak to this one.
     pub(crate) speakers: BTreeMap<MemberId, Key>,
     /// The version of the membership that connections are held for.
@@ -126,8 +129,10 @@ pub(crate) struct Owner {
     dirty: Vec<Key>,
     /// Connections that can go on without an event.
     resume: Vec<Key>,
+    /// Long polls whose head has not been sent, and when it is to be.
+    held_heads: VecDeque<(Key, u64)>,
     last_housekeeping: u64,
-    clock: SystemClock,
+    pub(crate) clock: SystemClock,
 }
 
 /// What [`Owner::new`] puts together.
@@ -186,6 +191,7 @@ impl Owner {
             scratch: vec![0; READ_BYTES],
             dirty: Vec::new(),
             resume: Vec::new(),
+            held_heads: VecDeque::new(),
             last_housekeeping: now.monotonic,
             clock: parts.clock,
         })
@@ -215,6 +221,7 @@ impl Owner {
             }
             self.take_results()?;
             self.tend_peers();
+            self.send_held_heads();
             self.turn()?;
             if self.is_removed {
                 self.finish_up()?;
@@ -246,7 +253,9 @@ impl Owner {
         if !self.resume.is_empty() || !self.dirty.is_empty() {
             return Duration::ZERO;
         }
-        let due = self.driver.until_due().unwrap_or(u64::MAX).min(HOUSEKEEPING_NS);
+        let head = self.held_heads.front().map_or(u64::MAX, |(_, due)| *due);
+        let head = head.saturating_sub(self.now.monotonic);
+        let due = self.driver.until_due().unwrap_or(u64::MAX).min(HOUSEKEEPING_NS).min(head);
         Duration::from_nanos(due)
     }
 
@@ -264,7 +273,11 @@ impl Owner {
                 if event.is_error() {
                     return self.close(key);
                 }
-                if event.is_writable() {
+                // A socket that was never full is reported with everything that arrives.
+                let was_full = |connection: &mut Connection| {
+                    connection.is_blocked || !connection.socket.is_flushed()
+                };
+                if event.is_writable() && self.connections.get_mut(key).is_some_and(was_full) {
                     self.mark_dirty(key);
                 }
                 if event.is_readable() || event.is_read_closed() {
@@ -457,6 +470,26 @@ impl Owner {
         }
     }
 
+    /// Holds the head of a long poll back for a moment.
+    pub(crate) fn hold_head(&mut self, key: Key) {
+        self.held_heads.push_back((key, self.now.monotonic + HEAD_DELAY_NS));
+    }
+
+    /// Sends the heads that were held back long enough, unless their event took them along.
+    fn send_held_heads(&mut self) {
+        while let Some((key, due)) = self.held_heads.front().copied() {
+            if due > self.now.monotonic {
+                return;
+            }
+            self.held_heads.pop_front();
+            if let Some(connection) = self.connections.get_mut(key)
+                && !connection.outbox.is_empty()
+            {
+                self.mark_dirty(key);
+            }
+        }
+    }
+
     /// Lets a connection go on with what it has sent ahead.
     pub(crate) fn mark_resume(&mut self, key: Key) {
         self.resume.push(key);
@@ -490,6 +523,7 @@ impl Owner {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             result => result.map(|()| sent),
         });
+        connection.is_blocked = !matches!(sent, Ok(true));
         match sent {
             Err(_) => self.close(key),
             Ok(false) => {
@@ -562,33 +596,6 @@ impl Owner {
         self.hand_out_work()?;
         self.flush_dirty();
         Ok(())
-    }
-
-    fn note_leader(&mut self) {
-        let leader = self.driver.status().leader;
-        if leader.is_some() && leader != self.last_leader {
-            self.last_leader = leader;
-            self.leader_changes += 1;
-            self.leader_since = self.clock.now();
-        }
-    }
-
-    /// Says once of each member whose state differs that it does. Nothing is done about it: which
-    /// of the two is right cannot be told from here.
-    fn report_divergence(&mut self) {
-        let index = self.driver.status().applied.0;
-        for member in self.driver.membership().members() {
-            let has_diverged = self.driver.peer(member.id).is_some_and(|peer| peer.diverged);
-            if has_diverged && self.diverged.insert(member.id) {
-                let (id, name) = (member.id, member.name.as_str());
-                tracing::error!(
-                    member = %id, name, index,
-                    "the state of this member differs from the one here at the same log index. \
-                     Find out which members agree, stop the one that does not, remove it from the \
-                     cluster and let it join anew with an empty data directory"
-                );
-            }
-        }
     }
 
     fn hand_out_work(&mut self) -> Result<(), StartError> {

@@ -289,11 +289,13 @@ impl Owner {
         self.begin_watch(key, task);
     }
 
-    /// Sends the head of a watch at once, so that the client knows that it waits.
+    /// Sends the head of a watch soon, so that the client knows that it waits. The head of a long
+    /// poll is held back for a moment: with busy keys the event comes meanwhile, and both are one
+    /// write.
     fn begin_watch(&mut self, key: Key, task: WatchTask) {
         let numbers = self.numbers(self.driver.store().index());
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let lags = task.lags;
+        let (lags, is_stream) = (task.lags, task.stream);
         connection.task = Task::Watch(Box::new(task));
         let manner = connection.manner;
         // A head alone is all that HEAD gets, and it gets it when the event comes.
@@ -303,7 +305,11 @@ impl Owner {
             connection.outbox.append(|out| {
                 envelope.head(out, 200, Some(JSON), Some(&numbers), "", Length::Stream);
             });
-            self.mark_dirty(key);
+            if is_stream {
+                self.mark_dirty(key);
+            } else {
+                self.hold_head(key);
+            }
         }
         if lags {
             self.catch_up(key);

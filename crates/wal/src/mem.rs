@@ -52,6 +52,8 @@ struct State {
     fail_reads: bool,
     refuse_writes: bool,
     fail_after: Option<u64>,
+    /// Which read from now on finds the bytes of another place, and how far away that is.
+    misdirected: Option<(u64, u64)>,
     operations: u64,
     syncs: u64,
     writes: u64,
@@ -162,6 +164,22 @@ impl State {
         }
     }
 
+    /// Where a read that is meant for `offset` goes.
+    fn direct_read(&mut self, offset: u64) -> u64 {
+        match &mut self.misdirected {
+            Some((0, shift)) => {
+                let shift = *shift;
+                self.misdirected = None;
+                offset.saturating_add(shift)
+            }
+            Some((reads, _)) => {
+                *reads -= 1;
+                offset
+            }
+            None => offset,
+        }
+    }
+
     /// How long the file may become.
     fn len_max(&self, inode: u64) -> usize {
         let Some(capacity) = self.capacity else { return usize::MAX };
@@ -192,6 +210,7 @@ impl State {
         copy.capacity = None;
         (copy.fail_syncs, copy.fail_reads) = (false, false);
         (copy.refuse_writes, copy.fail_after) = (false, None);
+        copy.misdirected = None;
         copy.inodes.values_mut().for_each(|inode| inode.handles = Arc::default());
         copy
     }
@@ -243,6 +262,11 @@ impl MemDisk {
     pub fn fail_after(&self, operations: Option<u64>) {
         let mut state = self.state();
         state.fail_after = operations.map(|count| state.operations + count);
+    }
+
+    /// Lets `reads` reads work, and then one find what is `shift` bytes further on in its file.
+    pub fn misdirect_read(&self, reads: u64, shift: u64) {
+        self.state().misdirected = Some((reads, shift));
     }
 
     /// How many writes, syncs and changes of names there were.
@@ -408,6 +432,7 @@ impl DiskFile for MemFile {
         if state.fail_reads {
             return Err(io::Error::other("injected read failure"));
         }
+        let offset = state.direct_read(offset);
         let inode = state.inode(self.inode)?;
         let at = usize::try_from(offset).map_err(io::Error::other)?;
         let from = inode.data.get(at..).unwrap_or_default();
@@ -509,6 +534,19 @@ mod tests {
         let mut buf = [0; 4];
         assert_eq!(file.read_at(&mut buf, 8).unwrap(), 2);
         disk.open("b").unwrap().write_at(&[2; 4], 0).unwrap();
+    }
+
+    #[test]
+    fn a_misdirected_read_finds_other_bytes_once() {
+        let disk = MemDisk::new();
+        let file = disk.create("a").unwrap();
+        file.write_at(b"abcdef", 0).unwrap();
+        disk.misdirect_read(1, 3);
+        let mut buf = [0; 2];
+        for expected in [b"ab", b"de", b"ab"] {
+            file.read_at(&mut buf, 0).unwrap();
+            assert_eq!(&buf, expected);
+        }
     }
 
     #[test]

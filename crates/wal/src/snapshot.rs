@@ -28,6 +28,9 @@ const SYNC_BYTES: u64 = 4 << 20;
 /// The file that a snapshot of another member is gathered in. It is never started from.
 pub const INCOMING_NAME: &str = "incoming.tmp";
 
+/// A file that is made only to find out whether there is room.
+pub const ROOM_NAME: &str = "room.tmp";
+
 /// The name of the snapshot that covers the log up to `index`.
 pub fn snapshot_name(index: u64) -> String {
     name(index)
@@ -53,7 +56,7 @@ pub(crate) fn parse_name(found: &str) -> Option<u64> {
 }
 
 pub(crate) fn is_temporary_name(found: &str) -> bool {
-    found == INCOMING_NAME || parse(found, ".tmp", temporary_name).is_some()
+    found == INCOMING_NAME || found == ROOM_NAME || parse(found, ".tmp", temporary_name).is_some()
 }
 
 /// The names of all snapshots, the oldest first.

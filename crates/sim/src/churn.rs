@@ -1,0 +1,219 @@
+//! Members that join, leave and are lost for good, and storms of keys that expire together.
+
+use crate::Nanos;
+use crate::history::{Kind, Op, OpId, Outcome};
+use crate::member;
+use crate::plan::{Fault, MILLI};
+use crate::queue::Event;
+use crate::world::World;
+use replica::MemberId;
+use store::Command;
+
+/// Stands for the operator, who is none of the clients.
+pub(crate) const OPERATOR: usize = usize::MAX;
+
+/// How many machines there are at most, those that left counted.
+const MACHINES_MAX: usize = 9;
+
+/// How many members there are at most.
+const MEMBERS_MAX: usize = 5;
+
+/// How many keys one storm lets expire at the same moment.
+const STORM_KEYS: u64 = 40;
+
+/// When the keys of a storm expire, in seconds.
+const STORM_TTL: u64 = 2;
+
+/// A change of the membership that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    Join(usize),
+    Removal(usize),
+}
+
+impl World {
+    /// A machine whose process answers, if there is one.
+    fn any_up(&mut self) -> Option<usize> {
+        let up = |at: &usize| self.machines.get(*at).is_some_and(|m| m.is_up() && !m.is_gone);
+        let all: Vec<usize> = (0..self.machines.len()).filter(up).collect();
+        if all.is_empty() { None } else { Some(self.rng.pick(&all)) }
+    }
+
+    fn begin(&mut self, at: usize, key: String, kind: Kind, ttl: Option<u64>) -> OpId {
+        let start = self.machines.get(at).map_or(0, |machine| machine.start);
+        self.history.begin(Op {
+            client: OPERATOR,
+            machine: (at, start),
+            invoked: self.now,
+            finished: Nanos::MAX,
+            key,
+            kind,
+            ttl,
+            outcome: Outcome::Open,
+        })
+    }
+
+    /// Many keys get the same deadline.
+    pub(crate) fn storm(&mut self) {
+        let Some(at) = self.any_up() else { return };
+        self.faults.count(Fault::TtlStorm);
+        for number in 0..STORM_KEYS {
+            let key = format!("/t/s{number}");
+            let id = self.begin(at, key.clone(), Kind::Set, Some(STORM_TTL));
+            let value = id.to_string();
+            let command = Command::Set {
+                path: crate::client::path(&key),
+                value: &value,
+                dir: false,
+                ttl: Some(STORM_TTL.cast_signed()),
+                refresh: false,
+            };
+            let Some(running) = self.machines.get_mut(at).and_then(|one| one.running.as_mut())
+            else {
+                return;
+            };
+            if running.propose(id, &command).is_err() {
+                self.operator_learns(id, Outcome::NotDone);
+            }
+        }
+        self.wake(at, self.now);
+    }
+
+    /// The membership changes in one way or another.
+    pub(crate) fn churn(&mut self) {
+        if !self.asked.is_empty() {
+            return;
+        }
+        let members = self.machines.iter().filter(|machine| !machine.is_gone).count();
+        match self.rng.below(4) {
+            0 if members >= 3 && self.plan.founders > 1 => self.lose_disk(),
+            1 if members >= 3 => self.ask_removal(),
+            _ if members < MEMBERS_MAX && self.machines.len() < MACHINES_MAX => self.ask_join(),
+            _ => {}
+        }
+    }
+
+    fn ask_join(&mut self) {
+        let Some(at) = self.any_up() else { return };
+        let new = self.add_machine(MemberId(100 + self.machines.len() as u64));
+        let op = self.begin(at, String::new(), Kind::Membership, None);
+        let Some(machine) = self.machines.get_mut(new) else { return };
+        machine.is_gone = true;
+        let identity = machine.identity.clone();
+        self.note(format_args!("op {op} join of m{} at place {at}", identity.id.0));
+        self.asked.insert(op, Asked::Join(new));
+        if let Some(running) = self.machines.get_mut(at).and_then(|one| one.running.as_mut()) {
+            running.join(op, &identity);
+            self.wake(at, self.now);
+        }
+    }
+
+    fn ask_removal(&mut self) {
+        let (Some(at), Some(victim)) = (self.any_up(), self.any_up()) else { return };
+        if self.has_lost_disk {
+            // Who is lost still counts, so that another removal might leave no majority.
+            return;
+        }
+        self.remove_through(at, victim);
+    }
+
+    fn remove_through(&mut self, at: usize, victim: usize) {
+        let Some(id) = self.machines.get(victim).map(|machine| machine.identity.id) else { return };
+        let op = self.begin(at, String::new(), Kind::Membership, None);
+        self.note(format_args!("op {op} removal of m{} at place {at}", id.0));
+        self.asked.insert(op, Asked::Removal(victim));
+        if let Some(running) = self.machines.get_mut(at).and_then(|one| one.running.as_mut()) {
+            running.remove(op, id);
+            self.wake(at, self.now);
+        }
+    }
+
+    /// A machine is lost with its disk, and its member is removed.
+    fn lose_disk(&mut self) {
+        let all_up = self.machines.iter().filter(|machine| !machine.is_gone).all(|m| m.is_up());
+        let was_changed = self.machines.len() > self.plan.founders;
+        if self.has_lost_disk || was_changed || !all_up {
+            return;
+        }
+        let Some(victim) = self.any_up() else { return };
+        self.has_lost_disk = true;
+        self.faults.count(Fault::LostDisk);
+        self.give_up_machine(victim);
+        if let Some(at) = self.any_up() {
+            self.remove_through(at, victim);
+        }
+    }
+
+    /// A machine is switched off for good.
+    pub(crate) fn give_up_machine(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        machine.drop_process();
+        machine.is_gone = true;
+        self.note(format_args!("place {at} is given up"));
+        self.lose_requests(at);
+        self.drop_watches(at);
+    }
+
+    /// The operator hears what became of a change.
+    pub(crate) fn operator_learns(&mut self, id: OpId, outcome: Outcome) {
+        let now = self.now;
+        let Some(op) = self.history.get_mut(id) else { return };
+        if op.outcome != Outcome::Open {
+            return;
+        }
+        if outcome != Outcome::Unknown {
+            op.finished = now;
+        }
+        let is_done = matches!(outcome, Outcome::Written { .. });
+        let at = op.machine.0;
+        op.outcome = outcome;
+        let Some(asked) = self.asked.remove(&id) else { return };
+        self.note(format_args!("op {id} {asked:?} is done: {is_done}"));
+        match asked {
+            Asked::Join(new) if is_done => {
+                self.faults.count(Fault::Join);
+                self.found_joiner(at, new);
+            }
+            Asked::Removal(victim) if is_done => {
+                self.faults.count(Fault::Removal);
+                self.give_up_machine(victim);
+            }
+            _ => {}
+        }
+    }
+
+    fn found_joiner(&mut self, at: usize, new: usize) {
+        let Some(running) = self.machines.get(at).and_then(|one| one.running.as_ref()) else {
+            return;
+        };
+        let (founders, known) = (running.founders(), running.members());
+        let Some(machine) = self.machines.get_mut(new) else { return };
+        let (disk, clock, identity) = (&machine.disk, &machine.clock, &machine.identity);
+        member::found(disk, clock, identity, &self.plan, founders, known)
+            .expect("a sound disk can be written");
+        machine.is_gone = false;
+        let start = machine.start;
+        let when = self.now + self.rng.range(MILLI, 300 * MILLI);
+        self.queue.push(when, Event::Start { at: new, start });
+    }
+
+    /// Gives up on machines that are members no more without anybody having heard of it.
+    pub(crate) fn settle_membership(&mut self) {
+        let leader = self.machines.iter().filter_map(|one| one.running.as_ref());
+        let Some(leader) = leader.filter(|one| one.is_leader()).max_by_key(|one| one.status().term)
+        else {
+            return;
+        };
+        let members: Vec<MemberId> = leader.members().iter().map(|member| member.id).collect();
+        let is_out = |at: &usize| {
+            let one = self.machines.get(*at);
+            one.is_some_and(|one| !one.is_gone && !members.contains(&one.identity.id))
+        };
+        // Nobody is known before the members have announced themselves.
+        if members.is_empty() || !self.plan.churn {
+            return;
+        }
+        let out: Vec<usize> = (0..self.machines.len()).filter(is_out).collect();
+        out.into_iter().for_each(|at| self.give_up_machine(at));
+    }
+}

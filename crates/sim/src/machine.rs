@@ -1,0 +1,87 @@
+//! A machine: its disk and its clocks, which outlive its process, and the process if it runs.
+
+use crate::Nanos;
+use crate::clock::SimClock;
+use crate::member::{Identity, Running};
+use replica::{MemberId, SnapshotJob};
+use std::collections::VecDeque;
+use std::io;
+use wal::mem::MemDisk;
+use wal::{FillTask, SyncTarget};
+
+/// A sync that was handed out.
+pub(crate) struct Sync {
+    pub(crate) target: SyncTarget<MemDisk>,
+    /// Nothing before it is done.
+    pub(crate) result: Option<io::Result<()>>,
+}
+
+/// One machine.
+pub(crate) struct Machine {
+    pub(crate) identity: Identity,
+    pub(crate) disk: MemDisk,
+    pub(crate) clock: SimClock,
+    pub(crate) running: Option<Running>,
+    /// Counts starts; what was meant for an earlier one is dropped.
+    pub(crate) start: u64,
+    pub(crate) is_paused: bool,
+    /// When the next turn is due.
+    pub(crate) turn_at: Option<Nanos>,
+    pub(crate) inbox: VecDeque<(MemberId, Vec<u8>)>,
+    pub(crate) sync: Option<Sync>,
+    pub(crate) snapshot: Option<SnapshotJob<MemDisk>>,
+    pub(crate) fill: Option<FillTask<MemDisk>>,
+    /// The disk was made to fail: that the process stops is right.
+    pub(crate) is_sick: bool,
+    /// The disk has no room: the process may stop when it has to write something that it cannot
+    /// refuse, a vote or the leader's snapshot.
+    pub(crate) is_full: bool,
+    /// How long a sync takes, at least and at most.
+    pub(crate) sync_takes: (Nanos, Nanos),
+    /// Whether it is a member no more, or was given up.
+    pub(crate) is_gone: bool,
+}
+
+/// How long a sync takes on a sound disk.
+pub(crate) const SYNC_TAKES: (Nanos, Nanos) = (80_000, 900_000);
+
+impl Machine {
+    pub(crate) fn new(identity: Identity, clock: SimClock) -> Self {
+        Self {
+            identity,
+            disk: MemDisk::new(),
+            clock,
+            running: None,
+            start: 0,
+            is_paused: false,
+            turn_at: None,
+            inbox: VecDeque::new(),
+            sync: None,
+            snapshot: None,
+            fill: None,
+            is_sick: false,
+            is_full: false,
+            sync_takes: SYNC_TAKES,
+            is_gone: false,
+        }
+    }
+
+    /// Whether clients can reach it.
+    pub(crate) fn is_up(&self) -> bool {
+        self.running.is_some() && !self.is_paused
+    }
+
+    /// The process is no more; what it had in memory is lost.
+    pub(crate) fn drop_process(&mut self) {
+        self.running = None;
+        self.start += 1;
+        self.is_paused = false;
+        self.turn_at = None;
+        self.inbox.clear();
+        self.sync = None;
+        self.snapshot = None;
+        self.fill = None;
+        self.is_sick = false;
+        self.is_full = false;
+    }
+}

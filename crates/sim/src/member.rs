@@ -1,0 +1,321 @@
+//! The one place that touches `replica`: a running member, and what it is told and asked.
+//!
+//! The rest of the simulator speaks of messages, answers and events only, so that a change of the
+//! driver's interface is a change of this file.
+
+use crate::clock::SimClock;
+use crate::plan::Plan;
+use replica::{
+    Birth, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal, Member, MemberId, Network,
+    Options, Output, Role, SnapshotJob, Status, SyncMode, Ticket,
+};
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use store::{Command, Event, Node, Store, StoreError, StoreIndex, WatchFilter, WatcherId};
+use wal::mem::MemDisk;
+use wal::{FillTask, SyncTarget};
+
+pub(crate) const CLUSTER: ClusterId = ClusterId(0xc1);
+
+/// How long a request may wait in a member.
+const REQUEST_TIMEOUT_NS: u64 = 2_000_000_000;
+
+/// Messages that a member has sent in the turn that runs.
+type Outbox = Rc<RefCell<Vec<(MemberId, Vec<u8>)>>>;
+
+#[derive(Debug)]
+struct Wire(Outbox);
+
+impl Network for Wire {
+    fn send(&mut self, to: MemberId, message: Vec<u8>) {
+        self.0.borrow_mut().push((to, message));
+    }
+}
+
+/// A member's process.
+pub(crate) struct Running {
+    driver: Driver<MemDisk, Wire, SimClock>,
+    outbox: Outbox,
+    out: Output,
+}
+
+/// What a machine brings along to each start.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: MemberId,
+    pub(crate) name: String,
+}
+
+impl Identity {
+    pub(crate) fn member(&self) -> Member {
+        Member {
+            id: self.id,
+            name: self.name.clone(),
+            client_url: format!("http://{}:4001", self.name),
+            peer_url: format!("http://{}:7001", self.name),
+        }
+    }
+}
+
+fn limits(plan: &Plan) -> store::Limits {
+    let mut limits = store::Limits::default();
+    if plan.short_history {
+        limits.history_bytes_max = 30_000;
+        limits.history_events_min = 100;
+    }
+    limits
+}
+
+fn options(identity: &Identity, plan: &Plan, seed: u64) -> Options {
+    let member = identity.member();
+    Options {
+        name: member.name,
+        client_url: member.client_url,
+        peer_url: member.peer_url,
+        cluster_config: ClusterConfig::default(),
+        store_limits: limits(plan),
+        wal_options: wal::Options { segment_bytes: plan.segment_bytes, spares_max: 2 },
+        snapshot_count: plan.snapshot_count,
+        snapshot_log_bytes_per_command: 16,
+        heartbeat_ms: 50,
+        election_timeout_ms: 200,
+        request_timeout_ns: REQUEST_TIMEOUT_NS,
+        version: "sim".into(),
+        seed,
+    }
+}
+
+/// Makes an empty disk that of a member. `founders` voted at the beginning of the log.
+pub(crate) fn found(
+    disk: &MemDisk,
+    clock: &SimClock,
+    identity: &Identity,
+    plan: &Plan,
+    founders: Vec<MemberId>,
+    known: Vec<Member>,
+) -> Result<(), Fatal> {
+    let birth =
+        Birth { cluster: CLUSTER, id: identity.id, name: identity.name.clone(), founders, known };
+    replica::prepare(disk, birth, limits(plan), clock.now())
+}
+
+impl Running {
+    /// Starts the process.
+    pub(crate) fn open(
+        disk: &MemDisk,
+        clock: &SimClock,
+        identity: &Identity,
+        plan: &Plan,
+        seed: u64,
+    ) -> Result<Self, Fatal> {
+        let outbox = Outbox::default();
+        let wire = Wire(Rc::clone(&outbox));
+        let options = options(identity, plan, seed);
+        let (driver, _) = Driver::open(disk.clone(), wire, clock.clone(), options)?;
+        Ok(Self { driver, outbox, out: Output::default() })
+    }
+
+    /// As [`Running::open`], but only to see what would be found; says so in words.
+    pub(crate) fn probe(
+        disk: &MemDisk,
+        clock: &SimClock,
+        identity: &Identity,
+        plan: &Plan,
+    ) -> Result<Probe, Fatal> {
+        let wire = Wire(Outbox::default());
+        let options = options(identity, plan, 1);
+        let (mut driver, opened) = Driver::open(disk.clone(), wire, clock.clone(), options)?;
+        let last_seq = driver.wal_mut().last_seq().0;
+        let status = driver.status();
+        let mut bytes = Vec::new();
+        driver.store().snapshot().write(&mut bytes).expect("a vector takes all");
+        Ok(Probe {
+            torn_tail: opened.torn_tail,
+            last_seq,
+            found: (status.term.0, status.commit.0, status.applied.0, bytes),
+        })
+    }
+
+    pub(crate) fn propose(&mut self, op: u64, command: &Command<'_>) -> Result<(), EngineError> {
+        self.driver.propose(Ticket(op), command)
+    }
+
+    pub(crate) fn read(&mut self, op: u64) -> Result<(), EngineError> {
+        self.driver.read(Ticket(op))
+    }
+
+    pub(crate) fn join(&mut self, op: u64, identity: &Identity) {
+        self.driver.propose_join(Ticket(op), identity.member());
+    }
+
+    pub(crate) fn remove(&mut self, op: u64, id: MemberId) {
+        self.driver.propose_removal(Ticket(op), id);
+    }
+
+    pub(crate) fn hand_over(&mut self) {
+        self.driver.hand_over();
+    }
+
+    pub(crate) fn receive(&mut self, from: MemberId, message: &[u8]) -> Result<(), Fatal> {
+        self.driver.receive(from, message, &mut self.out)
+    }
+
+    /// The connection to or from a member broke.
+    pub(crate) fn disconnected(&mut self, other: MemberId) {
+        self.driver.unreachable(other);
+        self.driver.peer_lost(other, &mut self.out);
+    }
+
+    /// One turn. What came of it is taken with [`Running::take_output`].
+    pub(crate) fn turn(&mut self, is_deferred: bool) -> Result<Option<SyncTarget<MemDisk>>, Fatal> {
+        let mode = if is_deferred { SyncMode::Deferred } else { SyncMode::InPlace };
+        let target = self.driver.turn(mode, &mut self.out)?;
+        drop(self.driver.store_mut().take_garbage());
+        Ok(target)
+    }
+
+    pub(crate) fn take_output(&mut self) -> Output {
+        std::mem::take(&mut self.out)
+    }
+
+    pub(crate) fn take_messages(&mut self) -> Vec<(MemberId, Vec<u8>)> {
+        std::mem::take(&mut *self.outbox.borrow_mut())
+    }
+
+    pub(crate) fn synced(
+        &mut self,
+        target: &SyncTarget<MemDisk>,
+        result: io::Result<()>,
+    ) -> Result<(), Fatal> {
+        self.driver.synced(target.seq(), result)
+    }
+
+    pub(crate) fn until_due(&self) -> Option<u64> {
+        self.driver.until_due()
+    }
+
+    pub(crate) fn snapshot_job(&mut self) -> Option<SnapshotJob<MemDisk>> {
+        self.driver.snapshot_job()
+    }
+
+    /// Takes note of the end of a snapshot. Says whether it was written.
+    pub(crate) fn snapshot_finished(
+        &mut self,
+        done: io::Result<replica::SnapshotDone>,
+    ) -> Result<bool, Fatal> {
+        let is_written = done.is_ok();
+        self.driver.snapshot_finished(done.ok())?;
+        Ok(is_written)
+    }
+
+    pub(crate) fn next_fill(&mut self) -> Option<FillTask<MemDisk>> {
+        self.driver.wal_mut().next_fill()
+    }
+
+    /// Does a fill to its end.
+    pub(crate) fn fill(&mut self, mut task: FillTask<MemDisk>) {
+        let result = loop {
+            match task.step() {
+                Ok(false) => {}
+                Ok(true) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.driver.wal_mut().filled(task, &result);
+        self.driver.wal_mut().retry_fill();
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.driver.status()
+    }
+
+    pub(crate) fn is_leader(&self) -> bool {
+        self.driver.status().role == Role::Leader
+    }
+
+    pub(crate) fn founders(&self) -> Vec<MemberId> {
+        self.driver.membership().founders().to_vec()
+    }
+
+    pub(crate) fn members(&self) -> Vec<Member> {
+        self.driver.membership().members().cloned().collect()
+    }
+
+    fn store(&self) -> &Store {
+        self.driver.store()
+    }
+
+    pub(crate) fn index(&self) -> u64 {
+        self.store().index().0
+    }
+
+    pub(crate) fn peek(&self, path: &str) -> Option<Node> {
+        self.store().peek(crate::client::path(path))
+    }
+
+    /// All that the member holds, as bytes.
+    pub(crate) fn contents(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.store().snapshot().write(&mut bytes).expect("a vector takes all");
+        bytes
+    }
+
+    pub(crate) fn next_event(
+        &self,
+        filter: &WatchFilter,
+        from: u64,
+    ) -> Result<Option<Arc<Event>>, StoreError> {
+        self.store().next_event(filter, StoreIndex(from))
+    }
+
+    pub(crate) fn oldest_event(&self) -> Option<u64> {
+        self.store().oldest_event().map(|index| index.0)
+    }
+
+    /// The first index of which the window of past events tells.
+    pub(crate) fn first_kept(&self) -> u64 {
+        let filter = WatchFilter { path: "/".into(), recursive: true };
+        match self.next_event(&filter, 1) {
+            Ok(_) => 1,
+            Err(_) => self.oldest_event().unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(crate) fn watch(
+        &mut self,
+        filter: &WatchFilter,
+        from: u64,
+        stream: bool,
+        owner: u64,
+    ) -> Option<WatcherId> {
+        self.driver.store_mut().watch(filter, StoreIndex(from), stream, owner)
+    }
+
+    pub(crate) fn unwatch(&mut self, id: WatcherId) {
+        self.driver.store_mut().unwatch(id);
+    }
+}
+
+/// What a start found.
+pub(crate) struct Probe {
+    pub(crate) torn_tail: Option<String>,
+    /// The last record of the log.
+    pub(crate) last_seq: u64,
+    /// Term, commit index, applied index and the store's bytes.
+    pub(crate) found: (u64, u64, u64, Vec<u8>),
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (term, commit, applied, contents) = &self.found;
+        let (len, tail, seq) = (contents.len(), &self.torn_tail, self.last_seq);
+        write!(
+            f,
+            "record {seq}, term {term}, commit {commit}, applied {applied}, {len} bytes, tail \
+             {tail:?}"
+        )
+    }
+}

@@ -1,0 +1,414 @@
+//! What goes wrong: crashes, disks, networks, clocks and memberships.
+
+use crate::machine::SYNC_TAKES;
+use crate::member::Running;
+use crate::network::Quality;
+use crate::plan::{Fault, MILLI, SECOND};
+use crate::queue::Event;
+use crate::world::{LOOP, World};
+use wal::Disk;
+use wal::mem::MemDisk;
+
+/// How many records a log may lose at its end when the end is damaged: those of the last syncs but
+/// one, about.
+const DAMAGED_TAIL_MAX: u64 = 8;
+
+/// A kind of fault that a run may have.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Crash,
+    CrashAll,
+    CrashAtOperation,
+    Pause,
+    Partition,
+    OneWay,
+    Isolate,
+    Break,
+    Network,
+    SlowDisk,
+    FailSyncs,
+    RefuseWrites,
+    FullDisk,
+    WallJump,
+    HandOver,
+    Storm,
+    Churn,
+}
+
+impl World {
+    fn kinds(&self) -> Vec<Kind> {
+        let plan = &self.plan;
+        let mut kinds = vec![Kind::HandOver, Kind::Storm, Kind::Break];
+        let mut add = |wanted: bool, more: &[Kind]| {
+            if wanted {
+                kinds.extend_from_slice(more);
+            }
+        };
+        add(plan.crashes, &[Kind::Crash, Kind::Crash, Kind::CrashAtOperation, Kind::CrashAll]);
+        add(plan.pauses, &[Kind::Pause]);
+        add(plan.partitions, &[Kind::Partition, Kind::OneWay, Kind::Isolate]);
+        add(plan.bad_network || plan.wild_network, &[Kind::Network]);
+        add(plan.slow_disks, &[Kind::SlowDisk]);
+        add(plan.failing_disks, &[Kind::FailSyncs, Kind::RefuseWrites]);
+        add(plan.full_disks, &[Kind::FullDisk]);
+        add(plan.wall_jumps, &[Kind::WallJump, Kind::WallJump]);
+        add(plan.churn, &[Kind::Churn]);
+        kinds
+    }
+
+    /// Something goes wrong, and something else will later.
+    pub(crate) fn strike(&mut self) {
+        if self.is_healing {
+            return;
+        }
+        let kinds = self.kinds();
+        let kind = self.rng.pick(&kinds);
+        let at = self.rng.index(self.machines.len());
+        self.note(format_args!("fault {kind:?} at place {at}"));
+        self.inflict(kind, at);
+        let every = self.plan.fault_every;
+        let when = self.now + self.rng.range(every / 4, every * 2);
+        self.queue.push(when, Event::Fault);
+    }
+
+    fn inflict(&mut self, kind: Kind, at: usize) {
+        match kind {
+            Kind::Crash => self.strike_down(at),
+            Kind::CrashAll => {
+                // All at once is rare.
+                if self.rng.permille(300) {
+                    (0..self.machines.len()).for_each(|at| self.strike_down(at));
+                }
+            }
+            Kind::CrashAtOperation => {
+                let operations = self.rng.below(12);
+                self.sicken(at, Fault::CrashInTurn, |disk| disk.fail_after(Some(operations)));
+            }
+            Kind::FailSyncs => {
+                self.sicken(at, Fault::FailedSync, |disk| disk.set_fail_syncs(true));
+            }
+            Kind::RefuseWrites => {
+                self.sicken(at, Fault::WriteRefused, |disk| disk.set_refuse_writes(true));
+            }
+            Kind::FullDisk => self.fill_disk(at),
+            Kind::SlowDisk => self.slow_disk(at),
+            Kind::Pause => self.pause(at),
+            Kind::Partition => self.partition(),
+            Kind::OneWay => {
+                let other = self.rng.index(self.machines.len());
+                self.network.cut(at, other);
+                self.faults.count(Fault::OneWayCut);
+                self.heal_network_later();
+            }
+            Kind::Isolate => {
+                for other in 0..self.machines.len() {
+                    self.network.cut(at, other);
+                    self.network.cut(other, at);
+                }
+                self.faults.count(Fault::Isolation);
+                self.heal_network_later();
+            }
+            Kind::Break => self.break_connection(at),
+            Kind::Network => {
+                let is_wild = self.plan.wild_network;
+                self.network.quality = Quality::draw(&mut self.rng, is_wild);
+                self.faults.count(Fault::NetworkChange);
+                self.heal_network_later();
+            }
+            Kind::WallJump => self.set_wall(at),
+            Kind::HandOver => self.hand_over(),
+            Kind::Storm => self.storm(),
+            Kind::Churn => self.churn(),
+        }
+    }
+
+    fn strike_down(&mut self, at: usize) {
+        if self.machines.get(at).is_some_and(|machine| machine.running.is_some()) {
+            let loses_power = self.rng.permille(700);
+            self.crash(at, loses_power);
+        }
+    }
+
+    /// A process ends, or its whole machine does. It starts again later.
+    pub(crate) fn crash(&mut self, at: usize, loses_power: bool) {
+        let loses_power = loses_power && !self.plan.wall_jumps;
+        self.end_snapshot_halfway(at);
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if let Some(sync) = &machine.sync {
+            let is_done = sync.result.is_some();
+            let fault = if is_done { Fault::CrashAfterSync } else { Fault::CrashBeforeSync };
+            self.faults.count(fault);
+        }
+        machine.drop_process();
+        let rng = &mut self.rng;
+        if loses_power {
+            machine.disk = machine.disk.crash(&mut || rng.next());
+            machine.clock.reboot();
+            self.faults.count(Fault::PowerLoss);
+            self.faults.count(Fault::Reboot);
+        } else {
+            machine.disk = machine.disk.kill();
+            self.faults.count(Fault::Kill);
+        }
+        let (start, id) = (machine.start, machine.identity.id);
+        machine.sync_takes = SYNC_TAKES;
+        self.note(format_args!("crash of m{} power loss {loses_power}", id.0));
+        let away = self.rng.pick(&[MILLI, 50 * MILLI, 500 * MILLI, 3 * SECOND]);
+        let when = self.now + self.rng.range(MILLI, away + MILLI);
+        self.queue.push(when, Event::Start { at, start });
+        self.lose_requests(at);
+        self.drop_watches(at);
+        for other in 0..self.machines.len() {
+            if other != at && self.rng.permille(700) {
+                self.tell_disconnected(other, at);
+            }
+        }
+    }
+
+    fn tell_disconnected(&mut self, at: usize, lost: usize) {
+        let Some(other) = self.machines.get(lost).map(|machine| machine.identity.id) else {
+            return;
+        };
+        let Some(start) = self.machines.get(at).map(|machine| machine.start) else { return };
+        let when = self.now + self.rng.range(100_000, 30 * MILLI);
+        self.queue.push(when, Event::Disconnected { at, start, other });
+    }
+
+    /// What of a snapshot was written when the process ends.
+    fn end_snapshot_halfway(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        let Some(job) = machine.snapshot.take() else { return };
+        if self.rng.permille(500) {
+            machine.disk.fail_after(Some(self.rng.below(10)));
+            // Whether it was finished makes no difference to a process that is no more.
+            let _ = job.run(&mut |_| {});
+            self.faults.count(Fault::CrashInSnapshot);
+        }
+    }
+
+    /// A process starts, after a look whether damage to its disk would be noticed.
+    pub(crate) fn start(&mut self, at: usize) {
+        if self.plan.damage && !self.is_healing && self.rng.permille(400) {
+            self.try_damage(at);
+        }
+        let seed = self.rng.next();
+        let plan = &self.plan;
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if machine.running.is_some() || machine.is_gone {
+            return;
+        }
+        let opened = Running::open(&machine.disk, &machine.clock, &machine.identity, plan, seed);
+        let name = machine.identity.name.clone();
+        match opened {
+            Ok(running) => {
+                machine.running = Some(running);
+                self.note(format_args!("start of {name}"));
+                self.tap(at);
+                self.wake(at, self.now);
+            }
+            Err(fatal) => self.fail(LOOP, format!("{name} does not start: {fatal}")),
+        }
+    }
+
+    /// Damages copies of a disk and looks what a start makes of them: it refuses, or it finds
+    /// exactly what is on the sound disk.
+    fn try_damage(&mut self, at: usize) {
+        let Some(machine) = self.machines.get(at) else { return };
+        let (clock, identity) = (machine.clock.clone(), machine.identity.clone());
+        let (sound, damaged) = (machine.disk.kill(), machine.disk.kill());
+        let is_flip = self.rng.permille(600);
+        if is_flip {
+            self.flip_bit(&damaged);
+        } else {
+            let (read, shift) = (self.rng.below(12), 512 * self.rng.range(1, 16));
+            damaged.misdirect_read(read, shift);
+        }
+        let Ok(expected) = Running::probe(&sound, &clock, &identity, &self.plan) else {
+            return self.fail(LOOP, format!("{} does not start", identity.name));
+        };
+        let (found, harmless) = if is_flip {
+            (Fault::FlippedBitFound, Fault::FlippedBitHarmless)
+        } else {
+            (Fault::MisreadFound, Fault::MisreadHarmless)
+        };
+        match Running::probe(&damaged, &clock, &identity, &self.plan) {
+            Err(_) => self.faults.count(found),
+            Ok(probe) if probe.found == expected.found => self.faults.count(harmless),
+            // One of the last records was hit, behind which nothing says that it was durable: it
+            // cannot be told from one that was never finished.
+            Ok(probe)
+                if probe.last_seq < expected.last_seq
+                    && expected.last_seq - probe.last_seq <= DAMAGED_TAIL_MAX =>
+            {
+                self.faults.count(Fault::DamagedTail);
+            }
+            Ok(probe) => {
+                let detail = format!(
+                    "{} found {probe} where {expected} is, and did not notice",
+                    identity.name
+                );
+                self.fail("damage", detail);
+            }
+        }
+    }
+
+    fn flip_bit(&mut self, disk: &MemDisk) {
+        let names = disk.list().unwrap_or_default();
+        for _ in 0..20 {
+            let Some(name) = names.get(self.rng.index(names.len())) else { return };
+            let content = disk.content(name).unwrap_or_default();
+            let offset = self.rng.index(content.len());
+            // Most of a segment is zeros that were never written.
+            if content.get(offset).is_some_and(|byte| *byte != 0) {
+                let mask = 1 << self.rng.below(8);
+                self.trace.note(self.now, format_args!("flip {name} {offset} {mask:x}"));
+                return disk.corrupt(name, offset, mask);
+            }
+        }
+    }
+
+    /// A disk begins to fail; the process stops when it notices.
+    fn sicken(&mut self, at: usize, fault: Fault, how: impl Fn(&MemDisk)) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if machine.running.is_none() {
+            return;
+        }
+        machine.is_sick = true;
+        how(&machine.disk);
+        if fault != Fault::CrashInTurn {
+            self.faults.count(fault);
+        }
+        let start = machine.start;
+        let when = self.now + self.rng.range(50 * MILLI, 500 * MILLI);
+        self.queue.push(when, Event::HealDisk { at, start });
+    }
+
+    fn fill_disk(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        let room = self.rng.pick(&[0, 3_000, 100_000]);
+        machine.disk.set_capacity(Some(machine.disk.used() + room));
+        machine.is_full = true;
+        self.faults.count(Fault::DiskFull);
+        let start = machine.start;
+        let when = self.now + self.rng.range(100 * MILLI, 3 * SECOND);
+        self.queue.push(when, Event::HealDisk { at, start });
+    }
+
+    fn slow_disk(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        machine.sync_takes = self.rng.pick(&[
+            (5 * MILLI, 30 * MILLI),
+            (20 * MILLI, 200 * MILLI),
+            (300 * MILLI, 900 * MILLI),
+        ]);
+        let start = machine.start;
+        let when = self.now + self.rng.range(100 * MILLI, 3 * SECOND);
+        self.queue.push(when, Event::HealDisk { at, start });
+    }
+
+    /// A disk is sound again, if its process lived through it.
+    pub(crate) fn heal_disk(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        machine.disk.set_capacity(None);
+        machine.is_full = false;
+        machine.sync_takes = SYNC_TAKES;
+        if machine.is_sick && machine.running.is_some() {
+            // Part of what it wrote may be lost, so that it has to start anew.
+            return self.crash(at, true);
+        }
+        machine.is_sick = false;
+    }
+
+    fn pause(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if !machine.is_up() {
+            return;
+        }
+        machine.is_paused = true;
+        self.faults.count(Fault::Pause);
+        let start = machine.start;
+        let how_long = self.rng.pick(&[50 * MILLI, 300 * MILLI, 2 * SECOND, 6 * SECOND]);
+        let when = self.now + self.rng.range(10 * MILLI, how_long);
+        self.queue.push(when, Event::Resume { at, start });
+    }
+
+    pub(crate) fn resume(&mut self, at: usize) {
+        if let Some(machine) = self.machines.get_mut(at) {
+            machine.is_paused = false;
+        }
+        self.wake(at, self.now);
+    }
+
+    /// Splits the machines into two groups that do not hear each other.
+    fn partition(&mut self) {
+        let count = self.machines.len();
+        let sides: Vec<bool> = (0..count).map(|_| self.rng.permille(500)).collect();
+        for (from, one) in sides.iter().enumerate() {
+            for (to, other) in sides.iter().enumerate() {
+                if one != other {
+                    self.network.cut(from, to);
+                }
+            }
+        }
+        self.faults.count(Fault::Partition);
+        self.heal_network_later();
+    }
+
+    fn heal_network_later(&mut self) {
+        let how_long = self.rng.pick(&[100 * MILLI, 800 * MILLI, 4 * SECOND]);
+        let when = self.now + self.rng.range(20 * MILLI, how_long);
+        self.queue.push(when, Event::HealNetwork);
+    }
+
+    pub(crate) fn heal_network(&mut self) {
+        self.network.heal();
+        self.network.quality = Quality::GOOD;
+    }
+
+    /// A connection breaks and is made anew at once.
+    fn break_connection(&mut self, at: usize) {
+        let other = self.rng.index(self.machines.len());
+        if other != at {
+            self.faults.count(Fault::BrokenConnection);
+            self.tell_disconnected(at, other);
+        }
+    }
+
+    fn set_wall(&mut self, at: usize) {
+        let Some(machine) = self.machines.get(at) else { return };
+        let by = self.rng.pick(&[MILLI, SECOND, 60 * SECOND, 86_400 * SECOND]);
+        let by = self.rng.range(1, by).cast_signed();
+        let by = if self.rng.permille(500) { by } else { -by };
+        machine.clock.set_wall(by);
+        self.faults.count(Fault::WallJump);
+    }
+
+    fn hand_over(&mut self) {
+        let leader = self.machines.iter_mut().enumerate().find_map(|(at, machine)| {
+            let running = machine.running.as_mut().filter(|running| running.is_leader())?;
+            running.hand_over();
+            Some(at)
+        });
+        if let Some(at) = leader {
+            self.faults.count(Fault::HandOver);
+            self.wake(at, self.now);
+        }
+    }
+
+    /// Puts everything right: from now on nothing goes wrong any more.
+    pub(crate) fn heal(&mut self) {
+        self.note(format_args!("everything is put right"));
+        self.is_healing = true;
+        self.heal_network();
+        for at in 0..self.machines.len() {
+            self.heal_disk(at);
+            self.resume(at);
+            let Some(machine) = self.machines.get(at) else { continue };
+            if machine.running.is_none() && !machine.is_gone {
+                let (start, soon) = (machine.start, self.now + MILLI);
+                self.queue.push(soon, Event::Start { at, start });
+            }
+            self.add_probe(at);
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! The simulated world: machines, what happens next, and one turn of a machine's loop.
+
+use crate::Nanos;
+use crate::churn::Asked;
+use crate::client::{Client, Part};
+use crate::clock::{DRIFT_PERMILLE_MAX, SimClock};
+use crate::history::{Change, Changes, History, OpId};
+use crate::machine::{Machine, SYNC_TAKES, Sync};
+use crate::member::{self, Identity, Running};
+use crate::network::SimNetwork;
+use crate::plan::{Fault, Faults, MILLI, Plan};
+use crate::queue::{Event, Queue};
+use crate::rng::Rng;
+use crate::trace::Trace;
+use crate::watcher::Watcher;
+use replica::{Fatal, MemberId, Output};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use store::WatchFilter;
+
+/// What went wrong: which checker says so, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The checker.
+    pub checker: &'static str,
+    /// What it found.
+    pub detail: String,
+}
+
+/// What is said of a member that stops or does not start without a reason.
+pub(crate) const LOOP: &str = "member";
+
+/// The owner of the watches with which the world sees what members apply.
+const TAP: u64 = u64::MAX;
+
+/// How many things happen in a run at most; some ten times what is usual.
+const STEPS_MAX: u64 = 3_000_000;
+
+/// Everything that one run consists of.
+pub(crate) struct World {
+    pub(crate) now: Nanos,
+    truth: Rc<Cell<Nanos>>,
+    pub(crate) queue: Queue,
+    pub(crate) plan: Plan,
+    pub(crate) rng: Rng,
+    pub(crate) trace: Trace,
+    pub(crate) faults: Faults,
+    pub(crate) network: SimNetwork,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) places: BTreeMap<MemberId, usize>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) watchers: Vec<Watcher>,
+    pub(crate) history: History,
+    pub(crate) changes: Changes,
+    /// Changes of the membership that are under way.
+    pub(crate) asked: BTreeMap<OpId, Asked>,
+    pub(crate) has_lost_disk: bool,
+    pub(crate) is_healing: bool,
+    steps: u64,
+    pub(crate) violation: Option<Violation>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, plan: Plan, mut rng: Rng, keeps_trace: bool) -> Self {
+        let mut trace = Trace::new(keeps_trace);
+        trace.note(0, format_args!("seed {seed} {plan:?}"));
+        let network = SimNetwork::new(rng.fork());
+        let mut world = Self {
+            now: 0,
+            truth: Rc::new(Cell::new(0)),
+            queue: Queue::default(),
+            rng,
+            trace,
+            faults: Faults::default(),
+            network,
+            machines: Vec::new(),
+            places: BTreeMap::new(),
+            clients: Vec::new(),
+            watchers: Vec::new(),
+            history: History::default(),
+            changes: Changes::default(),
+            asked: BTreeMap::new(),
+            has_lost_disk: false,
+            is_healing: false,
+            steps: 0,
+            violation: None,
+            plan,
+        };
+        world.found_cluster();
+        world.add_actors();
+        world
+    }
+
+    fn found_cluster(&mut self) {
+        let founders: Vec<MemberId> = (1..=self.plan.founders as u64).map(MemberId).collect();
+        for id in &founders {
+            let at = self.add_machine(*id);
+            let Some(machine) = self.machines.get(at) else { continue };
+            let (disk, clock, identity) = (&machine.disk, &machine.clock, &machine.identity);
+            let known = Vec::new();
+            member::found(disk, clock, identity, &self.plan, founders.clone(), known)
+                .expect("a sound disk can be written");
+            self.queue.push(0, Event::Start { at, start: 0 });
+        }
+    }
+
+    pub(crate) fn add_machine(&mut self, id: MemberId) -> usize {
+        let at = self.machines.len();
+        let drift = if self.plan.drifts { DRIFT_PERMILLE_MAX } else { 0 };
+        let rate = self.rng.range(0, 2 * drift).cast_signed() - drift.cast_signed();
+        let clock = SimClock::new(Rc::clone(&self.truth), rate, 1 + 1000 * at as u64);
+        let identity = Identity { id, name: format!("m{}", id.0) };
+        self.machines.push(Machine::new(identity, clock));
+        self.places.insert(id, at);
+        at
+    }
+
+    fn add_actors(&mut self) {
+        let machines = self.machines.len();
+        for number in 0..self.plan.clients + self.plan.lockers {
+            let part = if number < self.plan.clients { Part::Any } else { Part::Locker(None) };
+            let home = self.rng.index(machines);
+            self.clients.push(Client::new(self.rng.fork(), part, home));
+            let at = self.rng.range(300 * MILLI, 600 * MILLI);
+            self.queue.push(at, Event::Client { client: number });
+        }
+        for number in 0..self.plan.watchers {
+            self.watchers.push(Watcher::new(self.rng.fork()));
+            let at = self.rng.range(100 * MILLI, 2000 * MILLI);
+            self.queue.push(at, Event::Watch { watcher: number });
+        }
+        self.queue.push(600 * MILLI, Event::Fault);
+    }
+
+    pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        self.trace.note(self.now, what);
+    }
+
+    pub(crate) fn fail(&mut self, checker: &'static str, detail: String) {
+        self.note(format_args!("VIOLATION {checker}: {detail}"));
+        self.violation.get_or_insert(Violation { checker, detail });
+    }
+
+    /// Lets the next thing happen. Says whether there was one.
+    pub(crate) fn step(&mut self) -> bool {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            self.fail(LOOP, format!("something runs in circles: {STEPS_MAX} events"));
+            return false;
+        }
+        let Some((at, event)) = self.queue.pop() else { return false };
+        self.now = self.now.max(at);
+        self.truth.set(self.now);
+        self.handle(event);
+        true
+    }
+
+    fn is_current(&self, at: usize, start: u64) -> bool {
+        self.machines.get(at).is_some_and(|machine| machine.start == start)
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Turn { at } => {
+                let due = self.machines.get(at).and_then(|machine| machine.turn_at);
+                if due == Some(self.now) {
+                    self.turn(at);
+                }
+            }
+            Event::Message { from, from_start, at, start, bytes } => {
+                let sender = self.places.get(&from).copied().unwrap_or(usize::MAX);
+                let is_fresh = self.is_current(at, start) && self.is_current(sender, from_start);
+                if is_fresh || self.network.quality.is_wild {
+                    self.deliver(from, at, bytes);
+                }
+            }
+            Event::Disconnected { at, start, other } if self.is_current(at, start) => {
+                self.with_running(at, |running| running.disconnected(other));
+            }
+            Event::SyncDone { at, start } if self.is_current(at, start) => self.sync_done(at),
+            Event::SyncReported { at, start } if self.is_current(at, start) => {
+                self.sync_reported(at);
+            }
+            Event::SnapshotDone { at, start } if self.is_current(at, start) => {
+                self.snapshot_done(at);
+            }
+            Event::FillDone { at, start } if self.is_current(at, start) => {
+                let task = self.machines.get_mut(at).and_then(|machine| machine.fill.take());
+                if let Some(task) = task {
+                    self.with_running(at, |running| running.fill(task));
+                }
+            }
+            Event::Client { client } => self.act(client),
+            Event::GiveUp { client, op } => self.give_up(client, op),
+            Event::Watch { watcher } => self.watch(watcher),
+            Event::MoveWatch { watcher } => self.move_watch(watcher),
+            Event::Fault => self.strike(),
+            Event::Start { at, start } if self.is_current(at, start) => self.start(at),
+            Event::Resume { at, start } if self.is_current(at, start) => self.resume(at),
+            Event::HealNetwork => self.heal_network(),
+            Event::HealDisk { at, start } if self.is_current(at, start) => self.heal_disk(at),
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, from: MemberId, at: usize, bytes: Vec<u8>) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if machine.running.is_none() {
+            return;
+        }
+        machine.inbox.push_back((from, bytes));
+        // What arrives within a moment is taken in by one turn.
+        let soon = self.now + self.rng.below(60_000);
+        self.wake(at, soon);
+    }
+
+    /// Does something with a process, and lets its loop run.
+    fn with_running(&mut self, at: usize, what: impl FnOnce(&mut Running)) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if let Some(running) = &mut machine.running {
+            what(running);
+            self.wake(at, self.now);
+        }
+    }
+
+    /// Makes sure that a machine's loop runs at a moment, or earlier.
+    pub(crate) fn wake(&mut self, at: usize, when: Nanos) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if machine.turn_at.is_none_or(|due| due > when) {
+            machine.turn_at = Some(when);
+            self.queue.push(when, Event::Turn { at });
+        }
+    }
+
+    /// One turn of a machine's loop: what arrived is taken in, and what came of it is dealt with.
+    fn turn(&mut self, at: usize) {
+        let is_deferred = self.rng.permille(self.plan.deferred_permille);
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        machine.turn_at = None;
+        if machine.is_paused {
+            return;
+        }
+        let Some(running) = &mut machine.running else { return };
+        let arrived = std::mem::take(&mut machine.inbox);
+        let taken = arrived.iter().try_for_each(|(from, bytes)| running.receive(*from, bytes));
+        let result = taken.and_then(|()| running.turn(is_deferred));
+        let messages = running.take_messages();
+        self.dispatch(at, messages);
+        let target = match result {
+            Ok(target) => target,
+            Err(fatal) => return self.stopped(at, &fatal),
+        };
+        self.settle(at);
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        let start = machine.start;
+        if let Some(target) = target {
+            let takes = self.rng.range(machine.sync_takes.0, machine.sync_takes.1);
+            if machine.sync_takes != SYNC_TAKES {
+                self.faults.count(Fault::SlowSync);
+            }
+            machine.sync = Some(Sync { target, result: None });
+            self.queue.push(self.now + takes, Event::SyncDone { at, start });
+        }
+        self.background(at);
+        let Some(machine) = self.machines.get(at) else { return };
+        let due = machine.running.as_ref().and_then(Running::until_due);
+        if let Some(due) = due {
+            let when = self.now + machine.clock.until(due);
+            self.wake(at, when);
+        }
+    }
+
+    /// Starts what a server does on other threads.
+    fn background(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        let (start, Some(running)) = (machine.start, &mut machine.running) else { return };
+        if machine.snapshot.is_none()
+            && let Some(job) = running.snapshot_job()
+        {
+            machine.snapshot = Some(job);
+            let when = self.now + self.rng.range(MILLI, 60 * MILLI);
+            self.queue.push(when, Event::SnapshotDone { at, start });
+        }
+        if machine.fill.is_none()
+            && let Some(task) = running.next_fill()
+        {
+            machine.fill = Some(task);
+            let when = self.now + self.rng.range(MILLI, 20 * MILLI);
+            self.queue.push(when, Event::FillDone { at, start });
+        }
+    }
+
+    /// Sends what a turn gave out.
+    fn dispatch(&mut self, at: usize, messages: Vec<(MemberId, Vec<u8>)>) {
+        let Some(machine) = self.machines.get(at) else { return };
+        let (from, from_start) = (machine.identity.id, machine.start);
+        for (to, bytes) in messages {
+            let Some(place) = self.places.get(&to).copied() else { continue };
+            let Some(start) = self.machines.get(place).map(|machine| machine.start) else {
+                continue;
+            };
+            let kind = bytes.get(1).copied().unwrap_or(0);
+            let len = bytes.len();
+            let when = self.network.route(self.now, at, place, &mut self.faults);
+            self.note(format_args!("m{} -> m{} kind {kind} len {len} {when:?}", from.0, to.0));
+            for when in when.into_iter().flatten() {
+                let bytes = bytes.clone();
+                let message = Event::Message { from, from_start, at: place, start, bytes };
+                self.queue.push(when, message);
+            }
+        }
+    }
+
+    fn sync_done(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        let Some(sync) = &mut machine.sync else { return };
+        sync.result = Some(sync.target.sync());
+        let start = machine.start;
+        let when = self.now + self.rng.below(200_000);
+        self.queue.push(when, Event::SyncReported { at, start });
+    }
+
+    fn sync_reported(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if machine.is_paused {
+            // It hears of it when it goes on.
+            let start = machine.start;
+            self.queue.push(self.now + 10 * MILLI, Event::SyncReported { at, start });
+            return;
+        }
+        let (Some(sync), Some(running)) = (machine.sync.take(), &mut machine.running) else {
+            return;
+        };
+        let result = sync.result.unwrap_or(Ok(()));
+        let reported = running.synced(&sync.target, result);
+        let messages = running.take_messages();
+        self.dispatch(at, messages);
+        match reported {
+            Ok(()) => self.wake(at, self.now),
+            Err(fatal) => self.stopped(at, &fatal),
+        }
+    }
+
+    fn snapshot_done(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        let (Some(job), Some(running)) = (machine.snapshot.take(), &mut machine.running) else {
+            return;
+        };
+        let done = job.run(&mut |_| {});
+        match running.snapshot_finished(done) {
+            Ok(true) => self.faults.count(Fault::Snapshot),
+            Ok(false) => {}
+            Err(fatal) => return self.stopped(at, &fatal),
+        }
+        self.wake(at, self.now);
+    }
+
+    /// Deals with what a turn produced.
+    fn settle(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        let (start, Some(running)) = (machine.start, &mut machine.running) else { return };
+        let Output { answers, reads, wakes, replaced } = running.take_output();
+        let (status, index) = (running.status(), running.index());
+        let is_gone = status.is_removed;
+        if replaced.is_some() {
+            self.faults.count(Fault::SnapshotInstalled);
+        }
+        for wake in wakes.iter().filter(|wake| wake.owner == TAP) {
+            self.take_down(wake.event.index.0, Change::of(&wake.event));
+        }
+        if !answers.is_empty() || !wakes.is_empty() || !reads.is_empty() {
+            self.note(format_args!(
+                "turn m{} term {} commit {} applied {} index {index} hash {:x} answers {} \
+                 reads {} wakes {}",
+                status.id.0,
+                status.term.0,
+                status.commit.0,
+                status.applied.0,
+                status.applied_hash,
+                answers.len(),
+                reads.len(),
+                wakes.len(),
+            ));
+        }
+        for wake in wakes {
+            self.told(at, start, &wake);
+        }
+        for answer in answers {
+            self.answered(answer);
+        }
+        for read in reads {
+            self.read_answered(at, read);
+        }
+        if replaced.is_some() {
+            self.drop_watches(at);
+            self.tap(at);
+        }
+        if is_gone && let Some(machine) = self.machines.get_mut(at) {
+            machine.is_gone = true;
+        }
+    }
+
+    /// Begins to take down what a member applies, and what it applied while nobody looked.
+    pub(crate) fn tap(&mut self, at: usize) {
+        let filter = WatchFilter { path: "/".into(), recursive: true };
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        let Some(running) = &mut machine.running else { return };
+        let live = running.index() + 1;
+        running.watch(&filter, live, true, TAP).expect("there is room for one more watcher");
+        // What is in the past no more was taken down by somebody else, or when it happened.
+        let mut next = running.first_kept();
+        let mut found = Vec::new();
+        while let Ok(Some(event)) = running.next_event(&filter, next) {
+            next = event.index.0 + 1;
+            found.push((event.index.0, Change::of(&event)));
+        }
+        for (index, change) in found {
+            self.take_down(index, change);
+        }
+    }
+
+    /// Compares a change with what other members applied at the same index.
+    pub(crate) fn take_down(&mut self, index: u64, change: Change) {
+        if let Err(detail) = self.changes.note(index, change, self.now) {
+            self.fail("same everywhere", detail);
+        }
+    }
+
+    /// A process ended itself.
+    pub(crate) fn stopped(&mut self, at: usize, fatal: &Fatal) {
+        let Some(machine) = self.machines.get(at) else { return };
+        let (name, is_sick) = (machine.identity.name.clone(), machine.is_sick);
+        let is_full = machine.is_full;
+        self.note(format_args!("stop {name}: {fatal}"));
+        if is_full && !is_sick {
+            self.faults.count(Fault::StoppedFull);
+            return self.crash(at, false);
+        }
+        if !is_sick {
+            return self.fail(LOOP, format!("{name} stopped on a sound disk: {fatal}"));
+        }
+        self.faults.count(Fault::CrashInTurn);
+        self.crash(at, true);
+    }
+}
