@@ -188,15 +188,21 @@ impl State {
             // Only the very first member brings the configuration along.
             Control::Register { config, .. } => config.filter(|_| !self.membership.is_configured()),
             Control::Configure(config) => Some(*config),
-            Control::Remove(_) => None,
+            Control::Remove(_) | Control::Forget(_) => None,
         };
-        if let Control::Remove(id) = &control
+        if let Control::Forget(id) = &control {
+            self.membership.forget(*id);
+        } else if let Control::Remove(id) = &control
             && let Some(member) = self.membership.remove(*id)
         {
             member_path = machine_key(&member);
             if let Ok(path) = KeyPath::parse(&member_path) {
                 writes.push(InternalWrite { path, value: None });
             }
+        } else if let Control::Register { member, .. } = &control
+            && member.name.is_empty()
+        {
+            self.membership.expect(member.clone());
         } else if let Control::Register { member, .. } = &control
             && !self.membership.was_removed(member.id)
         {

@@ -3,7 +3,7 @@
 //! ```text
 //! version u8 | time u64 | wall offset i64 | item, item, ...
 //! item: 0 store command | 1 register: member, config flag u8, [config] | 2 configure: config
-//!   | 3 remove: member id u64
+//!   | 3 remove: member id u64 | 4 forget: member id u64
 //! ```
 //! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
 //! batch.
@@ -21,6 +21,7 @@ const TAG_STORE: u8 = 0;
 const TAG_REGISTER: u8 = 1;
 const TAG_CONFIGURE: u8 = 2;
 const TAG_REMOVE: u8 = 3;
+const TAG_FORGET: u8 = 4;
 
 /// A change of the cluster's own registry; takes one store index, as a client's write does.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub(crate) enum Control {
     Configure(ClusterConfig),
     /// A member has left for good. Travels with the change of raft's configuration only.
     Remove(MemberId),
+    /// A machine that was expected is not any more.
+    Forget(MemberId),
 }
 
 /// One item of a batch.
@@ -98,6 +101,10 @@ impl BatchWriter {
             }
             Control::Remove(id) => {
                 self.start_item(TAG_REMOVE);
+                codec::put_u64(&mut self.bytes, id.0);
+            }
+            Control::Forget(id) => {
+                self.start_item(TAG_FORGET);
                 codec::put_u64(&mut self.bytes, id.0);
             }
         }
@@ -181,6 +188,9 @@ impl<'a> BatchReader<'a> {
             }
             TAG_REMOVE => {
                 Item::Control(Control::Remove(MemberId(codec::take_u64(&mut self.rest)?)))
+            }
+            TAG_FORGET => {
+                Item::Control(Control::Forget(MemberId(codec::take_u64(&mut self.rest)?)))
             }
             _ => return Err(Malformed),
         };

@@ -23,6 +23,7 @@ use crate::proposal::Output;
 use crate::record;
 use crate::replica::Replica;
 use crate::snapshot_job::{SnapshotDone, SnapshotJob};
+use crate::traffic::Traffic;
 use crate::types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
 use raft::Ready;
 use raft::eraftpb::{EntryType, HardState, Message, MessageType};
@@ -90,7 +91,9 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     pub(crate) now: Now,
     last_tick: u64,
     last_tending: u64,
-    last_announcement: Option<u64>,
+    pub(crate) last_announcement: Option<u64>,
+    /// Whether the cluster knew this member as it is once since it started.
+    was_announced: bool,
     last_beacon: u64,
     /// Nanoseconds of each sync in place that was not asked for yet.
     sync_times: Vec<u64>,
@@ -98,6 +101,8 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     snapshot_running: bool,
     pub(crate) snapshot_bytes: u64,
     pub(crate) transfers: Transfers<D>,
+    pub(crate) sent: Traffic,
+    pub(crate) received: Traffic,
 }
 
 /// What operators want to know of a member; see the docs of `/metrics`.
@@ -150,12 +155,15 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             last_tick: now.monotonic,
             last_tending: now.monotonic,
             last_announcement: None,
+            was_announced: false,
             last_beacon: 0,
             sync_times: Vec::new(),
             log_bytes: 0,
             snapshot_running: false,
             snapshot_bytes: 0,
             transfers: Transfers::default(),
+            sent: Traffic::default(),
+            received: Traffic::default(),
         }
     }
 
@@ -192,6 +200,20 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub fn propose_removal(&mut self, ticket: Ticket, id: MemberId) {
         let now = self.arrival();
         self.replica.propose_change(Some(ticket), Change::Remove(id), now);
+    }
+
+    /// Puts a member as it is to be into this turn's batch. One without a name is only expected: a
+    /// place for a machine that is still to come, which takes part in nothing.
+    pub fn propose_member(&mut self, ticket: Ticket, member: Member) {
+        let now = self.arrival();
+        let control = Control::Register { member, config: None };
+        self.replica.propose_control(Some(ticket), &control, now);
+    }
+
+    /// Asks for a machine not to be expected any more.
+    pub fn propose_forgetting(&mut self, ticket: Ticket, id: MemberId) {
+        let now = self.arrival();
+        self.replica.propose_control(Some(ticket), &Control::Forget(id), now);
     }
 
     /// Hands leadership to another member, if there is one to take it.
@@ -386,10 +408,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             match message.get_msg_type() {
                 MessageType::MsgSnapshot => self.start_transfer(&message),
                 kind => {
+                    let bytes = message::encode(&message);
                     if matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat) {
                         self.replica.peers.asked(to, self.now.monotonic);
+                        self.sent.note(self.now.monotonic, bytes.len());
                     }
-                    self.network.send(to, message::encode(&message));
+                    self.network.send(to, bytes);
                 }
             }
         }
@@ -422,10 +446,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
     }
 
-    /// Tells the cluster this member's name and addresses, if it does not know them.
+    /// Tells the cluster this member's name and addresses, if it does not know them. What was said
+    /// once is not said again: an operator may have put another address in its place since, for
+    /// the next start (spec cluster.md section 8.1).
     fn announce(&mut self, now: Now) {
         let last = self.last_announcement;
-        if last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
+        if self.was_announced
+            || last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
             || self.replica.raw.raft.leader_id == 0
             || !self.replica.is_member()
         {
@@ -435,7 +462,21 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if let Some(control) = self.replica.state.registration(&self.own_member(), config) {
             self.last_announcement = Some(now.monotonic);
             self.replica.propose_control(None, &control, now.monotonic);
+        } else {
+            self.was_announced = self.has_caught_up();
         }
+    }
+
+    /// Whether everything is applied here that was in the log when this process started. Before
+    /// that the table may be an old one.
+    fn has_caught_up(&self) -> bool {
+        let state = &self.replica.state;
+        let raft = &self.replica.raw.raft;
+        if self.replica.is_leader() {
+            return state.applied_term.0 == raft.term;
+        }
+        let leader = self.replica.peers.get(MemberId(raft.leader_id));
+        leader.is_some_and(|leader| leader.applied > 0 && state.applied.0 >= leader.applied)
     }
 
     pub(crate) fn own_member(&self) -> Member {
@@ -610,6 +651,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.peers.get(id)
     }
 
+    /// Whether another member was heard of lately: within two election time-outs.
+    pub fn is_reachable(&self, id: MemberId) -> bool {
+        self.was_heard(id, self.options.election_timeout_ms.saturating_mul(2_000_000))
+    }
+
     /// Whether another member was heard of within the last `ns` nanoseconds.
     pub fn was_heard(&self, id: MemberId, ns: u64) -> bool {
         let heard_at = self.replica.peers.get(id).and_then(|peer| peer.heard_at);
@@ -621,6 +667,16 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let raft = &self.replica.raw.raft;
         let progress = raft.prs().get(id.0).filter(|_| self.replica.is_leader())?;
         Some(LogIndex(progress.matched))
+    }
+
+    /// The appends and heartbeats that this member sent.
+    pub fn appends_sent(&self) -> &Traffic {
+        &self.sent
+    }
+
+    /// The appends and heartbeats that this member received.
+    pub fn appends_received(&self) -> &Traffic {
+        &self.received
     }
 
     /// The way to the other members.

@@ -79,6 +79,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     fn step(&mut self, message: Message, len: usize, now: Now) -> Result<(), Fatal> {
+        if matches!(message.get_msg_type(), MessageType::MsgAppend | MessageType::MsgHeartbeat) {
+            self.received.note(now.monotonic, len);
+        }
         match message.get_msg_type() {
             MessageType::MsgAppend if !self.wal.make_room(len + RECORD_OVERHEAD)? => {
                 // Not acknowledged, so the leader sends it again when there is room.

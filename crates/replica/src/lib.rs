@@ -29,6 +29,7 @@ mod record;
 mod replica;
 mod snapshot;
 mod snapshot_job;
+mod traffic;
 mod transfer;
 mod types;
 
@@ -40,4 +41,5 @@ pub use open::{Birth, Opened, Options, prepare};
 pub use progress::{Latency, Peer};
 pub use proposal::{Answer, Output, ReadAnswer};
 pub use snapshot_job::{SnapshotDone, SnapshotJob};
+pub use traffic::{Rates, Traffic};
 pub use types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};

@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// How many of those that left are remembered.
 const REMOVED_MAX: usize = 1024;
 
+/// How many machines may be expected at a time.
+const EXPECTED_MAX: usize = 64;
+
 /// One member as it announced itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -108,6 +111,7 @@ impl ClusterConfig {
 /// The replicated table of members and their common configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Membership {
+    /// Those without a name are expected; they are no members yet.
     members: BTreeMap<MemberId, Member>,
     config: ClusterConfig,
     /// Whether a configuration was ever set, or this is still the default.
@@ -121,17 +125,22 @@ pub struct Membership {
 impl Membership {
     /// All members in the order of their ids.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
-        self.members.values()
+        self.members.values().filter(|member| !member.name.is_empty())
+    }
+
+    /// The machines that an operator announced and that have not come yet: an id and a peer URL.
+    pub fn expected(&self) -> impl Iterator<Item = &Member> {
+        self.members.values().filter(|member| member.name.is_empty())
     }
 
     /// The member that raft calls `id`.
     pub fn member(&self, id: MemberId) -> Option<&Member> {
-        self.members.get(&id)
+        self.members.get(&id).filter(|member| !member.name.is_empty())
     }
 
     /// The member that people call `name`.
     pub fn member_named(&self, name: &str) -> Option<&Member> {
-        self.members.values().find(|member| member.name == name)
+        self.members().find(|member| member.name == name)
     }
 
     /// The cluster configuration.
@@ -162,6 +171,31 @@ impl Membership {
 
     pub(crate) fn register(&mut self, member: Member) {
         self.members.insert(member.id, member);
+    }
+
+    /// A machine is expected, unless its address is somebody's or it is more than expected.
+    pub(crate) fn expect(&mut self, machine: Member) {
+        let is_other = |other: &Member| other.id != machine.id;
+        let is_taken = self
+            .members
+            .values()
+            .filter(|other| is_other(other))
+            .any(|other| other.peer_url == machine.peer_url);
+        let is_full = self.expected().filter(|other| is_other(other)).count() >= EXPECTED_MAX;
+        if !is_taken
+            && !is_full
+            && !self.was_removed(machine.id)
+            && self.member(machine.id).is_none()
+        {
+            self.members.insert(machine.id, machine);
+        }
+    }
+
+    /// A machine is not expected any more. One that has come is a member and stays.
+    pub(crate) fn forget(&mut self, id: MemberId) {
+        if self.members.contains_key(&id) && self.member(id).is_none() {
+            self.remove(id);
+        }
     }
 
     pub(crate) fn remove(&mut self, id: MemberId) -> Option<Member> {
@@ -240,6 +274,37 @@ mod tests {
             config.registry_value(),
             "{\"activeSize\":9,\"removeDelay\":2.5,\"syncInterval\":5}"
         );
+    }
+
+    #[test]
+    fn an_expected_machine_is_no_member_until_it_has_a_name() {
+        let machine = |id, name: &str, at: &str| Member {
+            id: MemberId(id),
+            name: name.into(),
+            client_url: String::new(),
+            peer_url: format!("http://{at}:7001"),
+        };
+        let mut table = Membership::founded_by(vec![MemberId(1)], vec![machine(1, "a", "a")]);
+        table.expect(machine(2, "", "b"));
+        table.expect(machine(3, "", "b"));
+        table.expect(machine(4, "", "a"));
+        table.expect(machine(1, "", "c"));
+        let expected: Vec<u64> = table.expected().map(|one| one.id.0).collect();
+        assert_eq!(expected, [2], "addresses are unique and members stay members");
+        assert_eq!((table.members().count(), table.member(MemberId(2))), (1, None));
+        table.forget(MemberId(1));
+        assert_eq!(table.members().count(), 1, "a member is not forgotten");
+        table.register(machine(2, "b", "b"));
+        table.forget(MemberId(2));
+        assert_eq!((table.members().count(), table.expected().count()), (2, 0));
+        for id in 10..200 {
+            table.expect(machine(id, "", &format!("h{id}")));
+        }
+        assert_eq!(table.expected().count(), EXPECTED_MAX);
+        table.forget(MemberId(10));
+        table.expect(machine(10, "", "h10"));
+        assert!(table.was_removed(MemberId(10)), "an id never comes back");
+        assert_eq!(table.expected().count(), EXPECTED_MAX - 1);
     }
 
     #[test]

@@ -134,6 +134,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         let config = self.options.cluster_config;
         if let Some(control) = self.replica.state.registration(&self.own_member(), Some(config)) {
+            // The tick of this very turn must not announce it again.
+            self.last_announcement = Some(self.now.monotonic);
             self.replica.propose_control(None, &control, self.now.monotonic);
             self.turn(SyncMode::InPlace, &mut out)?;
         }

@@ -59,6 +59,8 @@ pub struct Peer {
     pub diverged: bool,
     /// When the call was sent that is not answered.
     asked_at: Option<u64>,
+    /// Since when a leader waits for the first word of it.
+    pub(crate) missed_at: Option<u64>,
 }
 
 /// All other members, as seen from here.
@@ -85,7 +87,13 @@ impl Peers {
     pub(crate) fn start_leading(&mut self, now: u64) {
         for peer in self.peers.values_mut() {
             (peer.latency, peer.asked_at, peer.heard_at) = (Latency::default(), None, Some(now));
+            peer.missed_at = None;
         }
+    }
+
+    /// A leader looks after a member: what was never heard of is missed from here on.
+    pub(crate) fn miss(&mut self, id: MemberId, now: u64) {
+        self.entry(id).missed_at.get_or_insert(now);
     }
 
     pub(crate) fn asked(&mut self, id: MemberId, now: u64) {

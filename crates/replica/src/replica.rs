@@ -591,16 +591,17 @@ impl Replica {
         let ids = conf.voters.iter().chain(&conf.learners);
         let standing = |id: &u64| {
             let progress = self.raw.raft.prs().get(*id);
-            let heard_at = self.peers.get(MemberId(*id)).and_then(|peer| peer.heard_at);
-            let silent_ns = match heard_at {
-                _ if *id == self.id.0 => 0,
-                Some(heard_at) => now.monotonic.saturating_sub(heard_at),
-                None => u64::MAX,
-            };
+            let is_own = *id == self.id.0;
+            let peer = self.peers.get(MemberId(*id));
+            let heard_at = peer.and_then(|peer| peer.heard_at);
+            let since = |at: u64| now.monotonic.saturating_sub(at);
+            // A member that was never heard of has all its time from when it was first missed.
+            let missed_at = heard_at.or(peer.and_then(|peer| peer.missed_at));
+            let silent_ns = missed_at.filter(|_| !is_own).map_or(0, since);
             Standing {
                 id: MemberId(*id),
                 is_voter: conf.voters.contains(id),
-                is_active: silent_ns <= active_ns,
+                is_active: is_own || heard_at.is_some_and(|at| since(at) <= active_ns),
                 silent_ns,
                 matched: progress.map_or(0, |progress| progress.matched),
             }
@@ -617,6 +618,10 @@ impl Replica {
         let is_busy = self.raw.raft.has_pending_conf() || !self.changes.is_empty();
         if !self.can_decide() || is_busy {
             return;
+        }
+        let conf = self.raw.store().conf_state();
+        for id in conf.voters.iter().chain(&conf.learners).filter(|id| **id != self.id.0) {
+            self.peers.miss(MemberId(*id), now.monotonic);
         }
         if let Some(change) = self.standings(now).due(&self.state.membership) {
             self.propose_change(None, change, now.monotonic);

@@ -137,6 +137,18 @@ fn a_machine_joins_learns_votes_and_leaves() {
 }
 
 #[test]
+fn a_machine_that_was_never_heard_of_is_not_taken_for_a_dead_one() {
+    let mut cluster = Cluster::alone();
+    let second = cluster.join(0).expect("there is room");
+    cluster.isolate(second, true);
+    // The leader looks after its members several times meanwhile; removeDelay is half an hour.
+    cluster.run(2000);
+    assert!(cluster.member(0).membership().member(cluster.id(second)).is_some());
+    cluster.isolate(second, false);
+    cluster.run_until(|cluster| cluster.member(second).status().is_voter);
+}
+
+#[test]
 fn a_founder_that_got_company_does_not_decide_alone_after_a_restart() {
     let mut cluster = Cluster::alone();
     cluster.join(0).expect("there is room");

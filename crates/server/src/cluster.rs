@@ -9,7 +9,7 @@ use crate::join::{CLUSTER_FULL, JoinRequest, View};
 use crate::owner::Owner;
 use crate::peer::{PeerEvent, frame, hello, set_patience};
 use crate::slab::Key;
-use replica::{EngineError, Fatal, MemberId, Ticket};
+use replica::{Clock, EngineError, Fatal, Member, MemberId, Ticket};
 
 /// The error codes of a refused machine (spec cluster.md section 4).
 const ADDRESS_TAKEN: u16 = 109;
@@ -146,6 +146,34 @@ impl Owner {
         self.is_removed |= self.driver.status().is_removed;
     }
 
+    /// Takes note of another leader than before.
+    pub(crate) fn note_leader(&mut self) {
+        let leader = self.driver.status().leader;
+        if leader.is_some() && leader != self.last_leader {
+            self.last_leader = leader;
+            self.leader_changes += 1;
+            self.leader_since = self.clock.now();
+        }
+    }
+
+    /// Says once of each member whose state differs that it does. Nothing is done about it: which
+    /// of the two is right cannot be told from here.
+    pub(crate) fn report_divergence(&mut self) {
+        let index = self.driver.status().applied.0;
+        for member in self.driver.membership().members() {
+            let has_diverged = self.driver.peer(member.id).is_some_and(|peer| peer.diverged);
+            if has_diverged && self.diverged.insert(member.id) {
+                let (id, name) = (member.id, member.name.as_str());
+                tracing::error!(
+                    member = %id, name, index,
+                    "the state of this member differs from the one here at the same log index. \
+                     Find out which members agree, stop the one that does not, remove it from the \
+                     cluster and let it join anew with an empty data directory"
+                );
+            }
+        }
+    }
+
     /// What broke while messages were taken.
     pub(crate) fn take_fatal(&mut self) -> Result<(), Fatal> {
         self.fatal.take().map_or(Ok(()), Err)
@@ -189,7 +217,7 @@ impl Owner {
     /// A machine wants to become a member. Only the leader decides; others send it on.
     pub(crate) fn join(&mut self, key: Key, body: &[u8]) {
         let index = self.driver.store().index().0;
-        let request = match JoinRequest::parse(body) {
+        let mut request = match JoinRequest::parse(body) {
             Ok(request) => request,
             Err(detail) => {
                 return self.answer_error(key, &ApiError::new(INVALID_FORM, detail, index));
@@ -204,6 +232,11 @@ impl Owner {
             return self.send_to_leader(key, "/v2/peer/join");
         }
         let membership = self.driver.membership();
+        // A machine that an operator announced by its address has its id already.
+        let is_it = |one: &&Member| one.peer_url == request.member.peer_url;
+        if let Some(id) = membership.expected().find(is_it).map(|expected| expected.id) {
+            request.member.id = id;
+        }
         let named = membership.member_named(&request.member.name);
         let named = named.filter(|named| named.id != request.member.id).map(|named| named.id);
         let task = match named {
@@ -285,7 +318,7 @@ impl Owner {
                 Task::Remove(id) if id == own && self.is_removed => {
                     self.answer_resource(key, 200, JSON, b"");
                 }
-                Task::Write { .. } | Task::Configure | Task::Join(_) => {
+                Task::Write { .. } | Task::Configure | Task::Join(_) | Task::Member(_) => {
                     self.answer_engine_error(key, EngineError::Stopping);
                 }
                 Task::Read { .. } | Task::Remove(_) => {

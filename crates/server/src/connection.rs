@@ -27,6 +27,8 @@ pub(crate) enum Task {
     Join(Box<JoinTask>),
     /// The removal of a machine.
     Remove(MemberId),
+    /// A change of the members that was asked for in the words of 2.x.
+    Member(Box<MemberTask>),
     /// Messages of another member; this is no HTTP any more.
     Peer(MemberId),
     /// Leave to answer a quorum read.
@@ -45,6 +47,14 @@ pub(crate) struct JoinTask {
     pub(crate) member: Member,
     /// Whether the one that has its name must go first.
     pub(crate) removes: bool,
+}
+
+/// What a client of `/v2/members` waits for.
+#[derive(Debug)]
+pub(crate) enum MemberTask {
+    Add(Member),
+    Update(Member),
+    Remove(MemberId),
 }
 
 /// A watch that waits, or a stream that goes on.

@@ -44,6 +44,7 @@ impl Owner {
         let (no_value, since) = match &connection.task {
             Task::Write { no_value, since } => (*no_value, *since),
             Task::Configure => (false, self.now.monotonic),
+            Task::Member(_) => return self.deliver_member(key, answer),
             Task::Join(_) | Task::Remove(_) => return self.deliver_change(key, answer),
             // Nobody waits for it any more.
             _ => return,

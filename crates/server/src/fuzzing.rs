@@ -79,6 +79,7 @@ pub fn command(method: u8, is_v2: bool, query: &str, body: &[u8]) -> Option<Vec<
         is_http11: true,
         keep_alive: true,
         is_form: true,
+        content_type: None,
         accepts_text: false,
         origin: None,
         body,

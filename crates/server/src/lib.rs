@@ -16,6 +16,7 @@ mod frames;
 pub mod fuzzing;
 mod http;
 mod join;
+mod members;
 mod meters;
 mod metrics;
 mod outbox;
@@ -26,6 +27,7 @@ mod serve;
 mod slab;
 mod standby;
 mod start;
+mod stopping;
 mod tls;
 mod worker;
 

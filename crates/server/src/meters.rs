@@ -4,7 +4,7 @@ use crate::http::reader::Method;
 use crate::metrics::Metrics;
 use crate::peer::LinkStats;
 use prometheus::core::{AtomicU64, GenericCounter};
-use replica::{Now, Status};
+use replica::{Latency, Now, Status};
 use std::time::Duration;
 use store::{Action, StoreStats};
 
@@ -128,24 +128,40 @@ impl Meters {
             &metrics.peer_bytes,
             &metrics.peer_dropped,
             &metrics.peer_connects,
+            &metrics.peer_failed_calls,
+            &metrics.member_diverged,
         ];
         vectors.iter().for_each(|vector| vector.reset());
-        for (name, is_open, stats) in &now.peers {
+        metrics.peer_latency.reset();
+        metrics.peer_lag.reset();
+        for peer in &now.peers {
+            let label = [peer.name.as_str()];
             let values = [
-                u64::from(*is_open),
-                stats.sent_messages,
-                stats.sent_bytes,
-                stats.dropped_messages,
-                stats.connects,
+                u64::from(peer.is_open),
+                peer.link.sent_messages,
+                peer.link.sent_bytes,
+                peer.link.dropped_messages,
+                peer.link.connects,
+                peer.latency.fail,
+                u64::from(peer.has_diverged),
             ];
             for (vector, value) in vectors.iter().zip(values) {
-                vector.with_label_values(&[name.as_str()]).set(signed(value));
+                vector.with_label_values(&label).set(signed(value));
+            }
+            // Only a leader knows these.
+            if let Some(lag) = peer.lag {
+                let seconds = peer.latency.current as f64 / 1e9;
+                metrics.peer_latency.with_label_values(&label).set(seconds);
+                metrics.peer_lag.with_label_values(&label).set(signed(lag));
             }
         }
         metrics.log_grown.set(signed(now.log_grown));
         metrics.log_full.set(i64::from(now.status.is_disk_full));
         metrics.term.set(signed(now.status.term.0));
         metrics.commit.set(signed(now.status.commit.0));
+        metrics.applied.set(signed(now.status.applied.0));
+        metrics.has_leader.set(i64::from(now.status.leader.is_some()));
+        metrics.leader_changes.set(signed(now.leader_changes));
         metrics.last_index.set(signed(now.status.applied.0));
         metrics.store_index.set(signed(now.store_index));
         metrics.is_leader.set(i64::from(now.status.role == replica::Role::Leader));
@@ -162,6 +178,17 @@ pub(crate) struct Gauges {
     pub(crate) proposals: u64,
     pub(crate) log_grown: u64,
     pub(crate) members_diverged: u64,
-    /// The other members: name, whether there is a connection, and what was sent.
-    pub(crate) peers: Vec<(String, bool, LinkStats)>,
+    pub(crate) leader_changes: u64,
+    pub(crate) peers: Vec<PeerGauge>,
+}
+
+/// One of the other members.
+pub(crate) struct PeerGauge {
+    pub(crate) name: String,
+    pub(crate) is_open: bool,
+    pub(crate) link: LinkStats,
+    pub(crate) latency: Latency,
+    /// How many committed entries it is not known to have; only a leader knows.
+    pub(crate) lag: Option<u64>,
+    pub(crate) has_diverged: bool,
 }

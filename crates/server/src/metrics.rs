@@ -6,7 +6,7 @@
 
 use prometheus::core::{AtomicU64, GenericCounter, GenericCounterVec};
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 type Counter = GenericCounter<AtomicU64>;
@@ -44,14 +44,21 @@ pub(crate) struct Metrics {
     pub(crate) term: IntGauge,
     pub(crate) commit: IntGauge,
     pub(crate) store_index: IntGauge,
+    pub(crate) applied: IntGauge,
     pub(crate) is_leader: IntGauge,
     pub(crate) is_voter: IntGauge,
     pub(crate) members_diverged: IntGauge,
+    pub(crate) has_leader: IntGauge,
+    pub(crate) leader_changes: IntGauge,
     pub(crate) peers_connected: IntGaugeVec,
     pub(crate) peer_messages: IntGaugeVec,
     pub(crate) peer_bytes: IntGaugeVec,
     pub(crate) peer_dropped: IntGaugeVec,
     pub(crate) peer_connects: IntGaugeVec,
+    pub(crate) peer_latency: GaugeVec,
+    pub(crate) peer_failed_calls: IntGaugeVec,
+    pub(crate) peer_lag: IntGaugeVec,
+    pub(crate) member_diverged: IntGaugeVec,
     pub(crate) turns: Counter,
     pub(crate) process_cpu: prometheus::Counter,
     pub(crate) process_memory: IntGauge,
@@ -183,6 +190,31 @@ impl Metrics {
             ),
             peer_connects: make
                 .peer_gauge("stead_peer_connects", "Connections made to a member since the start."),
+            peer_latency: make.add(GaugeVec::new(
+                Opts::new(
+                    "stead_peer_latency_seconds",
+                    "On the leader: how long its latest call to a member took.",
+                ),
+                &["member"],
+            )),
+            peer_failed_calls: make.peer_gauge(
+                "stead_peer_failed_calls",
+                "Calls to a member that failed since this member leads.",
+            ),
+            peer_lag: make.peer_gauge(
+                "stead_peer_lag_entries",
+                "On the leader: committed log entries that a member is not known to have.",
+            ),
+            member_diverged: make.peer_gauge(
+                "stead_member_diverged",
+                "1 when the state of a member differs from the one here at the same log index.",
+            ),
+            applied: make.gauge("stead_raft_applied_index", "The last log entry that was applied."),
+            has_leader: make.gauge("stead_raft_has_leader", "1 while a leader is known."),
+            leader_changes: make.gauge(
+                "stead_raft_leader_changes",
+                "How often another leader was seen since the start.",
+            ),
             term: make.gauge("stead_raft_term", "The raft term."),
             commit: make.gauge("stead_raft_commit_index", "The highest committed log entry."),
             store_index: make.gauge("stead_store_index", "The index of the last change of a key."),
@@ -234,5 +266,34 @@ mod tests {
         for name in ["etcd_store_watchers 0", "process_resident_memory_bytes", "stead_raft_term"] {
             assert!(text.contains(name), "{name} is missing:\n{text}");
         }
+    }
+
+    #[test]
+    fn each_metric_is_explained_by_its_name() {
+        let metrics = Metrics::new();
+        let counters = [&metrics.reads, &metrics.writes, &metrics.received];
+        counters.iter().for_each(|vector| drop(vector.with_label_values(&["x"])));
+        metrics.failed.with_label_values(&["x", "x"]);
+        metrics.peer_latency.with_label_values(&["x"]);
+        let gauges = [
+            &metrics.peers_connected,
+            &metrics.peer_messages,
+            &metrics.peer_bytes,
+            &metrics.peer_dropped,
+            &metrics.peer_connects,
+            &metrics.peer_failed_calls,
+            &metrics.peer_lag,
+            &metrics.member_diverged,
+        ];
+        gauges.iter().for_each(|vector| drop(vector.with_label_values(&["x"])));
+        let families = metrics.registry.gather();
+        let mut shown: Vec<&str> = families.iter().map(|family| family.name()).collect();
+        let page = include_str!("../../../docs/metrics.md");
+        let row = |line: &'static str| line.strip_prefix("| `")?.split(['`', '{']).next();
+        let mut explained: Vec<&str> = page.lines().filter_map(row).collect();
+        shown.sort_unstable();
+        explained.sort_unstable();
+        assert_eq!(shown, explained);
+        assert!(families.iter().all(|family| !family.help().is_empty()));
     }
 }

@@ -24,8 +24,8 @@ use crate::worker::{Done, Workers};
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
-use replica::{Clock, Driver, Fatal, MemberId, Now, Output, Role, SyncMode};
-use std::collections::{BTreeMap, VecDeque};
+use replica::{Clock, Driver, Fatal, MemberId, Now, Output, SyncMode};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -58,15 +58,6 @@ const HEAD_DELAY_NS: u64 = 20_000_000;
 
 /// How often the loop looks after what has no event of its own: 1 s.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
-
-/// How long handing leadership over may take when the server stops: 1 s.
-const HAND_OVER_NS: u64 = 1_000_000_000;
-
-/// How long clients may still ask on connections that are open when the server stops: 200 ms.
-const DRAIN_NS: u64 = 200_000_000;
-
-/// How long answers may take to leave when the server stops: 1 s.
-const STOP_NS: u64 = 1_000_000_000;
 
 pub(crate) type Member = Driver<DataDir, Peers, SystemClock>;
 
@@ -111,6 +102,12 @@ pub(crate) struct Owner {
     pub(crate) started: Now,
     /// When this process first saw its leader, by both clocks.
     pub(crate) leader_since: Now,
+    /// The leader that it saw last.
+    pub(crate) last_leader: Option<MemberId>,
+    /// How often that was another one than before.
+    pub(crate) leader_changes: u64,
+    /// Members whose state was found to differ, as far as the log says so.
+    pub(crate) diverged: BTreeSet<MemberId>,
     /// The connections over which other members speak to this one.
     pub(crate) speakers: BTreeMap<MemberId, Key>,
     /// The version of the membership that connections are held for.
@@ -131,7 +128,7 @@ pub(crate) struct Owner {
     /// Long polls whose head has not been sent, and when it is to be.
     held_heads: VecDeque<(Key, u64)>,
     last_housekeeping: u64,
-    clock: SystemClock,
+    pub(crate) clock: SystemClock,
 }
 
 /// What [`Owner::new`] puts together.
@@ -178,6 +175,9 @@ impl Owner {
             now,
             started: now,
             leader_since: now,
+            last_leader: None,
+            leader_changes: 0,
+            diverged: BTreeSet::new(),
             speakers: BTreeMap::new(),
             known_membership: u64::MAX,
             is_removed: false,
@@ -238,7 +238,7 @@ impl Owner {
         }
     }
 
-    fn read_clock(&mut self) {
+    pub(crate) fn read_clock(&mut self) {
         let before = self.now.wall / 1_000_000_000;
         self.now = self.clock.now();
         if self.now.wall / 1_000_000_000 != before {
@@ -257,7 +257,7 @@ impl Owner {
         Duration::from_nanos(due)
     }
 
-    fn take(&mut self, event: &Event) {
+    pub(crate) fn take(&mut self, event: &Event) {
         match event.token() {
             TOKEN_WAKER | TOKEN_SIGNAL => {}
             Token(at) if at < TOKEN_BASE => self.accept(at),
@@ -285,7 +285,7 @@ impl Owner {
         }
     }
 
-    fn accept(&mut self, at: usize) {
+    pub(crate) fn accept(&mut self, at: usize) {
         loop {
             let Some(listener) = self.listeners.get(at) else { return };
             let port = listener.port;
@@ -435,7 +435,7 @@ impl Owner {
         connection.readable = false;
         let waits = matches!(connection.task, Task::Write { .. } | Task::Read { .. })
             || matches!(connection.task, Task::Configure | Task::List(_))
-            || matches!(connection.task, Task::Join(_) | Task::Remove(_));
+            || matches!(connection.task, Task::Join(_) | Task::Remove(_) | Task::Member(_));
         if waits {
             // What it sent ahead is answered first.
             connection.closes |= connection.input.is_empty();
@@ -497,7 +497,7 @@ impl Owner {
         self.last_read_at = self.now.monotonic;
     }
 
-    fn flush_dirty(&mut self) {
+    pub(crate) fn flush_dirty(&mut self) {
         // A long answer goes on when its last piece is sent, and so needs another pass.
         for _ in 0..PASSES_MAX {
             let mut dirty = std::mem::take(&mut self.dirty);
@@ -570,7 +570,7 @@ impl Owner {
     }
 
     /// One turn of the replica, and what comes of it.
-    fn turn(&mut self) -> Result<(), StartError> {
+    pub(crate) fn turn(&mut self) -> Result<(), StartError> {
         self.take_fatal()?;
         // Answers to reads leave before a sync holds them up.
         self.flush_dirty();
@@ -579,6 +579,7 @@ impl Owner {
         let mode = if are_reads_recent { SyncMode::Deferred } else { SyncMode::InPlace };
         let mut out = std::mem::take(&mut self.out);
         let target = self.driver.turn(mode, &mut out)?;
+        self.note_leader();
         for nanos in self.driver.take_sync_times() {
             self.meters.synced(Duration::from_nanos(nanos));
         }
@@ -609,7 +610,7 @@ impl Owner {
         Ok(())
     }
 
-    fn take_results(&mut self) -> Result<(), StartError> {
+    pub(crate) fn take_results(&mut self) -> Result<(), StartError> {
         while let Some(done) = self.workers.next_done() {
             match done {
                 Done::Synced(seq, result, took) => {
@@ -649,7 +650,7 @@ impl Owner {
     }
 
     /// Lets connections go on whose last request is answered.
-    fn go_on(&mut self) -> Result<(), StartError> {
+    pub(crate) fn go_on(&mut self) -> Result<(), StartError> {
         if self.resume.is_empty() {
             return Ok(());
         }
@@ -676,6 +677,7 @@ impl Owner {
         }
         self.last_housekeeping = self.now.monotonic;
         self.driver.wal_mut().retry_fill();
+        self.report_divergence();
         if let Some(acceptor) = &mut self.tls {
             acceptor.refresh();
         }
@@ -693,91 +695,6 @@ impl Owner {
             if is_late {
                 self.close(key);
             }
-        }
-    }
-
-    /// A leader hands over before it stops, so that nobody has to notice that it is gone. Requests
-    /// are served meanwhile.
-    fn hand_over(&mut self) -> Result<(), StartError> {
-        let until = self.clock.now().monotonic + HAND_OVER_NS;
-        let mut events = Events::with_capacity(256);
-        let is_leader = |owner: &Self| owner.driver.status().role == Role::Leader;
-        if self.driver.membership().members().count() < 2 || !is_leader(self) {
-            return Ok(());
-        }
-        self.driver.hand_over();
-        while is_leader(self) && self.clock.now().monotonic < until {
-            self.take_results()?;
-            self.turn()?;
-            self.poll.poll(&mut events, Some(Duration::from_millis(5)))?;
-            self.read_clock();
-            for event in &events {
-                self.take(event);
-            }
-            self.tend_peers();
-        }
-        Ok(())
-    }
-
-    /// Stops: no new connections, watches ended, writes in hand finished, answers sent.
-    fn stop(&mut self) -> Result<(), StartError> {
-        tracing::info!("stopping");
-        self.hand_over()?;
-        self.finish_up()?;
-        tracing::info!("stopped");
-        Ok(())
-    }
-
-    /// Takes the connections that wait already, and refuses others from here on: whoever tries
-    /// another machine next should not have to wait for this one to be gone.
-    fn stop_listening(&mut self) {
-        (0..self.listeners.len()).for_each(|at| self.accept(at));
-        for listener in self.listeners.drain(..) {
-            // The port is held open elsewhere for the next part that the machine plays, so that
-            // closing it here would not be enough.
-            let _ = socket2::SockRef::from(&listener.socket).shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    /// Ends watches, finishes what is in hand and sends the answers. Clients that were about to ask
-    /// on a connection that is open are answered for a moment more, and told that it ends.
-    fn finish_up(&mut self) -> Result<(), StartError> {
-        self.is_stopping = true;
-        if !self.is_removed {
-            self.stop_listening();
-        }
-        let start = self.clock.now().monotonic;
-        let mut events = Events::with_capacity(256);
-        loop {
-            self.end_watches();
-            self.take_results()?;
-            self.tend_peers();
-            self.turn()?;
-            let passed = self.clock.now().monotonic.saturating_sub(start);
-            let is_waiting = |connection: &Connection| {
-                let is_peer = matches!(connection.task, Task::Peer(_));
-                let has_more = !connection.outbox.is_empty() || !connection.socket.is_flushed();
-                has_more || (!is_peer && (!connection.is_idle() || passed < DRAIN_NS))
-            };
-            let keys = self.connections.keys().into_iter();
-            let mut connections = keys.filter(|key| {
-                self.connections.get_mut(*key).is_some_and(|connection| is_waiting(connection))
-            });
-            let is_done = connections.next().is_none() && !self.driver.is_syncing();
-            if is_done || passed > STOP_NS {
-                self.answer_waiting();
-                self.flush_dirty();
-                return Ok(());
-            }
-            if self.is_removed {
-                self.answer_waiting();
-            }
-            self.poll.poll(&mut events, Some(Duration::from_millis(5)))?;
-            self.read_clock();
-            for event in &events {
-                self.take(event);
-            }
-            self.go_on()?;
         }
     }
 }

@@ -3,16 +3,15 @@
 use crate::api::admin::{self, Machine};
 use crate::api::error::{ApiError, INVALID_FORM, LEADER_ELECTION};
 use crate::api::route::Route;
-use crate::api::stats::{self, SelfStats};
+use crate::api::stats::{self, Appends, SelfStats};
 use crate::config::Dialect;
 use crate::connection::Task;
 use crate::http::reader::{Method, Request};
 use crate::http::response::{JSON, METRICS, TEXT};
-use crate::meters::Gauges;
+use crate::meters::{Gauges, PeerGauge};
 use crate::owner::Owner;
-use crate::peer::LinkStats;
 use crate::slab::Key;
-use replica::{Member, MemberId, Ticket};
+use replica::{Member, MemberId, Ticket, Traffic};
 
 /// What 0.4 and 2.x clients want to read of a version (spec cluster.md section 1).
 const VERSION_TEXT: &str = "etcd 0.4.9";
@@ -54,6 +53,8 @@ impl Owner {
                 self.answer_resource(key, 200, JSON, &body);
             }
             Route::StatsLeader => self.stats_leader(key),
+            Route::Members => self.members(key, request),
+            Route::Member(id) => self.member(key, request, id),
             Route::AdminConfig if request.method == Method::Put => {
                 self.configure(key, request.body);
             }
@@ -134,19 +135,37 @@ impl Owner {
             leader: &leader,
             leader_since: self.leader_since.wall,
             leader_uptime: uptime,
-            appends_received: 0,
-            appends_sent: 0,
+            received: self.appends(self.driver.appends_received()),
+            sent: self.appends(self.driver.appends_sent()),
         });
         self.answer_resource(key, 200, JSON, &body);
     }
 
+    fn appends(&self, traffic: &Traffic) -> Appends {
+        Appends { count: traffic.count(), rates: traffic.rates(self.now.monotonic) }
+    }
+
     fn stats_leader(&mut self, key: Key) {
+        let dialect = self.connections.get_mut(key).map(|connection| connection.dialect());
+        let is_v2 = dialect == Some(Dialect::V2);
         if self.role_name() != "leader" {
-            return self.answer_resource(key, 403, TEXT, b"not current leader");
+            return if is_v2 {
+                self.answer_resource(key, 403, JSON, b"{\"message\":\"not current leader\"}")
+            } else {
+                self.answer_resource(key, 403, TEXT, b"not current leader")
+            };
         }
+        let own = self.driver.status().id;
         let leader = self.leader().cloned();
+        let members: Vec<Member> = self.driver.membership().members().cloned().collect();
+        let mut followers = Vec::new();
+        for member in members.iter().filter(|member| member.id != own) {
+            let latency = self.driver.peer(member.id).map(|peer| peer.latency);
+            followers.push((self.stats_name(key, Some(member)), latency.unwrap_or_default()));
+        }
+        followers.sort_by(|(one, _), (other, _)| one.cmp(other));
         let name = self.stats_name(key, leader.as_ref());
-        self.answer_resource(key, 200, JSON, &stats::leader_body(&name));
+        self.answer_resource(key, 200, JSON, &stats::leader_body(&name, &followers));
     }
 
     fn configure(&mut self, key: Key, body: &[u8]) {
@@ -195,9 +214,16 @@ impl Owner {
         }
     }
 
-    fn is_healthy(&self) -> bool {
+    /// Whether there is a leader that was heard of lately. A member that only learns keeps one in
+    /// mind that is long gone.
+    pub(crate) fn hears_leader(&self) -> bool {
         let status = self.driver.status();
-        status.leader.is_some() && !status.is_disk_full
+        let hears = |leader| leader == status.id || self.driver.is_reachable(leader);
+        status.leader.is_some_and(hears)
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.hears_leader() && !self.driver.status().is_disk_full
     }
 
     fn health(&mut self, key: Key) {
@@ -215,7 +241,7 @@ impl Owner {
         } else if status.is_disk_full {
             self.answer_resource(key, 503, TEXT, b"the disk is full: writes are refused\n");
         } else {
-            self.answer_resource(key, 503, TEXT, b"no leader is known\n");
+            self.answer_resource(key, 503, TEXT, b"no leader is reachable\n");
         }
     }
 
@@ -225,13 +251,23 @@ impl Owner {
         peers.filter(|peer| peer.diverged).count() as u64
     }
 
-    fn peer_gauges(&self) -> Vec<(String, bool, LinkStats)> {
+    fn peer_gauges(&self) -> Vec<PeerGauge> {
         let membership = self.driver.membership();
+        let commit = self.driver.status().commit.0;
         let links = self.driver.network().stats();
-        let named = links.filter_map(|(id, is_open, stats)| {
-            Some((membership.member(id)?.name.clone(), is_open, stats))
+        let gauges = links.filter_map(|(id, is_open, link)| {
+            let peer = self.driver.peer(id).cloned().unwrap_or_default();
+            let matched = self.driver.matched(id);
+            Some(PeerGauge {
+                name: membership.member(id)?.name.clone(),
+                is_open,
+                link,
+                latency: peer.latency,
+                lag: matched.map(|matched| commit.saturating_sub(matched.0)),
+                has_diverged: peer.diverged,
+            })
         });
-        named.collect()
+        gauges.collect()
     }
 
     fn metrics(&mut self, key: Key) {
@@ -244,6 +280,7 @@ impl Owner {
             proposals: self.driver.proposals_waiting() as u64,
             log_grown: log.segments_grown,
             members_diverged: self.members_diverged(),
+            leader_changes: self.leader_changes,
             peers: self.peer_gauges(),
         };
         let body = self.meters.render(gauges);

@@ -388,6 +388,13 @@ impl Owner {
         self.answer(key, &Plain { status, content_type: Some(content_type), extra: "", body });
     }
 
+    /// Answers what 2.x answers about members: with the cluster's id, and JSON unless it is empty.
+    pub(crate) fn answer_about_members(&mut self, key: Key, status: u16, body: &[u8]) {
+        let extra = format!("X-Etcd-Cluster-Id: {}\r\n", self.driver.cluster());
+        let content_type = (!body.is_empty()).then_some(JSON);
+        self.answer(key, &Plain { status, content_type, extra: &extra, body });
+    }
+
     /// The answer to the request in hand is in the outbox, or on its way there.
     pub(crate) fn finish(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };

@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod json;
 pub(crate) mod keys;
 pub(crate) mod listing;
+pub(crate) mod members;
 pub(crate) mod route;
 pub(crate) mod stats;
 pub(crate) mod time;

@@ -22,6 +22,10 @@ pub(crate) enum Route<'a> {
     StatsSelf,
     StatsStore,
     StatsLeader,
+    /// The members as 2.x shows them.
+    Members,
+    /// One of them, by its id as it was sent.
+    Member(&'a str),
     AdminConfig,
     AdminMachines,
     AdminMachine(&'a str),
@@ -46,6 +50,8 @@ impl Route<'_> {
             Route::Keys(_) => KEYS_METHODS,
             Route::AdminConfig => "GET,HEAD,PUT",
             Route::AdminMachine(_) => "GET,HEAD,DELETE",
+            Route::Members => "GET,HEAD,POST",
+            Route::Member(_) => "GET,HEAD,PUT,DELETE",
             Route::PeerJoin => "POST",
             _ => READ_METHODS,
         }
@@ -92,7 +98,11 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
             _ => shared,
         };
     };
+    if let Some(id) = trimmed.strip_prefix("/v2/members/") {
+        return Route::Member(id);
+    }
     match (trimmed, dialect) {
+        ("/v2/members", _) => Route::Members,
         ("/v2/machines", _) => Route::Machines,
         ("/v2/leader", Dialect::V04) => Route::Leader,
         ("/v2/peers", Dialect::V04) => Route::Peers,

@@ -2,6 +2,8 @@
 
 use super::json::{put_number, put_string};
 use super::time::{go_duration, rfc3339};
+use replica::{Latency, Rates};
+use std::io::Write as _;
 use store::StoreStats;
 
 /// What `/v2/stats/self` shows of a member.
@@ -16,8 +18,26 @@ pub(crate) struct SelfStats<'a> {
     pub(crate) leader: &'a str,
     pub(crate) leader_since: u64,
     pub(crate) leader_uptime: u64,
-    pub(crate) appends_received: u64,
-    pub(crate) appends_sent: u64,
+    pub(crate) received: Appends,
+    pub(crate) sent: Appends,
+}
+
+/// Appends that went one way, and how many of them in a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Appends {
+    pub(crate) count: u64,
+    pub(crate) rates: Option<Rates>,
+}
+
+impl Appends {
+    /// Prints them; rates that are not known are left out.
+    fn put(&self, out: &mut Vec<u8>, way: &str) {
+        let _ = write!(out, ",\"{way}AppendRequestCnt\":{}", self.count);
+        if let Some(rates) = self.rates {
+            let _ = write!(out, ",\"{way}PkgRate\":{}", rates.packages);
+            let _ = write!(out, ",\"{way}BandwidthRate\":{}", rates.bytes);
+        }
+    }
 }
 
 pub(crate) fn self_body(stats: &SelfStats<'_>) -> Vec<u8> {
@@ -35,19 +55,38 @@ pub(crate) fn self_body(stats: &SelfStats<'_>) -> Vec<u8> {
     member(",\"leaderInfo\":{\"leader\":", stats.leader);
     member(",\"uptime\":", &go_duration(stats.leader_uptime));
     member(",\"startTime\":", &rfc3339(stats.leader_since));
-    out.extend_from_slice(b"},\"recvAppendRequestCnt\":");
-    put_number(&mut out, stats.appends_received);
-    out.extend_from_slice(b",\"sendAppendRequestCnt\":");
-    put_number(&mut out, stats.appends_sent);
+    out.push(b'}');
+    stats.received.put(&mut out, "recv");
+    stats.sent.put(&mut out, "send");
     out.push(b'}');
     out
 }
 
-/// `/v2/stats/leader` of a leader without followers.
-pub(crate) fn leader_body(leader: &str) -> Vec<u8> {
+/// `/v2/stats/leader`: the followers, in order, with the times of the leader's calls to them.
+pub(crate) fn leader_body(leader: &str, followers: &[(String, Latency)]) -> Vec<u8> {
     let mut out = b"{\"leader\":".to_vec();
     put_string(&mut out, leader, false);
-    out.extend_from_slice(b",\"followers\":{}}");
+    out.extend_from_slice(b",\"followers\":{");
+    for (at, (name, latency)) in followers.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        put_string(&mut out, name, false);
+        let ms = |ns: u64| ns as f64 / 1e6;
+        let _ = write!(
+            out,
+            ":{{\"latency\":{{\"current\":{},\"average\":{},\"standardDeviation\":{},\
+             \"minimum\":{},\"maximum\":{}}},\"counts\":{{\"fail\":{},\"success\":{}}}}}",
+            ms(latency.current),
+            latency.average() / 1e6,
+            latency.standard_deviation() / 1e6,
+            ms(latency.minimum),
+            ms(latency.maximum),
+            latency.fail,
+            latency.success
+        );
+    }
+    out.extend_from_slice(b"}}");
     out
 }
 
@@ -122,8 +161,8 @@ mod tests {
             leader: "n1",
             leader_since: 1_795_418_276_141_302_180,
             leader_uptime: 3_770_106_176,
-            appends_received: 0,
-            appends_sent: 122,
+            received: Appends::default(),
+            sent: Appends { count: 122, rates: None },
         };
         let want = "{\"name\":\"n1\",\"state\":\"leader\",\
                     \"startTime\":\"2026-11-23T07:17:55.068498647Z\",\
@@ -131,6 +170,11 @@ mod tests {
                     \"startTime\":\"2026-11-23T07:17:56.14130218Z\"},\
                     \"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":122}";
         assert_eq!(text(self_body(&stats)), want);
+        let rates = Some(Rates { packages: 20.25, bytes: 533.5 });
+        let busy = SelfStats { received: Appends { count: 74, rates }, ..stats.clone() };
+        let rates = ",\"recvAppendRequestCnt\":74,\"recvPkgRate\":20.25,\
+                     \"recvBandwidthRate\":533.5,\"sendAppendRequestCnt\":122}";
+        assert!(text(self_body(&busy)).ends_with(rates));
         let with_id = SelfStats { id: Some("2a".to_owned()), name: "\"<", ..stats };
         let got = text(self_body(&with_id));
         assert!(got.starts_with("{\"name\":\"\\\"\\u003c\",\"id\":\"2a\",\"state\":"), "{got}");
@@ -138,6 +182,21 @@ mod tests {
 
     #[test]
     fn a_leader_alone_has_no_followers() {
-        assert_eq!(text(leader_body("m0")), "{\"leader\":\"m0\",\"followers\":{}}");
+        assert_eq!(text(leader_body("m0", &[])), "{\"leader\":\"m0\",\"followers\":{}}");
+    }
+
+    #[test]
+    fn followers_are_shown_in_milliseconds() {
+        let mut latency = Latency::default();
+        (latency.current, latency.minimum, latency.maximum) = (5_201_700, 540_934, 30_154_983);
+        (latency.success, latency.fail) = (75, 2);
+        let followers = [("n2".to_owned(), latency), ("n3".to_owned(), Latency::default())];
+        let want = "{\"leader\":\"n1\",\"followers\":{\"n2\":{\"latency\":{\
+                    \"current\":5.2017,\"average\":0,\"standardDeviation\":0,\
+                    \"minimum\":0.540934,\"maximum\":30.154983},\
+                    \"counts\":{\"fail\":2,\"success\":75}},\"n3\":{\"latency\":{\
+                    \"current\":0,\"average\":0,\"standardDeviation\":0,\
+                    \"minimum\":0,\"maximum\":0},\"counts\":{\"fail\":0,\"success\":0}}}}";
+        assert_eq!(text(leader_body("n1", &followers)), want);
     }
 }

@@ -99,6 +99,8 @@ pub(crate) struct Request<'a> {
     pub(crate) keep_alive: bool,
     /// Whether the body is a form by its content type.
     pub(crate) is_form: bool,
+    /// As sent.
+    pub(crate) content_type: Option<&'a [u8]>,
     /// Whether the client asks for plain text.
     pub(crate) accepts_text: bool,
     pub(crate) origin: Option<&'a [u8]>,
@@ -253,6 +255,7 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
         is_http11,
         keep_alive: headers.keep_alive,
         is_form: headers.content_type.is_some_and(is_form),
+        content_type: headers.content_type,
         accepts_text: headers.accept.is_some_and(accepts_text),
         origin: headers.origin,
         upgrade: headers.upgrade,

@@ -55,9 +55,12 @@ fn reason(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        409 => "Conflict",
+        410 => "Gone",
         412 => "Precondition Failed",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         417 => "Expectation Failed",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
@@ -105,6 +108,8 @@ impl Envelope<'_> {
         // Without a length or chunks, the end of the connection is the end of the body.
         let is_open_ended = length == Length::Stream && !self.is_http11 && !self.is_head;
         match length {
+            // RFC 9110 section 8.6 wants none here.
+            Length::Known(_) if status == 204 => {}
             Length::Known(length) => put_number(out, "Content-Length: ", length as u64),
             Length::Stream if self.is_http11 => {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

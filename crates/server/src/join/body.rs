@@ -68,12 +68,13 @@ pub(crate) struct View {
     pub(crate) sync_interval: f64,
 }
 
-fn parse_id(text: &str) -> Option<u64> {
+pub(crate) fn parse_id(text: &str) -> Option<u64> {
     let is_hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     u64::from_str_radix(text, 16).ok().filter(|id| is_hex && *id != 0)
 }
 
-fn is_url(text: &str) -> bool {
+/// Whether a text is the URL of a machine, `http://HOST:PORT`, and no more than that.
+pub(crate) fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#?@/".contains(&byte);
     text.len() <= TEXT_MAX

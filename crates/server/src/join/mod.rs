@@ -9,7 +9,7 @@ mod body;
 mod caller;
 mod discovery;
 
-pub(crate) use body::{JoinRequest, View};
+pub(crate) use body::{JoinRequest, View, is_url, parse_id};
 pub(crate) use caller::Caller;
 
 use crate::config::{Config, InitialCluster};
@@ -224,9 +224,11 @@ pub(crate) fn view_of(caller: &Caller, peer: &str) -> Result<View, String> {
 }
 
 fn birth(view: &View, own: &Member) -> Birth {
+    // The cluster gives an id of its choice to a machine that was announced there.
+    let named = view.members.iter().find(|member| member.name == own.name);
     Birth {
         cluster: view.cluster,
-        id: own.id,
+        id: named.map_or(own.id, |member| member.id),
         name: own.name.clone(),
         founders: view.founders.clone(),
         known: view.members.clone(),

@@ -360,8 +360,8 @@ impl Standby<'_> {
             leader: &leader,
             leader_since: self.started.wall,
             leader_uptime: self.now.monotonic.saturating_sub(self.started.monotonic),
-            appends_received: 0,
-            appends_sent: 0,
+            received: stats::Appends::default(),
+            sent: stats::Appends::default(),
         });
         self.answer(key, 200, Some(JSON), "", &body);
     }

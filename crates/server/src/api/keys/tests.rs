@@ -25,6 +25,7 @@ fn request(text: &str) -> Request<'_> {
         is_http11: true,
         keep_alive: true,
         is_form: body.is_some(),
+        content_type: None,
         accepts_text: false,
         origin: None,
         upgrade: None,
