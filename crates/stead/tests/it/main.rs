@@ -13,6 +13,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod hostile;
+mod locks;
 mod operate;
 mod seed_document;
 mod testkit;
