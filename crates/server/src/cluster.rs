@@ -324,6 +324,9 @@ impl Owner {
                 Task::Read { .. } | Task::Remove(_) => {
                     self.answer_engine_error(key, EngineError::Stopping);
                 }
+                Task::LockWrite | Task::LockRead { .. } => {
+                    self.answer_engine_error(key, EngineError::Stopping);
+                }
                 _ => {}
             }
         }

@@ -180,6 +180,8 @@ pub struct Config {
     pub http_write_timeout_secs: f64,
     /// Whether `/metrics` is served.
     pub metrics: bool,
+    /// Whether the lock and leader modules are served.
+    pub modules: bool,
     /// Bounds on what clients may do.
     pub limits: Limits,
 }

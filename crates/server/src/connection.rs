@@ -1,10 +1,12 @@
 //! One connection of a client.
 
 use crate::api::listing::Listing;
+use crate::api::lock::LockField;
 use crate::api::route::Port;
 use crate::config::Dialect;
 use crate::http::reader::{Method, State};
 use crate::outbox::Outbox;
+use crate::slab::Key;
 use crate::tls::Stream;
 use replica::{Member, MemberId};
 use store::{StoreIndex, WatchFilter, WatcherId};
@@ -35,6 +37,12 @@ pub(crate) enum Task {
     Read { path: Box<str>, recursive: bool },
     /// An event.
     Watch(Box<WatchTask>),
+    /// A lock, by the claim to it.
+    Claim(Key),
+    /// The outcome of a lock's renewal or release.
+    LockWrite,
+    /// Leave to answer a read of a lock.
+    LockRead { dir: Box<str>, field: LockField },
     /// Room for more of a long answer.
     List(Box<Listing>),
     /// The client's end of the connection; what it still sends is thrown away.

@@ -6,6 +6,7 @@
 
 use crate::api::error::ApiError;
 use crate::api::{admin, json};
+use crate::claim::CLAIM_BIT;
 use crate::connection::{Task, WatchTask};
 use crate::frames::Shape;
 use crate::http::response::{JSON, put_end, put_piece};
@@ -39,6 +40,9 @@ impl Owner {
     }
 
     fn deliver_answer(&mut self, answer: &Answer) {
+        if answer.ticket.0 & CLAIM_BIT != 0 {
+            return self.deliver_claim(answer);
+        }
         let key = Key::from_u64(answer.ticket.0);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let (no_value, since) = match &connection.task {
@@ -46,6 +50,7 @@ impl Owner {
             Task::Configure => (false, self.now.monotonic),
             Task::Member(_) => return self.deliver_member(key, answer),
             Task::Join(_) | Task::Remove(_) => return self.deliver_change(key, answer),
+            Task::LockWrite => return self.deliver_lock_write(key, answer),
             // Nobody waits for it any more.
             _ => return,
         };
@@ -60,7 +65,8 @@ impl Owner {
                 let body = admin::config_body(&self.driver.membership().config());
                 self.answer_resource(key, 200, JSON, &body);
             }
-            Ok(Applied::Expired(_)) => {}
+            // Nobody waits here for what these give.
+            Ok(Applied::Expired(_) | Applied::Lock(_)) => {}
             Err(Failure::Store(error)) => {
                 self.answer_error(key, &ApiError::from_store(error, hides_root));
             }
@@ -120,12 +126,15 @@ impl Owner {
     fn deliver_read(&mut self, read: &ReadAnswer) {
         let key = Key::from_u64(read.ticket.0);
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if !matches!(connection.task, Task::Read { .. }) {
+        if !matches!(connection.task, Task::Read { .. } | Task::LockRead { .. }) {
             return;
         }
-        let Task::Read { path, recursive } = std::mem::replace(&mut connection.task, Task::Idle)
-        else {
-            return;
+        let (path, recursive) = match std::mem::replace(&mut connection.task, Task::Idle) {
+            Task::Read { path, recursive } => (path, recursive),
+            Task::LockRead { dir, field } => {
+                return self.deliver_lock_read(key, &dir, field, read.outcome);
+            }
+            _ => return,
         };
         match (read.outcome, KeyPath::parse(&path)) {
             (Ok(()), Ok(path)) => self.answer_get(key, path, recursive),
@@ -135,6 +144,9 @@ impl Owner {
     }
 
     fn deliver_wake(&mut self, wake: &Wake) {
+        if wake.owner & CLAIM_BIT != 0 {
+            return self.deliver_lock_wake(wake);
+        }
         let key = Key::from_u64(wake.owner);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let dialect = connection.dialect();
@@ -238,6 +250,7 @@ impl Owner {
         if self.workers.drop_store(old).is_err() {
             tracing::warn!("a store that was replaced is given back in the loop");
         }
+        self.replace_lock_watchers();
         for key in self.connections.keys() {
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let Task::Watch(watch) = &mut connection.task else { continue };

@@ -4,6 +4,8 @@
 //! requests and answers into bytes without touching a socket.
 
 mod api;
+mod chores;
+mod claim;
 mod clock;
 mod cluster;
 pub mod config;
@@ -16,6 +18,7 @@ mod frames;
 pub mod fuzzing;
 mod http;
 mod join;
+mod lock;
 mod members;
 mod meters;
 mod metrics;

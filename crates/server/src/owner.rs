@@ -9,6 +9,7 @@
 use crate::api::cors::Cors;
 use crate::api::route::Port;
 use crate::api::time::http_date;
+use crate::claim::Claims;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::connection::{Connection, Task};
@@ -20,7 +21,7 @@ use crate::meters::Meters;
 use crate::peer::{self, Peers};
 use crate::slab::{Key, Slab};
 use crate::tls::{Acceptor, Stream};
-use crate::worker::{Done, Workers};
+use crate::worker::Workers;
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
@@ -89,6 +90,8 @@ pub(crate) struct Owner {
     /// Kept open: its other end is written to when a signal comes.
     _signals: UnixStream,
     pub(crate) connections: Slab<Connection>,
+    /// Clients that wait for locks.
+    pub(crate) claims: Claims,
     pub(crate) driver: Member,
     pub(crate) workers: Workers,
     pub(crate) meters: Meters,
@@ -165,6 +168,7 @@ impl Owner {
             listeners: parts.listeners,
             _signals: parts.signals,
             connections: Slab::new(),
+            claims: Claims::new(),
             driver: parts.driver,
             workers: parts.workers,
             meters: Meters::new(now),
@@ -220,6 +224,7 @@ impl Owner {
             self.take_results()?;
             self.tend_peers();
             self.send_held_heads();
+            self.tend_claims();
             self.turn()?;
             if self.is_removed {
                 self.finish_up()?;
@@ -248,12 +253,14 @@ impl Owner {
 
     /// How long to wait for the next event.
     fn patience(&self) -> Duration {
-        if !self.resume.is_empty() || !self.dirty.is_empty() {
+        if !self.resume.is_empty() || !self.dirty.is_empty() || self.claims.is_hurried {
             return Duration::ZERO;
         }
         let head = self.held_heads.front().map_or(u64::MAX, |(_, due)| *due);
         let head = head.saturating_sub(self.now.monotonic);
         let due = self.driver.until_due().unwrap_or(u64::MAX).min(HOUSEKEEPING_NS).min(head);
+        let claim_due = self.claims.next_due().unwrap_or(u64::MAX);
+        let due = due.min(claim_due.saturating_sub(self.now.monotonic));
         Duration::from_nanos(due)
     }
 
@@ -435,6 +442,7 @@ impl Owner {
         connection.readable = false;
         let waits = matches!(connection.task, Task::Write { .. } | Task::Read { .. })
             || matches!(connection.task, Task::Configure | Task::List(_))
+            || matches!(connection.task, Task::LockWrite | Task::LockRead { .. })
             || matches!(connection.task, Task::Join(_) | Task::Remove(_) | Task::Member(_));
         if waits {
             // What it sent ahead is answered first.
@@ -451,6 +459,7 @@ impl Owner {
         match &connection.task {
             Task::Watch(watch) => self.driver.store_mut().unwatch(watch.watcher),
             Task::Peer(from) => self.speaker_left(key, *from),
+            Task::Claim(claim) => self.orphan(*claim),
             _ => {}
         }
         connection.socket.say_end();
@@ -572,6 +581,7 @@ impl Owner {
     /// One turn of the replica, and what comes of it.
     pub(crate) fn turn(&mut self) -> Result<(), StartError> {
         self.take_fatal()?;
+        self.claims.is_hurried = false;
         // Answers to reads leave before a sync holds them up.
         self.flush_dirty();
         let are_reads_recent =
@@ -594,59 +604,6 @@ impl Owner {
         self.hand_out_work()?;
         self.flush_dirty();
         Ok(())
-    }
-
-    fn hand_out_work(&mut self) -> Result<(), StartError> {
-        if let Some(task) = self.driver.wal_mut().next_fill() {
-            self.workers.fill(task)?;
-        }
-        if let Some(job) = self.driver.snapshot_job() {
-            self.workers.snapshot(job)?;
-        }
-        let garbage = self.driver.store_mut().take_garbage();
-        if !garbage.is_empty() {
-            self.workers.drop_garbage(garbage)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn take_results(&mut self) -> Result<(), StartError> {
-        while let Some(done) = self.workers.next_done() {
-            match done {
-                Done::Synced(seq, result, took) => {
-                    self.meters.synced(took);
-                    self.driver.synced(seq, result)?;
-                }
-                Done::Filled(task, result) => {
-                    if let Err(error) = &result {
-                        tracing::warn!(%error, "a log segment could not be prepared");
-                    }
-                    self.driver.wal_mut().filled(task, &result);
-                }
-                Done::Snapshot(result, took) => self.snapshot_done(result, took)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn snapshot_done(
-        &mut self,
-        result: io::Result<replica::SnapshotDone>,
-        took: Duration,
-    ) -> Result<(), Fatal> {
-        match result {
-            Ok(done) => {
-                self.meters.snapshot_done(took);
-                let (index, bytes) = (done.index().0, done.bytes());
-                tracing::info!(index, bytes, ms = took.as_millis(), "snapshot written");
-                self.driver.snapshot_finished(Some(done))
-            }
-            Err(error) => {
-                self.meters.snapshot_failed();
-                tracing::error!(%error, "a snapshot could not be written; the log is kept");
-                self.driver.snapshot_finished(None)
-            }
-        }
     }
 
     /// Lets connections go on whose last request is answered.

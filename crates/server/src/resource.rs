@@ -74,7 +74,7 @@ impl Owner {
             Route::Livez => self.answer_resource(key, 200, TEXT, b"ok\n"),
             Route::Readyz => self.readyz(key),
             Route::Metrics if self.config.metrics => self.metrics(key),
-            Route::Metrics | Route::NotFound | Route::Keys(_) => {
+            Route::Metrics | Route::NotFound | Route::Keys(_) | Route::Module(..) => {
                 self.answer_resource(key, 404, TEXT, b"404 page not found\n");
             }
         }

@@ -122,7 +122,10 @@ impl Owner {
         if let Some(clean) = url::clean(&path) {
             return self.redirect(key, &clean, request.query);
         }
-        let found = route(port, &path);
+        let found = match route(port, &path) {
+            Route::Module(..) if !self.config.modules => Route::NotFound,
+            found => found,
+        };
         if found == Route::NotFound {
             let extra = "X-Content-Type-Options: nosniff\r\n";
             return self.answer_text(key, 404, extra, "404 page not found\n");
@@ -133,6 +136,7 @@ impl Owner {
         }
         match found {
             Route::Keys(node) => self.keys(key, request, node, port),
+            Route::Module(module, name) => self.lock(key, request, module, name),
             _ => self.resource(key, request, found),
         }
     }

@@ -1,6 +1,9 @@
 //! A table of things that come and go, each with a number that is reused and a generation that is
 //! not.
 
+/// Generations stay below this, so that the highest bit of a packed key is free for other uses.
+const GENERATIONS: u32 = 1 << 31;
+
 /// Names an entry for as long as it lives; a stale key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
@@ -74,7 +77,7 @@ impl<T> Slab<T> {
             return None;
         }
         let value = entry.value.take()?;
-        entry.generation = entry.generation.wrapping_add(1);
+        entry.generation = (entry.generation + 1) % GENERATIONS;
         self.free.push(key.slot);
         self.len -= 1;
         Some(value)

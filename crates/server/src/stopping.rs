@@ -71,6 +71,8 @@ impl Owner {
         let mut events = Events::with_capacity(256);
         loop {
             self.end_watches();
+            self.end_claims();
+            self.tend_claims();
             self.take_results()?;
             self.tend_peers();
             self.turn()?;
@@ -84,7 +86,9 @@ impl Owner {
             let mut connections = keys.filter(|key| {
                 self.connections.get_mut(*key).is_some_and(|connection| is_waiting(connection))
             });
-            let is_done = connections.next().is_none() && !self.driver.is_syncing();
+            let is_done = connections.next().is_none()
+                && !self.driver.is_syncing()
+                && (self.claims.is_empty() || self.is_removed);
             if is_done || passed > STOP_NS {
                 self.answer_waiting();
                 self.flush_dirty();

@@ -157,7 +157,7 @@ impl World {
                 key: event.key.to_string(),
                 prev: event.prev.as_ref().and_then(seen),
             },
-            Ok(Applied::Expired(_) | Applied::Internal) => {
+            Ok(Applied::Expired(_) | Applied::Internal | Applied::Lock(_)) => {
                 Outcome::Written { index: 0, key: String::new(), prev: None }
             }
             Err(Failure::Store(error)) => {

@@ -347,6 +347,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         http_read_timeout_secs: seconds(values, "http-read-timeout"),
         http_write_timeout_secs: seconds(values, "http-write-timeout"),
         metrics: values.get("metrics").0 == "on",
+        modules: values.get("modules").0 == "on",
         limits: limits(values),
     })
 }

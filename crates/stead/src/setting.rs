@@ -127,6 +127,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Where to listen for them: HOST[:PORT]. Default: as for -bind-addr.").alias(&["sl"]),
     works("compat", "STEAD_COMPAT", "compat", Kind::Choice(&["v04", "v2"]), "v04", NETWORK_GROUP,
         "The dialect spoken at -addr: v04 as etcd 0.4 spoke it, v2 as 2.x did."),
+    works("modules", "STEAD_MODULES", "modules", Kind::Choice(&["on", "off"]), "on", NETWORK_GROUP,
+        "Serve the lock and leader modules, /mod/v2/lock and /mod/v2/leader, on the client ports."),
     works("cors", "ETCD_CORS", "cors", Kind::List, "", NETWORK_GROUP,
         "Origins of web pages that may use the API, with commas between them, or *."),
     works("http-read-timeout", "ETCD_HTTP_READ_TIMEOUT", "http_read_timeout", Kind::Seconds, "300", NETWORK_GROUP,

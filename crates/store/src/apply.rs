@@ -90,6 +90,9 @@ impl Store {
                 self.write_internal(writes, wakes);
                 Ok(Applied::Internal)
             }
+            Command::Lock { dir, action } => {
+                self.apply_lock(*dir, *action, wakes).map(Applied::Lock)
+            }
             _ => self.apply_client(command, wakes).map(Applied::Event),
         }
     }
@@ -148,8 +151,8 @@ impl Store {
                 count(&mut self.stats.compare_and_deletes, &outcome);
                 outcome
             }
-            Command::Expire { .. } | Command::Internal { .. } => {
-                unreachable!("these are not a client's")
+            Command::Expire { .. } | Command::Internal { .. } | Command::Lock { .. } => {
+                unreachable!("these are not about a key that a client names")
             }
         }
     }

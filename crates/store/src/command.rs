@@ -1,7 +1,7 @@
 //! What the log holds: the deterministic content of a client's mutation.
 
-use crate::KeyPath;
 use crate::codec;
+use crate::{KeyPath, LockAction};
 use std::fmt;
 
 /// How an in-order key is named after the index that it gets.
@@ -60,6 +60,8 @@ pub enum Command<'a> {
     Expire { limit: u32 },
     /// The server's own writes under `/_etcd`, all at one index.
     Internal { writes: Vec<InternalWrite<'a>> },
+    /// Something asked of the lock whose directory, below [`crate::LOCK_ROOT`], is `dir`.
+    Lock { dir: KeyPath<'a>, action: LockAction<'a> },
 }
 
 /// Bytes that are not a command of a version that this program knows.
@@ -86,6 +88,7 @@ const DELETE: u8 = 5;
 const COMPARE_AND_DELETE: u8 = 6;
 const EXPIRE: u8 = 7;
 const INTERNAL: u8 = 8;
+const LOCK: u8 = 9;
 
 /// Flags. Which of them mean anything depends on the tag.
 const DIR: u8 = 1;
@@ -188,6 +191,7 @@ impl<'a> Command<'a> {
                 codec::put_number(out, u64::from(limit));
             }
             Command::Internal { ref writes } => put_internal(out, writes),
+            Command::Lock { dir, action } => action.encode(dir, LOCK, out),
         }
     }
 
@@ -198,6 +202,10 @@ impl<'a> Command<'a> {
     pub fn decode(bytes: &mut &'a [u8]) -> Result<Self, DecodeError> {
         let tag = codec::take_byte(bytes)?;
         let flags = codec::take_byte(bytes)?;
+        if tag == LOCK {
+            let (dir, action) = LockAction::decode(bytes, flags)?;
+            return Ok(Command::Lock { dir, action });
+        }
         let known = match tag {
             SET => DIR | HAS_TTL | REFRESH,
             CREATE if flags & IN_ORDER != 0 => DIR | HAS_TTL | IN_ORDER | PADDED,

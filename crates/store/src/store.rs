@@ -6,8 +6,8 @@ use crate::history::History;
 use crate::node::Dir;
 use crate::watch::Hub;
 use crate::{
-    ErrorCode, Event, KeyPath, Node, Stamp, StoreError, StoreIndex, StoreStats, Timestamp,
-    WatchFilter, WatcherId,
+    ErrorCode, Event, KeyPath, LockOutcome, Node, Stamp, StoreError, StoreIndex, StoreStats,
+    Timestamp, WatchFilter, WatcherId,
 };
 use std::cell::Cell;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub enum Applied {
     Expired(u32),
     /// [`crate::Command::Internal`].
     Internal,
+    /// [`crate::Command::Lock`].
+    Lock(LockOutcome),
 }
 
 /// The key space of one member.

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use store::{
-    Command, DecodeError, InOrder, InternalWrite, KeyPath, Limits, Stamp, Store, Timestamp,
-    WallOffset,
+    Command, DecodeError, InOrder, InternalWrite, KeyPath, Limits, LockAction, LockEntry, Stamp,
+    Store, Timestamp, WallOffset,
 };
 use testkit::{SECOND, START, path, snapshot_bytes, stats_text, store_lines};
 
@@ -82,6 +82,33 @@ fn commands() -> Vec<(Command<'static>, &'static str)> {
         (Command::Internal { writes }, "08000201042f612f62017600012f"),
         (Command::Internal { writes: Vec::new() }, "080000"),
     ]
+    .into_iter()
+    .chain(lock_commands())
+    .collect()
+}
+
+fn lock_commands() -> impl Iterator<Item = (Command<'static>, &'static str)> {
+    let dir = KeyPath::parse("/_etcd/mod/lock/a").expect("it is clean");
+    // The path as text, with its length in front, stands behind the first two bytes.
+    let actions = [
+        (LockAction::Acquire { value: "v", ttl: 5, waits: true }, "0909P01760a"),
+        (LockAction::Acquire { value: "", ttl: -1, waits: false }, "0901P0001"),
+        (LockAction::Refresh { index: 300, ttl: 5 }, "0902Pac020a"),
+        (
+            LockAction::Renew { entry: LockEntry::Index(7), value: Some("w"), ttl: 5 },
+            "0933P0701770a",
+        ),
+        (LockAction::Renew { entry: LockEntry::Value("v"), value: None, ttl: 5 }, "0903P01760a"),
+        (LockAction::Release { entry: LockEntry::Index(7) }, "0914P07"),
+        (LockAction::Release { entry: LockEntry::Value("") }, "0904P00"),
+        (LockAction::Leave { index: 7, touched: Some(9), keep: Some(5) }, "09c5P07090a"),
+        (LockAction::Leave { index: 7, touched: None, keep: None }, "0905P07"),
+    ];
+    let path = format!("{:02x}{}", dir.as_str().len(), hex(dir.as_str().as_bytes()));
+    actions.into_iter().map(move |(action, bytes)| {
+        let bytes: &str = bytes.replace('P', &path).leak();
+        (Command::Lock { dir, action }, bytes)
+    })
 }
 
 fn encoded(command: &Command<'_>) -> Vec<u8> {
@@ -144,7 +171,12 @@ fn commands_with_wrong_fields_are_refused() {
     for (text, why) in [
         ("", "nothing at all"),
         ("00", "an unknown tag"),
-        ("0900012f", "an unknown tag with a path"),
+        ("0a00012f", "an unknown tag with a path"),
+        ("0902012f010a", "a lock that is no lock's directory"),
+        ("09020f2f5f657463642f6d6f642f6c6f636b010a", "the directory of all locks"),
+        ("0900112f5f657463642f6d6f642f6c6f636b2f61", "no action"),
+        ("0906112f5f657463642f6d6f642f6c6f636b2f61010a", "an unknown action"),
+        ("090a112f5f657463642f6d6f642f6c6f636b2f61010a", "a flag of another action"),
         ("0180012f00", "an unknown flag"),
         ("0280012f00", "the naming of a key that is not in order"),
         ("07010a", "a flag where there is none"),
@@ -184,7 +216,7 @@ proptest! {
 
     #[test]
     fn garbage_is_no_command_or_a_proper_one(
-        tag in 0..10_u8,
+        tag in 0..11_u8,
         flags in any::<u8>(),
         rest in prop::collection::vec(prop_oneof![0..6_u8, any::<u8>(), Just(b'/')], 0..40),
     ) {

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use store::{Command, InOrder, KeyPath};
 
 /// The longest TTL in seconds: what fits a signed count of nanoseconds (spec keys.md section 6).
-const TTL_SECONDS_MAX: i64 = 9_223_372_036;
+pub(crate) const TTL_SECONDS_MAX: i64 = 9_223_372_036;
 
 /// What a request about the key space wants.
 #[derive(Debug)]

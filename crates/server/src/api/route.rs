@@ -1,5 +1,6 @@
 //! Which resource does a path name, and which methods has it?
 
+use crate::api::lock::Module;
 use crate::config::Dialect;
 use crate::http::reader::Method;
 
@@ -36,12 +37,17 @@ pub(crate) enum Route<'a> {
     Livez,
     Readyz,
     Metrics,
+    /// A lock or an election, by its name.
+    Module(Module, &'a str),
     NotFound,
 }
 
 /// Methods of a resource as the `Allow` header lists them.
 pub(crate) const KEYS_METHODS: &str = "HEAD,GET,PUT,POST,DELETE";
 const READ_METHODS: &str = "GET,HEAD";
+
+const MODULES: [(&str, Module); 2] =
+    [("/mod/v2/lock/", Module::Lock), ("/mod/v2/leader/", Module::Leader)];
 
 impl Route<'_> {
     /// The methods that the resource takes.
@@ -53,6 +59,8 @@ impl Route<'_> {
             Route::Members => "GET,HEAD,POST",
             Route::Member(_) => "GET,HEAD,PUT,DELETE",
             Route::PeerJoin => "POST",
+            Route::Module(Module::Lock, _) => KEYS_METHODS,
+            Route::Module(Module::Leader, _) => "HEAD,GET,PUT,DELETE",
             _ => READ_METHODS,
         }
     }
@@ -98,6 +106,11 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
             _ => shared,
         };
     };
+    for (prefix, module) in MODULES {
+        if let Some(name) = trimmed.strip_prefix(prefix) {
+            return if name.is_empty() { Route::NotFound } else { Route::Module(module, name) };
+        }
+    }
     if let Some(id) = trimmed.strip_prefix("/v2/members/") {
         return Route::Member(id);
     }

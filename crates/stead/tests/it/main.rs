@@ -13,6 +13,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod hostile;
+mod locks;
 mod members;
 mod operate;
 mod seed_document;

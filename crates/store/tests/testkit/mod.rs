@@ -3,7 +3,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
 use std::fmt::Write as _;
-use store::{Applied, Event, KeyPath, Limits, Node, Store, StoreError, StoreSnapshot, Timestamp};
+use store::{
+    Applied, Event, KeyPath, Limits, LockOutcome, LockState, Node, Store, StoreError,
+    StoreSnapshot, Timestamp,
+};
 
 /// When the tests' clock begins.
 pub(crate) const START: u64 = 1_000_000_000_000;
@@ -80,8 +83,23 @@ pub(crate) fn outcome_text(outcome: &Result<Applied, StoreError>) -> String {
         Ok(Applied::Event(event)) => event_text(event),
         Ok(Applied::Expired(count)) => format!("expired {count}"),
         Ok(Applied::Internal) => "internal".to_owned(),
+        Ok(Applied::Lock(outcome)) => lock_text(outcome),
         Err(error) => error_text(error),
     }
+}
+
+/// What came of a lock's action: `held 5 @9 (was @7)`.
+pub(crate) fn lock_text(outcome: &LockOutcome) -> String {
+    let state = match outcome.state {
+        LockState::Held => "held",
+        LockState::Waiting => "waiting",
+        LockState::Gone => "gone",
+    };
+    let mut out = format!("{state} {} @{}", outcome.index, outcome.touched);
+    if outcome.before > 0 {
+        let _ = write!(out, " (was @{})", outcome.before);
+    }
+    out
 }
 
 /// A node in one line.

@@ -265,7 +265,9 @@ impl Model {
             Command::CompareAndDelete { path, prev_value, prev_index } => {
                 ("cad", self.compare_and_delete(path, prev_value, prev_index))
             }
-            Command::Expire { .. } | Command::Internal { .. } => panic!("not a client's"),
+            Command::Expire { .. } | Command::Internal { .. } | Command::Lock { .. } => {
+                panic!("not about a client's key")
+            }
         };
         let count = self.counts.entry(kind).or_default();
         match result {

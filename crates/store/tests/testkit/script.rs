@@ -9,6 +9,9 @@
 //! update /p [value=v] [ttl=n] [refresh]         cas /p ... [prevValue=v] [prevIndex=n] [orCreate]
 //! delete /p [dir] [recursive]                   cad /p [prevValue=v] [prevIndex=n]
 //! internal /p=v !/p ...       the server's own writes and deletes
+//! acquire NAME ttl=n [value=v] [now]            renew NAME [index=n] [value=v] ttl=n
+//! release NAME [index=n] [value=v]              refresh NAME n ttl=n
+//! leave NAME n [touched=n] [keep=n]             queue NAME      (of a lock)
 //! advance n                   n seconds pass, and what is due expires
 //! clock n                     n seconds pass; they may be negative
 //! expire [limit=n]
@@ -22,8 +25,8 @@
 use crate::testkit::*;
 use std::collections::BTreeMap;
 use store::{
-    Command, InOrder, InternalWrite, Limits, Stamp, Store, StoreIndex, Timestamp, Wake, WallOffset,
-    WatchFilter, WatcherId,
+    Command, InOrder, InternalWrite, LOCK_ROOT, Limits, LockAction, LockEntry, Stamp, Store,
+    StoreIndex, Timestamp, Wake, WallOffset, WatchFilter, WatcherId,
 };
 
 /// No script makes more events.
@@ -103,6 +106,38 @@ impl<'a> Line<'a> {
             _ => return None,
         })
     }
+
+    /// As the API has it, an index and a value together mean the entry and its new value.
+    fn lock_entry(&self) -> (LockEntry<'_>, Option<&str>) {
+        match (self.number("index"), self.text("value")) {
+            (Some(index), value) => (LockEntry::Index(index), value),
+            (None, value) => (LockEntry::Value(value.unwrap_or_default()), None),
+        }
+    }
+
+    fn lock_action(&self) -> Option<LockAction<'_>> {
+        let ttl = self.number("ttl").unwrap_or(0);
+        let index = || self.word(2).parse().unwrap_or_else(|_| panic!("no index: {}", self.text));
+        let (entry, value) = self.lock_entry();
+        Some(match self.word(0) {
+            "acquire" => {
+                let value = self.text("value").unwrap_or_default();
+                LockAction::Acquire { value, ttl, waits: !self.has("now") }
+            }
+            "renew" => LockAction::Renew { entry, value, ttl },
+            "release" => LockAction::Release { entry },
+            "refresh" => LockAction::Refresh { index: index(), ttl },
+            "leave" => {
+                let (touched, keep) = (self.number("touched"), self.number("keep"));
+                LockAction::Leave { index: index(), touched, keep }
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn lock_dir(name: &str) -> String {
+    format!("{LOCK_ROOT}/{name}")
 }
 
 impl Runner {
@@ -206,6 +241,17 @@ impl Runner {
         self.apply(&Command::Internal { writes })
     }
 
+    fn queue(&self, line: &Line<'_>) -> Vec<String> {
+        let dir = lock_dir(line.word(1));
+        let Some(lock) = self.store.peek(path(&dir)) else { return vec!["no such lock".into()] };
+        let holder = lock.lock_holder().map(|(index, _)| index);
+        let mut entries: Vec<_> = lock.lock_entries().collect();
+        entries.sort_by_key(|(index, _)| *index);
+        assert_eq!(holder, entries.first().map(|(index, _)| *index));
+        let now = self.stamp().time;
+        entries.iter().map(|(index, node)| node_text(&index.to_string(), node, now)).collect()
+    }
+
     fn pass(&mut self, seconds: &str) {
         let seconds: f64 = seconds.parse().expect("seconds are a number");
         self.now = (self.now as f64 + seconds * SECOND as f64) as u64;
@@ -227,7 +273,12 @@ impl Runner {
         if let Some(command) = line.client_command() {
             return self.apply(&command);
         }
+        if let Some(action) = line.lock_action() {
+            let dir = lock_dir(line.word(1));
+            return self.apply(&Command::Lock { dir: path(&dir), action });
+        }
         match line.word(0) {
+            "queue" => return self.queue(&line),
             "internal" => return self.internal(&line),
             "advance" => {
                 self.pass(line.word(1));

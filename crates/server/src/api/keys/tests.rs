@@ -79,7 +79,9 @@ fn command_text(command: &Command<'_>) -> String {
         Command::CompareAndDelete { prev_value, prev_index, .. } => {
             format!("compare-delete{}", condition_text(prev_value, prev_index))
         }
-        Command::Expire { .. } | Command::Internal { .. } => panic!("no client says so"),
+        Command::Expire { .. } | Command::Internal { .. } | Command::Lock { .. } => {
+            panic!("no request on a key says so")
+        }
     }
 }
 

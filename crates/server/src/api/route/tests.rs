@@ -64,7 +64,14 @@ fn paths_become_keys_as_the_specification_says() {
         ("/v2", "404"),
         ("/", "404"),
         ("/v1/keys/a", "404"),
-        ("/mod/v2/lock/a", "404"),
+        ("/mod/v2/lock/a", "Module(Lock, \"a\")"),
+        ("/mod/v2/lock/a/b/", "Module(Lock, \"a/b\")"),
+        ("/mod/v2/lock/a%20b", "Module(Lock, \"a b\")"),
+        ("/mod/v2/leader/a", "Module(Leader, \"a\")"),
+        ("/mod/v2/lock", "404"),
+        ("/mod/v2/lock/", "404"),
+        ("/mod/v2/leader/", "404"),
+        ("/mod/v2/locks/a", "404"),
         ("/v2/admin/machines/a%20b", "AdminMachine(\"a b\")"),
         ("/v2/admin/machines/a%2fb", "404"),
         ("/v2/admin/machines/", "AdminMachines"),
@@ -92,6 +99,8 @@ fn each_port_has_its_resources() {
         ("/livez", [true, true, true]),
         ("/readyz", [true, true, true]),
         ("/metrics", [true, true, false]),
+        ("/mod/v2/lock/a", [true, true, false]),
+        ("/mod/v2/leader/a", [true, true, false]),
         ("/join", [false, false, false]),
         ("/v2/speedTest", [false, false, false]),
     ] {
@@ -111,6 +120,8 @@ fn methods_are_allowed_as_they_are_listed() {
         (Route::Version, &[Get, Head]),
         (Route::Health, &[Get, Head]),
         (Route::StatsStore, &[Get, Head]),
+        (Route::Module(Module::Lock, "a"), &[Get, Head, Put, Post, Delete]),
+        (Route::Module(Module::Leader, "a"), &[Get, Head, Put, Delete]),
     ] {
         for method in [Get, Head, Put, Post, Delete, Options, Other] {
             assert_eq!(route.allows(method), want.contains(&method), "{route:?} {method:?}");

@@ -1,0 +1,63 @@
+//! What the loop gives to the threads beside it, and what it does with their results.
+
+use crate::error::StartError;
+use crate::owner::Owner;
+use crate::worker::Done;
+use replica::Fatal;
+use std::io;
+use std::time::Duration;
+
+impl Owner {
+    pub(crate) fn hand_out_work(&mut self) -> Result<(), StartError> {
+        if let Some(task) = self.driver.wal_mut().next_fill() {
+            self.workers.fill(task)?;
+        }
+        if let Some(job) = self.driver.snapshot_job() {
+            self.workers.snapshot(job)?;
+        }
+        let garbage = self.driver.store_mut().take_garbage();
+        if !garbage.is_empty() {
+            self.workers.drop_garbage(garbage)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn take_results(&mut self) -> Result<(), StartError> {
+        while let Some(done) = self.workers.next_done() {
+            match done {
+                Done::Synced(seq, result, took) => {
+                    self.meters.synced(took);
+                    self.driver.synced(seq, result)?;
+                }
+                Done::Filled(task, result) => {
+                    if let Err(error) = &result {
+                        tracing::warn!(%error, "a log segment could not be prepared");
+                    }
+                    self.driver.wal_mut().filled(task, &result);
+                }
+                Done::Snapshot(result, took) => self.snapshot_done(result, took)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn snapshot_done(
+        &mut self,
+        result: io::Result<replica::SnapshotDone>,
+        took: Duration,
+    ) -> Result<(), Fatal> {
+        match result {
+            Ok(done) => {
+                self.meters.snapshot_done(took);
+                let (index, bytes) = (done.index().0, done.bytes());
+                tracing::info!(index, bytes, ms = took.as_millis(), "snapshot written");
+                self.driver.snapshot_finished(Some(done))
+            }
+            Err(error) => {
+                self.meters.snapshot_failed();
+                tracing::error!(%error, "a snapshot could not be written; the log is kept");
+                self.driver.snapshot_finished(None)
+            }
+        }
+    }
+}
