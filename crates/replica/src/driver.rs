@@ -90,7 +90,7 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     pub(crate) now: Now,
     last_tick: u64,
     last_tending: u64,
-    last_announcement: Option<u64>,
+    pub(crate) last_announcement: Option<u64>,
     last_beacon: u64,
     /// Nanoseconds of each sync in place that was not asked for yet.
     sync_times: Vec<u64>,
