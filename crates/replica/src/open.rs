@@ -127,6 +127,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if !self.replica.is_alone() {
             return Ok(());
         }
+        // It is announced below. Were it announced by a turn as well, as happens where turns take
+        // longer than a tick, that would take a second index.
+        self.last_announcement = Some(self.now.monotonic);
         self.replica.raw.campaign()?;
         self.turn(SyncMode::InPlace, &mut out)?;
         if !self.replica.is_leader() {

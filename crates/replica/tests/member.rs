@@ -10,7 +10,11 @@ use store::{Applied, Command, KeyPath, StoreIndex};
 use wal::mem::MemDisk;
 
 #[derive(Clone, Default)]
-struct TestClock(Rc<Cell<Now>>);
+struct TestClock(Rc<Cell<Now>>, Passing);
+
+/// How many milliseconds pass with each look at the clock.
+#[derive(Clone, Copy, Default)]
+struct Passing(u64);
 
 impl TestClock {
     fn advance(&self, ms: u64) {
@@ -22,6 +26,7 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> Now {
+        self.advance(self.1.0);
         self.0.get()
     }
 }
@@ -87,6 +92,14 @@ fn bytes(member: &Member) -> Vec<u8> {
     let mut bytes = Vec::new();
     member.store().snapshot().write(&mut bytes).expect("a vector takes all");
     bytes
+}
+
+#[test]
+fn a_start_on_a_slow_disk_announces_the_member_once() {
+    let clock = TestClock(Rc::default(), Passing(15));
+    let mut member = open(&MemDisk::new(), &clock);
+    assert_eq!(member.store().index(), StoreIndex(1));
+    assert_eq!(write(&mut member, &set("/a", "1", None)).expect("it can be written").0, 2);
 }
 
 #[test]

@@ -2,6 +2,6 @@
 
 mod failures;
 mod formation;
-mod kit;
+pub(crate) mod kit;
 mod membership;
 mod reading;

@@ -3,6 +3,7 @@
 mod crowd;
 mod document;
 mod ending;
+mod members;
 mod queue;
 
 use std::net::SocketAddr;
