@@ -9,7 +9,8 @@ use crate::outbox::Outbox;
 use crate::slab::Key;
 use crate::tls::Stream;
 use replica::{Member, MemberId};
-use store::{StoreIndex, WatchFilter, WatcherId};
+use std::sync::Arc;
+use store::{Event, StoreIndex, WatchFilter, WatcherId};
 
 /// What a connection is waiting for.
 #[derive(Debug)]
@@ -75,6 +76,9 @@ pub(crate) struct WatchTask {
     pub(crate) next: StoreIndex,
     /// Whether events are taken from the history until it has caught up.
     pub(crate) lags: bool,
+    /// The event that a lagging stream is to be given next, where that is known already: an index
+    /// alone does not tell, since the events of an internal command share one.
+    pub(crate) pending: Option<Arc<Event>>,
 }
 
 /// How the request in hand is to be answered.

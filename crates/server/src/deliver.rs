@@ -13,7 +13,6 @@ use crate::http::response::{JSON, put_end, put_piece};
 use crate::owner::Owner;
 use crate::serve::envelope;
 use crate::slab::Key;
-use bytes::Bytes;
 use replica::{Answer, EngineError, Failure, Output, ReadAnswer};
 use std::sync::Arc;
 use store::{Action, Applied, Event, KeyPath, StoreIndex, Wake, WatchFilter};
@@ -161,7 +160,10 @@ impl Owner {
         }
         if watch.lags || waiting > self.config.limits.stream_buffer_bytes {
             // It is read from the history when there is room.
-            watch.lags = true;
+            if !watch.lags {
+                watch.lags = true;
+                watch.pending = Some(Arc::clone(&wake.event));
+            }
             return;
         }
         watch.next = StoreIndex(wake.event.index.0 + 1);
@@ -205,13 +207,20 @@ impl Owner {
             let dialect = connection.dialect();
             let is_chunked = connection.manner.is_http11;
             let Task::Watch(watch) = &mut connection.task else { return };
-            match self.driver.store().next_event(&watch.filter, watch.next) {
-                Ok(Some(event)) => {
-                    watch.next = StoreIndex(event.index.0 + 1);
-                    let shape = Shape { dialect, stream: true, is_chunked };
-                    let bytes: Bytes = self.frames.get(&event, shape);
-                    connection.outbox.append_shared(&bytes);
-                }
+            let store = self.driver.store();
+            let next = match watch.pending.take() {
+                Some(event) => Ok(Some(event)),
+                None => store.next_event(&watch.filter, watch.next),
+            };
+            let found = next.and_then(|event| {
+                let Some(event) = event else { return Ok(None) };
+                watch.next = StoreIndex(event.index.0 + 1);
+                let shape = Shape { dialect, stream: true, is_chunked };
+                connection.outbox.append_shared(&self.frames.get(&event, shape));
+                store.next_event_after(&watch.filter, &event)
+            });
+            match found {
+                Ok(Some(event)) => watch.pending = Some(event),
                 Ok(None) => {
                     watch.lags = false;
                     break;

@@ -289,7 +289,8 @@ impl Owner {
         };
         let lags = watch.stream && watch.wait_index > 0 && from <= index;
         let next = if watch.wait_index > 0 { from } else { next };
-        let task = WatchTask { filter, watcher, stream: watch.stream, next, lags };
+        let stream = watch.stream;
+        let task = WatchTask { filter, watcher, stream, next, lags, pending: None };
         self.begin_watch(key, task);
     }
 

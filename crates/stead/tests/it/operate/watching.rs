@@ -41,6 +41,46 @@ fn events_from_before_a_restart_can_still_be_read() {
     }
 }
 
+/// What starts a cluster is one command with several events, all at index 1.
+#[test]
+fn a_stream_gets_every_event_of_an_index() {
+    let site = Site::new("one-index");
+    let server = site.start();
+    let path = "/v2/keys/_etcd?wait=true&recursive=true&stream=true&waitIndex=1";
+    let mut stream = Watch::open(server.addr(), path);
+    let mut keys = Vec::new();
+    while keys.len() < 2 {
+        let event = stream.event();
+        assert_eq!(event["node"]["modifiedIndex"], 1, "{event}");
+        keys.push(event["node"]["key"].as_str().unwrap().to_owned());
+    }
+    keys.sort();
+    let machine = keys.pop().unwrap();
+    assert!(machine.starts_with("/_etcd/machines/"), "{machine}");
+    assert_eq!(keys, ["/_etcd/config"]);
+    // And nothing twice.
+    let config = r#"{"activeSize":5}"#;
+    let request = Request::put("/v2/admin/config", "").body(config.as_bytes());
+    assert_eq!(ask(server.peer_addr(), &request).status(), 200);
+    let live = stream.event();
+    assert_eq!(live["node"]["key"], "/_etcd/config");
+    assert_ne!(live["node"]["modifiedIndex"], 1);
+}
+
+/// A head that waits for the writes of its turn must still come where there are none.
+#[test]
+fn the_head_of_a_watch_comes_before_any_event() {
+    let site = Site::new("head");
+    let server = site.start();
+    let index = put(server.addr(), "/v2/keys/h", "1")["node"]["modifiedIndex"].clone();
+    for _ in 0..3 {
+        let mut poll = Watch::open(server.addr(), "/v2/keys/h?wait=true");
+        let header = poll.head().header("X-Etcd-Index").unwrap();
+        assert_eq!(header, index.to_string());
+        assert!(poll.is_silent(Duration::from_millis(20)));
+    }
+}
+
 #[test]
 fn a_watcher_that_comes_back_misses_nothing() {
     let site = Site::new("resume").flags("-snapshot-count 100");
