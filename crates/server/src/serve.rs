@@ -6,7 +6,9 @@ use crate::api::listing::{Listing, Style};
 use crate::api::route::{Port, Route, route};
 use crate::connection::{Manner, Task, WatchTask};
 use crate::http::reader::{self, Method, Progress, Refusal, Request, State};
-use crate::http::response::{Envelope, JSON, Length, Numbers, TEXT, put_piece};
+use crate::http::response::{
+    Envelope, JSON, Length, Numbers, TEXT, print_piece, put_end, put_piece,
+};
 use crate::http::url;
 use crate::owner::Owner;
 use crate::slab::Key;
@@ -15,14 +17,16 @@ use replica::{EngineError, Role, Ticket};
 use std::io::Write as _;
 use store::{KeyPath, Node, PathError, StoreIndex, WatchFilter};
 
-/// A listing up to this length is sent with its length in front; longer ones come in pieces.
-const WHOLE_BYTES_MAX: usize = 4 << 20;
-
-/// How much of a long listing is printed at a time.
+/// How much of a listing is printed at a time; a longer one comes in pieces. A piece stays in the
+/// processor's nearer caches from its printing until it is sent.
 const PIECE_BYTES: usize = 256 << 10;
 
+/// A listing up to this length is whole, with its length in front, for a client that does not know
+/// pieces: it would lose its connection otherwise.
+const WHOLE_BYTES_MAX: usize = 4 << 20;
+
 /// A body from this length on is handed over rather than copied.
-const SHARE_BYTES_MIN: usize = 16 << 10;
+const SHARE_BYTES_MIN: usize = 128 << 10;
 
 /// Tells a client that there are too many, as well as one write can.
 pub(crate) fn refuse_connection(mut socket: mio::net::TcpStream, date: &str) {
@@ -221,8 +225,8 @@ impl Owner {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let style = Style { recursive, dialect: connection.dialect(), now };
         let mut listing = Listing::start(&mut body, path, node, style);
-        listing.fill(&mut body, WHOLE_BYTES_MAX);
         let manner = connection.manner;
+        listing.fill(&mut body, if manner.is_http11 { PIECE_BYTES } else { WHOLE_BYTES_MAX });
         let cors = self.cors.lines(manner.origin);
         let envelope = envelope(&self.date, cors, manner);
         let length = if listing.is_done() { Length::Known(body.len()) } else { Length::Stream };
@@ -247,15 +251,15 @@ impl Owner {
     pub(crate) fn list_on(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Task::List(listing) = &mut connection.task else { return };
-        self.body.clear();
-        listing.fill(&mut self.body, PIECE_BYTES);
-        let is_done = listing.is_done();
         let is_chunked = connection.manner.is_http11;
-        connection.outbox.append(|out| {
-            put_piece(out, &self.body, is_chunked);
-            if is_done {
-                crate::http::response::put_end(out, is_chunked);
+        let is_done = connection.outbox.append(|out| {
+            // With room for the child that goes over the mark.
+            out.reserve(PIECE_BYTES + PIECE_BYTES / 64);
+            print_piece(out, is_chunked, |out| listing.fill(out, out.len() + PIECE_BYTES));
+            if listing.is_done() {
+                put_end(out, is_chunked);
             }
+            listing.is_done()
         });
         if is_done {
             connection.task = Task::Idle;

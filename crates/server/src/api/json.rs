@@ -27,35 +27,42 @@ const PLAIN: [bool; 256] = {
     table
 };
 
-/// How many bytes are looked at together: one register of every machine.
-const RUN: usize = 16;
+/// How many bytes are looked at together.
+const LANES: usize = 16;
 
-/// Whether none of the bytes may need an escape. Without branches, so that it is a few vector
-/// instructions; whatever is not ASCII is looked at more closely.
-fn is_plain_run(run: &[u8; RUN]) -> bool {
-    let mut found = 0;
-    for byte in run {
-        let is_control = u8::from(*byte < 0x20) | u8::from(*byte >= 0x80);
-        let is_quote = u8::from(*byte == b'"') | u8::from(*byte == b'\\');
-        let is_markup = u8::from(*byte == b'<') | u8::from(*byte == b'>') | u8::from(*byte == b'&');
-        found |= is_control | is_quote | is_markup;
+/// Whether all bytes can stand as they are. Every lane is judged, so that the compiler judges them
+/// all at once: a listing spends much of its time on values in which nothing is to be escaped.
+fn are_plain(bytes: &[u8; LANES]) -> bool {
+    let mut special = [0; LANES];
+    for (special, &byte) in special.iter_mut().zip(bytes) {
+        *special = u8::from(byte < 0x20)
+            | u8::from(byte == b'"')
+            | u8::from(byte == b'\\')
+            | u8::from(byte == b'<')
+            | u8::from(byte == b'>')
+            | u8::from(byte == b'&')
+            | u8::from(byte == 0xe2)
+            | u8::from(byte == 0xef);
     }
-    found == 0
+    u128::from_ne_bytes(special) == 0
 }
 
-/// How long the front of a text is that can stand as it is, in whole runs.
-fn plain_front(bytes: &[u8]) -> usize {
-    let runs = bytes.chunks_exact(RUN);
-    let is_plain = |run: &&[u8]| <&[u8; RUN]>::try_from(*run).is_ok_and(is_plain_run);
-    runs.take_while(is_plain).count() * RUN
+/// How many bytes at the front can stand as they are; those of a last few may be left out.
+fn plain_len(bytes: &[u8]) -> usize {
+    let (lanes, rest) = bytes.as_chunks::<LANES>();
+    match lanes.iter().position(|lane| !are_plain(lane)) {
+        Some(at) => at * LANES,
+        // The last lanes overlap with those before.
+        None if bytes.last_chunk().is_some_and(are_plain) => bytes.len(),
+        None => bytes.len() - rest.len(),
+    }
 }
 
 /// Writes the inside of a string. `escape_replacement` writes U+FFFD as an escape, as 2.x does.
 fn put_escaped(out: &mut Vec<u8>, text: &str, escape_replacement: bool) {
     let bytes = text.as_bytes();
     let mut from = 0;
-    let front = plain_front(bytes);
-    for (at, byte) in bytes.iter().enumerate().skip(front) {
+    for (at, byte) in bytes.iter().enumerate().skip(plain_len(bytes)) {
         if PLAIN[usize::from(*byte)] {
             continue;
         }

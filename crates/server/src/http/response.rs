@@ -164,6 +164,29 @@ pub(crate) fn put_piece(out: &mut Vec<u8>, bytes: &[u8], is_chunked: bool) {
     }
 }
 
+/// As [`put_piece`], for bytes that `print` appends: they are not copied once more.
+pub(crate) fn print_piece(out: &mut Vec<u8>, is_chunked: bool, print: impl FnOnce(&mut Vec<u8>)) {
+    if !is_chunked {
+        return print(out);
+    }
+    // A guess at how many digits the length will have; it is right for all pieces but odd ones.
+    let head = out.len();
+    out.extend_from_slice(b"00000\r\n");
+    let start = out.len();
+    print(out);
+    let len = out.len() - start;
+    if len == 0 {
+        // An empty piece would end the body.
+        return out.truncate(head);
+    }
+    let digits = format!("{len:x}\r\n");
+    match out.get_mut(head..start) {
+        Some(room) if room.len() == digits.len() => room.copy_from_slice(digits.as_bytes()),
+        _ => drop(out.splice(head..start, digits.bytes())),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Ends a streamed body.
 pub(crate) fn put_end(out: &mut Vec<u8>, is_chunked: bool) {
     if is_chunked {
@@ -257,6 +280,20 @@ mod tests {
                 put_end(out, is_chunked);
             });
             assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn a_piece_printed_in_place_is_framed_as_one_that_is_copied() {
+        for len in [0, 1, 0xf, 0x10, 0xffff, 0x1_0000, 0xf_ffff, 0x10_0000] {
+            for is_chunked in [true, false] {
+                let bytes = vec![b'x'; len];
+                let mut want = b"before".to_vec();
+                let mut got = want.clone();
+                put_piece(&mut want, &bytes, is_chunked);
+                print_piece(&mut got, is_chunked, |out| out.extend_from_slice(&bytes));
+                assert!(got == want, "{len} bytes, chunked: {is_chunked}");
+            }
         }
     }
 

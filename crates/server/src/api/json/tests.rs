@@ -30,6 +30,24 @@ fn strings_are_escaped_as_the_original_escapes_them() {
     assert_eq!(string("", true), "\"\"");
 }
 
+/// Bytes are looked at many together; what is special is found wherever it lies among them.
+#[test]
+fn a_special_byte_is_found_at_every_place() {
+    for len in 1..70 {
+        for at in 0..len {
+            let (before, after) = ("x".repeat(at), "y".repeat(len - at - 1));
+            for (special, escape) in
+                [("<", "\\u003c"), ("\u{1f}", "\\u001f"), ("\u{2028}", "\\u2028")]
+            {
+                let got = string(&format!("{before}{special}{after}"), false);
+                assert_eq!(got, format!("\"{before}{escape}{after}\""));
+            }
+            let plain = format!("{before}\u{20ac}{after}");
+            assert_eq!(string(&plain, true), format!("\"{plain}\""));
+        }
+    }
+}
+
 #[test]
 fn every_character_survives_a_parser() {
     let all: String = (0..=0x0011_0000_u32).filter_map(char::from_u32).collect();

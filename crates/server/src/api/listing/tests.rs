@@ -133,6 +133,28 @@ fn siblings_are_sorted_by_their_bytes() {
     assert_eq!(keys, ["/q/10", "/q/9", "/q/B", "/q/a", "/q/a.b", "/q/a0", "/q/\u{e9}"]);
 }
 
+/// Children are looked at in groups; directories to descend into and hidden names cut them.
+#[test]
+fn directories_of_every_size_are_listed_whole() {
+    for len in [1, 15, 16, 17, 33, 100] {
+        let mut store = Store::new(Limits::default());
+        for number in 0..len {
+            let key = match number % 7 {
+                3 => format!("/g/{number}/below"),
+                5 => format!("/g/_{number}"),
+                _ => format!("/g/{number}"),
+            };
+            set(&mut store, &key, "v", false, None);
+        }
+        for recursive in [false, true] {
+            let want = naive_body(&store, "/g", recursive, Dialect::V04);
+            for step in [1, 300, usize::MAX] {
+                assert_eq!(list(&store, "/g", recursive, Dialect::V04, step), want, "{len}");
+            }
+        }
+    }
+}
+
 /// The tree under a listing may change, or go, while a slow client takes it.
 #[test]
 fn a_listing_shows_one_moment_whatever_happens_meanwhile() {
