@@ -48,7 +48,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let Some(envelope) = envelope::decode(bytes, from, self.replica.id) else { return Ok(()) };
         let now = self.clock.now();
         self.now = now;
-        self.replica.peers.heard(from, now.monotonic);
+        self.replica.note_heard(from, now.monotonic);
         match envelope {
             Envelope::Raft(message) => self.step(*message, bytes.len(), now)?,
             Envelope::Forward { term, id, batch } => {
@@ -100,6 +100,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// The connection to a member broke or cannot be made.
     pub fn unreachable(&mut self, to: MemberId) {
         self.replica.raw.report_unreachable(to.0);
+        self.replica.note_gone(to);
         if self.replica.is_leader() {
             self.replica.peers.failed(to);
         }

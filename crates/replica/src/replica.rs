@@ -68,6 +68,9 @@ pub(crate) struct Replica {
     seen: Seen,
     taken: Vec<Taken>,
     changes: VecDeque<PendingChange>,
+    /// The leader, if its connection broke and nothing was heard from it since: what waits is kept
+    /// for the next one.
+    gone: Option<MemberId>,
     leading: bool,
     /// Seeds the election time-outs, so that a simulated run can be repeated.
     seed: u64,
@@ -106,6 +109,7 @@ impl Replica {
             seen: Seen::default(),
             taken: Vec::new(),
             changes: VecDeque::new(),
+            gone: None,
             leading: false,
             seed,
             election_ticks,
@@ -288,7 +292,7 @@ impl Replica {
             if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
                 self.refuse_taken(EngineError::NotLeader);
             }
-            if let Some(leader) = self.other_leader() {
+            if let Some(leader) = self.other_leader().filter(|one| self.gone != Some(*one)) {
                 self.forward(leader);
             }
         }
@@ -493,6 +497,22 @@ impl Replica {
     /// A member's connection broke.
     pub(crate) fn lost(&mut self, id: MemberId, out: &mut Output) {
         self.forwards.lose(id, &mut out.answers);
+        self.note_gone(id);
+    }
+
+    /// Nothing can be sent to a member now.
+    pub(crate) fn note_gone(&mut self, id: MemberId) {
+        if self.other_leader() == Some(id) {
+            self.gone = Some(id);
+        }
+    }
+
+    /// A member was heard of.
+    pub(crate) fn note_heard(&mut self, id: MemberId, now: u64) {
+        self.peers.heard(id, now);
+        if self.gone == Some(id) {
+            self.gone = None;
+        }
     }
 
     /// Gives up on what has waited since before `since`, and tries again what may have been lost.
