@@ -11,6 +11,7 @@
 //!                the moment an arrival was due, not from when it was sent
 //! --keys K (10000)  --size B (64)  --fan F (0: flat)  --prefix P (/bench)
 //! --reads PCT (90)  share of reads in `mixed`   --quorum-reads: as quorum=true
+//! --form TEXT    appended to the form of `put`, such as &ttl=60
 //! --timeout-ms T (10000)  --preload: write the keys before reading them
 //! --follow       go where a 307 points, per request, as plain clients do
 //! watch: --watchers W  --wmode key|prefix|distinct  --stream  --rate R
@@ -55,6 +56,7 @@ struct Opt {
     follow: bool,
     ttl: u64,
     refresh_param: bool,
+    form: String,
 }
 
 fn hist() -> Histogram<u64> {
@@ -244,6 +246,7 @@ fn build(o: &Opt, c: &mut Conn, rng: &mut Rng, next_key: &AtomicU64, host: &str)
         }
         Work::Put | Work::Mixed => {
             value(&mut form, rng);
+            form.extend_from_slice(o.form.as_bytes());
             c.key = rng.below(o.keys);
             r.extend_from_slice(b"PUT ");
             key_path(o, c.key, r);
@@ -947,6 +950,7 @@ fn main() {
         follow: a.flag("--follow"),
         ttl: a.num("--ttl", 15),
         refresh_param: a.flag("--refresh-param"),
+        form: a.get("--form").unwrap_or("").to_string(),
     };
     let threads: usize = a.num("--threads", 1usize).min(o.conns.max(1));
     if name == "watch" {
