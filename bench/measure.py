@@ -86,6 +86,17 @@ def cost(opt, cluster, work, secs=2.0):
     return (cpu(cluster) - before) * 1e6 / requests(result)
 
 
+def wait_idle(cluster, limit=60.0):
+    """Until the server works on nothing any more: snapshots and fills of segments have ended."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        before = cpu(cluster)
+        time.sleep(0.5)
+        if cpu(cluster) - before < 0.005:
+            return
+    raise RuntimeError(f"the server was still busy after {limit:.0f} s")
+
+
 def settled_rss(cluster, limit=60.0):
     """Resident bytes once they have stood still for two seconds: snapshots have ended by then."""
     end = time.monotonic() + limit
@@ -199,7 +210,7 @@ def growth(opt):
         for keys in opt.keys or (1_000, 100_000, 1_000_000):
             with server(opt, "ours", opt.ours) as cluster:
                 fill(opt, cluster, keys)
-                time.sleep(1.0)
+                wait_idle(cluster)
                 took = cost(opt, cluster, put(keys))
             seen.setdefault(f"PUT with {keys} keys", []).append(took)
     for name, took in seen.items():
@@ -212,7 +223,7 @@ def growth(opt):
         while children < 1_000_000:
             result = run(opt, cluster, "--work post --conns 64 --prefix /many", 5.0)
             children += requests(result)
-        time.sleep(1.0)
+        wait_idle(cluster)
         many = [cost(opt, cluster, "--work post --conns 64 --prefix /many")
                 for _ in range(opt.rounds)]
         say(f"POST into a directory with {children} children and more: {spread(many)} us")
