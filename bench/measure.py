@@ -10,9 +10,9 @@ memory   resident bytes for each key at 100,000 and 1,000,000 keys of 64 bytes, 
 restart  kill -9 with 1,000,000 keys: time until the first write is answered, beside etcd's
 stalls   longest time without an answered write while snapshots of 1,000,000 keys run, and without
          snapshots
-growth   processor time of a PUT with 1,000, 100,000 and 1,000,000 keys, of an in-order POST into
-         a directory with few and with 1,000,000 children, of a PUT with 0 and with 5,000 watchers
-         of other keys
+growth   processor time of a PUT with 1,000, 100,000 and 1,000,000 keys (the share of snapshots in
+         it, and without), of an in-order POST into a directory with few and with 1,000,000
+         children, of a PUT with 0 and with 5,000 watchers of other keys
 http     processor time of requests that cost the server nothing but HTTP and the key space,
          beside a server on hyper that gives the same answers from constants (src/bin/hyperd.rs)
 
@@ -208,11 +208,13 @@ def growth(opt):
     seen = {}
     for _ in range(opt.rounds):
         for keys in opt.keys or (1_000, 100_000, 1_000_000):
-            with server(opt, "ours", opt.ours) as cluster:
-                fill(opt, cluster, keys)
-                wait_idle(cluster)
-                took = cost(opt, cluster, put(keys))
-            seen.setdefault(f"PUT with {keys} keys", []).append(took)
+            # With snapshots the figure has the share of the next one in it.
+            for flags, note in (("", ""), (" -snapshot=false", ", no snapshots")):
+                with server(opt, "ours", opt.ours + flags) as cluster:
+                    fill(opt, cluster, keys)
+                    wait_idle(cluster)
+                    took = cost(opt, cluster, put(keys))
+                seen.setdefault(f"PUT with {keys} keys{note}", []).append(took)
     for name, took in seen.items():
         say(f"{name}: {spread(took)} us")
     with server(opt, "ours", opt.ours) as cluster:
