@@ -4,9 +4,11 @@
 //! may cost as much as a hundred requests. So only some go on in each round, first come first
 //! served, however many callers there are. None may take for ever either.
 
+use crate::api::route::Port;
 use crate::owner::Owner;
 use crate::slab::Key;
 use crate::tls::Stream;
+use std::io;
 
 /// Handshakes that go on in a round. Each read of one costs up to half a millisecond, so that a
 /// round of them takes less than a tenth of an election time-out.
@@ -32,6 +34,13 @@ impl Handshakes {
 /// Whether a connection that began so many nanoseconds ago should have shaken hands by now.
 pub(crate) fn is_late(socket: &Stream, since: u128) -> bool {
     since > NS_MAX && socket.is_shaking_hands()
+}
+
+/// Says why a caller is not let in, to whoever looks for it.
+pub(crate) fn note(socket: &Stream, port: Port, error: &io::Error) {
+    if socket.is_shaking_hands() {
+        tracing::debug!(?port, "a TLS handshake failed: {error}");
+    }
 }
 
 impl Owner {

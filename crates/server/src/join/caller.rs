@@ -156,3 +156,25 @@ fn agent(tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
         Some(tls) => builder.tls_config(tls).build().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_for_members_goes_out_in_plain_text_where_there_are_certificates() {
+        let file = |name: &str| std::path::PathBuf::from(name);
+        let files = TlsFiles { cert: file("c"), key: file("k"), ca: None, asks_callers: false };
+        let secure = Caller::for_members(Some(files));
+        assert_eq!(secure.target("http://h:1/v2/peer/join"), Ok("https://h:1/v2/peer/join".into()));
+        assert_eq!(secure.target("https://h:1"), Ok("https://h:1".into()));
+        let error = secure.get("http://127.0.0.1:1/").expect_err("there are no such files");
+        assert!(error.contains("cannot read c"), "{error}");
+        let plain = Caller::for_members(None);
+        assert_eq!(plain.target("http://h:1"), Ok("http://h:1".into()));
+        assert!(plain.target("https://h:1").expect_err("refused").contains("-peer-cert-file"));
+        let anybody = Caller::for_anybody();
+        assert_eq!(anybody.target("https://h:1"), Ok("https://h:1".into()));
+        assert_eq!(anybody.target("http://h:1"), Ok("http://h:1".into()));
+    }
+}

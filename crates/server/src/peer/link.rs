@@ -339,3 +339,17 @@ pub(crate) fn set_patience(socket: &TcpStream) {
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(5)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_held_against_the_host_alone() {
+        for (address, want) in
+            [("h:1", "h"), ("10.0.0.1:7001", "10.0.0.1"), ("[::1]:7001", "::1"), ("h", "h")]
+        {
+            assert_eq!(host(address), want);
+        }
+    }
+}
