@@ -4,7 +4,7 @@
 //! may cost as much as a hundred requests. So only some go on in each round, first come first
 //! served, however many callers there are. None may take for ever either.
 
-use crate::api::route::Port;
+use crate::connection::Task;
 use crate::owner::Owner;
 use crate::slab::Key;
 use crate::tls::Stream;
@@ -16,6 +16,9 @@ const ROUND_MAX: usize = 16;
 
 /// How long one may take, whatever clients may otherwise: 10 s.
 const NS_MAX: u128 = 10_000_000_000;
+
+/// Bytes that a caller may have sent before it learns that it is refused.
+const REFUSED_BYTES_MAX: usize = 256 << 10;
 
 /// Handshakes that wait for a round with room for them.
 #[derive(Debug, Default)]
@@ -34,13 +37,6 @@ impl Handshakes {
 /// Whether a connection that began so many nanoseconds ago should have shaken hands by now.
 pub(crate) fn is_late(socket: &Stream, since: u128) -> bool {
     since > NS_MAX && socket.is_shaking_hands()
-}
-
-/// Says why a caller is not let in, to whoever looks for it.
-pub(crate) fn note(socket: &Stream, port: Port, error: &io::Error) {
-    if socket.is_shaking_hands() {
-        tracing::debug!(?port, "a TLS handshake failed: {error}");
-    }
 }
 
 impl Owner {
@@ -66,5 +62,20 @@ impl Owner {
             self.handshakes.waiting.push(key);
         }
         may
+    }
+
+    /// A connection cannot be read. If it is because its handshake failed, the caller is to learn
+    /// why: what it has sent ahead is read for a while, since closing at once would make the system
+    /// throw the alert away.
+    pub(crate) fn turn_away(&mut self, key: Key, error: &io::Error) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !connection.socket.is_shaking_hands() || !connection.socket.give_up() {
+            return self.close(key);
+        }
+        let port = connection.port;
+        tracing::debug!(?port, "a TLS handshake failed: {error}");
+        connection.task = Task::Drain { left: REFUSED_BYTES_MAX };
+        connection.readable = true;
+        self.mark_resume(key);
     }
 }

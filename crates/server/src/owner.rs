@@ -16,7 +16,7 @@ use crate::connection::{Connection, Task};
 use crate::disk::DataDir;
 use crate::error::StartError;
 use crate::frames::Frames;
-use crate::handshake::{self, Handshakes};
+use crate::handshake::{Handshakes, is_late as is_handshake_late};
 use crate::http::reader;
 use crate::meters::Meters;
 use crate::peer::{self, Peers};
@@ -372,8 +372,7 @@ impl Owner {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
-                    handshake::note(&connection.socket, connection.port, &error);
-                    self.close(key);
+                    self.turn_away(key, &error);
                     break;
                 }
             }
@@ -648,7 +647,8 @@ impl Owner {
             let since = u128::from(self.now.monotonic.saturating_sub(connection.busy_since));
             let is_late = match &connection.task {
                 _ if !connection.outbox.is_empty() => since > write_limit,
-                Task::Idle => since > read_limit || handshake::is_late(&connection.socket, since),
+                Task::Idle => since > read_limit || is_handshake_late(&connection.socket, since),
+                Task::Drain { .. } if is_handshake_late(&connection.socket, since) => true,
                 Task::Drain { .. } => since > read_limit.min(DRAIN_NS_MAX),
                 _ => false,
             };

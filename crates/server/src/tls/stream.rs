@@ -35,6 +35,8 @@ pub(crate) struct Tls {
     /// Whether this is known to be TLS: a caller's first byte has to be that of a handshake.
     is_tls: bool,
     has_ended: bool,
+    /// Whether all that still comes is thrown away.
+    has_given_up: bool,
 }
 
 impl Stream {
@@ -64,7 +66,13 @@ impl Stream {
 
     fn encrypted(socket: TcpStream, mut session: Connection, is_tls: bool) -> Self {
         session.set_buffer_limit(Some(WRITE_BYTES_MAX));
-        Stream::Tls(Box::new(Tls { socket, session, is_tls, has_ended: false }))
+        Stream::Tls(Box::new(Tls {
+            socket,
+            session,
+            is_tls,
+            has_ended: false,
+            has_given_up: false,
+        }))
     }
 
     /// Goes on with the handshake of a caller. Says whether it is done.
@@ -85,6 +93,17 @@ impl Stream {
                 return Ok(false);
             }
         }
+    }
+
+    /// After a failed handshake: from here on reads give what comes as it comes, so that somebody
+    /// can throw it away. Says whether there was a handshake, and this is the first time.
+    pub(crate) fn give_up(&mut self) -> bool {
+        let Stream::Tls(tls) = self else { return false };
+        let is_new = tls.is_tls && !tls.has_given_up;
+        tls.has_given_up = true;
+        // If it cannot be told the next read says so.
+        let _ = tls.socket.shutdown(Shutdown::Write);
+        is_new
     }
 
     /// Whether the two sides have not agreed on a key yet.
@@ -182,6 +201,9 @@ impl Tls {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.has_given_up {
+            return self.socket.read(buf);
+        }
         if !self.is_tls {
             self.look()?;
         }
