@@ -1,6 +1,6 @@
 //! The other members: their messages, their wish to join, and their removal.
 
-use crate::api::error::{ApiError, INVALID_FORM};
+use crate::api::error::{ApiError, INVALID_FORM, UNAUTHORIZED};
 use crate::connection::{JoinTask, Task};
 use crate::http::reader::Request;
 use crate::http::response::JSON;
@@ -225,7 +225,7 @@ impl Owner {
         };
         if !self.config.finding.token.matches(request.token.as_bytes()) {
             let cause = "the cluster's secret (-peer-token) is missing or wrong";
-            return self.answer_error(key, &ApiError::refused(110, cause, index, 401));
+            return self.answer_error(key, &ApiError::refused(UNAUTHORIZED, cause, index, 401));
         }
         let status = self.driver.status();
         if status.leader != Some(status.id) {

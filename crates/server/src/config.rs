@@ -19,9 +19,10 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-    /// Authorities, one of which must have signed a client's certificate; without them none is
-    /// asked for.
+    /// Authorities that sign the certificates of those on the other side.
     pub ca: Option<PathBuf>,
+    /// Whether a caller has to show a certificate that one of them signed.
+    pub asks_callers: bool,
 }
 
 /// A port for clients.
@@ -161,6 +162,8 @@ pub struct Config {
     pub peer_bind: SocketAddr,
     /// Where it is reached: host and port.
     pub peer_advertised: String,
+    /// TLS on this port and to other members; nothing for plain HTTP.
+    pub peer_tls: Option<TlsFiles>,
     /// What a new cluster begins with.
     pub cluster: ClusterDefaults,
     /// How the machine finds its cluster.
@@ -191,5 +194,16 @@ impl Config {
     pub fn client_url(&self) -> String {
         let scheme = if self.client_tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.client_advertised)
+    }
+
+    /// Where other members reach this machine.
+    pub fn peer_url(&self) -> String {
+        let scheme = if self.peer_tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.peer_advertised)
+    }
+
+    /// Whether whoever reaches the peer port has shown a certificate.
+    pub fn knows_peers(&self) -> bool {
+        self.peer_tls.as_ref().is_some_and(|files| files.asks_callers)
     }
 }

@@ -16,6 +16,7 @@ mod error;
 mod frames;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod handshake;
 mod http;
 mod join;
 mod lock;

@@ -16,11 +16,12 @@ use crate::connection::{Connection, Task};
 use crate::disk::DataDir;
 use crate::error::StartError;
 use crate::frames::Frames;
+use crate::handshake::{Handshakes, is_late as is_handshake_late};
 use crate::http::reader;
 use crate::meters::Meters;
 use crate::peer::{self, Peers};
 use crate::slab::{Key, Slab};
-use crate::tls::{Acceptor, Stream};
+use crate::tls::{Keyring, Stream};
 use crate::worker::Workers;
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
@@ -84,8 +85,8 @@ pub(crate) struct Listener {
 pub(crate) struct Owner {
     pub(crate) config: Config,
     pub(crate) poll: Poll,
-    /// What the ports for clients show, where they speak TLS.
-    tls: Option<Acceptor>,
+    /// What is shown where TLS is spoken.
+    pub(crate) keyring: Keyring,
     pub(crate) listeners: Vec<Listener>,
     /// Kept open: its other end is written to when a signal comes.
     _signals: UnixStream,
@@ -128,6 +129,7 @@ pub(crate) struct Owner {
     dirty: Vec<Key>,
     /// Connections that can go on without an event.
     resume: Vec<Key>,
+    pub(crate) handshakes: Handshakes,
     /// Long polls whose head has not been sent, and when it is to be.
     held_heads: VecDeque<(Key, u64)>,
     last_housekeeping: u64,
@@ -137,7 +139,7 @@ pub(crate) struct Owner {
 /// What [`Owner::new`] puts together.
 pub(crate) struct Parts {
     pub(crate) config: Config,
-    pub(crate) tls: Option<Acceptor>,
+    pub(crate) keyring: Keyring,
     pub(crate) poll: Poll,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) signals: UnixStream,
@@ -164,7 +166,7 @@ impl Owner {
             cors: Cors::new(&parts.config.cors),
             config: parts.config,
             poll: parts.poll,
-            tls: parts.tls,
+            keyring: parts.keyring,
             listeners: parts.listeners,
             _signals: parts.signals,
             connections: Slab::new(),
@@ -192,6 +194,7 @@ impl Owner {
             scratch: vec![0; READ_BYTES],
             dirty: Vec::new(),
             resume: Vec::new(),
+            handshakes: Handshakes::default(),
             held_heads: VecDeque::new(),
             last_housekeeping: now.monotonic,
             clock: parts.clock,
@@ -209,7 +212,7 @@ impl Owner {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
-            self.read_clock();
+            self.begin_round();
             for event in &events {
                 self.take(event);
                 if self.driver.is_batch_full() {
@@ -253,7 +256,8 @@ impl Owner {
 
     /// How long to wait for the next event.
     fn patience(&self) -> Duration {
-        if !self.resume.is_empty() || !self.dirty.is_empty() || self.claims.is_hurried {
+        let has_more = !self.resume.is_empty() || self.handshakes.are_waiting();
+        if has_more || !self.dirty.is_empty() || self.claims.is_hurried {
             return Duration::ZERO;
         }
         let head = self.held_heads.front().map_or(u64::MAX, |(_, due)| *due);
@@ -308,7 +312,7 @@ impl Owner {
             let is_full = self.connections.len() >= self.config.limits.connections;
             if is_full {
                 self.meters.refuse_connection();
-                if self.acceptor(port).is_none() {
+                if self.keyring.acceptor(port).is_none() {
                     crate::serve::refuse_connection(socket, &self.date);
                 }
                 continue;
@@ -317,14 +321,10 @@ impl Owner {
         }
     }
 
-    fn acceptor(&self, port: Port) -> Option<&Acceptor> {
-        self.tls.as_ref().filter(|_| matches!(port, Port::Client(_)))
-    }
-
     fn adopt(&mut self, socket: mio::net::TcpStream, port: Port) {
         // Without it answers still arrive, only later.
         let _ = socket.set_nodelay(true);
-        let stream = match self.acceptor(port) {
+        let stream = match self.keyring.acceptor(port) {
             None => Ok(Stream::Plain(socket)),
             Some(acceptor) => Stream::accept(socket, acceptor.config()),
         };
@@ -342,7 +342,10 @@ impl Owner {
     }
 
     /// Reads what a connection has sent and takes the requests in it.
-    fn read(&mut self, key: Key, has_ended: bool) {
+    pub(crate) fn read(&mut self, key: Key, has_ended: bool) {
+        if !self.may_read(key) {
+            return;
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         for _ in 0..READS_MAX {
             let Some(connection) = self.connections.get_mut(key) else { break };
@@ -368,8 +371,8 @@ impl Owner {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => {
-                    self.close(key);
+                Err(error) => {
+                    self.turn_away(key, &error);
                     break;
                 }
             }
@@ -635,9 +638,8 @@ impl Owner {
         self.last_housekeeping = self.now.monotonic;
         self.driver.wal_mut().retry_fill();
         self.report_divergence();
-        if let Some(acceptor) = &mut self.tls {
-            acceptor.refresh();
-        }
+        self.keyring.refresh();
+        self.driver.network_mut().set_tls(self.keyring.dialer());
         let read_limit = time_limit(self.config.http_read_timeout_secs);
         let write_limit = time_limit(self.config.http_write_timeout_secs);
         for key in self.connections.keys() {
@@ -645,7 +647,8 @@ impl Owner {
             let since = u128::from(self.now.monotonic.saturating_sub(connection.busy_since));
             let is_late = match &connection.task {
                 _ if !connection.outbox.is_empty() => since > write_limit,
-                Task::Idle => since > read_limit,
+                Task::Idle => since > read_limit || is_handshake_late(&connection.socket, since),
+                Task::Drain { .. } if is_handshake_late(&connection.socket, since) => true,
                 Task::Drain { .. } => since > read_limit.min(DRAIN_NS_MAX),
                 _ => false,
             };

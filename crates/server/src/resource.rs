@@ -1,8 +1,8 @@
 //! The resources beside the key space: version, machines, statistics, administration, health.
 
 use crate::api::admin::{self, Machine};
-use crate::api::error::{ApiError, INVALID_FORM, LEADER_ELECTION};
-use crate::api::route::Route;
+use crate::api::error::{ApiError, INVALID_FORM, LEADER_ELECTION, UNAUTHORIZED};
+use crate::api::route::{Port, Route};
 use crate::api::stats::{self, Appends, SelfStats};
 use crate::config::Dialect;
 use crate::connection::Task;
@@ -55,6 +55,14 @@ impl Owner {
             Route::StatsLeader => self.stats_leader(key),
             Route::Members => self.members(key, request),
             Route::Member(id) => self.member(key, request, id),
+            Route::AdminConfig | Route::AdminMachine(_)
+                if matches!(request.method, Method::Put | Method::Delete)
+                    && !self.may_administer(key, request) =>
+            {
+                let index = self.driver.store().index().0;
+                let cause = "the cluster's secret is missing or wrong: send it as Stead-Token";
+                self.answer_error(key, &ApiError::refused(UNAUTHORIZED, cause, index, 401));
+            }
             Route::AdminConfig if request.method == Method::Put => {
                 self.configure(key, request.body);
             }
@@ -78,6 +86,15 @@ impl Owner {
                 self.answer_resource(key, 404, TEXT, b"404 page not found\n");
             }
         }
+    }
+
+    /// Whether whoever speaks here may change the cluster: on a peer port that asks for no
+    /// certificate the cluster's secret is wanted, if it has one.
+    fn may_administer(&mut self, key: Key, request: &Request<'_>) -> bool {
+        let port = self.connections.get_mut(key).map(|connection| connection.port);
+        port != Some(Port::Peer)
+            || self.config.knows_peers()
+            || self.config.finding.token.matches(request.token.unwrap_or_default())
     }
 
     fn version(&mut self, key: Key, accepts_text: bool) {

@@ -10,7 +10,7 @@ use crate::join::{self, JoinError, Start};
 use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
 use crate::peer::Peers;
 use crate::standby;
-use crate::tls::Acceptor;
+use crate::tls::Keyring;
 use crate::worker::Workers;
 use mio::net::TcpListener;
 use mio::{Poll, Waker};
@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Connections that may wait to be accepted.
@@ -73,7 +74,7 @@ fn options(config: &Config, seed: u64) -> Options {
     Options {
         name: config.name.clone(),
         client_url: config.client_url(),
-        peer_url: format!("http://{}", config.peer_advertised),
+        peer_url: config.peer_url(),
         cluster_config: lift(ClusterConfig {
             active_size: config.cluster.active_size,
             remove_delay: config.cluster.remove_delay,
@@ -122,6 +123,7 @@ struct Host {
     seed: u64,
     signals: UnixStream,
     ports: Ports,
+    keyring: Keyring,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -130,10 +132,13 @@ struct Host {
 /// [`StartError`] with one sentence for the operator.
 pub fn run(config: Config) -> Result<(), StartError> {
     raise_file_limit();
+    // Without this SIGHUP would end the process, whether there is anything to be read again or not.
+    let hangup = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup))?;
     let clock = SystemClock::new();
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
     // A certificate that cannot be used is said before anything else is done.
-    open_tls(&config)?;
+    let keyring = Keyring::open(&config, hangup)?;
     let ports = Ports::open(&config)?;
     if config.force {
         data_dir.clear()?;
@@ -146,11 +151,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     }
     signals.set_nonblocking(true)?;
     let seed = draw_seed(clock);
-    Host { config, clock, data_dir, seed, signals, ports }.run()
-}
-
-fn open_tls(config: &Config) -> Result<Option<Acceptor>, StartError> {
-    config.client_tls.clone().map(Acceptor::open).transpose()
+    Host { config, clock, data_dir, seed, signals, ports, keyring }.run()
 }
 
 /// The part that a machine plays next.
@@ -231,7 +232,7 @@ impl Host {
     }
 
     /// Stands by until there is a place.
-    fn stand_by(&self, peers: Vec<String>) -> Result<Part, StartError> {
+    fn stand_by(&mut self, peers: Vec<String>) -> Result<Part, StartError> {
         self.data_dir.set_standby(Some(&peers))?;
         let mut known = peers.clone();
         let parts = standby::Parts {
@@ -241,7 +242,7 @@ impl Host {
             peers,
             listeners: self.ports.again()?,
             signals: self.signals()?,
-            tls: open_tls(&self.config)?,
+            keyring: &mut self.keyring,
         };
         let ended = standby::run(parts, &mut |urls| {
             if urls != known.as_slice() {
@@ -263,11 +264,12 @@ impl Host {
     }
 
     /// Serves as a member.
-    fn serve(&self) -> Result<Part, StartError> {
+    fn serve(&mut self) -> Result<Part, StartError> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), waker_token())?);
         let token = self.config.finding.token.expose().to_owned();
-        let peers = Peers::new(poll.registry().try_clone()?, Arc::clone(&waker), token);
+        let registry = poll.registry().try_clone()?;
+        let peers = Peers::new(registry, Arc::clone(&waker), token, self.keyring.dialer());
         let options = options(&self.config, self.seed);
         let (mut driver, opened) = Driver::open(self.data_dir.clone(), peers, self.clock, options)?;
         let (cluster, id) = (driver.cluster(), driver.status().id);
@@ -298,10 +300,12 @@ impl Host {
         }
         let workers = Workers::new(waker);
         let (config, clock, signals) = (self.config.clone(), self.clock, self.signals()?);
-        let tls = open_tls(&config)?;
-        let parts = Parts { config, poll, listeners, signals, driver, workers, clock, tls };
+        let keyring = std::mem::take(&mut self.keyring);
+        let parts = Parts { config, poll, listeners, signals, driver, workers, clock, keyring };
         let mut owner = Owner::new(parts)?;
-        match owner.run()? {
+        let ended = owner.run()?;
+        self.keyring = std::mem::take(&mut owner.keyring);
+        match ended {
             Ended::Stopped => Ok(Part::Stop),
             Ended::Removed => {
                 let members = owner.view().members.into_iter();

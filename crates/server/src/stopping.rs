@@ -31,7 +31,7 @@ impl Owner {
             self.take_results()?;
             self.turn()?;
             self.poll.poll(&mut events, Some(Duration::from_millis(5)))?;
-            self.read_clock();
+            self.begin_round();
             for event in &events {
                 self.take(event);
             }
@@ -98,7 +98,7 @@ impl Owner {
                 self.answer_waiting();
             }
             self.poll.poll(&mut events, Some(Duration::from_millis(5)))?;
-            self.read_clock();
+            self.begin_round();
             for event in &events {
                 self.take(event);
             }

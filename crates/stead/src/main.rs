@@ -1,6 +1,7 @@
 //! The `stead` program: flags, environment, files and commands around the server.
 
 mod resolve;
+mod secure;
 mod setting;
 mod source;
 mod text;

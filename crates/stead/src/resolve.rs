@@ -1,9 +1,9 @@
 //! From values to what the server is told.
 
+use crate::secure;
 use crate::source::{Source, Usage, Values};
 use server::config::{
     ClientListener, ClusterDefaults, Config, Dialect, Finding, InitialCluster, Limits, Secret,
-    TlsFiles,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -107,7 +107,7 @@ fn seconds(values: &Values, flag: &str) -> f64 {
     values.get(flag).0.parse().unwrap_or_default()
 }
 
-fn is_set(values: &Values, flag: &str) -> bool {
+pub(crate) fn is_set(values: &Values, flag: &str) -> bool {
     values.get(flag).0 == "true"
 }
 
@@ -136,20 +136,6 @@ fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
     Ok((name, PathBuf::from(dir)))
 }
 
-/// The files for TLS on the client ports; half of them would leave the port open to everybody.
-fn client_tls(values: &Values) -> Result<Option<TlsFiles>, Usage> {
-    let path = |flag| Some(values.get(flag).0).filter(|path| !path.is_empty()).map(PathBuf::from);
-    match (path("cert-file"), path("key-file"), path("ca-file")) {
-        (None, None, None) => Ok(None),
-        (Some(cert), Some(key), ca) => Ok(Some(TlsFiles { cert, key, ca })),
-        (Some(_), None, _) => Err(Usage("-cert-file needs -key-file too".to_owned())),
-        (None, Some(_), _) => Err(Usage("-key-file needs -cert-file too".to_owned())),
-        (None, None, Some(_)) => {
-            Err(Usage("-ca-file needs -cert-file and -key-file too".to_owned()))
-        }
-    }
-}
-
 fn limits(values: &Values) -> Limits {
     let head_bytes = size(values, "max-head-bytes");
     Limits {
@@ -166,7 +152,7 @@ fn limits(values: &Values) -> Limits {
 }
 
 /// The texts of a list.
-fn list(values: &Values, flag: &str) -> Vec<String> {
+pub(crate) fn list(values: &Values, flag: &str) -> Vec<String> {
     let items = values.get(flag).0.split(',').map(str::trim);
     items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
@@ -316,6 +302,9 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         let bind = resolve("v2-addr", parts.host, port)?;
         client_listeners.push(ClientListener { bind, dialect: Dialect::V2 });
     }
+    let client_tls = secure::client_files(values)?;
+    let peer_tls = secure::peer_files(values)?;
+    secure::check_urls(values, client_tls.is_some(), peer_tls.is_some())?;
     let heartbeat_interval_ms = number(values, "peer-heartbeat-interval");
     let election_timeout_ms = number(values, "peer-election-timeout");
     if election_timeout_ms < 2 * heartbeat_interval_ms {
@@ -331,9 +320,10 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         force: is_set(values, "force"),
         client_listeners,
         client_advertised,
-        client_tls: client_tls(values)?,
+        client_tls,
         peer_bind: bind(values, "peer-bind-addr", &peer_advertised, peer_port)?,
         peer_advertised,
+        peer_tls,
         cluster: ClusterDefaults {
             active_size: number(values, "cluster-active-size"),
             remove_delay: seconds(values, "cluster-remove-delay"),
@@ -400,9 +390,6 @@ mod tests {
             (vec!["-addr=a:99999"], "is no port"),
             (vec!["-bind-addr=:99"], "IP required, can't use a port only"),
             (vec!["-peer-heartbeat-interval=500"], "must be at least twice"),
-            (vec!["-cert-file=c"], "needs -key-file"),
-            (vec!["-key-file=k"], "needs -cert-file"),
-            (vec!["-ca-file=a"], "needs -cert-file and -key-file"),
             (vec!["-name=a/b"], "letters, digits"),
             (vec!["-name="], "the machine has no name"),
         ] {

@@ -48,7 +48,6 @@ pub(crate) struct Setting {
 }
 
 const CLUSTER: &str = "restore the data directory of one machine, and let the others join it";
-const TLS: &str = "TLS";
 
 const MACHINE_GROUP: &str = "Machine";
 const NETWORK_GROUP: &str = "Network";
@@ -141,6 +140,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "The private key of -cert-file (PEM).").alias(&["clientKey"]),
     works("ca-file", "ETCD_CA_FILE", "ca_file", Kind::Text, "", NETWORK_GROUP,
         "Authorities (PEM): a client must show a certificate that one of them signed.").alias(&["clientCAFile"]),
+    works("peer-cert-file", "ETCD_PEER_CERT_FILE", "peer.cert_file", Kind::Text, "", NETWORK_GROUP,
+        "The certificate shown to other machines, whoever calls (PEM). With -peer-key-file machines speak TLS to one another.").alias(&["serverCert"]),
+    works("peer-key-file", "ETCD_PEER_KEY_FILE", "peer.key_file", Kind::Text, "", NETWORK_GROUP,
+        "The private key of -peer-cert-file (PEM).").alias(&["serverKey"]),
+    works("peer-ca-file", "ETCD_PEER_CA_FILE", "peer.ca_file", Kind::Text, "", NETWORK_GROUP,
+        "Authorities (PEM) of the other machines: whoever calls must show a certificate of theirs, and so must whoever is called. Without it the system's are taken, for those that are called alone.").alias(&["serverCAFile"]),
     works("snapshot", "ETCD_SNAPSHOT", "snapshot", Kind::Bool, "true", STORE_GROUP,
         "Write snapshots, so that the log can be recycled."),
     works("snapshot-count", "ETCD_SNAPSHOTCOUNT", "snapshot_count", Kind::Number(1, 1 << 40), "10000", STORE_GROUP,
@@ -208,14 +213,17 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "As -addr, as a URL. Of several the first is used."),
     works("listen-client-urls", "ETCD_LISTEN_CLIENT_URLS", "listen_client_urls", Kind::List, "", URL_GROUP,
         "Where to listen for clients, as URLs. These ports speak as 2.x did, unless -compat=v04 is given."),
+    works("trusted-ca-file", "ETCD_TRUSTED_CA_FILE", "trusted_ca_file", Kind::Text, "", URL_GROUP,
+        "As -ca-file, but clients need a certificate only with -client-cert-auth."),
+    works("client-cert-auth", "ETCD_CLIENT_CERT_AUTH", "client_cert_auth", Kind::Bool, "false", URL_GROUP,
+        "Whether a client must show a certificate. Default: true with -ca-file."),
+    works("peer-trusted-ca-file", "ETCD_PEER_TRUSTED_CA_FILE", "peer.trusted_ca_file", Kind::Text, "", URL_GROUP,
+        "As -peer-ca-file, but machines that call need a certificate only with -peer-client-cert-auth."),
+    works("peer-client-cert-auth", "ETCD_PEER_CLIENT_CERT_AUTH", "peer.client_cert_auth", Kind::Bool, "false", URL_GROUP,
+        "Whether a machine that calls must show a certificate. Default: true with -peer-ca-file."),
     works("proxy", "ETCD_PROXY", "proxy", Kind::Choice(&["off"]), "off", URL_GROUP,
         "Only off: a machine stands by when the cluster has as many members as its activeSize."),
     refused("force-new-cluster", "ETCD_FORCE_NEW_CLUSTER", "force_new_cluster", CLUSTER),
-    refused("peer-ca-file", "ETCD_PEER_CA_FILE", "peer.ca_file", TLS).alias(&["serverCAFile"]),
-    refused("peer-cert-file", "ETCD_PEER_CERT_FILE", "peer.cert_file", TLS).alias(&["serverCert"]),
-    refused("peer-key-file", "ETCD_PEER_KEY_FILE", "peer.key_file", TLS).alias(&["serverKey"]),
-    refused("client-cert-auth", "ETCD_CLIENT_CERT_AUTH", "client_cert_auth", TLS),
-    refused("trusted-ca-file", "ETCD_TRUSTED_CA_FILE", "trusted_ca_file", TLS),
     refused("trace", "ETCD_TRACE", "trace", "use /metrics"),
     refused("graphite-host", "ETCD_GRAPHITE_HOST", "graphite_host", "use /metrics"),
     refused("cpuprofile", "ETCD_CPU_PROFILE_FILE", "cpu_profile_file", "use a profiler of the system"),

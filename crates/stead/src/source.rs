@@ -393,7 +393,6 @@ mod tests {
             (vec!["-force=maybe"], "true or false is wanted"),
             (vec!["-compat", "v3"], "one of v04, v2 is wanted"),
             (vec!["-trace", "*"], "-trace is not supported by this version"),
-            (vec!["-peer-cert-file=x"], "-peer-cert-file is not supported by this version"),
             (vec!["-config", "none.toml"], "cannot read the configuration file none.toml"),
         ] {
             let error = gather(&args, &[], "").expect_err("a mistake").0;

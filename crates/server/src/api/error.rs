@@ -15,6 +15,7 @@ pub(crate) struct ApiError {
     status: Option<u16>,
 }
 
+pub(crate) const UNAUTHORIZED: u16 = 110;
 pub(crate) const PREV_VALUE_REQUIRED: u16 = 201;
 pub(crate) const TTL_NOT_A_NUMBER: u16 = 202;
 pub(crate) const INDEX_NOT_A_NUMBER: u16 = 203;

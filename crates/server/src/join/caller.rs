@@ -1,5 +1,12 @@
 //! Calls to other machines and to discovery services, over HTTP, by a thread that may wait.
+//!
+//! Members are called over TLS if this machine has certificates for its peer port, whatever scheme
+//! is written: what is said to them, the cluster's secret above all, never goes out in plain text
+//! then.
 
+use crate::config::TlsFiles;
+use crate::tls;
+use std::cell::RefCell;
 use std::io::Read;
 use std::time::Duration;
 
@@ -36,23 +43,52 @@ impl Reply {
 }
 
 /// Makes calls. Redirects are followed with method and body as they were.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Caller {
-    agent: ureq::Agent,
+    /// Whether members are called, and not anybody.
+    is_for_members: bool,
+    tls: Option<TlsFiles>,
+    /// What calls were last made with; kept for the time when the files cannot be used.
+    last: RefCell<Option<ureq::Agent>>,
 }
 
 impl Caller {
-    pub(crate) fn new() -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(CALL_TIMEOUT))
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .proxy(None)
-            .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { agent: config.into() }
+    /// Calls members, over TLS if there are files for it.
+    pub(crate) fn for_members(tls: Option<TlsFiles>) -> Self {
+        Self { is_for_members: true, tls, last: RefCell::new(None) }
+    }
+
+    /// Calls anybody; over TLS it has to be somebody that the system trusts.
+    pub(crate) fn for_anybody() -> Self {
+        Self { is_for_members: false, tls: None, last: RefCell::new(None) }
+    }
+
+    /// What a call is made with. The files are read each time: calls are rare, and so new files are
+    /// used at once.
+    fn agent(&self, is_encrypted: bool) -> Result<ureq::Agent, String> {
+        if !is_encrypted {
+            return Ok(agent(None));
+        }
+        match tls::calls(self.tls.as_ref()) {
+            Ok(config) => {
+                let agent = agent(Some(config));
+                *self.last.borrow_mut() = Some(agent.clone());
+                Ok(agent)
+            }
+            Err(error) => self.last.borrow().clone().ok_or(error),
+        }
+    }
+
+    /// The URL as it is called.
+    fn target(&self, url: &str) -> Result<String, String> {
+        match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) if self.tls.is_some() => Ok(format!("https://{rest}")),
+            (_, Some(_)) if self.is_for_members && self.tls.is_none() => Err(format!(
+                "{url}: members speak TLS to one another there, which this machine cannot without \
+                 -peer-cert-file and -peer-key-file"
+            )),
+            _ => Ok(url.to_owned()),
+        }
     }
 
     /// Reads something.
@@ -74,18 +110,24 @@ impl Caller {
         content_type: &str,
         body: &[u8],
     ) -> Result<Reply, String> {
-        let mut url = url.to_owned();
+        let mut url = self.target(url)?;
         for _ in 0..=REDIRECTS_MAX {
+            let is_encrypted = url.starts_with("https://");
+            let agent = self.agent(is_encrypted)?;
             let mut request = ureq::http::Request::builder().method(method).uri(&url);
             if !content_type.is_empty() {
                 request = request.header("Content-Type", content_type);
             }
             let request = request.body(body).map_err(|error| format!("{url}: {error}"))?;
-            let response = self.agent.run(request).map_err(|error| format!("{url}: {error}"))?;
+            let response = agent.run(request).map_err(|error| format!("{url}: {error}"))?;
             let status = response.status().as_u16();
             let location = response.headers().get("location").and_then(|at| at.to_str().ok());
             if let (301 | 302 | 307 | 308, Some(location)) = (status, location) {
-                location.clone_into(&mut url);
+                let next = self.target(location)?;
+                if is_encrypted && !next.starts_with("https://") {
+                    return Err(format!("{url}: sends on to {next}, which is not encrypted"));
+                }
+                url = next;
                 continue;
             }
             let mut answer = Vec::new();
@@ -97,5 +139,42 @@ impl Caller {
             return Ok(Reply { status, body: answer });
         }
         Err(format!("{url}: sent on too often"))
+    }
+}
+
+fn agent(tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
+    let builder = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(CALL_TIMEOUT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .proxy(None)
+        .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")));
+    match tls {
+        None => builder.build().into(),
+        Some(tls) => builder.tls_config(tls).build().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_for_members_goes_out_in_plain_text_where_there_are_certificates() {
+        let file = |name: &str| std::path::PathBuf::from(name);
+        let files = TlsFiles { cert: file("c"), key: file("k"), ca: None, asks_callers: false };
+        let secure = Caller::for_members(Some(files));
+        assert_eq!(secure.target("http://h:1/v2/peer/join"), Ok("https://h:1/v2/peer/join".into()));
+        assert_eq!(secure.target("https://h:1"), Ok("https://h:1".into()));
+        let error = secure.get("http://127.0.0.1:1/").expect_err("there are no such files");
+        assert!(error.contains("cannot read c"), "{error}");
+        let plain = Caller::for_members(None);
+        assert_eq!(plain.target("http://h:1"), Ok("http://h:1".into()));
+        assert!(plain.target("https://h:1").expect_err("refused").contains("-peer-cert-file"));
+        let anybody = Caller::for_anybody();
+        assert_eq!(anybody.target("https://h:1"), Ok("https://h:1".into()));
+        assert_eq!(anybody.target("http://h:1"), Ok("http://h:1".into()));
     }
 }

@@ -56,13 +56,13 @@ pub(crate) fn start(
     wait: &mut dyn FnMut(Duration) -> bool,
 ) -> Result<Start, JoinError> {
     let finding = &config.finding;
-    let caller = Caller::new();
+    let caller = Caller::for_members(config.peer_tls.clone());
     if let Some(initial) = &finding.initial {
         return found_together(initial, own, &caller, config, wait);
     }
     let mut peers = finding.peers.clone();
     if let Some(url) = &finding.discovery {
-        match discovery::discover(&caller, url, &own.name, &own.peer_url) {
+        match discovery::discover(&Caller::for_anybody(), url, &own.name, &own.peer_url) {
             Ok(Discovered::First) => {
                 tracing::info!(url, "discovery: this machine begins the cluster");
                 return Ok(Start::Found);

@@ -2,10 +2,13 @@
 
 use super::frame;
 use super::hello::{self, Answer, Hello};
+use crate::tls::Stream;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::ClientConfig;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Bytes that may wait for a slow member.
 const WAITING_BYTES_MAX: usize = 96 << 20;
@@ -38,13 +41,13 @@ enum State {
     },
     /// Dialled; the hello is sent as soon as there is a connection.
     Greeting {
-        socket: TcpStream,
+        socket: Stream,
         since: u64,
         has_sent: bool,
         answer: Vec<u8>,
     },
     Open {
-        socket: TcpStream,
+        socket: Stream,
     },
 }
 
@@ -137,7 +140,13 @@ impl Link {
     }
 
     /// Dials.
-    pub(crate) fn connect(&mut self, to: SocketAddr, now: u64, registry: &Registry) -> Change {
+    pub(crate) fn connect(
+        &mut self,
+        to: SocketAddr,
+        tls: Option<Arc<ClientConfig>>,
+        now: u64,
+        registry: &Registry,
+    ) -> Change {
         let dial = || {
             let mut socket = TcpStream::connect(to)?;
             // Without it messages still arrive, only later.
@@ -145,7 +154,10 @@ impl Link {
             set_patience(&socket);
             let interest = Interest::READABLE | Interest::WRITABLE;
             registry.register(&mut socket, self.token, interest)?;
-            Ok::<_, io::Error>(socket)
+            match tls {
+                None => Ok(Stream::Plain(socket)),
+                Some(config) => Stream::connect(socket, config, host(&self.address)),
+            }
         };
         match dial() {
             Ok(socket) => {
@@ -169,6 +181,15 @@ impl Link {
         Change::Broken
     }
 
+    /// One of the two sides does not believe the other. Certificates do not mend themselves, so
+    /// somebody has to know of it.
+    fn distrust(&mut self, why: &str, now: u64) -> Change {
+        if self.refusal != why {
+            tracing::warn!(peer = self.address, "no connection to a member over TLS: {why}");
+        }
+        self.fail(why, now)
+    }
+
     /// Something happened to the socket.
     pub(crate) fn ready(&mut self, now: u64, token: &str) -> Change {
         match &mut self.state {
@@ -186,16 +207,19 @@ impl Link {
             return Change::None;
         };
         let mut advance = || {
-            if let Some(error) = socket.take_error()? {
+            if let Some(error) = socket.socket().take_error()? {
                 return Err(error);
             }
             if !*has_sent {
-                match socket.peer_addr() {
+                match socket.socket().peer_addr() {
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                         return Ok(Answer::Partial);
                     }
                     Err(error) => return Err(error),
+                }
+                if !socket.shake_hands()? {
+                    return Ok(Answer::Partial);
                 }
                 // A fresh connection takes a few hundred bytes at once.
                 socket.write_all(&self.hello.request(&self.address, token))?;
@@ -225,6 +249,10 @@ impl Link {
                 self.fail(&format!("refused with {status}: {body}"), now)
             }
             Ok(Answer::Garbage) => self.fail("it answers no member would", now),
+            // Plain sockets know no invalid data.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.distrust(&error.to_string(), now)
+            }
             Err(error) => self.fail(&error.to_string(), now),
         }
     }
@@ -246,6 +274,12 @@ impl Link {
         }
         self.waiting.clear();
         self.sent = 0;
+        match socket.flush() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                return self.fail(&error.to_string(), now);
+            }
+            _ => {}
+        }
         // A burst must not hold its memory for ever.
         self.waiting.shrink_to(256 << 10);
         Change::None
@@ -259,8 +293,14 @@ impl Link {
     }
 }
 
+/// HOST in HOST:PORT.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 /// The other side never speaks: all that can be read is the end.
-fn is_alive(socket: &mut TcpStream) -> io::Result<()> {
+fn is_alive(socket: &mut Stream) -> io::Result<()> {
     let mut byte = [0; 1];
     match socket.read(&mut byte) {
         Ok(0) => Err(io::Error::other("the connection was closed")),
@@ -271,7 +311,7 @@ fn is_alive(socket: &mut TcpStream) -> io::Result<()> {
     }
 }
 
-fn read_into(socket: &mut TcpStream, into: &mut Vec<u8>, max: usize) -> io::Result<()> {
+fn read_into(socket: &mut Stream, into: &mut Vec<u8>, max: usize) -> io::Result<()> {
     let mut bytes = [0; 1024];
     while into.len() < max {
         match socket.read(&mut bytes) {
@@ -298,4 +338,18 @@ pub(crate) fn set_patience(socket: &TcpStream) {
     // Without them a silent network is noticed by raft all the same, only the connection lives on.
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(5)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_held_against_the_host_alone() {
+        for (address, want) in
+            [("h:1", "h"), ("10.0.0.1:7001", "10.0.0.1"), ("[::1]:7001", "::1"), ("h", "h")]
+        {
+            assert_eq!(host(address), want);
+        }
+    }
 }

@@ -4,6 +4,9 @@
 //! says comes over a connection that the other dialled. So nobody has to agree on who dials, and a
 //! connection that breaks says which side is gone. What is received is in `owner.rs`, like all that
 //! comes over accepted connections.
+//!
+//! A machine with certificates for its peer port calls over TLS alone, whatever scheme the
+//! membership names: nothing that it says, its secret least of all, goes out in plain text.
 
 pub(crate) mod frame;
 pub(crate) mod hello;
@@ -15,6 +18,7 @@ use hello::Hello;
 use link::{Change, Link};
 use mio::{Registry, Token, Waker};
 use replica::{ClusterId, Member, MemberId, Network};
+use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -44,6 +48,8 @@ pub(crate) struct Peers {
     cluster: ClusterId,
     own: MemberId,
     token: String,
+    /// How members are called; nothing if in plain HTTP.
+    tls: Option<Arc<ClientConfig>>,
     /// HOST:PORT at which this member is reached.
     at: String,
     links: BTreeMap<MemberId, Link>,
@@ -57,7 +63,12 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    pub(crate) fn new(registry: Registry, waker: Arc<Waker>, token: String) -> Self {
+    pub(crate) fn new(
+        registry: Registry,
+        waker: Arc<Waker>,
+        token: String,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Self {
         let (resolved_tx, resolved_rx) = channel();
         Self {
             registry,
@@ -65,6 +76,7 @@ impl Peers {
             cluster: ClusterId(0),
             own: MemberId(0),
             token,
+            tls,
             at: String::new(),
             links: BTreeMap::new(),
             callers: BTreeMap::new(),
@@ -80,6 +92,11 @@ impl Peers {
     pub(crate) fn introduce(&mut self, cluster: ClusterId, own: MemberId, at: &str) {
         (self.cluster, self.own) = (cluster, own);
         at.clone_into(&mut self.at);
+    }
+
+    /// Says how members are called from here on.
+    pub(crate) fn set_tls(&mut self, tls: Option<Arc<ClientConfig>>) {
+        self.tls = tls;
     }
 
     /// A member calls from an address that the membership does not name: it has moved, or came
@@ -155,7 +172,7 @@ impl Peers {
             let Some(link) = self.links.get_mut(&id) else { continue };
             if link.is_resolving() && link.address == address {
                 let change = match found {
-                    Some(to) => link.connect(to, now, &self.registry),
+                    Some(to) => link.connect(to, self.tls.clone(), now, &self.registry),
                     None => link.fail("its name cannot be resolved", now),
                 };
                 self.note(id, change);
@@ -173,7 +190,7 @@ impl Peers {
         let change = if !link.is_waiting() {
             link.fail("it takes too long", now)
         } else if let Ok(to) = link.address.parse() {
-            link.connect(to, now, &self.registry)
+            link.connect(to, self.tls.clone(), now, &self.registry)
         } else {
             link.resolve(now);
             let (address, tx) = (link.address.clone(), self.resolved_tx.clone());

@@ -15,6 +15,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::connection::{Connection, Manner};
 use crate::error::StartError;
+use crate::handshake;
 use crate::http::reader::{self, Method, Progress, Request};
 use crate::http::response::{Envelope, JSON, TEXT};
 use crate::http::url;
@@ -22,7 +23,7 @@ use crate::join::View;
 use crate::owner::time_limit;
 use crate::resource::{listing_of_urls, version_body};
 use crate::slab::{Key, Slab};
-use crate::tls::{Acceptor, Stream};
+use crate::tls::{Keyring, Stream};
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -59,7 +60,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) peers: Vec<String>,
     pub(crate) listeners: Vec<(TcpListener, Port)>,
     pub(crate) signals: UnixStream,
-    pub(crate) tls: Option<Acceptor>,
+    pub(crate) keyring: &'a mut Keyring,
 }
 
 struct Standby<'a> {
@@ -69,7 +70,7 @@ struct Standby<'a> {
     listeners: Vec<(TcpListener, Port)>,
     _signals: UnixStream,
     connections: Slab<Connection>,
-    tls: Option<Acceptor>,
+    keyring: &'a mut Keyring,
     cors: Cors,
     limits: reader::Limits,
     clock: SystemClock,
@@ -90,7 +91,7 @@ pub(crate) fn run(
 ) -> Result<Ended, StartError> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), TOKEN_WAKER)?);
-    let Parts { config, clock, own, peers, mut listeners, mut signals, tls } = parts;
+    let Parts { config, clock, own, peers, mut listeners, mut signals, keyring } = parts;
     for (at, (socket, _)) in listeners.iter_mut().enumerate() {
         poll.registry().register(socket, Token(at), Interest::READABLE)?;
     }
@@ -110,7 +111,7 @@ pub(crate) fn run(
         listeners,
         _signals: signals,
         connections: Slab::new(),
-        tls,
+        keyring,
         limits,
         clock,
         started: now,
@@ -188,9 +189,9 @@ impl Standby<'_> {
             }
             // Without it answers still arrive, only later.
             let _ = socket.set_nodelay(true);
-            let stream = match &self.tls {
-                Some(acceptor) if port != Port::Peer => Stream::accept(socket, acceptor.config()),
-                _ => Ok(Stream::Plain(socket)),
+            let stream = match self.keyring.acceptor(port) {
+                Some(acceptor) => Stream::accept(socket, acceptor.config()),
+                None => Ok(Stream::Plain(socket)),
             };
             let Ok(stream) = stream else { continue };
             let key = self.connections.insert(Connection::new(stream, port, self.now.monotonic));
@@ -382,14 +383,13 @@ impl Standby<'_> {
 
     /// Ends the connections of clients that neither send nor read.
     fn housekeep(&mut self) {
-        if let Some(acceptor) = &mut self.tls {
-            acceptor.refresh();
-        }
+        self.keyring.refresh();
         let limit = time_limit(self.config.http_read_timeout_secs);
         for key in self.connections.keys() {
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let since = self.now.monotonic.saturating_sub(connection.busy_since);
-            if u128::from(since) > limit {
+            let since = u128::from(since);
+            if since > limit || handshake::is_late(&connection.socket, since) {
                 self.connections.remove(key);
             }
         }

@@ -55,7 +55,7 @@ impl Scout {
         let rounds = Rounds {
             config: config.clone(),
             own,
-            caller: Caller::new(),
+            caller: Caller::for_members(config.peer_tls.clone()),
             peers,
             interval: PAUSE,
             tx,

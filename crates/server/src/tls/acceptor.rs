@@ -1,13 +1,11 @@
-//! What a port shows to its clients: certificate, key, and whose certificates it takes.
+//! What a port shows to whoever calls: certificate, key, and whose certificates it takes.
 
+use super::pem;
 use crate::config::TlsFiles;
 use crate::error::StartError;
+use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,7 +14,6 @@ use std::time::SystemTime;
 pub(crate) struct Acceptor {
     files: TlsFiles,
     config: Arc<ServerConfig>,
-    /// When the files were last written, as far as that can be told.
     written: Vec<Option<SystemTime>>,
 }
 
@@ -24,7 +21,7 @@ impl Acceptor {
     /// # Errors
     /// [`StartError::Tls`] with the file that cannot be used.
     pub(crate) fn open(files: TlsFiles) -> Result<Self, StartError> {
-        let written = written(&files);
+        let written = pem::written(&files);
         let config = load(&files).map_err(StartError::Tls)?;
         Ok(Self { files, config, written })
     }
@@ -33,10 +30,11 @@ impl Acceptor {
         self.config.clone()
     }
 
-    /// Takes the files anew if they have changed; files that cannot be used change nothing.
-    pub(crate) fn refresh(&mut self) {
-        let written = written(&self.files);
-        if written == self.written {
+    /// Takes the files anew if they have changed, or in any case if `is_wanted`; files that cannot
+    /// be used change nothing.
+    pub(crate) fn refresh(&mut self, is_wanted: bool) {
+        let written = pem::written(&self.files);
+        if written == self.written && !is_wanted {
             return;
         }
         self.written = written;
@@ -51,48 +49,27 @@ impl Acceptor {
     }
 }
 
-fn written(files: &TlsFiles) -> Vec<Option<SystemTime>> {
-    let stamp = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    [Some(&files.cert), Some(&files.key), files.ca.as_ref()]
-        .into_iter()
-        .map(|path| path.and_then(|path| stamp(path)))
-        .collect()
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
-    match found {
-        Ok(found) if found.is_empty() => {
-            Err(format!("{}: there is no PEM certificate in it", path.display()))
-        }
-        Ok(found) => Ok(found),
-        Err(error) => Err(format!("{}: not a PEM file: {error}", path.display())),
-    }
-}
-
 fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
-    let chain = certificates(&files.cert)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
-        .map_err(|error| format!("{}: no private key in PEM: {error}", files.key.display()))?;
+    let chain = pem::certificates(&files.cert)?;
+    let key = pem::key(&files.key)?;
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    let builder = match &files.ca {
+    // A file of authorities that nobody is held against is read all the same: a mistake in it is
+    // better known before it matters.
+    let roots = match &files.ca {
+        Some(path) => Some((path, pem::store(path, pem::certificates(path)?)?)),
+        None => None,
+    };
+    let builder = match roots.filter(|_| files.asks_callers) {
         None => builder.with_no_client_auth(),
-        Some(path) => {
-            let bad = |error: String| format!("{}: {error}", path.display());
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| bad(error.to_string()))?;
-            }
+        Some((path, roots)) => {
             let verifier =
                 WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| bad(error.to_string()))?)
+            builder.with_client_cert_verifier(
+                verifier.map_err(|error| format!("{}: {error}", path.display()))?,
+            )
         }
     };
     let (cert, key_file) = (files.cert.display(), files.key.display());

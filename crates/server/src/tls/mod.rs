@@ -1,10 +1,15 @@
-//! TLS on the ports that are listened on (spec cli.md section 5).
+//! TLS on the ports that are listened on, and to other members (spec cli.md section 5).
 //!
-//! [`Acceptor`] holds what a port shows to its clients and looks after changes of its files.
-//! [`Stream`] is one connection, encrypted or not, with the ways of a non-blocking socket.
+//! [`Keyring`] holds what is shown on either side and looks after changes of the files. [`Stream`]
+//! is one connection, encrypted or not, with the ways of a non-blocking socket.
 
 mod acceptor;
+mod dialer;
+mod keyring;
+mod pem;
 mod stream;
 
 pub(crate) use acceptor::Acceptor;
+pub(crate) use dialer::{Dialer, calls};
+pub(crate) use keyring::Keyring;
 pub(crate) use stream::Stream;

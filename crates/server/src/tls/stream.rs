@@ -5,7 +5,8 @@
 //! of an earlier one waits, which bounds what is held. The handshake goes on inside `read`.
 
 use mio::net::TcpStream;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const PLAIN_ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\
     Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
     Client sent an HTTP request to an HTTPS server.\n";
 
-/// A connection of a client.
+/// A connection, accepted or dialled.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
@@ -30,10 +31,12 @@ pub(crate) enum Stream {
 #[derive(Debug)]
 pub(crate) struct Tls {
     socket: TcpStream,
-    session: ServerConnection,
-    /// Whether the first byte was seen to be that of a handshake.
+    session: Connection,
+    /// Whether this is known to be TLS: a caller's first byte has to be that of a handshake.
     is_tls: bool,
     has_ended: bool,
+    /// Whether all that still comes is thrown away.
+    has_given_up: bool,
 }
 
 impl Stream {
@@ -42,9 +45,70 @@ impl Stream {
     /// # Errors
     /// When the session cannot be made of `config`.
     pub(crate) fn accept(socket: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
-        let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
+        let session = ServerConnection::new(config).map_err(io::Error::other)?;
+        Ok(Self::encrypted(socket, session.into(), false))
+    }
+
+    /// The encrypted side of a caller, before its handshake. `host` is what the other side's
+    /// certificate must be for: a name or an address.
+    ///
+    /// # Errors
+    /// When no certificate could be for `host`, or the session cannot be made of `config`.
+    pub(crate) fn connect(
+        socket: TcpStream,
+        config: Arc<ClientConfig>,
+        host: &str,
+    ) -> io::Result<Self> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        Ok(Self::encrypted(socket, session.into(), true))
+    }
+
+    fn encrypted(socket: TcpStream, mut session: Connection, is_tls: bool) -> Self {
         session.set_buffer_limit(Some(WRITE_BYTES_MAX));
-        Ok(Stream::Tls(Box::new(Tls { socket, session, is_tls: false, has_ended: false })))
+        Stream::Tls(Box::new(Tls {
+            socket,
+            session,
+            is_tls,
+            has_ended: false,
+            has_given_up: false,
+        }))
+    }
+
+    /// Goes on with the handshake of a caller. Says whether it is done.
+    ///
+    /// # Errors
+    /// What the socket gave, or why the other side is not believed.
+    pub(crate) fn shake_hands(&mut self) -> io::Result<bool> {
+        let Stream::Tls(tls) = self else { return Ok(true) };
+        loop {
+            tls.push()?;
+            if !tls.session.is_handshaking() {
+                return Ok(true);
+            }
+            if tls.has_ended {
+                return Err(io::Error::other("the connection was closed in the handshake"));
+            }
+            if !tls.pull()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// After a failed handshake: from here on reads give what comes as it comes, so that somebody
+    /// can throw it away. Says whether there was a handshake, and this is the first time.
+    pub(crate) fn give_up(&mut self) -> bool {
+        let Stream::Tls(tls) = self else { return false };
+        let is_new = tls.is_tls && !tls.has_given_up;
+        tls.has_given_up = true;
+        // If it cannot be told the next read says so.
+        let _ = tls.socket.shutdown(Shutdown::Write);
+        is_new
+    }
+
+    /// Whether the two sides have not agreed on a key yet.
+    pub(crate) fn is_shaking_hands(&self) -> bool {
+        matches!(self, Stream::Tls(tls) if tls.session.is_handshaking())
     }
 
     /// The socket, to be watched for events.
@@ -137,6 +201,9 @@ impl Tls {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.has_given_up {
+            return self.socket.read(buf);
+        }
         if !self.is_tls {
             self.look()?;
         }

@@ -42,6 +42,8 @@ pub(crate) struct Site {
     peer_port: u16,
     v2_port: Option<u16>,
     data_dir: Option<PathBuf>,
+    /// Whether the command line says name and addresses.
+    is_addressed: bool,
     flags: Vec<String>,
 }
 
@@ -54,6 +56,7 @@ impl Site {
             peer_port: port::free(),
             v2_port: None,
             data_dir: None,
+            is_addressed: true,
             flags: Vec::new(),
         }
     }
@@ -67,6 +70,12 @@ impl Site {
     /// Gives the machine another name.
     pub(crate) fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Leaves name and addresses to the flags, which may know other words for them.
+    pub(crate) fn unaddressed(mut self) -> Self {
+        self.is_addressed = false;
         self
     }
 
@@ -195,7 +204,11 @@ impl Site {
 
     fn own(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stead"));
-        command.arg("-data-dir").arg(self.data_dir()).args(["-name", &self.name]);
+        command.arg("-data-dir").arg(self.data_dir());
+        if !self.is_addressed {
+            return command;
+        }
+        command.args(["-name", &self.name]);
         command.args(["-addr", &self.addr().to_string()]);
         command.args(["-peer-addr", &self.peer_addr().to_string()]);
         if let Some(port) = self.v2_port {

@@ -1,17 +1,20 @@
 //! A client that speaks HTTP over TLS, and the authority that it trusts.
 
 use crate::testkit::wait_until;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How long a server may take to answer.
 const READY: Duration = Duration::from_secs(30);
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// An authority of a test's own.
 pub(crate) struct Authority {
@@ -24,6 +27,9 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Authorities of one name would be taken for one that has changed its key.
+        let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         let pem = certificate.pem();
@@ -38,10 +44,21 @@ impl Authority {
 
     /// Writes the files that a server needs.
     pub(crate) fn write_files(&self, folder: &Path) {
+        self.write_pair(folder);
+        Self::write_trust(folder, &[self]);
+    }
+
+    /// Writes certificate and key, each at once.
+    pub(crate) fn write_pair(&self, folder: &Path) {
         let (certificate, key) = self.sign();
-        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
-        std::fs::write(folder.join("ca.pem"), &self.pem).unwrap();
-        std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+        put(&folder.join("key.pem"), &key.serialize_pem());
+        put(&folder.join("cert.pem"), &certificate.pem());
+    }
+
+    /// Writes the file of those that are trusted.
+    pub(crate) fn write_trust(folder: &Path, authorities: &[&Authority]) {
+        let all: Vec<&str> = authorities.iter().map(|one| one.pem.as_str()).collect();
+        put(&folder.join("ca.pem"), &all.concat());
     }
 
     /// A client that trusts this authority and may have a certificate of it.
@@ -69,6 +86,23 @@ impl Authority {
     }
 }
 
+/// Puts a file in the place of another, as an operator should.
+fn put(path: &Path, content: &str) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, content).unwrap();
+    std::fs::rename(new, path).unwrap();
+}
+
+/// The first bytes of a client that trusts anybody.
+pub(crate) fn first_bytes() -> Vec<u8> {
+    let config = Authority::new().client(false);
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut bytes = Vec::new();
+    session.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
 /// A connection that is kept open.
 pub(crate) struct Client(BufReader<StreamOwned<ClientConnection, TcpStream>>);
 
@@ -77,7 +111,7 @@ impl Client {
         Self::try_open(addr, config).unwrap()
     }
 
-    fn try_open(addr: SocketAddr, config: ClientConfig) -> io::Result<Self> {
+    pub(crate) fn try_open(addr: SocketAddr, config: ClientConfig) -> io::Result<Self> {
         let socket = TcpStream::connect(addr)?;
         socket.set_read_timeout(Some(Duration::from_secs(20)))?;
         let name = ServerName::IpAddress(addr.ip().into());

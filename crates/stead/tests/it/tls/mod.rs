@@ -1,6 +1,10 @@
-//! TLS on the client port, seen from outside: who is let in, and that HTTP is the same inside.
+//! TLS seen from outside: who is let in, and that HTTP is the same inside. Here the client port;
+//! `peers.rs` and `trust.rs` are about machines, `crowd.rs` about many handshakes and large answers.
 
 mod client;
+mod crowd;
+mod peers;
+mod trust;
 
 use crate::testkit::server::template;
 use crate::testkit::{Site, wait_until};
@@ -24,7 +28,7 @@ fn site(label: &str, authority: &Authority, with_ca: bool) -> Site {
 }
 
 /// Another server's command line knows nothing of certificates.
-fn is_other() -> bool {
+pub(crate) fn is_other() -> bool {
     template().is_some()
 }
 

@@ -1,0 +1,98 @@
+//! What this machine shows to members that it calls, and which of them it believes.
+//!
+//! The loop's own connections take a [`Dialer`]; the threads that join and stand by call through
+//! `ureq`, which is given the same by [`calls`].
+
+use super::pem;
+use crate::config::TlsFiles;
+use crate::error::StartError;
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use std::sync::Arc;
+use std::time::SystemTime;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+
+/// The certificates of outgoing connections.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    files: TlsFiles,
+    config: Arc<ClientConfig>,
+    written: Vec<Option<SystemTime>>,
+}
+
+impl Dialer {
+    /// # Errors
+    /// [`StartError::Tls`] with the file that cannot be used.
+    pub(crate) fn open(files: TlsFiles) -> Result<Self, StartError> {
+        let written = pem::written(&files);
+        let config = load(&files).map_err(StartError::Tls)?;
+        Ok(Self { files, config, written })
+    }
+
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        self.config.clone()
+    }
+
+    /// As [`super::Acceptor::refresh`]. What cannot be used is told there, since the files are the
+    /// same.
+    pub(crate) fn refresh(&mut self, is_wanted: bool) {
+        let written = pem::written(&self.files);
+        if written == self.written && !is_wanted {
+            return;
+        }
+        self.written = written;
+        match load(&self.files) {
+            Ok(config) => self.config = config,
+            Err(error) => tracing::debug!(error, "members are called as before"),
+        }
+    }
+}
+
+fn load(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
+    let authorities = pem::authorities(files)?;
+    let roots = match &files.ca {
+        Some(path) => pem::store(path, authorities)?,
+        None => {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add_parsable_certificates(authorities);
+            roots
+        }
+    };
+    let (cert, key) = (files.cert.display(), files.key.display());
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(pem::certificates(&files.cert)?, pem::key(&files.key)?)
+        .map_err(|error| format!("{cert} and {key} do not make a pair: {error}"))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The same for calls of a thread to members; without files for calls to anybody else, who is held
+/// against the system's authorities and is shown nothing.
+///
+/// # Errors
+/// The file that cannot be used, in a sentence.
+pub(crate) fn calls(files: Option<&TlsFiles>) -> Result<TlsConfig, String> {
+    let (authorities, shown) = match files {
+        None => (pem::system_certificates()?, None),
+        Some(files) => {
+            // The pair is checked here: `ureq` would find out in the middle of a call.
+            load(files)?;
+            let chain = pem::certificates(&files.cert)?;
+            let chain: Vec<_> =
+                chain.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
+            let key = std::fs::read(&files.key).map_err(|error| error.to_string())?;
+            let key = PrivateKey::from_pem(&key).map_err(|error| error.to_string())?;
+            (pem::authorities(files)?, Some(ClientCert::new_with_certs(&chain, key)))
+        }
+    };
+    let roots: Vec<_> =
+        authorities.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .client_cert(shown)
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .build())
+}
