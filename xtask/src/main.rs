@@ -59,19 +59,24 @@ fn sim(args: impl Iterator<Item = String>) -> ExitCode {
 }
 
 fn ci() -> ExitCode {
-    let mut is_good = report("tidy", &tidy::check()) == ExitCode::SUCCESS;
-    is_good &= report("deps", &deps::check()) == ExitCode::SUCCESS;
-    is_good &= cargo(&["fmt", "--all", "--check"]);
-    is_good &= cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-    // The fuzz targets are outside the workspace; what they call must build nevertheless.
-    is_good &=
-        cargo(&["clippy", "-p", "stead-server", "--features", "fuzzing", "--", "-D", "warnings"]);
-    let seeds = CI_SEEDS.map(str::to_owned);
-    is_good &= sim(seeds.into_iter()) == ExitCode::SUCCESS;
+    let clippy = |args: &[&str]| cargo(&[&["clippy"], args, &["--", "-D", "warnings"]].concat());
+    let mut steps = vec![
+        ("tidy", report("tidy", &tidy::check()) == ExitCode::SUCCESS),
+        ("deps", report("deps", &deps::check()) == ExitCode::SUCCESS),
+        ("fmt", cargo(&["fmt", "--all", "--check"])),
+        ("clippy", clippy(&["--workspace", "--all-targets"])),
+        // The fuzz targets are outside the workspace; what they call must build nevertheless.
+        ("clippy of what is fuzzed", clippy(&["-p", "stead-server", "--features", "fuzzing"])),
+        ("simulator", sim(CI_SEEDS.map(str::to_owned).into_iter()) == ExitCode::SUCCESS),
+    ];
     let (passed, failed, ignored) = tests();
-    is_good &= failed == 0 && passed > 0;
+    steps.push(("tests", failed == 0 && passed > 0));
+    // Last, because thousands of lines of tests are between here and the step that failed.
+    for (step, is_good) in &steps {
+        println!("{step}: {}", if *is_good { "good" } else { "FAILED" });
+    }
     println!("{passed} passed, {failed} failed, {ignored} skipped");
-    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if steps.iter().all(|(_, is_good)| *is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs all tests and adds up what the test runner says at the end of each target.

@@ -82,6 +82,8 @@ pub fn command(method: u8, is_v2: bool, query: &str, body: &[u8]) -> Option<Vec<
         content_type: None,
         accepts_text: false,
         origin: None,
+        token: None,
+        upgrade: None,
         body,
     };
     let Ok(KeysRequest::Write(write)) = keys::parse(&request, dialect, 7) else { return None };
