@@ -28,7 +28,7 @@ use crate::types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
 use raft::Ready;
 use raft::eraftpb::{EntryType, HardState, Message, MessageType};
 use std::collections::VecDeque;
-use store::{Command, Store};
+use store::{Command, Store, StoreError};
 use wal::{Disk, Seq, SyncTarget, Wal};
 
 /// How often the leader looks after the membership: 100 ms.
@@ -174,6 +174,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub fn propose(&mut self, ticket: Ticket, command: &Command<'_>) -> Result<(), EngineError> {
         let now = self.arrival();
         self.replica.propose(ticket, command, now)
+    }
+
+    /// Refuses a command that is sure to fail, without a place in the log; gives the error, if so.
+    /// Only a member that decides alone can: it has applied everything that was ever answered, so
+    /// that the failure is true between the coming of the request and its answer. In a cluster
+    /// another member may have been told of a change that this one has not applied.
+    pub fn refuse(&mut self, command: &Command<'_>) -> Option<StoreError> {
+        if !self.replica.decides_alone() {
+            return None;
+        }
+        self.replica.state.store.refuse(command)
     }
 
     /// When a request came, by the monotonic clock. Those of one turn share a reading.

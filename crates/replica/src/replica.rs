@@ -155,6 +155,11 @@ impl Replica {
         conf.voters == [self.id.0] && conf.voters_outgoing.is_empty() && conf.learners.is_empty()
     }
 
+    /// Whether everything that was ever answered is applied here, and nobody else can answer.
+    pub(crate) fn decides_alone(&self) -> bool {
+        self.is_alone() && self.can_decide()
+    }
+
     /// Whether raft's configuration holds this member.
     pub(crate) fn is_member(&self) -> bool {
         let conf = self.raw.store().conf_state();

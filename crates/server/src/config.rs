@@ -181,6 +181,9 @@ pub struct Config {
     /// Seconds that a client may take to receive an answer; 0 for no limit. Waiting for an event is
     /// not receiving.
     pub http_write_timeout_secs: f64,
+    /// Microseconds that the loop looks for the next event before it sleeps, while clients are
+    /// quick to send it; 0 to sleep at once.
+    pub busy_poll_us: u64,
     /// Whether `/metrics` is served.
     pub metrics: bool,
     /// Whether the lock and leader modules are served.

@@ -25,6 +25,7 @@ mod meters;
 mod metrics;
 mod outbox;
 mod owner;
+mod pace;
 mod peer;
 mod resource;
 mod serve;

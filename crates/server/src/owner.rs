@@ -19,6 +19,7 @@ use crate::frames::Frames;
 use crate::handshake::{Handshakes, is_late as is_handshake_late};
 use crate::http::reader;
 use crate::meters::Meters;
+use crate::pace::Pace;
 use crate::peer::{self, Peers};
 use crate::slab::{Key, Slab};
 use crate::tls::{Keyring, Stream};
@@ -130,6 +131,7 @@ pub(crate) struct Owner {
     /// Connections that can go on without an event.
     resume: Vec<Key>,
     pub(crate) handshakes: Handshakes,
+    pace: Pace,
     /// Long polls whose head has not been sent, and when it is to be.
     held_heads: VecDeque<(Key, u64)>,
     last_housekeeping: u64,
@@ -162,6 +164,7 @@ impl Owner {
             head_bytes: parts.config.limits.head_bytes,
             body_bytes: parts.config.limits.body_bytes,
         };
+        let pace = Pace::new(Duration::from_micros(parts.config.busy_poll_us));
         Ok(Self {
             cors: Cors::new(&parts.config.cors),
             config: parts.config,
@@ -195,6 +198,7 @@ impl Owner {
             dirty: Vec::new(),
             resume: Vec::new(),
             handshakes: Handshakes::default(),
+            pace,
             held_heads: VecDeque::new(),
             last_housekeeping: now.monotonic,
             clock: parts.clock,
@@ -208,7 +212,8 @@ impl Owner {
     pub(crate) fn run(&mut self) -> Result<Ended, StartError> {
         let mut events = Events::with_capacity(1024);
         loop {
-            match self.poll.poll(&mut events, Some(self.patience())) {
+            let patience = self.patience();
+            match self.pace.wait(&mut self.poll, &mut events, patience) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
@@ -595,6 +600,7 @@ impl Owner {
         self.note_leader();
         for nanos in self.driver.take_sync_times() {
             self.meters.synced(Duration::from_nanos(nanos));
+            self.pace.rest();
         }
         if !out.is_empty() {
             self.meters.observe_turn(self.now, self.clock.now());

@@ -4,6 +4,7 @@ use crate::api::error::{ApiError, INVALID_FIELD, INVALID_FORM};
 use crate::api::keys::{self, KeysRequest, Watch, Write};
 use crate::api::listing::{Listing, Style};
 use crate::api::route::{Port, Route, route};
+use crate::config::Dialect;
 use crate::connection::{Manner, Task, WatchTask};
 use crate::http::reader::{self, Method, Progress, Refusal, Request, State};
 use crate::http::response::{
@@ -186,7 +187,12 @@ impl Owner {
 
     fn write(&mut self, key: Key, write: &Write<'_>, path: KeyPath<'_>) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let command = write.command(path, connection.dialect());
+        let dialect = connection.dialect();
+        let command = write.command(path, dialect);
+        if let Some(error) = self.driver.refuse(&command) {
+            let hides_root = dialect == Dialect::V2;
+            return self.answer_error(key, &ApiError::from_store(&error, hides_root));
+        }
         match self.driver.propose(Ticket(key.to_u64()), &command) {
             Ok(()) => {
                 let since = self.now.monotonic;

@@ -7,7 +7,7 @@ use crate::history::{Change, Kind, Op, OpId, Outcome, Seen, number};
 use crate::plan::{Fault, MILLI};
 use crate::queue::Event;
 use crate::world::World;
-use replica::{Answer, EngineError, Failure, ReadAnswer};
+use replica::{Answer, EngineError, Failure, ReadAnswer, Ticket};
 use store::{Applied, Node, Wake};
 
 /// How long a client waits for an answer.
@@ -89,7 +89,14 @@ impl World {
             Kind::PlainRead if machine.is_paused => Ok(()),
             Kind::PlainRead => return self.read_now(at, id),
             Kind::QuorumRead => running.read(id),
-            _ => running.propose(id, &request.command(&value, &prev)),
+            _ => {
+                let command = request.command(&value, &prev);
+                if let Some(error) = running.refuse(&command).filter(|_| !machine.is_paused) {
+                    let outcome = Err(Failure::Store(error));
+                    return self.answered(Answer { ticket: Ticket(id), outcome });
+                }
+                running.propose(id, &command)
+            }
         };
         // What is asked within a moment shares a turn.
         let soon = self.now + self.rng.below(80_000);

@@ -139,6 +139,10 @@ impl Running {
         })
     }
 
+    pub(crate) fn refuse(&mut self, command: &Command<'_>) -> Option<StoreError> {
+        self.driver.refuse(command)
+    }
+
     pub(crate) fn propose(&mut self, op: u64, command: &Command<'_>) -> Result<(), EngineError> {
         self.driver.propose(Ticket(op), command)
     }

@@ -336,6 +336,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         cors: cors.map(str::to_owned).collect(),
         http_read_timeout_secs: seconds(values, "http-read-timeout"),
         http_write_timeout_secs: seconds(values, "http-write-timeout"),
+        busy_poll_us: number(values, "busy-poll"),
         metrics: values.get("metrics").0 == "on",
         modules: values.get("modules").0 == "on",
         limits: limits(values),

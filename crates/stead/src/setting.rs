@@ -134,6 +134,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Seconds that a client may take to send a request, or be silent between two; 0 for no limit."),
     works("http-write-timeout", "ETCD_HTTP_WRITE_TIMEOUT", "http_write_timeout", Kind::Seconds, "300", NETWORK_GROUP,
         "Seconds that a client may take to receive an answer; 0 for no limit. Waiting for an event has none."),
+    works("busy-poll", "STEAD_BUSY_POLL", "busy_poll", Kind::Number(0, 1000), "50", NETWORK_GROUP,
+        "Microseconds to look for the next request before going to sleep, while requests follow one another as quickly; 0 to sleep at once."),
     works("cert-file", "ETCD_CERT_FILE", "cert_file", Kind::Text, "", NETWORK_GROUP,
         "The certificate shown to clients (PEM), with what leads to its authority. With -key-file it turns HTTPS on.").alias(&["clientCert"]),
     works("key-file", "ETCD_KEY_FILE", "key_file", Kind::Text, "", NETWORK_GROUP,

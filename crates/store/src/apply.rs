@@ -185,21 +185,57 @@ impl Store {
         self.put(path, node, Action::Set, prev, content.refresh, wakes)
     }
 
+    /// The error with which a command would fail on the key space as it is, where that is known
+    /// from a look at its own key: for those that compare, and for one that creates. The failure is
+    /// counted, for this member alone; nothing else changes.
+    ///
+    /// Whoever is sure to have everything that was ever answered can so refuse a command without a
+    /// place in the log.
+    pub fn refuse(&mut self, command: &Command<'_>) -> Option<StoreError> {
+        match *command {
+            Command::CompareAndSwap { path, prev_value, prev_index, or_create, .. } => {
+                if or_create && matches!(self.locate(path), Located::Missing(_)) {
+                    return None;
+                }
+                let conditions = Conditions { value: prev_value, index: prev_index };
+                let error = self.swappable(path, conditions).err()?;
+                self.refused.compare_and_swaps.fail += 1;
+                Some(error)
+            }
+            Command::CompareAndDelete { path, prev_value, prev_index } => {
+                let conditions = Conditions { value: prev_value, index: prev_index };
+                let error = self.check_deletable(path, conditions).err()?;
+                self.refused.compare_and_deletes.fail += 1;
+                Some(error)
+            }
+            Command::Create { path, in_order: None, .. } => {
+                let error = self.check_creatable(path).err()?;
+                self.refused.creates.fail += 1;
+                Some(error)
+            }
+            _ => None,
+        }
+    }
+
+    fn check_creatable(&self, path: KeyPath<'_>) -> Result<(), StoreError> {
+        self.check_writable(path)?;
+        let located = self.locate(path);
+        match located {
+            Located::Missing(_) => Ok(()),
+            Located::FileInWay(_) => Err(self.nowhere(path, &located)),
+            Located::Found(_) | Located::Root => {
+                Err(self.error(ErrorCode::KeyAlreadyExists, path.as_str()))
+            }
+        }
+    }
+
     fn create(
         &mut self,
         path: KeyPath<'_>,
         content: Content<'_>,
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
-        self.check_writable(path)?;
-        let located = self.locate(path);
-        match located {
-            Located::Missing(_) => {}
-            Located::FileInWay(_) => return Err(self.nowhere(path, &located)),
-            Located::Found(_) | Located::Root => {
-                return Err(self.error(ErrorCode::KeyAlreadyExists, path.as_str()));
-            }
-        }
+        self.check_creatable(path)?;
         let node = self.new_node(content);
         self.put(path, node, Action::Create, None, false, wakes)
     }
@@ -280,9 +316,14 @@ impl Store {
         content: Content<'_>,
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
-        self.check_writable(path)?;
-        let prev = self.compare(path, conditions)?;
+        let prev = self.swappable(path, conditions)?;
         self.replace(path, Action::CompareAndSwap, prev, content, wakes)
+    }
+
+    /// The file at a path, if a client may change it and the conditions hold.
+    fn swappable(&self, path: KeyPath<'_>, conditions: Conditions<'_>) -> Result<Node, StoreError> {
+        self.check_writable(path)?;
+        self.compare(path, conditions)
     }
 
     /// The file at a path, if the conditions hold.
@@ -355,12 +396,20 @@ impl Store {
         conditions: Conditions<'_>,
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
+        self.check_deletable(path, conditions)?;
+        self.remove(path, Action::CompareAndDelete, wakes)
+    }
+
+    fn check_deletable(
+        &self,
+        path: KeyPath<'_>,
+        conditions: Conditions<'_>,
+    ) -> Result<(), StoreError> {
         // The root is no file here, and not read-only (quirk Q8).
         if !path.is_root() {
             self.check_writable(path)?;
         }
-        self.compare(path, conditions)?;
-        self.remove(path, Action::CompareAndDelete, wakes)
+        self.compare(path, conditions).map(drop)
     }
 
     /// Removes what is due, in the order of (deadline, key). Gives how many nodes went.

@@ -9,8 +9,9 @@ pub struct Counter {
     pub fail: u64,
 }
 
-/// What was counted. `gets` and `watchers` belong to this member alone; the rest is part of the
-/// replicated state and equal on all members.
+/// What was counted. `gets` and `watchers` belong to this member alone, and so do the failures that
+/// [`crate::Store::refuse`] foresaw; the rest is part of the replicated state and equal on all
+/// members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct StoreStats {

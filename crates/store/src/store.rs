@@ -55,6 +55,8 @@ pub struct Store {
     pub(crate) garbage: Vec<Node>,
     pub(crate) limits: Limits,
     gets: (Cell<u64>, Cell<u64>),
+    /// What was refused at a look, before it had a place in the log.
+    pub(crate) refused: StoreStats,
 }
 
 /// The whole store at one moment, taken in constant time; may be sent to another thread.
@@ -89,6 +91,7 @@ impl Store {
             garbage: Vec::new(),
             limits,
             gets: (Cell::new(0), Cell::new(0)),
+            refused: StoreStats::default(),
         }
     }
 
@@ -244,6 +247,9 @@ impl Store {
         let mut stats = self.stats;
         stats.gets.success = self.gets.0.get();
         stats.gets.fail = self.gets.1.get();
+        stats.creates.fail += self.refused.creates.fail;
+        stats.compare_and_swaps.fail += self.refused.compare_and_swaps.fail;
+        stats.compare_and_deletes.fail += self.refused.compare_and_deletes.fail;
         stats.watchers = self.hub.len() as u64;
         stats
     }

@@ -135,6 +135,8 @@ struct World {
     store: Store,
     /// Never goes through a snapshot.
     steady: Store,
+    /// Refuses at a look what it can, and never goes through a snapshot either.
+    looking: Store,
     model: Model,
     now: u64,
     watchers: Vec<(u64, WatcherId)>,
@@ -147,6 +149,7 @@ impl World {
         Self {
             store: Store::new(limits()),
             steady: Store::new(limits()),
+            looking: Store::new(limits()),
             model: Model::default(),
             now: START,
             watchers: Vec::new(),
@@ -166,15 +169,34 @@ impl World {
         let stamp = Stamp { time: Timestamp(self.now), wall_offset: WallOffset(-7) };
         let mut wakes = Vec::new();
         let got = outcome_text(&self.store.apply(&decoded, stamp, &mut wakes));
-        let _ = self.steady.apply(command, stamp, &mut Vec::new());
         let (want, mut want_woken) = self.model.apply(command, self.now);
         assert_eq!(got, want, "{command:?}");
+        let _ = self.steady.apply(command, stamp, &mut Vec::new());
+        self.look(command, stamp, &want);
         let mut got_woken: Vec<_> = wakes.iter().map(|wake| self.woken(wake)).collect();
         assert!(wakes.is_sorted_by_key(|wake| wake.event.index));
         got_woken.sort();
         want_woken.sort();
         assert_eq!(got_woken, want_woken, "{command:?}");
         assert_eq!(self.store.index().0, self.model.index);
+    }
+
+    /// What is refused at a look fails in the same way, and what is not is right.
+    fn look(&mut self, command: &Command<'_>, stamp: Stamp, want: &str) {
+        if let Some(error) = self.looking.refuse(command) {
+            assert_eq!(outcome_text(&Err(error)), want, "{command:?}");
+            // The clock goes on with what has a place in the log, and only with that.
+            let _ = self.looking.apply(&Command::Expire { limit: 0 }, stamp, &mut Vec::new());
+            return;
+        }
+        let applied = self.looking.apply(command, stamp, &mut Vec::new());
+        let is_looked_at = matches!(
+            command,
+            Command::CompareAndSwap { or_create: false, .. }
+                | Command::CompareAndDelete { .. }
+                | Command::Create { in_order: None, .. }
+        );
+        assert!(!is_looked_at || applied.is_ok(), "{command:?} was not refused");
     }
 
     fn woken(&self, wake: &Wake) -> (u64, String) {
@@ -185,6 +207,10 @@ impl World {
     fn check(&self) {
         assert_eq!(store_lines(&self.store), self.model.lines());
         assert_eq!(stats_text(&self.store), self.model.stats());
+        assert_eq!(store_lines(&self.looking), self.model.lines());
+        // Nobody watches there.
+        let counters = |text: String| text.split(" watchers=").next().map(str::to_owned);
+        assert_eq!(counters(stats_text(&self.looking)), counters(self.model.stats()));
         let deadline = self.store.next_deadline().map(|deadline| deadline.0);
         assert_eq!(deadline, self.model.next_deadline());
         let bytes = snapshot_bytes(&self.store.snapshot());

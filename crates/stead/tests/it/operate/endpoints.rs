@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::testkit::{Request, Server, Site, ask, wait_until};
+use crate::testkit::{Request, Response, Server, Site, ask, wait_until};
 
 #[test]
 fn health_is_told_in_json() {
@@ -25,6 +25,29 @@ fn the_version_has_two_shapes() {
     assert!(json["stead"].is_string(), "{json}");
     let plain = ask(server.addr(), &Request::get("/version").header("Accept", "text/plain"));
     assert_eq!((plain.status(), plain.text().as_str()), (200, "etcd 0.4.9"));
+}
+
+#[test]
+fn what_is_sure_to_fail_takes_no_place_in_the_log() {
+    let (_site, server) = Server::start("sure-to-fail");
+    let addr = server.addr();
+    let put = |form: &str| ask(addr, &Request::put("/v2/keys/m", form));
+    let raft_index = |answer: &Response| -> u64 {
+        answer.head.header("X-Raft-Index").expect("it is there").parse().expect("a number")
+    };
+    let first = raft_index(&put("value=a"));
+    for (form, status, code) in [
+        ("value=b&prevValue=z", 412, 101),
+        ("value=b&prevIndex=77", 412, 101),
+        ("value=b&prevExist=false", 412, 105),
+    ] {
+        let answer = put(form);
+        assert_eq!((answer.status(), answer.json()["errorCode"].as_i64()), (status, Some(code)));
+    }
+    assert_eq!(raft_index(&put("value=b&prevValue=a")), first + 1);
+    let stats = ask(addr, &Request::get("/v2/stats/store")).json();
+    assert_eq!(stats["compareAndSwapFail"], 2, "{stats}");
+    assert_eq!(stats["createFail"], 1, "{stats}");
 }
 
 #[test]
