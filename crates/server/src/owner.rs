@@ -512,6 +512,7 @@ impl Owner {
 
     pub(crate) fn note_read(&mut self) {
         self.last_read_at = self.now.monotonic;
+        self.pace.expect_more();
     }
 
     pub(crate) fn flush_dirty(&mut self) {

@@ -4,6 +4,9 @@
 //! that has gone to sleep with it. A client that sends one request after the other meets that
 //! delay every time. So when the last waits were short the loop looks for the next event a while
 //! before it sleeps; when they were long it sleeps at once, and an idle machine costs nothing.
+//!
+//! That is for reads. Whoever waits for a sync sleeps meanwhile, and wakes up soonest on the
+//! processor that this loop leaves; and members on one machine would take it from one another.
 
 use mio::{Events, Poll};
 use std::io;
@@ -19,8 +22,8 @@ pub(crate) struct Pace {
     awake_ns: u64,
     /// The waits so far, the newer ones counting more.
     mean_ns: u64,
-    /// Whether the next wait is to be asleep.
-    rests: bool,
+    /// Whether the next event may come at once.
+    expects_more: bool,
 }
 
 impl Pace {
@@ -29,13 +32,17 @@ impl Pace {
     pub(crate) fn new(awake: Duration) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let awake = if processors > 1 { awake } else { Duration::ZERO };
-        Self { awake_ns: nanos(awake), mean_ns: WAIT_NS_MAX, rests: false }
+        Self { awake_ns: nanos(awake), mean_ns: WAIT_NS_MAX, expects_more: false }
     }
 
-    /// The disk was waited for: the next wait is asleep. Whoever waited for the same sync slept
-    /// too, and wakes up soonest on the processor that this loop leaves.
+    /// A read was answered in this round: its client may ask for the next thing at once.
+    pub(crate) fn expect_more(&mut self) {
+        self.expects_more = true;
+    }
+
+    /// The disk was waited for in this round.
     pub(crate) fn rest(&mut self) {
-        self.rests = true;
+        self.expects_more = false;
     }
 
     /// Waits for events, `patience` at most.
@@ -67,7 +74,7 @@ impl Pace {
     }
 
     fn stays_awake(&mut self) -> bool {
-        !std::mem::take(&mut self.rests) && self.mean_ns <= self.awake_ns
+        std::mem::take(&mut self.expects_more) && self.mean_ns <= self.awake_ns
     }
 
     fn note(&mut self, waited_ns: u64) {
@@ -84,38 +91,45 @@ mod tests {
     use super::*;
 
     fn pace() -> Pace {
-        Pace { awake_ns: 50_000, mean_ns: WAIT_NS_MAX, rests: false }
+        Pace { awake_ns: 50_000, mean_ns: WAIT_NS_MAX, expects_more: false }
+    }
+
+    fn stays_awake_after_a_read(pace: &mut Pace) -> bool {
+        pace.expect_more();
+        pace.stays_awake()
     }
 
     #[test]
     fn short_waits_keep_it_awake_and_a_long_one_ends_that() {
         let mut pace = pace();
-        assert!(!pace.stays_awake(), "nothing is known yet");
+        assert!(!stays_awake_after_a_read(&mut pace), "nothing is known yet");
         for _ in 0..20 {
             pace.note(10_000);
         }
-        assert!(pace.stays_awake());
+        assert!(stays_awake_after_a_read(&mut pace));
         pace.note(u64::MAX);
-        assert!(!pace.stays_awake());
+        assert!(!stays_awake_after_a_read(&mut pace));
         for _ in 0..20 {
             pace.note(10_000);
         }
-        assert!(pace.stays_awake(), "a long wait is forgotten");
+        assert!(stays_awake_after_a_read(&mut pace), "a long wait is forgotten");
     }
 
     #[test]
-    fn it_sleeps_once_after_the_disk() {
-        let mut pace = pace();
-        pace.mean_ns = 0;
+    fn it_sleeps_where_nothing_was_read_and_after_the_disk() {
+        let mut pace = Pace { mean_ns: 0, ..pace() };
+        assert!(!pace.stays_awake());
+        pace.expect_more();
         pace.rest();
         assert!(!pace.stays_awake());
-        assert!(pace.stays_awake());
+        assert!(stays_awake_after_a_read(&mut pace));
+        assert!(!pace.stays_awake(), "once for each read");
     }
 
     #[test]
     fn it_waits_no_longer_than_it_may_and_sees_what_comes() {
         for mean_ns in [0, WAIT_NS_MAX] {
-            let mut pace = Pace { mean_ns, ..pace() };
+            let mut pace = Pace { mean_ns, expects_more: true, ..pace() };
             let mut poll = Poll::new().expect("a poll");
             let mut events = Events::with_capacity(4);
             pace.wait(&mut poll, &mut events, Duration::from_micros(20)).expect("nothing fails");
