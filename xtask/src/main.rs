@@ -47,6 +47,12 @@ fn cargo(args: &[&str]) -> bool {
     Command::new(env!("CARGO")).args(args).status().is_ok_and(|status| status.success())
 }
 
+/// Runs a script of the project; says whether it succeeded.
+fn script(path: &str) -> bool {
+    eprintln!("==> {path}");
+    Command::new(path).status().is_ok_and(|status| status.success())
+}
+
 /// What the simulator runs in CI: always the same, so that a change is judged and not luck.
 const CI_SEEDS: [&str; 4] = ["--seeds", "2000", "--seed", "1"];
 
@@ -71,6 +77,7 @@ fn ci() -> ExitCode {
     ];
     let (passed, failed, ignored) = tests();
     steps.push(("tests", failed == 0 && passed > 0));
+    steps.push(("dashboard", script("dashboard/test/run")));
     // Last, because thousands of lines of tests are between here and the step that failed.
     for (step, is_good) in &steps {
         println!("{step}: {}", if *is_good { "good" } else { "FAILED" });

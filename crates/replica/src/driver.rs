@@ -89,6 +89,7 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     unsynced: Unsynced,
     pub(crate) record: Vec<u8>,
     pub(crate) now: Now,
+    started: u64,
     last_tick: u64,
     last_tending: u64,
     pub(crate) last_announcement: Option<u64>,
@@ -152,6 +153,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             unsynced: Unsynced::default(),
             record: Vec::new(),
             now,
+            started: now.monotonic,
             last_tick: now.monotonic,
             last_tending: now.monotonic,
             last_announcement: None,
@@ -522,7 +524,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     fn send_beacons(&mut self) {
         let state = &self.replica.state;
         let (index, hash) = (state.applied.0, state.hash);
-        let beacon = Envelope::Beacon { index, hash, version: &self.options.version }.encode();
+        let uptime = self.now.monotonic.saturating_sub(self.started) / 1_000_000_000;
+        let version = &self.options.version;
+        let beacon = Envelope::Beacon { index, hash, uptime, version }.encode();
         let own = self.replica.id;
         let conf = self.replica.conf_state();
         let ids: Vec<u64> = conf.voters.iter().chain(&conf.learners).copied().collect();

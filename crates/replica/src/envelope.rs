@@ -5,7 +5,7 @@
 //! 64 forward: term, start, seq u64 | batch       65 change: term, start, seq u64 | change
 //! 66 placed: start, seq, term, index, position u64   67 refused: start, seq u64 | error u8
 //! 68 piece: snapshot term, index, member term, offset, total u64 | configuration | bytes
-//! 69 piece wanted: index, offset u64             70 beacon: index, hash u64 | version text
+//! 69 piece wanted: index, offset u64             70 beacon: index, hash, uptime u64 | version text
 //! ```
 //! Members trust one another, but not their bytes: what cannot be is dropped.
 
@@ -84,10 +84,12 @@ pub(crate) enum Envelope<'a> {
         index: u64,
         offset: u64,
     },
-    /// How far the sender has applied, and the hash of all that it applied.
+    /// How far the sender has applied, the hash of all that it applied, and for how many seconds
+    /// it has been running.
     Beacon {
         index: u64,
         hash: u64,
+        uptime: u64,
         version: &'a str,
     },
 }
@@ -106,7 +108,7 @@ impl Envelope<'_> {
                 (PIECE, vec![piece.term, piece.index, piece.sender_term, piece.offset, piece.total])
             }
             Envelope::PieceWanted { index, offset } => (PIECE_WANTED, vec![*index, *offset]),
-            Envelope::Beacon { index, hash, .. } => (BEACON, vec![*index, *hash]),
+            Envelope::Beacon { index, hash, uptime, .. } => (BEACON, vec![*index, *hash, *uptime]),
         };
         let mut out = vec![VERSION, kind];
         numbers.iter().for_each(|number| codec::put_u64(&mut out, *number));
@@ -164,11 +166,12 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
         },
         BEACON => {
             let (index, hash) = (codec::take_u64(input)?, codec::take_u64(input)?);
+            let uptime = codec::take_u64(input)?;
             let version = std::str::from_utf8(input).map_err(|_| Malformed)?;
             if version.len() > VERSION_TEXT_MAX {
                 return Err(Malformed);
             }
-            return Ok(Envelope::Beacon { index, hash, version });
+            return Ok(Envelope::Beacon { index, hash, uptime, version });
         }
         _ => return Err(Malformed),
     };
@@ -227,7 +230,7 @@ mod tests {
             })),
             Envelope::PieceWanted { index: 10, offset: 5 },
             Envelope::Forward { term: 3, id, batch: b"batch" },
-            Envelope::Beacon { index: 4, hash: 5, version: "0.1.0" },
+            Envelope::Beacon { index: 4, hash: 5, uptime: 6, version: "0.1.0" },
         ]
     }
 

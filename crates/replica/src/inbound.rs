@@ -65,10 +65,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Envelope::Refused { id, error } => self.replica.refused(from, id, error, out),
             Envelope::Piece(piece) => self.take_piece(from, &piece)?,
             Envelope::PieceWanted { index, offset } => self.piece_wanted(from, index, offset, now),
-            Envelope::Beacon { index, hash, version } => {
+            Envelope::Beacon { index, hash, uptime, version } => {
                 let differs = self.replica.marks.differs(index, hash);
                 let peer = self.replica.peers.entry(from);
                 peer.applied = index;
+                peer.uptime = uptime;
                 peer.diverged |= differs == Some(true);
                 if peer.version != version {
                     version.clone_into(&mut peer.version);

@@ -53,6 +53,8 @@ pub struct Peer {
     pub latency: Latency,
     /// How far it said that it had applied.
     pub applied: u64,
+    /// For how many seconds it had been running, as it said.
+    pub uptime: u64,
     /// The version of its program, as it said.
     pub version: String,
     /// Whether its state was found to differ from this member's at the same log index.

@@ -191,7 +191,8 @@ impl Owner {
         }
     }
 
-    pub(crate) fn peer_members(&mut self, key: Key) {
+    pub(crate) fn peer_members(&mut self, key: Key, query: &str) {
+        self.standbys.note(query, self.now.monotonic);
         let body = self.view().to_json();
         self.answer_resource(key, 200, JSON, &body);
     }

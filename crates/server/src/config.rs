@@ -143,6 +143,17 @@ impl Default for Limits {
     }
 }
 
+/// What the dashboard lets people do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dashboard {
+    /// It is not served.
+    Off,
+    /// Its page shows and changes nothing. That binds the page alone, not the API behind it.
+    ReadOnly,
+    /// Its page shows and changes.
+    On,
+}
+
 /// Everything that a server has to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -186,6 +197,8 @@ pub struct Config {
     pub busy_poll_us: u64,
     /// Whether `/metrics` is served.
     pub metrics: bool,
+    /// What the dashboard lets people do.
+    pub dashboard: Dashboard,
     /// Whether the lock and leader modules are served.
     pub modules: bool,
     /// Bounds on what clients may do.

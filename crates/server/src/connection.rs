@@ -1,5 +1,6 @@
 //! One connection of a client.
 
+use crate::api::keys::Get;
 use crate::api::listing::Listing;
 use crate::api::lock::LockField;
 use crate::api::route::Port;
@@ -35,7 +36,7 @@ pub(crate) enum Task {
     /// Messages of another member; this is no HTTP any more.
     Peer(MemberId),
     /// Leave to answer a quorum read.
-    Read { path: Box<str>, recursive: bool },
+    Read { path: Box<str>, get: Get },
     /// An event.
     Watch(Box<WatchTask>),
     /// A lock, by the claim to it.

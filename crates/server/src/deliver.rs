@@ -128,15 +128,15 @@ impl Owner {
         if !matches!(connection.task, Task::Read { .. } | Task::LockRead { .. }) {
             return;
         }
-        let (path, recursive) = match std::mem::replace(&mut connection.task, Task::Idle) {
-            Task::Read { path, recursive } => (path, recursive),
+        let (path, get) = match std::mem::replace(&mut connection.task, Task::Idle) {
+            Task::Read { path, get } => (path, get),
             Task::LockRead { dir, field } => {
                 return self.deliver_lock_read(key, &dir, field, read.outcome);
             }
             _ => return,
         };
         match (read.outcome, KeyPath::parse(&path)) {
-            (Ok(()), Ok(path)) => self.answer_get(key, path, recursive),
+            (Ok(()), Ok(path)) => self.answer_get(key, path, get),
             (Err(error), _) => self.answer_engine_error(key, error),
             (Ok(()), Err(_)) => unreachable!("the path was parsed before it was kept"),
         }

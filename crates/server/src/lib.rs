@@ -10,6 +10,7 @@ mod clock;
 mod cluster;
 pub mod config;
 mod connection;
+mod dashboard;
 mod deliver;
 mod disk;
 mod error;

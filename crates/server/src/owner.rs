@@ -6,6 +6,7 @@
 //!
 //! How requests are answered is in `serve.rs`, how events reach watchers in `deliver.rs`.
 
+use crate::api::cluster_stats::Standbys;
 use crate::api::cors::Cors;
 use crate::api::route::Port;
 use crate::api::time::http_date;
@@ -117,6 +118,8 @@ pub(crate) struct Owner {
     pub(crate) speakers: BTreeMap<MemberId, Key>,
     /// The version of the membership that connections are held for.
     pub(crate) known_membership: u64,
+    /// The standbys that asked this member how things are.
+    pub(crate) standbys: Standbys,
     /// Whether this machine is no member any more.
     pub(crate) is_removed: bool,
     /// Whether the server is about to end, so that every answer is a connection's last.
@@ -189,6 +192,7 @@ impl Owner {
             diverged: BTreeSet::new(),
             speakers: BTreeMap::new(),
             known_membership: u64::MAX,
+            standbys: Standbys::default(),
             is_removed: false,
             is_stopping: false,
             fatal: None,

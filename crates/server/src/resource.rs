@@ -53,6 +53,8 @@ impl Owner {
                 self.answer_resource(key, 200, JSON, &body);
             }
             Route::StatsLeader => self.stats_leader(key),
+            Route::StatsCluster => self.stats_cluster(key),
+            Route::Dashboard(asset) => self.dashboard(key, asset),
             Route::Members => self.members(key, request),
             Route::Member(id) => self.member(key, request, id),
             Route::AdminConfig | Route::AdminMachine(_)
@@ -77,7 +79,7 @@ impl Owner {
             Route::AdminMachine(name) => self.admin_machine(key, name),
             Route::PeerStream => self.upgrade(key, request),
             Route::PeerJoin => self.join(key, request.body),
-            Route::PeerMembers => self.peer_members(key),
+            Route::PeerMembers => self.peer_members(key, request.query),
             Route::Health => self.health(key),
             Route::Livez => self.answer_resource(key, 200, TEXT, b"ok\n"),
             Route::Readyz => self.readyz(key),

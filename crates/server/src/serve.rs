@@ -1,10 +1,10 @@
 //! Answering requests: from the bytes of a connection to its outbox, or to the replica.
 
 use crate::api::error::{ApiError, INVALID_FIELD, INVALID_FORM};
-use crate::api::keys::{self, KeysRequest, Watch, Write};
+use crate::api::keys::{self, Get, KeysRequest, Watch, Write};
 use crate::api::listing::{Listing, Style};
 use crate::api::route::{Port, Route, route};
-use crate::config::Dialect;
+use crate::config::{Dashboard, Dialect};
 use crate::connection::{Manner, Task, WatchTask};
 use crate::http::reader::{self, Method, Progress, Refusal, Request, State};
 use crate::http::response::{
@@ -40,11 +40,11 @@ pub(crate) fn refuse_connection(mut socket: mio::net::TcpStream, date: &str) {
 }
 
 /// A plain answer.
-struct Plain<'a> {
-    status: u16,
-    content_type: Option<&'a str>,
-    extra: &'a str,
-    body: &'a [u8],
+pub(crate) struct Plain<'a> {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) extra: &'a str,
+    pub(crate) body: &'a [u8],
 }
 
 impl Owner {
@@ -129,6 +129,7 @@ impl Owner {
         }
         let found = match route(port, &path) {
             Route::Module(..) if !self.config.modules => Route::NotFound,
+            Route::Dashboard(_) if self.config.dashboard == Dashboard::Off => Route::NotFound,
             found => found,
         };
         if found == Route::NotFound {
@@ -176,10 +177,10 @@ impl Owner {
         };
         match wanted {
             KeysRequest::Write(write) => self.write(key, &write, path),
-            KeysRequest::Get(get) if get.quorum => self.quorum_read(key, path, get.recursive),
+            KeysRequest::Get(get) if get.quorum => self.quorum_read(key, path, get),
             KeysRequest::Get(get) => {
                 self.note_read();
-                self.answer_get(key, path, get.recursive);
+                self.answer_get(key, path, get);
             }
             KeysRequest::Watch(watch) => self.watch(key, path, watch),
         }
@@ -202,34 +203,35 @@ impl Owner {
         }
     }
 
-    fn quorum_read(&mut self, key: Key, path: KeyPath<'_>, recursive: bool) {
+    fn quorum_read(&mut self, key: Key, path: KeyPath<'_>, get: Get) {
         self.note_read();
         match self.driver.read(Ticket(key.to_u64())) {
             Ok(()) => {
                 let path = path.as_str().into();
                 let Some(connection) = self.connections.get_mut(key) else { return };
-                connection.task = Task::Read { path, recursive };
+                connection.task = Task::Read { path, get };
             }
             Err(error) => self.answer_engine_error(key, error),
         }
     }
 
     /// Answers a read from the store as it is now.
-    pub(crate) fn answer_get(&mut self, key: Key, path: KeyPath<'_>, recursive: bool) {
+    pub(crate) fn answer_get(&mut self, key: Key, path: KeyPath<'_>, get: Get) {
         self.meters.read();
         match self.driver.store().get(path) {
-            Ok(node) => self.answer_node(key, path, node, recursive),
+            Ok(node) => self.answer_node(key, path, node, get),
             Err(error) => self.answer_error(key, &ApiError::from_store(&error, false)),
         }
     }
 
-    fn answer_node(&mut self, key: Key, path: KeyPath<'_>, node: Node, recursive: bool) {
+    fn answer_node(&mut self, key: Key, path: KeyPath<'_>, node: Node, get: Get) {
         let numbers = self.numbers(self.driver.store().index());
         let now = self.driver.stamp_now();
         let mut body = std::mem::take(&mut self.body);
         body.clear();
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let style = Style { recursive, dialect: connection.dialect(), now };
+        let Get { recursive, hidden, .. } = get;
+        let style = Style { recursive, hidden, dialect: connection.dialect(), now };
         let mut listing = Listing::start(&mut body, path, node, style);
         let manner = connection.manner;
         listing.fill(&mut body, if manner.is_http11 { PIECE_BYTES } else { WHOLE_BYTES_MAX });
@@ -378,7 +380,7 @@ impl Owner {
         self.answer(key, &Plain { status, content_type: Some(TEXT), extra, body });
     }
 
-    fn answer(&mut self, key: Key, plain: &Plain<'_>) {
+    pub(crate) fn answer(&mut self, key: Key, plain: &Plain<'_>) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.task = Task::Idle;
         let manner = connection.manner;

@@ -3,7 +3,8 @@
 use crate::secure;
 use crate::source::{Source, Usage, Values};
 use server::config::{
-    ClientListener, ClusterDefaults, Config, Dialect, Finding, InitialCluster, Limits, Secret,
+    ClientListener, ClusterDefaults, Config, Dashboard, Dialect, Finding, InitialCluster, Limits,
+    Secret,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -338,6 +339,11 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         http_write_timeout_secs: seconds(values, "http-write-timeout"),
         busy_poll_us: number(values, "busy-poll"),
         metrics: values.get("metrics").0 == "on",
+        dashboard: match values.get("dashboard").0 {
+            "on" => Dashboard::On,
+            "read-only" => Dashboard::ReadOnly,
+            _ => Dashboard::Off,
+        },
         modules: values.get("modules").0 == "on",
         limits: limits(values),
     })

@@ -128,6 +128,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "The dialect spoken at -addr: v04 as etcd 0.4 spoke it, v2 as 2.x did."),
     works("modules", "STEAD_MODULES", "modules", Kind::Choice(&["on", "off"]), "on", NETWORK_GROUP,
         "Serve the lock and leader modules, /mod/v2/lock and /mod/v2/leader, on the client ports."),
+    works("dashboard", "STEAD_DASHBOARD", "dashboard", Kind::Choice(&["on", "read-only", "off"]), "on", NETWORK_GROUP,
+        "Serve the dashboard, /mod/dashboard/, on the client ports: on to show and change, read-only for a page that changes nothing, off for none."),
     works("cors", "ETCD_CORS", "cors", Kind::List, "", NETWORK_GROUP,
         "Origins of web pages that may use the API, with commas between them, or *."),
     works("http-read-timeout", "ETCD_HTTP_READ_TIMEOUT", "http_read_timeout", Kind::Seconds, "300", NETWORK_GROUP,

@@ -62,6 +62,8 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Get {
     pub(crate) recursive: bool,
+    /// Whether hidden nodes are listed too: an extension, for people who look after a tree.
+    pub(crate) hidden: bool,
     /// Whether the answer must hold every write that was answered before.
     pub(crate) quorum: bool,
 }
@@ -91,6 +93,7 @@ struct Fields<'a> {
     stream: Option<Cow<'a, str>>,
     recursive: Option<Cow<'a, str>>,
     sorted: Option<Cow<'a, str>>,
+    hidden: Option<Cow<'a, str>>,
     quorum: Option<Cow<'a, str>>,
     consistent: Option<Cow<'a, str>>,
 }
@@ -135,6 +138,7 @@ impl<'a> Fields<'a> {
             "stream" => &mut self.stream,
             "recursive" => &mut self.recursive,
             "sorted" => &mut self.sorted,
+            "hidden" => &mut self.hidden,
             "quorum" => &mut self.quorum,
             "consistent" => &mut self.consistent,
             _ => return,
@@ -283,7 +287,8 @@ impl<'a> V04<'a> {
             // Both words want an answer that no other leader can contradict, and get one wherever
             // they are said; the original sent `consistent` readers to whoever believed to lead.
             let quorum = is_true(&fields.quorum) || is_true(&fields.consistent);
-            return Ok(KeysRequest::Get(Get { recursive, quorum }));
+            let hidden = is_true(&fields.hidden);
+            return Ok(KeysRequest::Get(Get { recursive, hidden, quorum }));
         }
         let wait_index = match text(&fields.wait_index) {
             "" => 0,
@@ -366,7 +371,8 @@ fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiEr
         }
         _ => {
             let quorum = quorum || is_true(&fields.consistent);
-            return Ok(KeysRequest::Get(Get { recursive, quorum }));
+            let hidden = is_true(&fields.hidden);
+            return Ok(KeysRequest::Get(Get { recursive, hidden, quorum }));
         }
     };
     let no_value = no_value && kind.may_be_short();

@@ -16,6 +16,8 @@ const GROUP_LEN: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     pub(crate) recursive: bool,
+    /// Whether hidden nodes are listed too.
+    pub(crate) hidden: bool,
     pub(crate) dialect: Dialect,
     pub(crate) now: Stamp,
 }
@@ -55,10 +57,11 @@ fn is_hidden(name: &str) -> bool {
 fn gather<'a>(
     children: &mut Children<'a>,
     recursive: bool,
+    hidden: bool,
     group: &mut Vec<(&'a str, &'a Node)>,
 ) -> bool {
     group.clear();
-    for (name, node) in children.filter(|(name, _)| !is_hidden(name)) {
+    for (name, node) in children.filter(|(name, _)| hidden || !is_hidden(name)) {
         group.push((name, node));
         if group.len() == GROUP_LEN || (recursive && node.is_dir()) {
             break;
@@ -129,9 +132,9 @@ impl Listing {
             Some(name) => dir.children_after(name),
             None => dir.children(),
         };
-        let Style { recursive, dialect, now } = self.style;
+        let Style { recursive, hidden, dialect, now } = self.style;
         let mut group = Vec::with_capacity(GROUP_LEN);
-        while gather(&mut children, recursive, &mut group) {
+        while gather(&mut children, recursive, hidden, &mut group) {
             for &(name, node) in &group {
                 out.extend_from_slice(if level.has_printed { b"," } else { b",\"nodes\":[" });
                 level.has_printed = true;

@@ -8,7 +8,9 @@
 //! one resource each from plain values.
 
 pub(crate) mod admin;
+pub(crate) mod cluster_stats;
 pub(crate) mod cors;
+pub(crate) mod dashboard;
 pub(crate) mod error;
 pub(crate) mod json;
 pub(crate) mod keys;

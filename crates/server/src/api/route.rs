@@ -23,6 +23,7 @@ pub(crate) enum Route<'a> {
     StatsSelf,
     StatsStore,
     StatsLeader,
+    StatsCluster,
     /// The members as 2.x shows them.
     Members,
     /// One of them, by its id as it was sent.
@@ -37,6 +38,8 @@ pub(crate) enum Route<'a> {
     Livez,
     Readyz,
     Metrics,
+    /// A file of the dashboard, by its name; nothing for what only leads there.
+    Dashboard(Option<&'a str>),
     /// A lock or an election, by its name.
     Module(Module, &'a str),
     NotFound,
@@ -111,6 +114,12 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
             return if name.is_empty() { Route::NotFound } else { Route::Module(module, name) };
         }
     }
+    if let Some(asset) = path.strip_prefix("/mod/dashboard/") {
+        return Route::Dashboard(Some(asset));
+    }
+    if trimmed == "/dashboard" || trimmed == "/mod/dashboard" {
+        return Route::Dashboard(None);
+    }
     if let Some(id) = trimmed.strip_prefix("/v2/members/") {
         return Route::Member(id);
     }
@@ -122,6 +131,7 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
         ("/v2/stats/self", _) => Route::StatsSelf,
         ("/v2/stats/store", _) => Route::StatsStore,
         ("/v2/stats/leader", _) => Route::StatsLeader,
+        ("/v2/stats/cluster", _) => Route::StatsCluster,
         ("/metrics", _) => Route::Metrics,
         _ => shared,
     }

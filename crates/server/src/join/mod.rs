@@ -215,12 +215,22 @@ fn explain(reply: &caller::Reply) -> String {
 /// # Errors
 /// Why there is no answer, in a sentence.
 pub(crate) fn view_of(caller: &Caller, peer: &str) -> Result<View, String> {
-    let url = format!("{peer}/v2/peer/members");
-    let reply = caller.get(&url)?;
+    asked_view(caller, &format!("{peer}/v2/peer/members"))
+}
+
+fn asked_view(caller: &Caller, url: &str) -> Result<View, String> {
+    let reply = caller.get(url)?;
     if reply.status != 200 {
         return Err(format!("{url}: answered {}: {}", reply.status, reply.text()));
     }
     View::parse(&reply.body)
+}
+
+/// The same for a standby, which says who it is.
+pub(crate) fn view_for(caller: &Caller, peer: &str, own: &Member) -> Result<View, String> {
+    // Neither name nor URL has a character that would have to be escaped.
+    let query = format!("standby={}&client={}", own.name, own.client_url);
+    asked_view(caller, &format!("{peer}/v2/peer/members?{query}"))
 }
 
 fn birth(view: &View, own: &Member) -> Birth {

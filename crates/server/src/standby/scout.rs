@@ -103,7 +103,7 @@ impl Rounds {
     fn round(&mut self) -> Report {
         let mut problems = Vec::new();
         for peer in self.peers.clone() {
-            match join::view_of(&self.caller, &peer) {
+            match join::view_for(&self.caller, &peer, &self.own) {
                 Ok(view) => return self.seen(view),
                 Err(detail) => problems.push(detail),
             }
@@ -113,7 +113,10 @@ impl Rounds {
     }
 
     fn seen(&mut self, view: View) -> Report {
-        self.peers = view.members.iter().map(|member| member.peer_url.clone()).collect();
+        // The leader is asked first: it tells others which standbys there are.
+        let mut members: Vec<&Member> = view.members.iter().collect();
+        members.sort_by_key(|member| Some(member.id) != view.leader);
+        self.peers = members.into_iter().map(|member| member.peer_url.clone()).collect();
         self.interval = Duration::from_secs_f64(view.sync_interval.clamp(0.1, 3600.0));
         let leader = view.members.iter().find(|member| Some(member.id) == view.leader);
         let has_room = (view.members.len() as u64) < view.active_size;

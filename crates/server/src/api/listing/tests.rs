@@ -28,7 +28,8 @@ fn list(store: &Store, path: &str, recursive: bool, dialect: Dialect, step: usiz
     let path = KeyPath::parse(path).expect("clean");
     let node = store.get(path).expect("is there");
     let mut out = Vec::new();
-    let mut listing = Listing::start(&mut out, path, node, Style { recursive, dialect, now: NOW });
+    let mut listing =
+        Listing::start(&mut out, path, node, Style { recursive, hidden: false, dialect, now: NOW });
     while !listing.is_done() {
         let before = out.len();
         listing.fill(&mut out, before.saturating_add(step));
@@ -162,7 +163,7 @@ fn a_listing_shows_one_moment_whatever_happens_meanwhile() {
     let want = list(&store, "/", true, Dialect::V04, usize::MAX);
     let mut out = Vec::new();
     let node = store.get(KeyPath::ROOT).expect("is there");
-    let style = Style { recursive: true, dialect: Dialect::V04, now: NOW };
+    let style = Style { recursive: true, hidden: false, dialect: Dialect::V04, now: NOW };
     let mut listing = Listing::start(&mut out, KeyPath::ROOT, node, style);
     for round in 0.. {
         set(&mut store, &format!("/d/y/new{round}"), "w", false, None);
@@ -202,7 +203,7 @@ fn pieces_are_as_large_as_is_asked_for() {
     let path = KeyPath::parse("/many").expect("clean");
     let node = store.get(path).expect("is there");
     let mut out = Vec::new();
-    let style = Style { recursive: true, dialect: Dialect::V2, now: NOW };
+    let style = Style { recursive: true, hidden: false, dialect: Dialect::V2, now: NOW };
     let mut listing = Listing::start(&mut out, path, node, style);
     let mut pieces = Vec::new();
     while !listing.is_done() {

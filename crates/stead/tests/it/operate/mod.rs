@@ -2,6 +2,7 @@
 //! and the protocol around the key space.
 
 mod damage;
+mod dashboard;
 mod disk_full;
 mod endpoints;
 mod lifecycle;

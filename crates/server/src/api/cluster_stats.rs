@@ -1,0 +1,209 @@
+//! `/v2/stats/cluster`: all machines of the cluster as one member sees them, an extension that the
+//! dashboard is drawn from.
+
+use super::json::put_string;
+use crate::http::url;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+/// Standbys that are kept in mind at most.
+const STANDBYS_MAX: usize = 1000;
+
+/// After how much silence a standby makes room for another: 1 h.
+const FORGOTTEN_NS: u64 = 3_600_000_000_000;
+
+/// A machine as this member sees it. What is not known here is nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) id: String,
+    pub(crate) name: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) client_url: &'a str,
+    pub(crate) peer_url: &'a str,
+    pub(crate) is_voter: bool,
+    pub(crate) applied: Option<u64>,
+    pub(crate) lag: Option<u64>,
+    pub(crate) uptime: Option<u64>,
+    pub(crate) version: &'a str,
+    pub(crate) is_reachable: bool,
+    pub(crate) has_diverged: bool,
+}
+
+/// What is true of the cluster as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole<'a> {
+    pub(crate) id: String,
+    pub(crate) leader: &'a str,
+    /// The member that says all this.
+    pub(crate) seen_by: &'a str,
+    pub(crate) term: u64,
+    pub(crate) commit: u64,
+    pub(crate) store_index: u64,
+    /// Name and client URL of each; nothing where the leader alone knows.
+    pub(crate) standbys: Option<Vec<(&'a str, &'a str)>>,
+}
+
+fn put_optional(out: &mut Vec<u8>, name: &str, number: Option<u64>) {
+    let _ = match number {
+        Some(number) => write!(out, ",\"{name}\":{number}"),
+        None => write!(out, ",\"{name}\":null"),
+    };
+}
+
+fn put_member(out: &mut Vec<u8>, seen: &Seen<'_>) {
+    let _ = write!(out, "{{\"id\":\"{}\"", seen.id);
+    for (name, text) in [
+        (",\"name\":", seen.name),
+        (",\"state\":", seen.state),
+        (",\"clientURL\":", seen.client_url),
+        (",\"peerURL\":", seen.peer_url),
+        (",\"version\":", seen.version),
+    ] {
+        out.extend_from_slice(name.as_bytes());
+        put_string(out, text, false);
+    }
+    put_optional(out, "appliedIndex", seen.applied);
+    put_optional(out, "lagEntries", seen.lag);
+    put_optional(out, "uptime", seen.uptime);
+    let Seen { is_voter, is_reachable, has_diverged, .. } = seen;
+    let _ = write!(
+        out,
+        ",\"voter\":{is_voter},\"reachable\":{is_reachable},\"diverged\":{has_diverged}}}"
+    );
+}
+
+pub(crate) fn cluster_body(whole: &Whole<'_>, members: &[Seen<'_>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256 + 256 * members.len());
+    let _ = write!(out, "{{\"cluster\":\"{}\",\"leader\":", whole.id);
+    put_string(&mut out, whole.leader, false);
+    out.extend_from_slice(b",\"seenBy\":");
+    put_string(&mut out, whole.seen_by, false);
+    let Whole { term, commit, store_index, .. } = whole;
+    let _ = write!(
+        out,
+        ",\"term\":{term},\"commitIndex\":{commit},\"etcdIndex\":{store_index},\"members\":["
+    );
+    for (at, seen) in members.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        put_member(&mut out, seen);
+    }
+    out.extend_from_slice(b"],\"standbys\":");
+    match &whole.standbys {
+        None => out.extend_from_slice(b"null"),
+        Some(standbys) => {
+            out.push(b'[');
+            for (at, (name, client_url)) in standbys.iter().enumerate() {
+                out.extend_from_slice(if at > 0 { b",{\"name\":" } else { b"{\"name\":" });
+                put_string(&mut out, name, false);
+                out.extend_from_slice(b",\"clientURL\":");
+                put_string(&mut out, client_url, false);
+                out.push(b'}');
+            }
+            out.push(b']');
+        }
+    }
+    out.extend_from_slice(b"}\n");
+    out
+}
+
+/// The standbys that asked a member lately. They ask the leader as long as there is one.
+#[derive(Debug, Default)]
+pub(crate) struct Standbys {
+    /// By name: where clients reach it, and when it asked, by the monotonic clock.
+    asked: BTreeMap<String, (String, u64)>,
+}
+
+impl Standbys {
+    /// Takes in the query of somebody who asks who the members are: `standby=NAME&client=URL` if it
+    /// is a standby.
+    pub(crate) fn note(&mut self, query: &str, now: u64) {
+        let (mut standby, mut client) = (None, None);
+        let read = url::each_field(query.as_bytes(), false, |name, value| match name {
+            "standby" => standby = Some(value.into_owned()),
+            "client" => client = Some(value.into_owned()),
+            _ => {}
+        });
+        if let (Ok(()), Some(standby), Some(client)) = (read, standby, client) {
+            if self.asked.len() >= STANDBYS_MAX {
+                self.asked.retain(|_, (_, at)| now.saturating_sub(*at) < FORGOTTEN_NS);
+            }
+            if self.asked.len() >= STANDBYS_MAX {
+                return;
+            }
+            self.asked.insert(standby, (client, now));
+        }
+    }
+
+    /// Those that asked since `since`.
+    pub(crate) fn since(&self, since: u64) -> impl Iterator<Item = (&str, &str)> {
+        let recent = self.asked.iter().filter(move |(_, (_, at))| *at >= since);
+        recent.map(|(name, (client, _))| (name.as_str(), client.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let whole = Whole {
+            id: "2a".into(),
+            leader: "m\"1",
+            seen_by: "m2",
+            term: 3,
+            commit: 40,
+            store_index: 30,
+            standbys: None,
+        };
+        let seen = Seen {
+            id: "7".into(),
+            name: "m1",
+            state: "leader",
+            client_url: "http://a:1",
+            peer_url: "http://a:2",
+            is_voter: true,
+            applied: Some(39),
+            lag: Some(1),
+            uptime: None,
+            version: "0.1.0",
+            is_reachable: false,
+            has_diverged: false,
+        };
+        let body = cluster_body(&whole, &[seen.clone(), seen.clone()]);
+        let json: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(json["leader"], "m\"1");
+        assert_eq!((&json["term"], &json["etcdIndex"]), (&3.into(), &30.into()));
+        assert!(json["standbys"].is_null());
+        let member = &json["members"][1];
+        assert_eq!((&member["appliedIndex"], &member["lagEntries"]), (&39.into(), &1.into()));
+        assert!(member["uptime"].is_null());
+        let whole = Whole { standbys: Some(vec![("s1", "u1"), ("s2", "u2")]), ..whole };
+        let json: serde_json::Value =
+            serde_json::from_slice(&cluster_body(&whole, &[])).expect("JSON");
+        assert_eq!(json["standbys"][1]["clientURL"], "u2");
+        assert_eq!(json["members"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn a_standby_is_known_while_it_asks() {
+        let mut standbys = Standbys::default();
+        for query in ["", "standby=x", "client=y", "standby=%zz&client=y", "a=b&standby"] {
+            standbys.note(query, 5);
+        }
+        assert_eq!(standbys.since(0).count(), 0);
+        standbys.note("standby=s1&client=http://a:1", 5);
+        standbys.note("standby=s2&client=http://b:1", 9);
+        standbys.note("standby=s2&client=http://c:1", 9);
+        assert_eq!(standbys.since(5).count(), 2);
+        assert_eq!(standbys.since(6).collect::<Vec<_>>(), [("s2", "http://c:1")]);
+        for number in 0..3000 {
+            standbys.note(&format!("standby=x{number}&client=c"), 9);
+        }
+        assert_eq!(standbys.since(0).count(), STANDBYS_MAX);
+        standbys.note("standby=new&client=c", 9 + FORGOTTEN_NS);
+        assert_eq!(standbys.since(0).collect::<Vec<_>>(), [("new", "c")]);
+    }
+}

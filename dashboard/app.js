@@ -1,0 +1,99 @@
+// The frame around the views: which one is shown, the theme, and whether the server answers.
+
+import { call } from "./api.js";
+import { h } from "./dom.js";
+import { clusterView } from "./cluster.js";
+import { keysView } from "./keys.js";
+import { locksView } from "./locks.js";
+
+const VIEWS = { cluster: clusterView, keys: keysView, locks: locksView };
+const THEMES = ["system", "light", "dark"];
+
+/** What a view is given: `every` runs a task now and again until the view ends. */
+class Context {
+  #ends = new AbortController();
+
+  constructor(settings) {
+    this.settings = settings;
+    this.signal = this.#ends.signal;
+  }
+
+  every(seconds, task) {
+    const round = async () => {
+      const banner = document.getElementById("banner");
+      try {
+        if (!document.hidden) await task(this.signal);
+        banner.hidden = true;
+      } catch (error) {
+        if (this.signal.aborted) return;
+        banner.textContent = `${error.message} Trying again.`;
+        banner.hidden = false;
+      }
+      if (!this.signal.aborted) setTimeout(round, seconds * 1000);
+    };
+    round();
+  }
+
+  end() {
+    this.#ends.abort();
+  }
+}
+
+let settings = { readOnly: true };
+let context = null;
+let shownView = null;
+
+function show() {
+  const [, name, ...rest] = location.hash.split("/");
+  const view = VIEWS[name] ? name : "cluster";
+  for (const link of document.querySelectorAll(".views a")) {
+    if (link.getAttribute("href") === `#/${view}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const place = `/${rest.map(decodeURIComponent).join("/")}`;
+  if (view === shownView?.name && shownView.goTo) return shownView.goTo(place);
+  context?.end();
+  context = new Context(settings);
+  const main = document.getElementById("view");
+  document.title = `${view[0].toUpperCase()}${view.slice(1)} - Stead ${settings.name ?? ""}`;
+  const made = VIEWS[view](context, place);
+  shownView = { name: view, goTo: made.goTo };
+  main.replaceChildren(made.element);
+  made.start?.();
+}
+
+function themeButton() {
+  const button = document.getElementById("theme");
+  let theme = localStorage.getItem("stead-theme") ?? "system";
+  const apply = () => {
+    if (theme === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    button.textContent = `Theme: ${theme}`;
+  };
+  button.addEventListener("click", () => {
+    theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+    localStorage.setItem("stead-theme", theme);
+    apply();
+  });
+  apply();
+}
+
+async function start() {
+  themeButton();
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("view").focus();
+  });
+  try {
+    settings = await call("settings.json");
+  } catch (error) {
+    document.getElementById("banner").textContent = error.message;
+    document.getElementById("banner").hidden = false;
+  }
+  document.getElementById("where").replaceChildren(`${settings.name ?? "unknown"}, version ${settings.version ?? "unknown"}`,
+    settings.readOnly ? h("span", { class: "tag" }, "read-only") : "");
+  addEventListener("hashchange", show);
+  show();
+}
+
+start();

@@ -1,0 +1,200 @@
+// The cluster: its machines, the leader's calls, rates, configuration, removal.
+
+import { call, callText } from "./api.js";
+import { LineChart } from "./chart.js";
+import { confirmed, count, duration, h, say, sayError } from "./dom.js";
+
+const FIELDS = [
+  ["activeSize", "Machines that take part in consensus", "machines", 3, 1],
+  ["removeDelay", "Silence after which a machine is removed", "seconds", 2, "any"],
+  ["syncInterval", "Between two looks of a standby", "seconds", 1, "any"],
+];
+
+const COUNTERS = [
+  ["Set", "sets"], ["Create", "create"], ["Update", "update"], ["Delete", "delete"],
+  ["Compare and swap", "compareAndSwap"], ["Compare and delete", "compareAndDelete"], ["Get (this machine)", "gets"],
+];
+
+function linkTo(url, text) {
+  return url ? h("a", { href: `${url}/mod/dashboard/`, rel: "noreferrer" }, text) : text;
+}
+
+function table(caption, heads, rows, empty) {
+  const body = rows.length ? rows : [h("tr", {}, h("td", { colspan: heads.length, class: "empty" }, empty))];
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody", {}, ...body)));
+}
+
+class Cluster {
+  #context;
+  #facts = h("dl", { class: "facts" });
+  #members = h("div", {});
+  #latencies = h("div", {});
+  #latencyChart = new LineChart("Leader's latency to each follower", "ms");
+  #requests = new LineChart("HTTP requests at this machine", "per s");
+  #operations = new LineChart("Operations on keys", "per s");
+  #watchers = new LineChart("Watchers at this machine");
+  #counters = h("div", {});
+  #config = h("div", {});
+  #before = null;
+  #drawn = "";
+
+  constructor(context) {
+    this.#context = context;
+    const part = (id, title, ...body) => h("section", { class: "card", "aria-labelledby": id }, h("h2", { id }, title), ...body);
+    this.element = h("div", { class: "page" },
+      part("c-members", "Machines", this.#facts, this.#members),
+      part("c-latency", "Calls of the leader", this.#latencyChart.element, this.#latencies),
+      part("c-rates", "What is going on", h("div", { class: "charts" }, this.#requests.element, this.#operations.element, this.#watchers.element)),
+      part("c-store", "Counters of the key space", this.#counters),
+      part("c-config", "Configuration", this.#config));
+  }
+
+  start() {
+    this.#context.every(1, (signal) => this.#look(signal));
+    this.#loadConfig().catch(sayError);
+  }
+
+  async #look(signal) {
+    const [cluster, store, metrics] = await Promise.all([
+      call("/v2/stats/cluster", { signal }), call("/v2/stats/store", { signal }),
+      this.#context.settings.metrics ? callText("/metrics", { signal }) : "",
+    ]);
+    this.#showFacts(cluster);
+    this.#showMembers(cluster);
+    this.#showRates(store, metrics);
+    this.#showCounters(store);
+    await this.#showLatencies(cluster, signal);
+  }
+
+  #showFacts(cluster) {
+    const facts = [["Leader", cluster.leader || "none"], ["Term", count(cluster.term)], ["Committed", count(cluster.commitIndex)],
+      ["etcd index", count(cluster.etcdIndex)], ["Cluster", cluster.cluster], ["Seen by", cluster.seenBy]];
+    this.#facts.replaceChildren(...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  }
+
+  #showMembers(cluster) {
+    // Drawn anew only when something changed, so that the focus stays where it is.
+    const text = JSON.stringify([cluster.members.map((member) => ({ ...member, uptime: Math.floor((member.uptime ?? 0) / 5) })), cluster.standbys, cluster.term]);
+    if (text === this.#drawn) return;
+    this.#drawn = text;
+    const focused = document.activeElement?.dataset?.machine;
+    const heads = ["Name", "Role", "Term", "Applied", "Lag", "Version", "Uptime", "Addresses"];
+    if (!this.#context.settings.readOnly) heads.push("Action");
+    const rows = cluster.members.map((member) => this.#memberRow(member, cluster));
+    for (const standby of cluster.standbys ?? []) {
+      const cells = [linkTo(standby.clientURL, standby.name), h("span", { class: "role standby" }, "standby"), "", "", "", "", "", standby.clientURL];
+      if (!this.#context.settings.readOnly) cells.push("");
+      rows.push(h("tr", {}, ...cells.map((cell) => h("td", {}, cell))));
+    }
+    const note = cluster.standbys === null && h("p", { class: "note" }, "Standbys are known at the leader",
+      this.#leaderLink(cluster), ".");
+    this.#members.replaceChildren(table("Machines of the cluster", heads, rows, "No machine is known."), note || "");
+    if (focused) this.#members.querySelector(`[data-machine="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  #leaderLink(cluster) {
+    const leader = cluster.members.find((member) => member.name === cluster.leader);
+    return leader && leader.name !== cluster.seenBy ? h("span", {}, ": ", linkTo(leader.clientURL, leader.name)) : "";
+  }
+
+  #memberRow(member, cluster) {
+    const state = member.reachable ? member.state : "unreachable";
+    const cells = [
+      h("b", {}, member.name === cluster.seenBy ? `${member.name} (this one)` : linkTo(member.clientURL, member.name)),
+      h("span", { class: `role ${state}` }, state, member.diverged ? " and different!" : ""),
+      member.reachable ? count(cluster.term) : "unknown", count(member.appliedIndex), count(member.lagEntries),
+      member.version || "unknown", duration(member.uptime),
+      h("span", { class: "urls" }, member.clientURL || "not announced", h("br"), member.peerURL),
+    ];
+    if (!this.#context.settings.readOnly) {
+      cells.push(h("button", { type: "button", class: "danger small", "data-machine": member.name, onclick: () => this.#remove(member) },
+        `Remove ${member.name}`));
+    }
+    return h("tr", {}, ...cells.map((cell) => h("td", {}, cell)));
+  }
+
+  async #remove(member) {
+    const text = `${member.name} leaves the cluster for good and becomes a standby. Removing one that is down is safe; what is refused would cost the majority.`;
+    if (!await confirmed(`Remove ${member.name}?`, text, "Remove", member.name)) return;
+    try {
+      await call(`/v2/admin/machines/${encodeURIComponent(member.name)}`, { method: "DELETE" });
+      say(`${member.name} was removed.`);
+    } catch (error) {
+      sayError(error);
+    }
+  }
+
+  async #showLatencies(cluster, signal) {
+    if (cluster.leader !== cluster.seenBy) {
+      this.#latencyChart.element.hidden = true;
+      this.#latencies.replaceChildren(h("p", { class: "note" }, cluster.leader ? "Latencies are known at the leader" : "There is no leader.",
+        this.#leaderLink(cluster)));
+      return;
+    }
+    const stats = await call("/v2/stats/leader", { signal }).catch(() => null);
+    if (!stats) return;
+    this.#latencyChart.element.hidden = false;
+    const followers = Object.entries(stats.followers);
+    this.#latencyChart.push(performance.now() / 1000, Object.fromEntries(followers.map(([name, { latency, counts }]) => [name, counts.success ? latency.current : null])));
+    const ms = (value) => value.toFixed(3);
+    const rows = followers.map(([name, { latency, counts }]) => h("tr", {}, ...[h("b", {}, name), ms(latency.current), ms(latency.average),
+      ms(latency.standardDeviation), ms(latency.minimum), ms(latency.maximum), count(counts.success), count(counts.fail)].map((cell) => h("td", {}, cell))));
+    this.#latencies.replaceChildren(table("Latency of each follower, in milliseconds",
+      ["Follower", "Current", "Average", "Deviation", "Minimum", "Maximum", "Answered", "Failed"], rows, "A leader alone calls nobody."));
+  }
+
+  #showRates(store, metrics) {
+    const now = performance.now() / 1000;
+    const sum = (names, end) => names.reduce((all, name) => all + store[`${name}${end}`], 0);
+    const seen = {
+      now,
+      reads: sum(["gets"], "Success") + sum(["gets"], "Fail"),
+      writes: ["Success", "Fail"].reduce((all, end) => all + sum(["sets", "create", "update", "delete", "compareAndSwap", "compareAndDelete"], end), 0),
+      expired: store.expireCount,
+      methods: Object.fromEntries([...metrics.matchAll(/^etcd_http_received_total\{method="(\w+)"\} (\d+)/gm)]
+        .map(([, method, number]) => [method, Number(number)]).filter(([, number]) => number > 0)),
+    };
+    const before = this.#before;
+    this.#before = seen;
+    this.#watchers.push(now, { watchers: store.watchers });
+    if (!before) return;
+    const rate = (one, other) => Math.max(0, (one - other) / (now - before.now));
+    this.#operations.push(now, { reads: rate(seen.reads, before.reads), writes: rate(seen.writes, before.writes), expiries: rate(seen.expired, before.expired) });
+    this.#requests.push(now, Object.fromEntries(Object.entries(seen.methods).map(([method, number]) => [method, rate(number, before.methods[method] ?? 0)])));
+  }
+
+  #showCounters(store) {
+    const rows = COUNTERS.map(([name, key]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, count(store[`${key}Success`])), h("td", {}, count(store[`${key}Fail`]))));
+    rows.push(h("tr", {}, h("th", { scope: "row" }, "Expired"), h("td", {}, count(store.expireCount)), h("td", {}, "")));
+    this.#counters.replaceChildren(table("Operations since the key space began", ["Operation", "Done", "Failed"], rows, ""));
+  }
+
+  async #loadConfig() {
+    const config = await call("/v2/admin/config", { signal: this.#context.signal });
+    const inputs = {};
+    const fields = FIELDS.map(([name, text, unit, min, step]) => {
+      inputs[name] = h("input", { type: "number", name, min, step, required: true, value: config[name], disabled: this.#context.settings.readOnly });
+      return h("label", { class: "field" }, h("span", {}, `${name}: ${text}, in ${unit}`), inputs[name]);
+    });
+    const save = async (event) => {
+      event.preventDefault();
+      try {
+        const json = Object.fromEntries(FIELDS.map(([name]) => [name, Number(inputs[name].value)]));
+        const kept = await call("/v2/admin/config", { method: "PUT", json });
+        for (const [name] of FIELDS) inputs[name].value = kept[name];
+        say("The configuration is saved.");
+      } catch (error) {
+        sayError(error);
+      }
+    };
+    this.#config.replaceChildren(h("form", { class: "config", onsubmit: save }, ...fields,
+      !this.#context.settings.readOnly && h("div", { class: "buttons" }, h("button", { type: "submit" }, "Save"))));
+  }
+}
+
+export function clusterView(context) {
+  const cluster = new Cluster(context);
+  return { element: cluster.element, start: () => cluster.start() };
+}

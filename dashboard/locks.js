@@ -1,0 +1,64 @@
+// Locks and elections: who holds, who waits.
+
+import { call, nameOf } from "./api.js";
+import { duration, h } from "./dom.js";
+
+/** Always there, other than the directory of locks in it. */
+const DIR = "/v2/keys/_etcd?recursive=true&sorted=true";
+
+class Locks {
+  #context;
+  #list = h("div", { class: "locks" });
+  /** When this page first saw a place in a queue, by its key. */
+  #seen = new Map();
+
+  constructor(context) {
+    this.#context = context;
+    this.element = h("div", { class: "page" }, h("section", { class: "card", "aria-labelledby": "l-title" },
+      h("h2", { id: "l-title" }, "Locks and elections"),
+      h("p", { class: "note" }, "The index of a place in the queue is a fencing token: it grows with every holder. Times in \"since\" count from when this page first saw the place."),
+      this.#list));
+  }
+
+  start() {
+    this.#context.every(1, (signal) => this.#look(signal));
+  }
+
+  async #look(signal) {
+    const own = (await call(DIR, { signal })).node;
+    const inside = (dir, name) => dir?.nodes?.find((node) => nameOf(node.key) === name);
+    const found = inside(inside(own, "mod"), "lock")?.nodes ?? [];
+    const now = Date.now();
+    const keys = new Set();
+    const cards = found.map((lock) => {
+      const places = (lock.nodes ?? []).map((place) => ({ ...place, number: Number(nameOf(place.key)) })).sort((one, other) => one.number - other.number);
+      for (const place of places) {
+        keys.add(place.key);
+        if (!this.#seen.has(place.key)) this.#seen.set(place.key, now);
+      }
+      return this.#card(nameOf(lock.key), places, now);
+    });
+    for (const key of this.#seen.keys()) {
+      if (!keys.has(key)) this.#seen.delete(key);
+    }
+    this.#list.replaceChildren(...(cards.length ? cards : [h("p", { class: "empty" }, "Nobody has asked for a lock yet.")]));
+  }
+
+  #card(name, places, now) {
+    const rows = places.map((place, at) => h("tr", {}, ...[
+      h("span", { class: `role ${at === 0 ? "leader" : "follower"}` }, at === 0 ? "holds" : `waits, place ${at}`),
+      h("code", {}, place.value), String(place.number),
+      `${duration((now - this.#seen.get(place.key)) / 1000)}, from index ${place.createdIndex}`,
+      place.ttl === undefined ? "no end" : `${duration(place.ttl)} (${new Date(place.expiration).toLocaleTimeString()})`,
+    ].map((cell) => h("td", {}, cell))));
+    const caption = places.length ? `${name}: held by ${places[0].value}, ${places.length - 1} waiting` : `${name}: free`;
+    return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Lock ${name}` }, h("table", {}, h("caption", {}, caption),
+      h("thead", {}, h("tr", {}, ...["State", "Value", "Index", "Since", "Until"].map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody", {}, ...(rows.length ? rows : [h("tr", {}, h("td", { colspan: 5, class: "empty" }, "Nobody holds it."))]))));
+  }
+}
+
+export function locksView(context) {
+  const locks = new Locks(context);
+  return { element: locks.element, start: () => locks.start() };
+}
