@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Waiter, held, queue, wait_for_values};
 use crate::testkit::{Connection, Random, Request, Server, ask};
 
-const CLIENTS: usize = 50;
+pub(super) const CLIENTS: usize = 50;
 
 /// How often each client wants the lock.
 const ROUNDS: usize = 4;
@@ -18,9 +18,9 @@ const TURN_MAX: Duration = Duration::from_secs(60);
 
 /// What the clients saw, in the order in which they held the lock.
 #[derive(Debug, Default)]
-struct Record {
-    holder: Option<u64>,
-    held: Vec<u64>,
+pub(super) struct Record {
+    pub(super) holder: Option<u64>,
+    pub(super) held: Vec<u64>,
     longest: Duration,
 }
 

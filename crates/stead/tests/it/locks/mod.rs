@@ -5,6 +5,7 @@ mod document;
 mod ending;
 mod members;
 mod queue;
+mod storm;
 
 use std::net::SocketAddr;
 use std::time::Duration;
