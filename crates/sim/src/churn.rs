@@ -132,7 +132,8 @@ impl World {
     fn lose_disk(&mut self) {
         let all_up = self.machines.iter().filter(|machine| !machine.is_gone).all(|m| m.is_up());
         let was_changed = self.machines.len() > self.plan.founders;
-        if self.has_lost_disk || was_changed || !all_up {
+        // A member that may have left already would be one more that is missed.
+        if self.has_lost_disk || self.has_unknown_removal || was_changed || !all_up {
             return;
         }
         let Some(victim) = self.any_up() else { return };
@@ -165,6 +166,7 @@ impl World {
             op.finished = now;
         }
         let is_done = matches!(outcome, Outcome::Written { .. });
+        let is_unknown = outcome == Outcome::Unknown;
         let at = op.machine.0;
         op.outcome = outcome;
         let Some(asked) = self.asked.remove(&id) else { return };
@@ -174,6 +176,7 @@ impl World {
                 self.faults.count(Fault::Join);
                 self.found_joiner(at, new);
             }
+            Asked::Removal(_) if is_unknown => self.has_unknown_removal = true,
             Asked::Removal(victim) if is_done => {
                 self.faults.count(Fault::Removal);
                 // It is switched off later: until the others know for certain that it is out, they

@@ -56,6 +56,8 @@ pub(crate) struct World {
     /// Changes of the membership that are under way.
     pub(crate) asked: BTreeMap<OpId, Asked>,
     pub(crate) has_lost_disk: bool,
+    /// Whether the operator does not know what became of a removal.
+    pub(crate) has_unknown_removal: bool,
     pub(crate) is_healing: bool,
     steps: u64,
     pub(crate) violation: Option<Violation>,
@@ -82,6 +84,7 @@ impl World {
             changes: Changes::default(),
             asked: BTreeMap::new(),
             has_lost_disk: false,
+            has_unknown_removal: false,
             is_healing: false,
             steps: 0,
             violation: None,
@@ -438,12 +441,7 @@ impl World {
     pub(crate) fn stopped(&mut self, at: usize, fatal: &Fatal) {
         let Some(machine) = self.machines.get(at) else { return };
         let (name, is_sick) = (machine.identity.name.clone(), machine.is_sick);
-        let is_full = machine.is_full;
         self.note(format_args!("stop {name}: {fatal}"));
-        if is_full && !is_sick {
-            self.faults.count(Fault::StoppedFull);
-            return self.crash(at, false);
-        }
         if !is_sick {
             return self.fail(LOOP, format!("{name} stopped on a sound disk: {fatal}"));
         }
