@@ -117,3 +117,23 @@ fn a_standby_passes_connections_on_when_told_to() {
 fn put(path: &str) -> Request {
     Request::put(path, "value=2")
 }
+
+#[test]
+fn the_longest_value_that_can_be_allowed_travels_between_machines() {
+    // With the usual time-outs such a value would be taken for a leader that hangs.
+    let flags = "-max-body-bytes 33554432 -peer-heartbeat-interval 500 -peer-election-timeout 5000";
+    let cluster = Cluster::start("longest-value", 3, flags);
+    let value = "v".repeat((32 << 20) - 64);
+    let follower = (cluster.leader() + 1) % 3;
+    let mut connection = Connection::open(cluster.machines[follower].addr()).unwrap();
+    connection.within(PATIENCE);
+    let put = Request::put("/v2/keys/long?noValueOnSuccess=true", &format!("value={value}"));
+    let answer = connection.exchange(&put).unwrap();
+    assert_eq!(answer.status(), 201, "{}", answer.text());
+    for machine in &cluster.machines {
+        wait_until("every machine has it", PATIENCE, || {
+            let answer = ask(machine.addr(), &Request::get("/v2/keys/long"));
+            answer.status() == 200 && answer.body.len() > value.len()
+        });
+    }
+}
