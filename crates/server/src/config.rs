@@ -179,6 +179,12 @@ pub struct Config {
     pub cluster: ClusterDefaults,
     /// How the machine finds its cluster.
     pub finding: Finding,
+    /// Whether a follower sends clients that need the leader there, as 0.4 did, in the place of
+    /// serving them with its help.
+    pub redirects_to_leader: bool,
+    /// Whether a standby passes requests on to the leader itself, in the place of sending clients
+    /// there.
+    pub proxies_standby: bool,
     /// Milliseconds between two heartbeats of a leader.
     pub heartbeat_interval_ms: u64,
     /// Milliseconds of silence after which an election may begin.

@@ -47,6 +47,23 @@ impl DataDir {
             .mode(0o600)
             .open(path.join(LOCK_NAME))
             .map_err(|error| format!("cannot use the data directory {name}: {error}"))?;
+        Self::lock(path, lock)
+    }
+
+    /// Opens a directory that is only looked at: nothing is made or changed in it. One without a
+    /// lock file is used by nobody.
+    pub(crate) fn look(path: &Path) -> Result<Self, String> {
+        let name = path.display();
+        let lock = match File::open(path.join(LOCK_NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(path),
+            opened => opened,
+        };
+        let lock = lock.map_err(|error| format!("cannot read the data directory {name}: {error}"));
+        Self::lock(path, lock?)
+    }
+
+    fn lock(path: &Path, lock: File) -> Result<Self, String> {
+        let name = path.display();
         match lock.try_lock() {
             Ok(()) => {
                 let dir = File::open(path)

@@ -3,6 +3,7 @@
 use crate::api::error::{ApiError, INVALID_FIELD, INVALID_FORM};
 use crate::api::keys::{self, Get, KeysRequest, Watch, Write};
 use crate::api::listing::{Listing, Style};
+use crate::api::redirect::Redirect;
 use crate::api::route::{Port, Route, route};
 use crate::config::{Dashboard, Dialect};
 use crate::connection::{Manner, Task, WatchTask};
@@ -175,6 +176,14 @@ impl Owner {
                 return self.answer_error(key, &error);
             }
         };
+        if wanted.needs_leader() && self.sends_on(dialect) {
+            let leader = self.leader().map(|leader| Redirect::new(&leader.client_url, request));
+            if let Some(Redirect { lines: extra, content_type, body }) = leader {
+                let body = body.as_bytes();
+                let plain = Plain { status: 307, content_type, extra: &extra, body };
+                return self.answer(key, &plain);
+            }
+        }
         match wanted {
             KeysRequest::Write(write) => self.write(key, &write, path),
             KeysRequest::Get(get) if get.quorum => self.quorum_read(key, path, get),
@@ -184,6 +193,15 @@ impl Owner {
             }
             KeysRequest::Watch(watch) => self.watch(key, path, watch),
         }
+    }
+
+    /// Whether clients of this machine are sent to the leader rather than served with its help.
+    /// Only 0.4 did that, and a leader publishes its first port alone, so a client of the 2.x
+    /// series is served here in any case. Without a leader requests wait for one.
+    fn sends_on(&self, dialect: Dialect) -> bool {
+        self.config.redirects_to_leader
+            && dialect == Dialect::V04
+            && self.driver.status().role != Role::Leader
     }
 
     fn write(&mut self, key: Key, write: &Write<'_>, path: KeyPath<'_>) {

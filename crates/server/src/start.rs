@@ -343,7 +343,7 @@ pub fn check(path: &Path) -> Result<(String, bool), StartError> {
         let detail = format!("there is no data directory {}", path.display());
         return Err(StartError::DataDir(detail));
     }
-    let data_dir = DataDir::open(path).map_err(StartError::DataDir)?;
+    let data_dir = DataDir::look(path).map_err(StartError::DataDir)?;
     let report = wal::check(&data_dir).map_err(|error| StartError::Member(error.into()))?;
     let mut text = String::new();
     for (name, result) in &report.snapshots {

@@ -116,7 +116,7 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
         version = env!("CARGO_PKG_VERSION"),
         name = config.name,
         client_url = config.client_url(),
-        peer_url = format!("http://{}", config.peer_advertised),
+        peer_url = config.peer_url(),
         data_dir = %config.data_dir.display(),
         "stead is starting"
     );

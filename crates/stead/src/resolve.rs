@@ -331,6 +331,8 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
             sync_interval: seconds(values, "cluster-sync-interval"),
         },
         finding: finding(values)?,
+        redirects_to_leader: values.get("follower-mode").0 == "redirect",
+        proxies_standby: values.get("standby-mode").0 == "proxy",
         heartbeat_interval_ms,
         election_timeout_ms,
         snapshot_count: is_set(values, "snapshot").then(|| number(values, "snapshot-count")),

@@ -57,6 +57,12 @@ pub(crate) struct Words {
 }
 
 impl Words {
+    /// Whether the command looks at a data directory and at nothing else: when it is named, what is
+    /// wrong with the server's settings must not keep anybody from looking.
+    fn needs_directory_alone(&self) -> bool {
+        self.command == ["check"]
+    }
+
     /// Whether the answer is the same whatever the settings are: nothing in files or in the
     /// environment may stand in its way then.
     fn need_no_settings(&self) -> bool {
@@ -106,6 +112,9 @@ impl Values {
         let mut values = Self::default();
         if words.need_no_settings() {
             return Ok((values, words));
+        }
+        if words.needs_directory_alone() && flags.found.contains_key("data-dir") {
+            return Ok((flags, words));
         }
         let cannot_read = |path: &str, error: io::Error| {
             Usage(format!("cannot read the configuration file {path}: {error}"))

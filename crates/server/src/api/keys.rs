@@ -29,6 +29,17 @@ pub(crate) enum KeysRequest<'a> {
     Watch(Watch),
 }
 
+impl KeysRequest<'_> {
+    /// Whether it cannot be served without the leader's help.
+    pub(crate) fn needs_leader(&self) -> bool {
+        match self {
+            Self::Write(_) => true,
+            Self::Get(get) => get.quorum,
+            Self::Watch(_) => false,
+        }
+    }
+}
+
 /// A mutation, with its texts.
 #[derive(Debug)]
 pub(crate) struct Write<'a> {

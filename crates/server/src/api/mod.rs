@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod listing;
 pub(crate) mod lock;
 pub(crate) mod members;
+pub(crate) mod redirect;
 pub(crate) mod route;
 pub(crate) mod stats;
 pub(crate) mod time;

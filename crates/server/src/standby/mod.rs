@@ -1,13 +1,16 @@
 //! A machine without a place: it has no store and takes no part in consensus, sends clients to the
 //! leader, and asks for a place when there is room (seed, "Standby"; spec cluster.md section 7).
+//! Where it is told to it passes their connections on instead (`tunnel.rs`).
 //!
 //! Its health, version and own statistics are answered here. What it knows of the cluster comes
 //! from `scout.rs`, a thread that asks the members now and then.
 
 mod scout;
+mod tunnel;
 
 use crate::api::cors::Cors;
 use crate::api::error::{ApiError, STANDBY_INTERNAL};
+use crate::api::redirect::Redirect;
 use crate::api::route::{Port, Route, route};
 use crate::api::stats::{self, SelfStats};
 use crate::api::time::http_date;
@@ -23,19 +26,24 @@ use crate::join::View;
 use crate::owner::time_limit;
 use crate::resource::{listing_of_urls, version_body};
 use crate::slab::{Key, Slab};
-use crate::tls::{Keyring, Stream};
+use crate::tls::{Dialer, Keyring, Stream};
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use replica::{Birth, Clock, Member, Now};
 use scout::{Report, Scout};
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
+use tunnel::{CONNECT_NS, Moved, Tunnel, Upstream};
 
 const TOKEN_BASE: usize = 16;
 const TOKEN_WAKER: Token = Token(14);
 const TOKEN_SIGNAL: Token = Token(15);
+
+/// Tokens of tunnels: that of the client's connection and this.
+const TUNNEL_BASE: usize = 1 << 40;
 
 const READ_BYTES: usize = 16 << 10;
 
@@ -70,6 +78,16 @@ struct Standby<'a> {
     listeners: Vec<(TcpListener, Port)>,
     _signals: UnixStream,
     connections: Slab<Connection>,
+    /// Connections that are passed on, by their places in the slab.
+    tunnels: BTreeMap<u32, Tunnel>,
+    /// Tunnels that had their share of a round, of which no event may tell.
+    unfinished: Vec<Key>,
+    /// Whether the request in hand is to be passed on.
+    wants_tunnel: bool,
+    /// Where they lead.
+    upstream: Option<Upstream>,
+    /// What is shown there, and who is believed: the same as at the own port for clients.
+    dialer: Option<Dialer>,
     keyring: &'a mut Keyring,
     cors: Cors,
     limits: reader::Limits,
@@ -103,7 +121,13 @@ pub(crate) fn run(
         head_bytes: config.limits.head_bytes,
         body_bytes: config.limits.body_bytes,
     };
+    let client_tls = config.client_tls.clone().filter(|_| config.proxies_standby);
     let mut standby = Standby {
+        tunnels: BTreeMap::new(),
+        unfinished: Vec::new(),
+        wants_tunnel: false,
+        upstream: None,
+        dialer: client_tls.map(Dialer::open).transpose()?,
         cors: Cors::new(&config.cors),
         config,
         own,
@@ -131,7 +155,8 @@ impl Standby<'_> {
     ) -> Result<Ended, StartError> {
         let mut events = Events::with_capacity(256);
         loop {
-            match self.poll.poll(&mut events, Some(HOUSEKEEPING)) {
+            let patience = if self.unfinished.is_empty() { HOUSEKEEPING } else { Duration::ZERO };
+            match self.poll.poll(&mut events, Some(patience)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
@@ -139,11 +164,12 @@ impl Standby<'_> {
             self.date = http_date(self.now.wall);
             while let Some(report) = scout.next() {
                 match report {
-                    Report::Seen(view) => {
+                    Report::Seen(view, upstream) => {
                         let urls: Vec<String> =
                             view.members.iter().map(|member| member.peer_url.clone()).collect();
                         remember(&urls);
                         self.view = Some(view);
+                        self.upstream = upstream;
                     }
                     Report::Lost(detail) => {
                         tracing::warn!("no member of the cluster can be reached: {detail}");
@@ -161,6 +187,9 @@ impl Standby<'_> {
                 }
                 self.take(event);
             }
+            for key in std::mem::take(&mut self.unfinished) {
+                self.carry(key);
+            }
             self.housekeep();
         }
     }
@@ -170,13 +199,24 @@ impl Standby<'_> {
             TOKEN_WAKER => {}
             Token(at) if at < TOKEN_BASE => self.accept(at),
             Token(at) => {
+                let is_upstream = at >= TUNNEL_BASE;
+                let at = if is_upstream { at - TUNNEL_BASE } else { at };
                 let slot = u32::try_from(at - TOKEN_BASE).unwrap_or(u32::MAX);
                 let Some(key) = self.connections.key_at(slot) else { return };
-                if event.is_error() || self.exchange(key).is_err() {
-                    self.connections.remove(key);
+                if event.is_error() && !is_upstream {
+                    self.close(key);
+                } else if self.tunnels.contains_key(&slot) {
+                    self.carry(key);
+                } else if self.exchange(key).is_err() {
+                    self.close(key);
                 }
             }
         }
+    }
+
+    fn close(&mut self, key: Key) {
+        self.tunnels.remove(&key.slot);
+        self.connections.remove(key);
     }
 
     fn accept(&mut self, at: usize) {
@@ -226,6 +266,10 @@ impl Standby<'_> {
                     connection.busy_since = self.now.monotonic;
                     connection.input.extend_from_slice(bytes.get(..len).unwrap_or_default());
                     self.take_requests(key);
+                    if self.tunnels.contains_key(&key.slot) {
+                        self.carry(key);
+                        return Ok(());
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -257,6 +301,11 @@ impl Standby<'_> {
                 }
                 Progress::Request(request, len) => {
                     self.request(key, &request);
+                    if self.wants_tunnel {
+                        self.begin_tunnel(key, rest);
+                        used = input.len();
+                        break;
+                    }
                     used += len;
                     state = reader::State::default();
                 }
@@ -324,6 +373,7 @@ impl Standby<'_> {
             _ if port == Port::Peer => {
                 self.answer(key, 404, Some(TEXT), "", b"this machine is standing by\n");
             }
+            _ if self.config.proxies_standby => self.wants_tunnel = true,
             _ => self.send_on(key, request),
         }
     }
@@ -336,19 +386,71 @@ impl Standby<'_> {
 
     /// Sends a client to the leader with the same path and query.
     fn send_on(&mut self, key: Key, request: &Request<'_>) {
-        let Some(leader) = self.leader() else {
-            let error = ApiError::refused(STANDBY_INTERNAL, "no leader is known", 0, 503);
-            return self.answer(key, 503, Some(JSON), "", &error.body());
+        let Some(leader) = self.leader() else { return self.refuse(key, "no leader is known") };
+        let Redirect { lines, content_type, body } = Redirect::new(&leader.client_url, request);
+        self.answer(key, 307, content_type, &lines, body.as_bytes());
+    }
+
+    fn refuse(&mut self, key: Key, cause: &str) {
+        let error = ApiError::refused(STANDBY_INTERNAL, cause, 0, 503);
+        self.answer(key, 503, Some(JSON), "", &error.body());
+    }
+
+    /// Passes a connection on to the leader: `bytes`, and what follows.
+    fn begin_tunnel(&mut self, key: Key, bytes: &[u8]) {
+        self.wants_tunnel = false;
+        let dialled = match self.upstream.as_ref().filter(|_| self.leader().is_some()) {
+            None => Err("no leader is known".to_owned()),
+            Some(upstream) => {
+                let tls = self.dialer.as_ref().map(Dialer::config);
+                Tunnel::dial(upstream, tls, bytes, self.now.monotonic)
+                    .and_then(|mut tunnel| {
+                        let token = Token(key.slot as usize + TOKEN_BASE + TUNNEL_BASE);
+                        let interest = Interest::READABLE | Interest::WRITABLE;
+                        self.poll.registry().register(tunnel.socket.socket(), token, interest)?;
+                        Ok(tunnel)
+                    })
+                    .map_err(|error| {
+                        format!("the leader at {} cannot be reached: {error}", upstream.address)
+                    })
+            }
         };
-        let mark = if request.query.is_empty() { "" } else { "?" };
-        // Path and query were parsed by httparse, so they hold no line end.
-        let location = format!("{}{}{mark}{}", leader.client_url, request.path, request.query);
-        let extra = format!("Location: {location}\r\n");
-        let body = format!("<a href=\"{}\">Temporary Redirect</a>.\n\n", escape(&location));
-        let is_read = matches!(request.method, Method::Get | Method::Head);
-        let body = if is_read { body.as_str() } else { "" };
-        let kind = is_read.then_some("text/html; charset=utf-8");
-        self.answer(key, 307, kind, &extra, body.as_bytes());
+        match dialled {
+            Ok(tunnel) => drop(self.tunnels.insert(key.slot, tunnel)),
+            Err(cause) => self.end_with(key, &cause),
+        }
+    }
+
+    /// Refuses what was to be passed on. What follows it was not looked at, so this is the end.
+    fn end_with(&mut self, key: Key, cause: &str) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.manner.keep_alive = false;
+        self.refuse(key, cause);
+    }
+
+    /// Moves what can be moved between a client and the leader.
+    fn carry(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(tunnel) = self.tunnels.get_mut(&key.slot) else { return };
+        match tunnel.carry(connection) {
+            Ok(Moved::Everything) => {}
+            Ok(Moved::Share) => self.unfinished.push(key),
+            Ok(Moved::Finished) => {
+                connection.socket.say_end();
+                self.close(key);
+            }
+            Err(error) if !tunnel.is_open => self.give_up(key, &error.to_string()),
+            Err(_) => self.close(key),
+        }
+    }
+
+    /// Tells a client that its request never left.
+    fn give_up(&mut self, key: Key, why: &str) {
+        self.tunnels.remove(&key.slot);
+        self.end_with(key, &format!("the leader cannot be reached: {why}; nothing was done"));
+        if self.exchange(key).is_err() {
+            self.close(key);
+        }
     }
 
     fn stats_self(&mut self, key: Key) {
@@ -384,18 +486,24 @@ impl Standby<'_> {
     /// Ends the connections of clients that neither send nor read.
     fn housekeep(&mut self) {
         self.keyring.refresh();
+        if let Some(dialer) = &mut self.dialer {
+            dialer.refresh(false);
+        }
         let limit = time_limit(self.config.http_read_timeout_secs);
         for key in self.connections.keys() {
+            if let Some(tunnel) = self.tunnels.get(&key.slot) {
+                let since = self.now.monotonic.saturating_sub(tunnel.since);
+                if !tunnel.is_open && since > CONNECT_NS {
+                    self.give_up(key, "it does not answer");
+                }
+                continue;
+            }
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let since = self.now.monotonic.saturating_sub(connection.busy_since);
             let since = u128::from(since);
             if since > limit || handshake::is_late(&connection.socket, since) {
-                self.connections.remove(key);
+                self.close(key);
             }
         }
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;")
 }

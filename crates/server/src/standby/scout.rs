@@ -1,5 +1,6 @@
 //! The thread of a standby that asks the members how things are, and for a place.
 
+use super::tunnel::Upstream;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::join::{self, Asked, Caller, JoinError, View};
@@ -20,7 +21,8 @@ const NAP: Duration = Duration::from_millis(20);
 /// What the thread found out.
 #[derive(Debug)]
 pub(crate) enum Report {
-    Seen(View),
+    /// The cluster, and where clients reach its leader if that was asked for.
+    Seen(View, Option<Upstream>),
     Lost(String),
     Promoted(Box<Birth>),
 }
@@ -130,6 +132,8 @@ impl Rounds {
                 Err(JoinError::Stopped) => {}
             }
         }
-        Report::Seen(view)
+        let upstream = leader.filter(|_| self.config.proxies_standby);
+        let upstream = upstream.and_then(|leader| Upstream::find(&leader.client_url));
+        Report::Seen(view, upstream)
     }
 }

@@ -32,6 +32,7 @@ fn values_of_another_kind() {
     for (arg, want) in [
         ("-snapshot-count=abc", "\"abc\" for -snapshot-count: a whole number is wanted"),
         ("-snapshot-count=0", "a number from 1 to"),
+        ("-max-body-bytes=33554433", "a number from 1024 to 33554432 is wanted"),
         ("-snapshot-count=-1", "a whole number is wanted"),
         ("-snapshot-count=99999999999999999999999", "a whole number is wanted"),
         ("-snapshot-count=", "a whole number is wanted"),

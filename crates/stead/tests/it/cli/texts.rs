@@ -64,3 +64,14 @@ fn a_sentence_goes_to_the_error_output_when_there_is_no_such_directory() {
     assert!(!place.path().join("nothing").exists());
     place.refuses(&[], &["check"], "which directory? give it with -data-dir");
 }
+
+#[test]
+fn a_look_at_a_directory_needs_no_other_setting_and_leaves_nothing_behind() {
+    let place = Place::new("look");
+    std::fs::create_dir(place.path().join("empty")).unwrap();
+    let env = [("ETCD_SNAPSHOTCOUNT", "x"), ("ETCD_CONFIG", "nowhere")];
+    let run = place.run_with(&env, &["check", "-data-dir", "empty"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.out.contains("there is no snapshot to start from"), "{run:?}");
+    assert_eq!(place.path().join("empty").read_dir().unwrap().count(), 0);
+}

@@ -15,6 +15,7 @@ mod case;
 mod compare;
 mod deviations;
 mod exchange;
+mod follower;
 mod raw_json;
 mod runner;
 mod template;
@@ -42,14 +43,22 @@ fn recorded_conversations_are_answered_as_recorded() {
     for name in overrides.iter().map(|o| &o.case) {
         assert!(all.iter().any(|case| case.name == *name), "no such case: {name}");
     }
+    let cases = choose(all, &only);
+    assert!(!cases.is_empty(), "no case has {only:?} in its name");
+    report(&run_all(&cases, &overrides));
+}
+
+/// The cases to run, the longest first, so that the end is not one worker waiting alone.
+fn choose(all: Vec<Case>, only: &str) -> Vec<Case> {
     let is_left_out = |case: &Case| TAGS_LEFT_OUT.iter().any(|(tag, _)| case.has_tag(tag));
     let mut cases: Vec<Case> =
-        all.into_iter().filter(|case| !is_left_out(case) && case.name.contains(&only)).collect();
-    assert!(!cases.is_empty(), "no case has {only:?} in its name");
-    // The longest first, so that the end is not one worker waiting alone.
+        all.into_iter().filter(|case| !is_left_out(case) && case.name.contains(only)).collect();
     cases.sort_by_key(|case| std::cmp::Reverse(case.weight_ms()));
+    cases
+}
 
-    let outcomes = run_all(&cases, &overrides);
+/// Fails if one of the outcomes is a failure.
+fn report(outcomes: &[Outcome]) {
     let failed: Vec<&Outcome> = outcomes.iter().filter(|o| !o.has_passed()).collect();
     let passed = outcomes.len() - failed.len();
     let checks: usize = outcomes.iter().map(|o| o.checks).sum();

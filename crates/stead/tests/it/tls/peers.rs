@@ -160,6 +160,44 @@ fn a_standby_asks_and_is_asked_over_tls() {
 }
 
 #[test]
+fn a_standby_passes_connections_on_over_tls() {
+    if is_other() {
+        return;
+    }
+    let authority = Authority::new();
+    let mut sites = sites("tls-pass-on", 4, "");
+    let founder = sites[0].peer_addr();
+    for (at, site) in sites.iter_mut().enumerate() {
+        authority.write_files(site.folder());
+        let peers = if at > 0 { format!("-peers {founder}") } else { String::new() };
+        site.set_flags(&format!(
+            "-cert-file=cert.pem -key-file=key.pem -ca-file=ca.pem -cluster-active-size 3 \
+             -cluster-sync-interval 1 -standby-mode proxy {peers}"
+        ));
+    }
+    let standby = sites.pop().expect("four");
+    let _servers: Vec<_> = sites.iter().map(Site::spawn).collect();
+    wait_until("three are members", PATIENCE, || members(founder).len() == 3);
+    let _standby = standby.spawn();
+    // A connection that was passed on is answered by the leader alone.
+    wait_until("it stands by and knows the leader", PATIENCE, || {
+        let Ok(mut client) = Client::try_open(standby.addr(), authority.client(true)) else {
+            return false;
+        };
+        let is_standby = client.try_ask("GET", "/v2/stats/self", "");
+        is_standby.is_ok_and(|(_, text)| text.contains("standby"))
+            && client.try_ask("GET", "/health", "").is_ok_and(|(status, _)| status == 200)
+    });
+    let mut client = Client::open(standby.addr(), authority.client(true));
+    for number in 0..20 {
+        let path = format!("/v2/keys/a/{number}");
+        assert_eq!(client.ask("PUT", &path, "value=1").0, 201);
+    }
+    let (status, text) = client.ask("GET", "/v2/keys/a?recursive=true&quorum=true", "");
+    assert_eq!((status, text.matches("\"value\"").count()), (200, 20), "{text}");
+}
+
+#[test]
 fn a_cluster_begins_as_2_x_began() {
     if is_other() {
         return;
