@@ -1,7 +1,7 @@
 //! The faults: what begins, how long it lasts, how it ends, and what must be true in between.
 
 use crate::damage;
-use crate::http;
+use crate::http::{self, Answer, Connection};
 use crate::lab::Lab;
 use crate::net::Way;
 use crate::record::Shared;
@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use sim::rng::Rng;
 use std::fs::File;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -105,7 +106,7 @@ impl Fault {
             Fault::KillAll => kill(lab, rng, &(0..count).collect::<Vec<_>>()),
             Fault::PauseOne => pause(lab, rng, one),
             Fault::PauseLeader => pause(lab, rng, leader),
-            Fault::IsolateLeader => cut(lab, rng, &[leader], Way::Both),
+            Fault::IsolateLeader => depose(lab, rng, leader),
             Fault::CutIn => cut(lab, rng, &[either], Way::In),
             Fault::CutOut => cut(lab, rng, &[either], Way::Out),
             Fault::Split => {
@@ -181,6 +182,70 @@ fn cut(lab: &mut Lab, rng: &mut Rng, some: &[usize], way: Way) -> Result<Instant
     Ok(Instant::now())
 }
 
+/// The leader is cut off, and others go on without it. What it proves must not be old: not while it
+/// is alone, and not what it was asked then and answers later.
+fn depose(lab: &mut Lab, rng: &mut Rng, leader: usize) -> Result<Instant, String> {
+    let others: Vec<usize> = (0..lab.members.len()).filter(|at| *at != leader).collect();
+    let old = member(lab, leader)?.addr;
+    let new: Vec<_> = others.iter().filter_map(|at| Some(lab.members.get(*at)?.addr)).collect();
+    lab.net.as_ref().ok_or("no network")?.cut(leader, &others, Way::Both)?;
+    let value = format!("v{}", rng.next());
+    write_at(&new, &value)?;
+    let mut asked = Vec::new();
+    for word in ["quorum", "consistent"] {
+        let target = format!("{DEPOSED}?{word}=true");
+        let answer = http::once(old, Duration::from_millis(300), ("GET", &target, ""));
+        not_old(answer, &value)?;
+        let waiting = Connection::open(old, Duration::from_secs(6));
+        let mut waiting = waiting.map_err(|error| format!("the old leader: {error}"))?;
+        waiting.send("GET", &target, "").map_err(|error| format!("the old leader: {error}"))?;
+        asked.push(waiting);
+    }
+    hold(rng);
+    lab.net.as_ref().ok_or("no network")?.mend()?;
+    let ended = Instant::now();
+    lab.asked = asked;
+    lab.expected = value;
+    Ok(ended)
+}
+
+/// Looks at the answers that a fault has left for after the recovery.
+pub(crate) fn settle(lab: &mut Lab) -> Result<(), String> {
+    for mut waiting in std::mem::take(&mut lab.asked) {
+        not_old(waiting.answer().ok(), &lab.expected)?;
+    }
+    Ok(())
+}
+
+const DEPOSED: &str = "/v2/keys/deposed";
+
+/// Writes at one of these, whichever serves first.
+fn write_at(addrs: &[SocketAddr], value: &str) -> Result<(), String> {
+    let start = Instant::now();
+    let form = format!("value={value}");
+    while start.elapsed() < Duration::from_secs(10) {
+        for addr in addrs {
+            let put = ("PUT", DEPOSED, &*form);
+            let answer = http::once(*addr, Duration::from_millis(500), put);
+            if answer.is_some_and(|answer| answer.status < 300) {
+                return Ok(());
+            }
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Err("the majority takes no writes without the old leader".to_owned())
+}
+
+/// No answer and a refusal are right; a value must be the new one.
+fn not_old(answer: Option<Answer>, value: &str) -> Result<(), String> {
+    let Some(answer) = answer else { return Ok(()) };
+    let is_proven = answer.status == 200 || answer.body.contains("\"errorCode\":100,");
+    if is_proven && !answer.body.contains(&format!("\"value\":\"{value}\"")) {
+        return Err(format!("an old leader proved old data: {}, not {value}", answer.body));
+    }
+    Ok(())
+}
+
 /// The small disk is filled to the last byte; the member refuses writes and lives.
 fn disk_full(lab: &mut Lab, rng: &mut Rng) -> Result<Instant, String> {
     let at = lab.members.iter().position(|one| one.has_own_disk).ok_or("no small disk")?;
@@ -240,7 +305,7 @@ fn jump(lab: &mut Lab, rng: &mut Rng, at: usize, seconds: i64) -> Result<Instant
     let failed = |error: std::io::Error| error.to_string();
     let addr = member(lab, at)?.addr;
     member(lab, at)?.control("clock", &format!("{seconds:+}")).map_err(failed)?;
-    // The library looks at its file once a second.
+    // A member looks at its clock often, but not for each answer.
     thread::sleep(Duration::from_millis(1500));
     let date = |addr| {
         let answer = http::once(addr, Duration::from_secs(1), ("GET", "/version", ""));
@@ -321,6 +386,16 @@ fn wrong_certificate(lab: &mut Lab, at: usize) -> Result<Instant, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proven_answer_must_hold_the_new_value() {
+        let answer = |status, body: &str| Some(Answer::of(status, body));
+        assert_eq!(not_old(None, "v2"), Ok(()));
+        assert_eq!(not_old(answer(500, r#"{"errorCode":300,"index":1}"#), "v2"), Ok(()));
+        assert_eq!(not_old(answer(200, r#"{"node":{"value":"v2"}}"#), "v2"), Ok(()));
+        assert!(not_old(answer(200, r#"{"node":{"value":"v1"}}"#), "v2").is_err());
+        assert!(not_old(answer(404, r#"{"errorCode":100,"index":1}"#), "v2").is_err());
+    }
 
     #[test]
     fn every_fault_has_a_name_of_its_own() {

@@ -19,6 +19,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    #[cfg(test)]
+    pub(crate) fn of(status: u16, body: &str) -> Self {
+        Self { status, head: String::new(), body: body.to_owned() }
+    }
+
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {

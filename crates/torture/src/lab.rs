@@ -1,6 +1,6 @@
 //! Everything that a run makes: directories, a network, members. All of it goes with this value.
 
-use crate::http;
+use crate::http::{self, Connection};
 use crate::member::Member;
 use crate::net::Net;
 use crate::tls;
@@ -24,6 +24,9 @@ pub(crate) struct Lab {
     pub(crate) net: Option<Net>,
     pub(crate) tools: Tools,
     pub(crate) tls: Option<tls::Files>,
+    /// Questions that a deposed leader has not answered so far, and the value that it must tell.
+    pub(crate) asked: Vec<Connection>,
+    pub(crate) expected: String,
     dir: Dir,
 }
 
@@ -53,7 +56,8 @@ impl Lab {
         let dir = Dir { path: path.clone(), is_kept: false };
         let tools = Tools::find(&path, is_loopback);
         let net = if tools.namespaces { Some(Net::make(count)?) } else { None };
-        let mut lab = Self { members: Vec::new(), net, tools, tls: None, dir };
+        let (members, asked, expected) = (Vec::new(), Vec::new(), String::new());
+        let mut lab = Self { members, net, tools, tls: None, asked, expected, dir };
         let binary = binary.display().to_string();
         for at in 0..count {
             let mut program = Vec::new();

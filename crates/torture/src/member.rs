@@ -108,7 +108,7 @@ impl Member {
             .args(more)
             .env("STEAD_TORTURE_SYNC", self.dir.join("sync"))
             .env("FAKETIME_TIMESTAMP_FILE", self.dir.join("clock"))
-            .env("FAKETIME_CACHE_DURATION", "1")
+            .env("FAKETIME_NO_CACHE", "1")
             .env("DONT_FAKE_MONOTONIC", "1")
             .env("NO_FAKE_STAT", "1")
             .stdin(Stdio::null())

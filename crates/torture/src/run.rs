@@ -197,6 +197,7 @@ impl Nemesis<'_> {
             return Err(format!("{}: writes only after {slowest:?}", fault.name()));
         }
         self.shared.epoch.fetch_add(1, Ordering::SeqCst);
+        fault::settle(self.lab).map_err(|text| format!("{}: {text}", fault.name()))?;
         self.lab.wait_whole().map_err(|text| format!("{}: {text}", fault.name()))
     }
 
