@@ -14,6 +14,7 @@ cargo xtask ci      everything that CI checks
 cargo xtask deps    licences, sources and versions of the dependencies, against deny.toml
 cargo xtask planted classic mistakes, planted one at a time: does the simulator find them?
 cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
+cargo xtask torture real processes under real faults: --minutes N, --members N, --help for more
 cargo xtask tidy    the project's own rules about files and words
 ";
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
             report("planted", &planted::check(&names))
         }
         Some("sim") => sim(std::env::args().skip(2)),
+        Some("torture") => torture(std::env::args().skip(2)),
         Some("tidy") => report("tidy", &tidy::check()),
         _ => {
             eprint!("{USAGE}");
@@ -64,6 +66,28 @@ fn sim(args: impl Iterator<Item = String>) -> ExitCode {
     if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// What the torture runs in CI. A machine that does much else at the same time may take longer
+/// than two seconds for something that takes a fifth of one.
+const CI_TORTURE: [&str; 4] = ["--seconds", "40", "--recovery-ms", "15000"];
+
+/// Builds the server, if none is named, and tortures it. In a release build where
+/// `STEAD_TORTURE_RELEASE` is set, as a long run should be.
+fn torture(args: impl Iterator<Item = String>) -> ExitCode {
+    let mut args: Vec<String> = args.collect();
+    if !args.iter().any(|arg| arg == "--binary") {
+        let is_release = std::env::var_os("STEAD_TORTURE_RELEASE").is_some();
+        let (profile, dir) = if is_release { ("release", "release") } else { ("dev", "debug") };
+        if !cargo(&["build", "--quiet", "--profile", profile, "-p", "stead"]) {
+            return ExitCode::FAILURE;
+        }
+        let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+        args.extend(["--binary".to_owned(), format!("{target}/{dir}/stead")]);
+    }
+    let mut words = vec!["run", "--quiet", "-p", "stead-torture", "--"];
+    words.extend(args.iter().map(String::as_str));
+    if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn ci() -> ExitCode {
     let clippy = |args: &[&str]| cargo(&[&["clippy"], args, &["--", "-D", "warnings"]].concat());
     let mut steps = vec![
@@ -73,6 +97,7 @@ fn ci() -> ExitCode {
         ("clippy", clippy(&["--workspace", "--all-targets"])),
         // The fuzz targets are outside the workspace; what they call must build nevertheless.
         ("clippy of what is fuzzed", clippy(&["-p", "stead-server", "--features", "fuzzing"])),
+        ("torture", torture(CI_TORTURE.map(str::to_owned).into_iter()) == ExitCode::SUCCESS),
         ("simulator", sim(CI_SEEDS.map(str::to_owned).into_iter()) == ExitCode::SUCCESS),
     ];
     let (passed, failed, ignored) = tests();

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use store::{Action, Event};
 
 /// Number of an operation, and the value that it writes.
-pub(crate) type OpId = u64;
+pub type OpId = u64;
 
 /// The condition of a compare-and-swap or compare-and-delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Prev {
+pub enum Prev {
     /// The key must hold this value.
     Value(OpId),
     /// The key must have this modified index; it was seen together with that value.
@@ -21,7 +21,7 @@ pub(crate) enum Prev {
 
 impl Prev {
     /// The value that the key holds exactly if the condition is met: values are unique.
-    pub(crate) fn value(self) -> OpId {
+    pub fn value(self) -> OpId {
         match self {
             Prev::Value(value) | Prev::Index(_, value) => value,
         }
@@ -30,12 +30,18 @@ impl Prev {
 
 /// What a client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Whatever was there.
     Set,
+    /// Only if nothing is there.
     Create,
+    /// Only if something is there.
     Update,
+    /// Only if the condition is met.
     Swap(Prev),
+    /// The key goes.
     Delete,
+    /// The key goes, if the condition is met.
     CompareDelete(Prev),
     /// A child of the key, named after the index.
     InOrder,
@@ -52,34 +58,54 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn is_read(self) -> bool {
+    /// Whether it changes nothing.
+    pub fn is_read(self) -> bool {
         matches!(self, Kind::QuorumRead | Kind::PlainRead)
     }
 
     /// Whether it puts its own number into a key.
-    pub(crate) fn writes_value(self) -> bool {
+    pub fn writes_value(self) -> bool {
         matches!(self, Kind::Set | Kind::Create | Kind::Update | Kind::Swap(_) | Kind::InOrder)
     }
 }
 
 /// A value and the index of the write that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) value: OpId,
-    pub(crate) modified: u64,
+pub struct Seen {
+    /// The number of the operation that wrote it.
+    pub value: OpId,
+    /// Its `modifiedIndex`.
+    pub modified: u64,
 }
 
 /// What a client knows of its operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// Not answered so far.
     Open,
     /// A write that happened, with what it replaced.
-    Written { index: u64, key: String, prev: Option<Seen> },
+    Written {
+        /// The index of the write.
+        index: u64,
+        /// The key, which the server may have named.
+        key: String,
+        /// What it replaced.
+        prev: Option<Seen>,
+    },
     /// A read at this store index.
-    Read { index: u64, found: Option<Seen> },
+    Read {
+        /// The index at which it was read.
+        index: u64,
+        /// What was there.
+        found: Option<Seen>,
+    },
     /// The key space refused it, with a code of the protocol.
-    Refused { code: u16, index: u64 },
+    Refused {
+        /// As the protocol numbers it.
+        code: u16,
+        /// The index at which it was refused.
+        index: u64,
+    },
     /// The cluster said that it did not happen.
     NotDone,
     /// It may have happened, or may yet.
@@ -88,73 +114,91 @@ pub(crate) enum Outcome {
 
 /// One operation of one client.
 #[derive(Clone, Debug)]
-pub(crate) struct Op {
-    pub(crate) client: usize,
+pub struct Op {
+    /// The client that asked.
+    pub client: usize,
     /// The machine that was asked, and which of its starts.
-    pub(crate) machine: (usize, u64),
-    pub(crate) invoked: Nanos,
+    pub machine: (usize, u64),
+    /// When it was asked for.
+    pub invoked: Nanos,
     /// When the outcome was known; never for one that is unknown.
-    pub(crate) finished: Nanos,
-    pub(crate) key: String,
-    pub(crate) kind: Kind,
+    pub finished: Nanos,
+    /// The key it is about.
+    pub key: String,
+    /// What was asked for.
+    pub kind: Kind,
     /// In seconds.
-    pub(crate) ttl: Option<u64>,
-    pub(crate) outcome: Outcome,
+    pub ttl: Option<u64>,
+    /// What came of it.
+    pub outcome: Outcome,
 }
 
 impl Op {
     /// Whether it is known that it had no effect on the key space.
-    pub(crate) fn is_void(&self) -> bool {
+    pub fn is_void(&self) -> bool {
         self.kind.is_read() || matches!(self.outcome, Outcome::NotDone | Outcome::Refused { .. })
     }
 }
 
 /// All operations of a run; a number is a position.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct History {
-    pub(crate) ops: Vec<Op>,
+pub struct History {
+    /// In the order in which they were begun.
+    pub ops: Vec<Op>,
 }
 
 impl History {
-    pub(crate) fn begin(&mut self, op: Op) -> OpId {
+    /// Takes note of a new operation and gives its number.
+    pub fn begin(&mut self, op: Op) -> OpId {
         self.ops.push(op);
         self.ops.len() as u64 - 1
     }
 
-    pub(crate) fn get(&self, id: OpId) -> Option<&Op> {
+    /// An operation by its number.
+    pub fn get(&self, id: OpId) -> Option<&Op> {
         usize::try_from(id).ok().and_then(|at| self.ops.get(at))
     }
 
-    pub(crate) fn get_mut(&mut self, id: OpId) -> Option<&mut Op> {
+    /// An operation by its number, to say what came of it.
+    pub fn get_mut(&mut self, id: OpId) -> Option<&mut Op> {
         usize::try_from(id).ok().and_then(|at| self.ops.get_mut(at))
     }
 
     /// Operations with their numbers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (OpId, &Op)> {
+    pub fn iter(&self) -> impl Iterator<Item = (OpId, &Op)> {
         (0..).zip(&self.ops)
     }
 }
 
 /// One event as a member applied it, with nothing in it that may differ between members.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) action: Action,
-    pub(crate) key: String,
-    pub(crate) created: u64,
+pub struct Change {
+    /// What happened.
+    pub action: Action,
+    /// To which key.
+    pub key: String,
+    /// Its `createdIndex`.
+    pub created: u64,
     /// The file's value; nothing for a directory and after a removal.
-    pub(crate) value: Option<OpId>,
-    pub(crate) is_dir: bool,
-    pub(crate) deadline: Option<u64>,
-    pub(crate) prev: Option<Seen>,
-    pub(crate) stamp: u64,
+    pub value: Option<OpId>,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// When it goes by itself, by the log's clock.
+    pub deadline: Option<u64>,
+    /// What was there before.
+    pub prev: Option<Seen>,
+    /// The log's time of the change.
+    pub stamp: u64,
 }
 
-pub(crate) fn number(text: &str) -> OpId {
+/// The number that a value is.
+pub fn number(text: &str) -> OpId {
     text.parse().unwrap_or(OpId::MAX)
 }
 
 impl Change {
-    pub(crate) fn of(event: &Event) -> Self {
+    /// What of an event is the same at all members.
+    pub fn of(event: &Event) -> Self {
         let node = event.node.as_ref();
         let seen = |node: &store::Node| {
             node.value().map(|value| Seen { value: number(value), modified: node.modified().0 })
@@ -175,7 +219,7 @@ impl Change {
 
 /// The one order of all changes, put together from what all members applied.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Changes {
+pub struct Changes {
     by_index: BTreeMap<u64, (Change, Nanos)>,
 }
 
@@ -184,7 +228,7 @@ impl Changes {
     ///
     /// # Errors
     /// What is wrong, if another member applied something else at this index.
-    pub(crate) fn note(&mut self, index: u64, change: Change, at: Nanos) -> Result<(), String> {
+    pub fn note(&mut self, index: u64, change: Change, at: Nanos) -> Result<(), String> {
         match self.by_index.get(&index) {
             None => {
                 self.by_index.insert(index, (change, at));
@@ -198,15 +242,17 @@ impl Changes {
     }
 
     /// Changes in their order, with when the first member applied them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Change, Nanos)> {
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Change, Nanos)> {
         self.by_index.iter().map(|(index, (change, at))| (*index, change, *at))
     }
 
-    pub(crate) fn from(&self, index: u64) -> impl Iterator<Item = (u64, &Change)> {
+    /// Changes from an index on.
+    pub fn from(&self, index: u64) -> impl Iterator<Item = (u64, &Change)> {
         self.by_index.range(index..).map(|(index, (change, _))| (*index, change))
     }
 
-    pub(crate) fn get(&self, index: u64) -> Option<&Change> {
+    /// The change at an index.
+    pub fn get(&self, index: u64) -> Option<&Change> {
         self.by_index.get(&index).map(|(change, _)| change)
     }
 }

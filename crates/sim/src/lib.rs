@@ -13,18 +13,18 @@
 //! cover them. This crate is never shipped.
 
 mod actors;
-mod check;
+pub mod check;
 mod churn;
 mod client;
 mod clock;
-mod history;
+pub mod history;
 mod machine;
 mod member;
 mod nemesis;
 mod network;
 mod plan;
 mod queue;
-mod rng;
+pub mod rng;
 mod run;
 mod trace;
 mod watcher;
@@ -32,6 +32,7 @@ mod world;
 
 pub use plan::Faults;
 pub use run::{Config, Report, run};
+pub use watcher::Stretch;
 
 /// Nanoseconds of the simulated world's time, which no machine can see.
-pub(crate) type Nanos = u64;
+pub type Nanos = u64;

@@ -6,13 +6,13 @@ use store::{WatchFilter, WatcherId};
 
 /// What a watcher was told without a break that it was told of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stretch {
+pub struct Stretch {
     /// From which index on it must have been told everything.
-    pub(crate) from: u64,
+    pub from: u64,
     /// The events that it was told of, as they came.
-    pub(crate) told: Vec<u64>,
+    pub told: Vec<u64>,
     /// It ended with error 401, and nobody promises what came last.
-    pub(crate) was_cleared: bool,
+    pub was_cleared: bool,
 }
 
 /// One client that watches. It asks again, at any machine, when its watch is over.

@@ -9,6 +9,7 @@ use rustls::ClientConfig;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes that may wait for a slow member.
 const WAITING_BYTES_MAX: usize = 96 << 20;
@@ -16,9 +17,19 @@ const WAITING_BYTES_MAX: usize = 96 << 20;
 /// How long connecting and the upgrade may take together: 2 s.
 const GREETING_NS: u64 = 2_000_000_000;
 
-/// The first pause after a connection broke, and the longest: 20 ms and 1 s.
+/// How long a network may take to make the connection: 500 ms. The kernel repeats a packet that
+/// was lost only after one second, then after two: it is quicker to dial anew.
+const CONNECTING_NS: u64 = 500_000_000;
+
+/// The first pause after a connection broke, and the longest: 20 ms and 300 ms. Together with
+/// connecting it is what a member waits at most when a partition has ended.
 const PAUSE_MIN_NS: u64 = 20_000_000;
-const PAUSE_MAX_NS: u64 = 1_000_000_000;
+const PAUSE_MAX_NS: u64 = 300_000_000;
+
+/// How long the other side may leave what was sent unacknowledged. The kernel waits twice as long
+/// after each packet that was lost, so that a connection which has outlived a partition of some
+/// seconds may be silent for as long again; a new one speaks at once.
+const SILENCE_MAX: Duration = Duration::from_millis(1500);
 
 /// What is counted of one member.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +54,7 @@ enum State {
     Greeting {
         socket: Stream,
         since: u64,
+        is_connected: bool,
         has_sent: bool,
         answer: Vec<u8>,
     },
@@ -120,8 +132,10 @@ impl Link {
     pub(crate) fn is_due(&self, now: u64) -> bool {
         match self.state {
             State::Waiting { until } => now >= until,
-            State::Resolving { since } | State::Greeting { since, .. } => {
-                now.saturating_sub(since) > GREETING_NS
+            State::Resolving { since } => now.saturating_sub(since) > GREETING_NS,
+            State::Greeting { since, is_connected, .. } => {
+                let limit = if is_connected { GREETING_NS } else { CONNECTING_NS };
+                now.saturating_sub(since) > limit
             }
             State::Open { .. } => false,
         }
@@ -162,7 +176,13 @@ impl Link {
         match dial() {
             Ok(socket) => {
                 let answer = Vec::new();
-                self.state = State::Greeting { socket, since: now, has_sent: false, answer };
+                self.state = State::Greeting {
+                    socket,
+                    since: now,
+                    is_connected: false,
+                    has_sent: false,
+                    answer,
+                };
                 Change::None
             }
             Err(error) => self.fail(&error.to_string(), now),
@@ -203,7 +223,7 @@ impl Link {
     }
 
     fn greet(&mut self, now: u64, token: &str) -> Change {
-        let State::Greeting { socket, has_sent, answer, .. } = &mut self.state else {
+        let State::Greeting { socket, is_connected, has_sent, answer, .. } = &mut self.state else {
             return Change::None;
         };
         let mut advance = || {
@@ -212,7 +232,7 @@ impl Link {
             }
             if !*has_sent {
                 match socket.socket().peer_addr() {
-                    Ok(_) => {}
+                    Ok(_) => *is_connected = true,
                     Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                         return Ok(Answer::Partial);
                     }
@@ -326,10 +346,10 @@ fn read_into(socket: &mut Stream, into: &mut Vec<u8>, max: usize) -> io::Result<
     Ok(())
 }
 
-/// A network that goes silent is noticed after a few seconds.
+/// A network that goes silent is noticed: soon where something waits to be acknowledged, after a
+/// few seconds where nothing does.
 pub(crate) fn set_patience(socket: &TcpStream) {
     use socket2::{SockRef, TcpKeepalive};
-    use std::time::Duration;
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(2))
         .with_interval(Duration::from_secs(1))
@@ -337,12 +357,31 @@ pub(crate) fn set_patience(socket: &TcpStream) {
     let socket = SockRef::from(socket);
     // Without them a silent network is noticed by raft all the same, only the connection lives on.
     let _ = socket.set_tcp_keepalive(&keepalive);
-    let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(5)));
+    let _ = socket.set_tcp_user_timeout(Some(SILENCE_MAX));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use replica::{ClusterId, MemberId};
+
+    #[test]
+    fn a_connection_that_is_not_made_soon_is_dialled_anew() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let mut poll = mio::Poll::new().unwrap();
+        let (cluster, from, to_id) = (ClusterId(1), MemberId(1), MemberId(2));
+        let hello = Hello { cluster, from, to: to_id, at: "127.0.0.1:1".to_owned() };
+        let mut link = Link::new(Token(1), to.to_string(), hello);
+        assert_eq!(link.connect(to, None, 0, poll.registry()), Change::None);
+        assert!(!link.is_due(CONNECTING_NS));
+        assert!(link.is_due(CONNECTING_NS + 1), "the network says nothing");
+        let mut events = mio::Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
+        assert_eq!(link.ready(1, ""), Change::None);
+        assert!(!link.is_due(CONNECTING_NS + 1), "it is the other side's turn now");
+        assert!(link.is_due(GREETING_NS + 1));
+    }
 
     #[test]
     fn a_certificate_is_held_against_the_host_alone() {

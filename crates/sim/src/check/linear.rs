@@ -79,7 +79,7 @@ impl Call<'_> {
 }
 
 /// Judges all registers of a run. Gives the number of those that were not decided.
-pub(crate) fn check(history: &History) -> Result<u64, String> {
+pub fn check(history: &History) -> Result<u64, String> {
     let mut keys: BTreeMap<&str, Vec<Call<'_>>> = BTreeMap::new();
     for (id, op) in history.iter() {
         let is_void = op.outcome == Outcome::NotDone || op.kind == Kind::PlainRead;

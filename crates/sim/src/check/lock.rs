@@ -20,7 +20,7 @@ struct Holding {
 }
 
 /// Judges all locks of a run.
-pub(crate) fn check(history: &History) -> Verdict {
+pub fn check(history: &History) -> Verdict {
     let mut locks: BTreeMap<&str, Vec<Holding>> = BTreeMap::new();
     let mut held: BTreeMap<(&str, usize), Holding> = BTreeMap::new();
     for (id, op) in history.iter().filter(|(_, op)| op.key.starts_with("/l/")) {

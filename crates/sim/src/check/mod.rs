@@ -4,13 +4,13 @@
 //! members agreed on, and has tests of its own with histories that are right and histories that are
 //! wrong: one that always says yes looks just like a correct cluster.
 
-pub(crate) mod linear;
-pub(crate) mod lock;
-pub(crate) mod order;
-pub(crate) mod sequence;
-pub(crate) mod state;
-pub(crate) mod ttl;
-pub(crate) mod watch;
+pub mod linear;
+pub mod lock;
+pub mod order;
+pub mod sequence;
+pub mod state;
+pub mod ttl;
+pub mod watch;
 
 /// What a checker found; the text says what is wrong.
-pub(crate) type Verdict = Result<(), String>;
+pub type Verdict = Result<(), String>;

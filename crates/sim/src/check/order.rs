@@ -24,7 +24,7 @@ fn action(kind: Kind) -> Option<Action> {
 }
 
 /// Every acknowledged write is where its client was told that it is.
-pub(crate) fn check_acknowledged(history: &History, changes: &Changes) -> Verdict {
+pub fn check_acknowledged(history: &History, changes: &Changes) -> Verdict {
     for (id, op) in history.iter() {
         let Outcome::Written { index, key, prev } = &op.outcome else { continue };
         let Some(action) = action(op.kind) else { continue };
@@ -44,7 +44,7 @@ pub(crate) fn check_acknowledged(history: &History, changes: &Changes) -> Verdic
 }
 
 /// Nothing is there twice, and nothing that was refused.
-pub(crate) fn check_once(history: &History, changes: &Changes) -> Verdict {
+pub fn check_once(history: &History, changes: &Changes) -> Verdict {
     let mut places: BTreeMap<OpId, u64> = BTreeMap::new();
     for (index, change, _) in changes.iter() {
         let Some(value) = change.value else { continue };
@@ -62,7 +62,7 @@ pub(crate) fn check_once(history: &History, changes: &Changes) -> Verdict {
 }
 
 /// What finished before something else began has the lower index.
-pub(crate) fn check_real_time(history: &History) -> Verdict {
+pub fn check_real_time(history: &History) -> Verdict {
     // At the same moment, what begins comes first: then the two overlap.
     let mut moments: Vec<(Nanos, bool, OpId)> = Vec::new();
     for (id, op) in history.iter() {
@@ -107,7 +107,7 @@ fn index_of(op: &Op) -> Option<(u64, bool)> {
 }
 
 /// Every read shows what its index says, and no member's reads go back in time.
-pub(crate) fn check_reads(history: &History, changes: &Changes) -> Verdict {
+pub fn check_reads(history: &History, changes: &Changes) -> Verdict {
     let mut keys: BTreeMap<&str, BTreeMap<u64, Option<Seen>>> = BTreeMap::new();
     for (index, change, _) in changes.iter() {
         keys.entry(&change.key).or_default().insert(index, after(index, change));

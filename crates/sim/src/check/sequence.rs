@@ -8,10 +8,10 @@ use crate::history::{Changes, History, Kind, OpId, Outcome};
 use std::collections::BTreeMap;
 
 /// The directory of in-order keys.
-pub(crate) const DIR: &str = "/q";
+pub const DIR: &str = "/q";
 
 /// `listing` is what one member holds in the directory at the end, in its own order.
-pub(crate) fn check(history: &History, changes: &Changes, listing: &[(String, OpId)]) -> Verdict {
+pub fn check(history: &History, changes: &Changes, listing: &[(String, OpId)]) -> Verdict {
     let in_dir = changes.iter().filter(|(_, change, _)| change.key.starts_with("/q/"));
     let created: BTreeMap<u64, OpId> =
         in_dir.filter_map(|(index, change, _)| Some((index, change.value?))).collect();

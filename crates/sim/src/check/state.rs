@@ -4,15 +4,19 @@ use super::Verdict;
 
 /// What one member holds.
 #[derive(Clone, Debug)]
-pub(crate) struct Holds {
-    pub(crate) name: String,
-    pub(crate) applied: u64,
-    pub(crate) hash: u64,
-    pub(crate) contents: Vec<u8>,
+pub struct Holds {
+    /// The member.
+    pub name: String,
+    /// The last index that it applied.
+    pub applied: u64,
+    /// The running hash of all that it applied.
+    pub hash: u64,
+    /// All that it holds, in one form.
+    pub contents: Vec<u8>,
 }
 
 /// Judges all members.
-pub(crate) fn check(members: &[Holds]) -> Verdict {
+pub fn check(members: &[Holds]) -> Verdict {
     let Some((first, others)) = members.split_first() else {
         return Err("no member is left".to_owned());
     };

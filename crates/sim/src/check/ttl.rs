@@ -13,17 +13,17 @@ use store::Action;
 
 /// The least time that a TTL lasts, by the world's clock. Clocks are read in whole microseconds of
 /// it, and a restart within one boot may lose a few of them.
-pub(crate) fn least(ttl: u64) -> Nanos {
+pub fn least(ttl: u64) -> Nanos {
     (ttl * SECOND / (1000 + DRIFT_PERMILLE_MAX) * 1000).saturating_sub(100_000)
 }
 
 /// The most that a TTL lasts by the world's clock when one leader is there all the time.
-pub(crate) fn most(ttl: u64) -> Nanos {
+pub fn most(ttl: u64) -> Nanos {
     ttl * SECOND / (1000 - DRIFT_PERMILLE_MAX) * 1000 + SECOND
 }
 
 /// Judges all expiries of a run.
-pub(crate) fn check(history: &History, changes: &Changes) -> Verdict {
+pub fn check(history: &History, changes: &Changes) -> Verdict {
     let mut written: BTreeMap<u64, OpId> = BTreeMap::new();
     for (id, op) in history.iter() {
         if let Outcome::Written { index, .. } = op.outcome {

@@ -18,7 +18,7 @@ fn wants(filter: &WatchFilter, key: &str) -> bool {
 }
 
 /// Judges one watcher at the end of a run, when all members have told all that they know.
-pub(crate) fn check(filter: &WatchFilter, stretches: &[Stretch], changes: &Changes) -> Verdict {
+pub fn check(filter: &WatchFilter, stretches: &[Stretch], changes: &Changes) -> Verdict {
     for stretch in stretches {
         let wanted = changes.from(stretch.from);
         let wanted = wanted.filter(|(_, change)| wants(filter, &change.key));
