@@ -11,7 +11,7 @@ use crate::envelope::ForwardId;
 use crate::error::EngineError;
 use crate::proposal::{Answer, Places, fail};
 use crate::types::{MemberId, Ticket};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// What was passed on.
 #[derive(Debug)]
@@ -135,23 +135,32 @@ pub(crate) struct Taken {
     pub(crate) len: usize,
 }
 
-/// Which requests of others have been seen in this term, so that one that arrives twice is taken
-/// once. A request names the term of the leader that it is meant for; in another term it is refused
-/// whatever is remembered here.
+/// How many starts of other members are kept in mind.
+const STARTS_MAX: usize = 256;
+
+/// Which requests of others have been seen, so that one that arrives twice is answered once. They
+/// are remembered beyond the term: a second copy that comes when this member leads no more must not
+/// be refused, since the first may have been carried out and the answer to it been lost.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    term: u64,
     latest: BTreeMap<(MemberId, u64), u64>,
+    /// The members and starts in the order in which they were first heard of.
+    order: VecDeque<(MemberId, u64)>,
 }
 
 impl Seen {
     /// Whether a request comes for the first time and in order.
-    pub(crate) fn is_new(&mut self, term: u64, from: MemberId, id: ForwardId) -> bool {
-        if self.term != term {
-            self.term = term;
-            self.latest.clear();
+    pub(crate) fn is_new(&mut self, from: MemberId, id: ForwardId) -> bool {
+        let start = (from, id.start);
+        if !self.latest.contains_key(&start) {
+            self.order.push_back(start);
+            if self.order.len() > STARTS_MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.latest.remove(&oldest);
+            }
         }
-        let latest = self.latest.entry((from, id.start)).or_default();
+        let latest = self.latest.entry(start).or_default();
         let is_new = id.seq > *latest;
         *latest = id.seq.max(*latest);
         is_new
@@ -200,13 +209,17 @@ mod tests {
     fn what_arrives_twice_or_late_is_not_taken() {
         let mut seen = Seen::default();
         let id = |seq| ForwardId { start: 1, seq };
-        assert!(seen.is_new(4, MemberId(2), id(1)));
-        assert!(!seen.is_new(4, MemberId(2), id(1)));
-        assert!(seen.is_new(4, MemberId(2), id(3)));
-        assert!(!seen.is_new(4, MemberId(2), id(2)), "out of order");
-        assert!(seen.is_new(4, MemberId(3), id(1)));
+        assert!(seen.is_new(MemberId(2), id(1)));
+        assert!(!seen.is_new(MemberId(2), id(1)));
+        assert!(seen.is_new(MemberId(2), id(3)));
+        assert!(!seen.is_new(MemberId(2), id(2)), "out of order");
+        assert!(seen.is_new(MemberId(3), id(1)));
         let restarted = ForwardId { start: 2, seq: 1 };
-        assert!(seen.is_new(4, MemberId(2), restarted));
-        assert!(!seen.is_new(4, MemberId(2), id(3)), "from before the restart");
+        assert!(seen.is_new(MemberId(2), restarted));
+        assert!(!seen.is_new(MemberId(2), id(3)), "from before the restart");
+        for start in 10..2000 {
+            assert!(seen.is_new(MemberId(5), ForwardId { start, seq: 1 }));
+        }
+        assert!(seen.latest.len() <= STARTS_MAX && seen.order.len() <= STARTS_MAX);
     }
 }

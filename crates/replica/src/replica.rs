@@ -423,13 +423,11 @@ impl Replica {
         what: Forwarded<'_>,
         now: u64,
     ) {
-        if !self.is_leader() || self.raw.raft.term != term {
-            return self.refuse(from, id, EngineError::NotLeader);
-        }
-        if !self.seen.is_new(term, from, id) {
+        if !self.seen.is_new(from, id) {
             return;
         }
-        if self.raw.raft.lead_transferee.is_some() {
+        let leads = self.is_leader() && self.raw.raft.term == term;
+        if !leads || self.raw.raft.lead_transferee.is_some() {
             return self.refuse(from, id, EngineError::NotLeader);
         }
         match what {

@@ -4,12 +4,14 @@ use sim::{Config, Faults, run};
 
 /// Seeds that once failed, for what was mended then. What they do changes with the simulator; they
 /// stay as a sample.
-const ONCE_FAILED: [u64; 5] = [
+const ONCE_FAILED: [u64; 7] = [
     // A lone member with a committed join did not start again.
-    10, 59,  // A snapshot was installed on a full disk.
-    150, // A key was due on a full disk, and the leader ran in circles.
-    543, // A clock that had run ahead of the leader's was kept when its member led.
-    1554,
+    10, 59,        // A snapshot was installed on a full disk.
+    150,       // A key was due on a full disk, and the leader ran in circles.
+    543,       // A clock that had run ahead of the leader's was kept when its member led.
+    1554,      // A member that might have left was followed by another one.
+    1_013_742, // A second copy of a write was refused by a deposed leader that had done it.
+    2_001_741,
 ];
 
 #[test]
