@@ -93,6 +93,7 @@ fn ci() -> ExitCode {
     let mut steps = vec![
         ("tidy", report("tidy", &tidy::check()) == ExitCode::SUCCESS),
         ("deps", report("deps", &deps::check()) == ExitCode::SUCCESS),
+        ("planted", report("planted", &planted::check_patches()) == ExitCode::SUCCESS),
         ("fmt", cargo(&["fmt", "--all", "--check"])),
         ("clippy", clippy(&["--workspace", "--all-targets"])),
         // The fuzz targets are outside the workspace; what they call must build nevertheless.

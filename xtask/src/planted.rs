@@ -46,6 +46,21 @@ pub(crate) fn check(names: &[String]) -> Vec<String> {
     problems
 }
 
+/// Which patches no longer apply to what is there.
+pub(crate) fn check_patches() -> Vec<String> {
+    let planted = match read_all(&[]) {
+        Ok(planted) => planted,
+        Err(error) => return vec![format!("{PATCHES}: {error}")],
+    };
+    let stale = planted.iter().filter(|mistake| {
+        let patch = mistake.path.to_string_lossy();
+        !git(Path::new("."), &["apply", "--check", &patch])
+    });
+    stale
+        .map(|mistake| format!("{}: the patch does not apply: make it anew", mistake.name))
+        .collect()
+}
+
 fn read_all(names: &[String]) -> std::io::Result<Vec<Planted>> {
     let mut planted = Vec::new();
     for entry in fs::read_dir(PATCHES)? {
