@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) epoch: AtomicU64,
     /// While it is set an outcome that is unknown is a violation.
     pub(crate) is_gentle: AtomicBool,
+    /// The longest time that the machine itself took for a write of its own, in microseconds.
+    pub(crate) stall: AtomicU64,
     connections: AtomicU64,
     window: Mutex<Window>,
     faults: Mutex<Vec<String>>,
@@ -64,6 +66,7 @@ impl Shared {
             busy: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             is_gentle: AtomicBool::new(false),
+            stall: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             window: Mutex::new(Window::default()),
             faults: Mutex::new(Vec::new()),
