@@ -347,7 +347,8 @@ fn damaged_log(lab: &mut Lab, at: usize) -> Result<Instant, String> {
 /// One after the other is asked to end and starts again; no client that tries the next member may
 /// see a request fail.
 fn rolling_restart(lab: &mut Lab, shared: &Shared) -> Result<Instant, String> {
-    shared.is_gentle.store(true, Ordering::SeqCst);
+    // What was asked for before may still suffer from the fault before.
+    shared.gentle_from.store(shared.now(), Ordering::SeqCst);
     let mut result = Ok(Instant::now());
     for at in 0..lab.members.len() {
         result = restart(lab, at);
@@ -355,7 +356,7 @@ fn rolling_restart(lab: &mut Lab, shared: &Shared) -> Result<Instant, String> {
             break;
         }
     }
-    shared.is_gentle.store(false, Ordering::SeqCst);
+    shared.gentle_from.store(sim::Nanos::MAX, Ordering::SeqCst);
     result
 }
 

@@ -74,7 +74,10 @@ pub(crate) fn run(args: &Args) -> Result<bool, String> {
         violations: Vec::new(),
         began: Instant::now(),
     };
-    lab.start()?;
+    if let Err(text) = lab.start() {
+        lab.keep();
+        return Err(format!("{text}; logs and data are in {}", lab.dir().display()));
+    }
     println!("torture: whole after {:?}", report.began.elapsed());
     let mut rng = Rng::new(seed);
     thread::scope(|scope| {
@@ -274,9 +277,10 @@ impl Nemesis<'_> {
             sums.locks,
             if wrong.is_empty() { "right" } else { "WRONG" }
         );
-        if !wrong.is_empty() {
+        let found = self.shared.violations();
+        if !wrong.is_empty() || !found.is_empty() {
             *self.shared.window() = window;
-            report.violations.extend(wrong);
+            report.violations.extend(found.into_iter().chain(wrong));
             return Ok(());
         }
         let target = format!("/v2/keys{dir}?recursive=true");
