@@ -344,10 +344,15 @@ fn damaged_log(lab: &mut Lab, at: usize) -> Result<Instant, String> {
     start(lab, at, &more)
 }
 
+/// How long a question is under way at most while all is well.
+const UNDER_WAY: Duration = Duration::from_millis(200);
+
 /// One after the other is asked to end and starts again; no client that tries the next member may
 /// see a request fail.
 fn rolling_restart(lab: &mut Lab, shared: &Shared) -> Result<Instant, String> {
-    shared.is_gentle.store(true, Ordering::SeqCst);
+    // What was asked for before may still suffer from the fault before.
+    shared.gentle_from.store(shared.now(), Ordering::SeqCst);
+    thread::sleep(UNDER_WAY);
     let mut result = Ok(Instant::now());
     for at in 0..lab.members.len() {
         result = restart(lab, at);
@@ -355,7 +360,8 @@ fn rolling_restart(lab: &mut Lab, shared: &Shared) -> Result<Instant, String> {
             break;
         }
     }
-    shared.is_gentle.store(false, Ordering::SeqCst);
+    thread::sleep(UNDER_WAY);
+    shared.gentle_from.store(sim::Nanos::MAX, Ordering::SeqCst);
     result
 }
 

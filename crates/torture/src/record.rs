@@ -24,8 +24,10 @@ pub(crate) struct Shared {
     pub(crate) busy: AtomicU64,
     /// Grows when a fault ends: those who wait on an old connection ask anew.
     pub(crate) epoch: AtomicU64,
-    /// While it is set an outcome that is unknown is a violation.
-    pub(crate) is_gentle: AtomicBool,
+    /// Nothing that was asked for after this moment may fail; it is the end of time when things may.
+    pub(crate) gentle_from: AtomicU64,
+    /// The longest time that the machine itself took for a write of its own, in microseconds.
+    pub(crate) stall: AtomicU64,
     connections: AtomicU64,
     window: Mutex<Window>,
     faults: Mutex<Vec<String>>,
@@ -63,7 +65,8 @@ impl Shared {
             is_over: AtomicBool::new(false),
             busy: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
-            is_gentle: AtomicBool::new(false),
+            gentle_from: AtomicU64::new(Nanos::MAX),
+            stall: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             window: Mutex::new(Window::default()),
             faults: Mutex::new(Vec::new()),
@@ -120,6 +123,12 @@ impl Shared {
         let Some(op) = window.history.get_mut(id) else { return };
         op.outcome = outcome;
         op.finished = if is_unknown { Nanos::MAX } else { now };
+        let from = self.gentle_from.load(Ordering::SeqCst);
+        if is_unknown && op.invoked >= from {
+            let text = format!("op {id} failed at {now} in a rolling restart from {from}: {op:?}");
+            drop(window);
+            self.violation(text);
+        }
     }
 }
 
