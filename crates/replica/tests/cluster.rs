@@ -219,6 +219,22 @@ fn a_member_far_behind_gets_a_snapshot_while_writes_go_on() {
 }
 
 #[test]
+fn a_follower_that_hears_its_leader_but_cannot_speak_yet_keeps_what_it_has_to_pass_on() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let follower = (cluster.leader().expect("there is one") + 1) % 3;
+    cluster.mute(follower, true);
+    cluster.run(10);
+    cluster.propose(follower, &set("/a", "v"));
+    cluster.run(10);
+    assert_eq!(cluster.answers_ok(), 0, "it is still there: {:?}", cluster.failures());
+    cluster.mute(follower, false);
+    // Far less than the time after which a request is given up.
+    cluster.run(50);
+    assert_eq!(cluster.answers_ok(), 1, "{:?}", cluster.failures());
+}
+
+#[test]
 fn a_handover_loses_no_request() {
     let mut cluster = Cluster::founded(3);
     cluster.settle();

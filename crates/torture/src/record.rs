@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) busy: AtomicU64,
     /// Grows when a fault ends: those who wait on an old connection ask anew.
     pub(crate) epoch: AtomicU64,
-    /// Nothing asked for after this moment may fail; it is the end of time when things may.
+    /// Nothing that was asked for after this moment may fail. The end of time, if things may.
     pub(crate) gentle_from: AtomicU64,
     /// The longest time that the machine itself took for a write of its own, in microseconds.
     pub(crate) stall: AtomicU64,

@@ -30,10 +30,19 @@ type Wire = Rc<RefCell<VecDeque<(MemberId, MemberId, Vec<u8>)>>>;
 pub(crate) struct TestNetwork {
     own: MemberId,
     wire: Wire,
+    /// It hears the others and has no connection to them.
+    is_mute: bool,
 }
 
 impl Network for TestNetwork {
+    fn can_send(&self, _to: MemberId) -> bool {
+        !self.is_mute
+    }
+
     fn send(&mut self, to: MemberId, message: Vec<u8>) {
+        if self.is_mute {
+            return;
+        }
         self.wire.borrow_mut().push_back((self.own, to, message));
     }
 }
@@ -175,6 +184,10 @@ impl Cluster {
         self.places[at].isolated = isolated;
     }
 
+    pub(crate) fn mute(&mut self, at: usize, is_mute: bool) {
+        self.member_mut(at).network_mut().is_mute = is_mute;
+    }
+
     pub(crate) fn set_wall_ahead(&mut self, at: usize, ms: u64) {
         let clock = &self.places[at].clock;
         let now = clock.0.get();
@@ -206,7 +219,7 @@ impl Cluster {
         self.seed += 1;
         let seed = self.seed;
         let place = &mut self.places[at];
-        let network = TestNetwork { own: place.id, wire: Rc::clone(&self.wire) };
+        let network = TestNetwork { own: place.id, wire: Rc::clone(&self.wire), is_mute: false };
         let options = options(&place.name, seed);
         let (driver, _) =
             Driver::open(place.disk.clone(), network, place.clock.clone(), options).expect("sound");

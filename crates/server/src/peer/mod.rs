@@ -244,6 +244,10 @@ impl Network for Peers {
         }
     }
 
+    fn can_send(&self, to: MemberId) -> bool {
+        self.links.get(&to).is_some_and(Link::is_open)
+    }
+
     fn flush(&mut self) {
         let now = self.now;
         let broken: Vec<(MemberId, Change)> = self
