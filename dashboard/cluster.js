@@ -2,7 +2,7 @@
 
 import { call, callText } from "./api.js";
 import { LineChart } from "./chart.js";
-import { confirmed, count, duration, h, say, sayError } from "./dom.js";
+import { confirmed, count, duration, h, say, sayError, Table } from "./dom.js";
 
 const FIELDS = [
   ["activeSize", "Machines that take part in consensus", "machines", 3, 1],
@@ -16,38 +16,39 @@ const COUNTERS = [
 ];
 
 function linkTo(url, text) {
-  return url ? h("a", { href: `${url}/mod/dashboard/`, rel: "noreferrer" }, text) : text;
-}
-
-function table(caption, heads, rows, empty) {
-  const body = rows.length ? rows : [h("tr", {}, h("td", { colspan: heads.length, class: "empty" }, empty))];
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, ...body)));
+  return url ? h("a", { href: `${url}/mod/dashboard/`, rel: "noreferrer", "data-focus": `to ${url}` }, text) : text;
 }
 
 class Cluster {
   #context;
   #facts = h("dl", { class: "facts" });
-  #members = h("div", {});
-  #latencies = h("div", {});
+  #members;
+  #membersNote = h("p", { class: "note", hidden: true });
+  #latencies = new Table("Latency of each follower, in milliseconds",
+    ["Follower", "Current", "Average", "Deviation", "Minimum", "Maximum", "Answered", "Failed"], "A leader alone calls nobody.");
+  #latenciesNote = h("p", { class: "note" });
   #latencyChart = new LineChart("Leader's latency to each follower", "ms");
   #requests = new LineChart("HTTP requests at this machine", "per s");
   #operations = new LineChart("Operations on keys", "per s");
   #watchers = new LineChart("Watchers at this machine");
-  #counters = h("div", {});
+  #counters = new Table("Operations since the key space began", ["Operation", "Done", "Failed"]);
   #config = h("div", {});
   #before = null;
   #drawn = "";
 
   constructor(context) {
     this.#context = context;
+    const heads = ["Name", "Role", "Term", "Applied", "Lag", "Version", "Uptime", "Addresses"];
+    if (!context.settings.readOnly) heads.push("Action");
+    this.#members = new Table("Machines of the cluster", heads, "No machine is known.");
+    this.#latencyChart.element.hidden = true;
+    this.#latencies.element.hidden = true;
     const part = (id, title, ...body) => h("section", { class: "card", "aria-labelledby": id }, h("h2", { id }, title), ...body);
     this.element = h("div", { class: "page" },
-      part("c-members", "Machines", this.#facts, this.#members),
-      part("c-latency", "Calls of the leader", this.#latencyChart.element, this.#latencies),
+      part("c-members", "Machines", this.#facts, this.#members.element, this.#membersNote),
+      part("c-latency", "Calls of the leader", this.#latencyChart.element, this.#latencies.element, this.#latenciesNote),
       part("c-rates", "What is going on", h("div", { class: "charts" }, this.#requests.element, this.#operations.element, this.#watchers.element)),
-      part("c-store", "Counters of the key space", this.#counters),
+      part("c-store", "Counters of the key space", this.#counters.element),
       part("c-config", "Configuration", this.#config));
   }
 
@@ -75,28 +76,27 @@ class Cluster {
   }
 
   #showMembers(cluster) {
-    // Drawn anew only when something changed, so that the focus stays where it is.
     const text = JSON.stringify([cluster.members.map((member) => ({ ...member, uptime: Math.floor((member.uptime ?? 0) / 5) })), cluster.standbys, cluster.term]);
     if (text === this.#drawn) return;
     this.#drawn = text;
-    const focused = document.activeElement?.dataset?.machine;
-    const heads = ["Name", "Role", "Term", "Applied", "Lag", "Version", "Uptime", "Addresses"];
-    if (!this.#context.settings.readOnly) heads.push("Action");
     const rows = cluster.members.map((member) => this.#memberRow(member, cluster));
     for (const standby of cluster.standbys ?? []) {
       const cells = [linkTo(standby.clientURL, standby.name), h("span", { class: "role standby" }, "standby"), "", "", "", "", "", standby.clientURL];
       if (!this.#context.settings.readOnly) cells.push("");
       rows.push(h("tr", {}, ...cells.map((cell) => h("td", {}, cell))));
     }
-    const note = cluster.standbys === null && h("p", { class: "note" }, "Standbys are known at the leader",
-      this.#leaderLink(cluster), ".");
-    this.#members.replaceChildren(table("Machines of the cluster", heads, rows, "No machine is known."), note || "");
-    if (focused) this.#members.querySelector(`[data-machine="${CSS.escape(focused)}"]`)?.focus();
+    this.#members.show(rows);
+    this.#membersNote.hidden = cluster.standbys !== null;
+    this.#note(this.#membersNote, "Standbys are known at the leader", cluster);
   }
 
-  #leaderLink(cluster) {
-    const leader = cluster.members.find((member) => member.name === cluster.leader);
-    return leader && leader.name !== cluster.seenBy ? h("span", {}, ": ", linkTo(leader.clientURL, leader.name)) : "";
+  /** Says something, and where the leader is; left as it is if it says so already. */
+  #note(place, words, cluster) {
+    const leader = cluster.members.find((member) => member.name === cluster.leader && member.name !== cluster.seenBy);
+    const said = JSON.stringify([words, leader?.name, leader?.clientURL]);
+    if (place.dataset.said === said) return;
+    place.dataset.said = said;
+    place.replaceChildren(words, leader ? h("span", {}, ": ", linkTo(leader.clientURL, leader.name)) : "", ".");
   }
 
   #memberRow(member, cluster) {
@@ -109,7 +109,7 @@ class Cluster {
       h("span", { class: "urls" }, member.clientURL || "not announced", h("br"), member.peerURL),
     ];
     if (!this.#context.settings.readOnly) {
-      cells.push(h("button", { type: "button", class: "danger small", "data-machine": member.name, onclick: () => this.#remove(member) },
+      cells.push(h("button", { type: "button", class: "danger small", "data-focus": `remove ${member.name}`, onclick: () => this.#remove(member) },
         `Remove ${member.name}`));
     }
     return h("tr", {}, ...cells.map((cell) => h("td", {}, cell)));
@@ -127,22 +127,24 @@ class Cluster {
   }
 
   async #showLatencies(cluster, signal) {
-    if (cluster.leader !== cluster.seenBy) {
+    const isLeader = cluster.leader === cluster.seenBy;
+    this.#latenciesNote.hidden = isLeader;
+    if (!isLeader) {
       this.#latencyChart.element.hidden = true;
-      this.#latencies.replaceChildren(h("p", { class: "note" }, cluster.leader ? "Latencies are known at the leader" : "There is no leader.",
-        this.#leaderLink(cluster)));
+      this.#latencies.element.hidden = true;
+      this.#note(this.#latenciesNote, cluster.leader ? "Latencies are known at the leader" : "There is no leader", cluster);
       return;
     }
     const stats = await call("/v2/stats/leader", { signal }).catch(() => null);
     if (!stats) return;
     this.#latencyChart.element.hidden = false;
+    this.#latencies.element.hidden = false;
     const followers = Object.entries(stats.followers);
     this.#latencyChart.push(performance.now() / 1000, Object.fromEntries(followers.map(([name, { latency, counts }]) => [name, counts.success ? latency.current : null])));
     const ms = (value) => value.toFixed(3);
     const rows = followers.map(([name, { latency, counts }]) => h("tr", {}, ...[h("b", {}, name), ms(latency.current), ms(latency.average),
       ms(latency.standardDeviation), ms(latency.minimum), ms(latency.maximum), count(counts.success), count(counts.fail)].map((cell) => h("td", {}, cell))));
-    this.#latencies.replaceChildren(table("Latency of each follower, in milliseconds",
-      ["Follower", "Current", "Average", "Deviation", "Minimum", "Maximum", "Answered", "Failed"], rows, "A leader alone calls nobody."));
+    this.#latencies.show(rows);
   }
 
   #showRates(store, metrics) {
@@ -168,7 +170,7 @@ class Cluster {
   #showCounters(store) {
     const rows = COUNTERS.map(([name, key]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, count(store[`${key}Success`])), h("td", {}, count(store[`${key}Fail`]))));
     rows.push(h("tr", {}, h("th", { scope: "row" }, "Expired"), h("td", {}, count(store.expireCount)), h("td", {}, "")));
-    this.#counters.replaceChildren(table("Operations since the key space began", ["Operation", "Done", "Failed"], rows, ""));
+    this.#counters.show(rows);
   }
 
   async #loadConfig() {

@@ -31,6 +31,35 @@ export function say(text, kind = "info") {
   setTimeout(() => message.remove(), kind === "error" ? 12000 : 5000);
 }
 
+/**
+ * A table whose rows are drawn anew while the table itself stays, so that whoever has scrolled it
+ * aside or moved the focus into it is left where they are. `data-focus` names what may be focused in a row.
+ */
+export class Table {
+  #caption;
+  #body = h("tbody", {});
+  #columns;
+  #empty;
+
+  constructor(label, heads, empty = "") {
+    this.#columns = heads.length;
+    this.#empty = empty;
+    this.#caption = h("caption", {}, label);
+    this.element = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, h("table", {}, this.#caption,
+      h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), this.#body));
+  }
+
+  set caption(text) {
+    this.#caption.textContent = text;
+  }
+
+  show(rows) {
+    const focused = this.#body.contains(document.activeElement) && document.activeElement.dataset.focus;
+    this.#body.replaceChildren(...(rows.length ? rows : [h("tr", {}, h("td", { colspan: this.#columns, class: "empty" }, this.#empty))]));
+    if (focused) this.#body.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+}
+
 /** Shows an error in the words that it came with. */
 export function sayError(error) {
   if (error.name !== "AbortError") say(error.message, "error");

@@ -1,7 +1,7 @@
 // Locks and elections: who holds, who waits.
 
 import { call, nameOf } from "./api.js";
-import { duration, h } from "./dom.js";
+import { duration, h, Table } from "./dom.js";
 
 /** Always there, other than the directory of locks in it. */
 const DIR = "/v2/keys/_etcd?recursive=true&sorted=true";
@@ -11,6 +11,9 @@ class Locks {
   #list = h("div", { class: "locks" });
   /** When this page first saw a place in a queue, by its key. */
   #seen = new Map();
+  /** By the name of the lock. */
+  #tables = new Map();
+  #none = h("p", { class: "empty" }, "Nobody has asked for a lock yet.");
 
   constructor(context) {
     this.#context = context;
@@ -41,7 +44,11 @@ class Locks {
     for (const key of this.#seen.keys()) {
       if (!keys.has(key)) this.#seen.delete(key);
     }
-    this.#list.replaceChildren(...(cards.length ? cards : [h("p", { class: "empty" }, "Nobody has asked for a lock yet.")]));
+    const names = new Set(found.map((lock) => nameOf(lock.key)));
+    for (const name of this.#tables.keys()) {
+      if (!names.has(name)) this.#tables.delete(name);
+    }
+    this.#place(cards.length ? cards : [this.#none]);
   }
 
   #card(name, places, now) {
@@ -51,10 +58,17 @@ class Locks {
       `${duration((now - this.#seen.get(place.key)) / 1000)}, from index ${place.createdIndex}`,
       place.ttl === undefined ? "no end" : `${duration(place.ttl)} (${new Date(place.expiration).toLocaleTimeString()})`,
     ].map((cell) => h("td", {}, cell))));
-    const caption = places.length ? `${name}: held by ${places[0].value}, ${places.length - 1} waiting` : `${name}: free`;
-    return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Lock ${name}` }, h("table", {}, h("caption", {}, caption),
-      h("thead", {}, h("tr", {}, ...["State", "Value", "Index", "Since", "Until"].map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, ...(rows.length ? rows : [h("tr", {}, h("td", { colspan: 5, class: "empty" }, "Nobody holds it."))]))));
+    if (!this.#tables.has(name)) this.#tables.set(name, new Table(`Lock ${name}`, ["State", "Value", "Index", "Since", "Until"], "Nobody holds it."));
+    const table = this.#tables.get(name);
+    table.caption = places.length ? `${name}: held by ${places[0].value}, ${places.length - 1} waiting` : `${name}: free`;
+    table.show(rows);
+    return table.element;
+  }
+
+  /** Changes the page only where a lock came or went: an element that is moved loses the focus. */
+  #place(elements) {
+    const isSame = elements.length === this.#list.childElementCount && elements.every((element, at) => element === this.#list.children[at]);
+    if (!isSame) this.#list.replaceChildren(...elements);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import http from "node:http";
 import { fileURLToPath } from "node:url";
-import { ask, put, same, sleep } from "./kit.mjs";
+import { ask, put, same, sleep, until } from "./kit.mjs";
 
 const IMAGES = fileURLToPath(new URL("../../docs/images/", import.meta.url));
 
@@ -87,6 +87,35 @@ export async function lookChecks(check, cluster, withPictures) {
     await page.get("button", "Theme: dark").waitFor();
     const back = await page.it.evaluate(() => getComputedStyle(document.body).backgroundColor);
     same(back, "rgb(14, 21, 24)", "the background");
+  });
+
+  await check("looks: what is drawn anew leaves the reader where they are", async (open) => {
+    const page = await open(url, { phone: true });
+    await page.go("cluster");
+    const machines = page.get("region", "Machines of the cluster");
+    const first = machines.locator("tbody tr").first();
+    await first.waitFor();
+    await machines.evaluate((box) => { box.scrollLeft = 200; });
+    const drawnAnew = async () => {
+      const row = await first.elementHandle();
+      await until("the rows are drawn anew", async () => {
+        await put(url, "/shop/visits", { value: "drawn" });
+        return !await row.evaluate((element) => element.isConnected);
+      });
+    };
+    await drawnAnew();
+    same(await machines.evaluate((box) => box.scrollLeft), 200, "how far the table is scrolled");
+    const remove = machines.getByRole("button").first();
+    await remove.focus();
+    const name = await remove.innerText();
+    await drawnAnew();
+    same(await page.it.evaluate(() => document.activeElement.textContent), name, "the focus");
+    await page.go("locks");
+    const lock = page.get("region", "Lock release");
+    await lock.focus();
+    const row = await lock.locator("tbody tr").first().elementHandle();
+    await until("the queue is drawn anew", async () => !await row.evaluate((element) => element.isConnected));
+    same(await page.it.evaluate(() => document.activeElement.getAttribute("aria-label")), "Lock release", "the focus");
   });
 
   if (withPictures) await pictures(check, url);
