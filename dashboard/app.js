@@ -43,6 +43,17 @@ let settings = { readOnly: true };
 let context = null;
 let shownView = null;
 
+/** The place that an address names; what cannot be read is taken as it stands. */
+function placeOf(parts) {
+  return `/${parts.map((part) => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part;
+    }
+  }).join("/")}`;
+}
+
 function show() {
   const [, name, ...rest] = location.hash.split("/");
   const view = VIEWS[name] ? name : "cluster";
@@ -50,7 +61,7 @@ function show() {
     if (link.getAttribute("href") === `#/${view}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const place = `/${rest.map(decodeURIComponent).join("/")}`;
+  const place = placeOf(rest);
   if (view === shownView?.name && shownView.goTo) return shownView.goTo(place);
   context?.end();
   context = new Context(settings);
