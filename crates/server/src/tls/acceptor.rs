@@ -1,50 +1,33 @@
 //! What a port shows to whoever calls: certificate, key, and whose certificates it takes.
 
-use super::pem;
+use super::{Kept, pem};
 use crate::config::TlsFiles;
 use crate::error::StartError;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::WebPkiClientVerifier;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// The certificates of a port. New connections use new ones as soon as the files change.
-#[derive(Debug)]
-pub(crate) struct Acceptor {
-    files: TlsFiles,
-    config: Arc<ServerConfig>,
-    written: Vec<Option<SystemTime>>,
-}
+pub(crate) type Acceptor = Kept<ServerConfig>;
 
 impl Acceptor {
     /// # Errors
     /// [`StartError::Tls`] with the file that cannot be used.
     pub(crate) fn open(files: TlsFiles) -> Result<Self, StartError> {
-        let written = pem::written(&files);
-        let config = load(&files).map_err(StartError::Tls)?;
-        Ok(Self { files, config, written })
-    }
-
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        self.config.clone()
+        Self::of(files, load)
     }
 
     /// Takes the files anew if they have changed, or in any case if `is_wanted`; files that cannot
     /// be used change nothing.
     pub(crate) fn refresh(&mut self, is_wanted: bool) {
-        let written = pem::written(&self.files);
-        if written == self.written && !is_wanted {
-            return;
-        }
-        self.written = written;
-        match load(&self.files) {
-            Ok(config) => {
-                self.config = config;
-                let file = self.files.cert.display();
+        match self.renew(is_wanted) {
+            None => {}
+            Some(Ok(())) => {
+                let file = self.files().cert.display();
                 tracing::info!(%file, "the certificate was read again");
             }
-            Err(error) => tracing::error!(error, "the certificate in use is kept"),
+            Some(Err(error)) => tracing::error!(error, "the certificate in use is kept"),
         }
     }
 }

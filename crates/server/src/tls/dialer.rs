@@ -3,47 +3,29 @@
 //! The loop's own connections take a [`Dialer`]; the threads that join and stand by call through
 //! `ureq`, which is given the same by [`calls`].
 
-use super::pem;
+use super::{Kept, pem};
 use crate::config::TlsFiles;
 use crate::error::StartError;
 use rustls::ClientConfig;
 use rustls::crypto::ring;
 use std::sync::Arc;
-use std::time::SystemTime;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 /// The certificates of outgoing connections.
-#[derive(Debug)]
-pub(crate) struct Dialer {
-    files: TlsFiles,
-    config: Arc<ClientConfig>,
-    written: Vec<Option<SystemTime>>,
-}
+pub(crate) type Dialer = Kept<ClientConfig>;
 
 impl Dialer {
     /// # Errors
     /// [`StartError::Tls`] with the file that cannot be used.
     pub(crate) fn open(files: TlsFiles) -> Result<Self, StartError> {
-        let written = pem::written(&files);
-        let config = load(&files).map_err(StartError::Tls)?;
-        Ok(Self { files, config, written })
-    }
-
-    pub(crate) fn config(&self) -> Arc<ClientConfig> {
-        self.config.clone()
+        Self::of(files, load)
     }
 
     /// As [`super::Acceptor::refresh`]. What cannot be used is told there, since the files are the
     /// same.
     pub(crate) fn refresh(&mut self, is_wanted: bool) {
-        let written = pem::written(&self.files);
-        if written == self.written && !is_wanted {
-            return;
-        }
-        self.written = written;
-        match load(&self.files) {
-            Ok(config) => self.config = config,
-            Err(error) => tracing::debug!(error, "members are called as before"),
+        if let Some(Err(error)) = self.renew(is_wanted) {
+            tracing::debug!(error, "members are called as before");
         }
     }
 }

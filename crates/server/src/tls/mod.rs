@@ -5,11 +5,13 @@
 
 mod acceptor;
 mod dialer;
+mod kept;
 mod keyring;
 mod pem;
 mod stream;
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use dialer::{Dialer, calls};
+use kept::Kept;
 pub(crate) use keyring::Keyring;
 pub(crate) use stream::Stream;

@@ -10,7 +10,7 @@ use crate::testkit::server::template;
 use crate::testkit::{Site, wait_until};
 use client::{Authority, Client};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 fn flags(site: &Site, with_ca: bool) -> String {
@@ -30,6 +30,19 @@ fn site(label: &str, authority: &Authority, with_ca: bool) -> Site {
 /// Another server's command line knows nothing of certificates.
 pub(crate) fn is_other() -> bool {
     template().is_some()
+}
+
+/// Says something to a port and reads until it hangs up.
+fn talk(addr: SocketAddr, bytes: &[u8]) -> String {
+    let mut socket = TcpStream::connect(addr).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    // A reset is an end as good as another.
+    let _ = socket.read_to_end(&mut answer).inspect_err(|error| {
+        assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "still open");
+    });
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[test]
@@ -85,22 +98,11 @@ fn plain_http_is_told_and_garbage_is_cut_off() {
     let site = site("tls-wrong", &authority, false);
     let _server = site.spawn();
     let mut client = Client::ready(site.addr(), &authority);
-    let talk = |bytes: &[u8]| {
-        let mut socket = TcpStream::connect(site.addr()).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        socket.write_all(bytes).unwrap();
-        let mut answer = Vec::new();
-        // A reset is an end as good as another.
-        let _ = socket.read_to_end(&mut answer).inspect_err(|error| {
-            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "still open");
-        });
-        String::from_utf8_lossy(&answer).into_owned()
-    };
-    let answer = talk(b"GET /v2/keys/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answer = talk(site.addr(), b"GET /v2/keys/ HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");
     assert!(answer.ends_with("Client sent an HTTP request to an HTTPS server.\n"), "{answer}");
-    assert_eq!(talk(&[0; 100]), "");
-    talk(&[22, 3, 1, 0, 4, 9, 9, 9, 9]);
+    assert_eq!(talk(site.addr(), &[0; 100]), "");
+    talk(site.addr(), &[22, 3, 1, 0, 4, 9, 9, 9, 9]);
     assert_eq!(client.ask("GET", "/v2/keys/", "").0, 200);
 }
 

@@ -1,13 +1,11 @@
 //! Machines that speak TLS to one another.
 
 use super::client::{Authority, Client};
-use super::is_other;
+use super::{is_other, talk};
 use crate::cluster::kit::{Cluster, PATIENCE, members, sites, state};
 use crate::testkit::http::send;
 use crate::testkit::{Request, Site, ask, wait_until};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 const FILES: &str = "-peer-cert-file=cert.pem -peer-key-file=key.pem";
 const GUARDED: &str = "-peer-cert-file=cert.pem -peer-key-file=key.pem -peer-ca-file=ca.pem";
@@ -32,19 +30,6 @@ pub(super) fn form(sites: Vec<Site>) -> Cluster {
 /// Asks a peer port over TLS.
 fn ask_peer(addr: SocketAddr, config: rustls::ClientConfig) -> std::io::Result<(u16, String)> {
     Client::try_open(addr, config)?.try_ask("GET", "/v2/admin/machines", "")
-}
-
-/// Says something to a port and reads until it hangs up.
-fn talk(addr: SocketAddr, bytes: &[u8]) -> String {
-    let mut socket = TcpStream::connect(addr).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    socket.write_all(bytes).unwrap();
-    let mut answer = Vec::new();
-    // A reset is an end as good as another.
-    let _ = socket.read_to_end(&mut answer).inspect_err(|error| {
-        assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "still open");
-    });
-    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[test]
