@@ -428,8 +428,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     fn send(&mut self, messages: Vec<Message>) {
-        for message in messages {
+        for mut message in messages {
             let to = MemberId(message.to);
+            if message.get_msg_type() == MessageType::MsgReadIndex {
+                // raft leaves it out; see `Replica::answer_read`.
+                message.term = self.replica.raw.raft.term;
+            }
             match message.get_msg_type() {
                 MessageType::MsgSnapshot => self.start_transfer(&message),
                 kind => {

@@ -4,6 +4,7 @@ use crate::clock::{Clock, Now};
 use crate::driver::{Driver, Network, RECORD_OVERHEAD};
 use crate::envelope::{self, Envelope, Piece};
 use crate::error::Fatal;
+use crate::message;
 use crate::proposal::Output;
 use crate::record;
 use crate::replica::Forwarded;
@@ -79,7 +80,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         Ok(())
     }
 
-    fn step(&mut self, message: Message, len: usize, now: Now) -> Result<(), Fatal> {
+    fn step(&mut self, mut message: Message, len: usize, now: Now) -> Result<(), Fatal> {
         if matches!(message.get_msg_type(), MessageType::MsgAppend | MessageType::MsgHeartbeat) {
             self.received.note(now.monotonic, len);
         }
@@ -90,6 +91,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             }
             MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse => {
                 self.replica.peers.answered(MemberId(message.from), now.monotonic);
+            }
+            MessageType::MsgReadIndex => {
+                // Stepping raft with it wants it without a term.
+                let term = std::mem::take(&mut message.term);
+                if let Some(answer) = self.replica.answer_read(&message, term) {
+                    self.network.send(MemberId(answer.to), message::encode(&answer));
+                    return Ok(());
+                }
             }
             _ => {}
         }

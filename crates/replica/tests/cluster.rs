@@ -112,6 +112,69 @@ fn quorum_reads_at_a_follower_see_what_was_written_elsewhere() {
 }
 
 #[test]
+fn a_follower_of_three_is_proof_enough_for_its_read() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let (at, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.hold();
+    let read = cluster.begin_read(at);
+    let asked = cluster.hold();
+    assert_eq!(asked.len(), 1);
+    cluster.hand_out(asked);
+    let answered = cluster.hold();
+    assert!(answered.iter().all(|(_, to, _)| *to != cluster.id(third)), "nobody else is asked");
+    assert_eq!(cluster.read_outcome(read), None);
+    cluster.hand_out(answered);
+    assert_eq!(cluster.read_outcome(read), Some(Ok(())));
+}
+
+#[test]
+fn of_five_a_round_must_be_asked() {
+    let mut cluster = Cluster::founded(5);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let at = (leader + 1) % 5;
+    cluster.hold();
+    let read = cluster.begin_read(at);
+    let asked = cluster.hold();
+    cluster.hand_out(asked);
+    assert_eq!(cluster.hold().len(), 4, "all are asked whether it leads");
+    assert_eq!(cluster.read_outcome(read), None);
+    cluster.run_until(|cluster| cluster.read_outcome(read).is_some());
+    assert_eq!(cluster.read_outcome(read), Some(Ok(())));
+}
+
+#[test]
+fn a_late_request_proves_nothing_for_the_reads_of_the_old_leader() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let (at, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.write(leader, &set("/a", "old")).expect("it leads");
+    cluster.settle();
+    cluster.hold();
+    // A follower asks, and its question is long on the way.
+    let early = cluster.begin_read(at);
+    let asked = cluster.hold();
+    assert_eq!(asked.len(), 1);
+    cluster.cut_off(leader);
+    cluster.run_until(|cluster| cluster.leader_but(leader).is_some());
+    cluster.write(other, &set("/a", "new")).expect("the majority goes on");
+    // The old leader has not noticed, and a client asks it now.
+    assert_eq!(cluster.member(leader).status().role, Role::Leader);
+    let late = cluster.begin_read(leader);
+    cluster.hold();
+    cluster.isolate(leader, false);
+    cluster.hand_out(asked);
+    assert_eq!(cluster.read_outcome(late), None, "the question came before the write");
+    cluster.settle();
+    assert_eq!(cluster.read_outcome(early), Some(Ok(())));
+    assert_eq!(cluster.read_outcome(late), Some(Ok(())));
+    assert_eq!(value(&cluster, leader, "/a").as_deref(), Some("new"));
+}
+
+#[test]
 fn a_machine_joins_learns_votes_and_leaves() {
     let mut cluster = Cluster::alone();
     for number in 0..30 {

@@ -25,7 +25,10 @@ impl Clock for TestClock {
     }
 }
 
-type Wire = Rc<RefCell<VecDeque<(MemberId, MemberId, Vec<u8>)>>>;
+/// From whom, to whom, and what.
+pub(crate) type Letter = (MemberId, MemberId, Vec<u8>);
+
+type Wire = Rc<RefCell<VecDeque<Letter>>>;
 
 pub(crate) struct TestNetwork {
     own: MemberId,
@@ -184,6 +187,12 @@ impl Cluster {
         self.places[at].isolated = isolated;
     }
 
+    /// The others notice at once that a member is not heard any more; it does not.
+    pub(crate) fn cut_off(&mut self, at: usize) {
+        self.isolate(at, true);
+        self.tell_lost(at);
+    }
+
     pub(crate) fn mute(&mut self, at: usize, is_mute: bool) {
         self.member_mut(at).network_mut().is_mute = is_mute;
     }
@@ -206,8 +215,12 @@ impl Cluster {
         self.places[at].out = Output::default();
         let id = self.places[at].id;
         self.wire.borrow_mut().retain(|(from, to, _)| *from != id && *to != id);
-        for other in 0..self.places.len() {
-            let place = &mut self.places[other];
+        self.tell_lost(at);
+    }
+
+    fn tell_lost(&mut self, at: usize) {
+        let id = self.places[at].id;
+        for place in self.places.iter_mut().filter(|place| place.id != id) {
             if let Some(driver) = &mut place.driver {
                 driver.unreachable(id);
                 driver.peer_lost(id, &mut place.out);
@@ -242,19 +255,23 @@ impl Cluster {
 
     fn deliver(&mut self) {
         for _ in 0..100_000 {
-            let Some((from, to, bytes)) = self.wire.borrow_mut().pop_front() else { return };
-            let is_cut = |id| self.places.iter().any(|place| place.id == id && place.isolated);
-            if is_cut(from) || is_cut(to) {
-                continue;
-            }
-            let Some(at) = self.places.iter().position(|place| place.id == to) else { continue };
-            let place = &mut self.places[at];
-            if let Some(driver) = &mut place.driver {
-                driver.receive(from, &bytes, &mut place.out).expect("sound");
-                self.turn(at);
-            }
+            let Some(next) = self.wire.borrow_mut().pop_front() else { return };
+            self.hand_to(next);
         }
         panic!("messages without end");
+    }
+
+    fn hand_to(&mut self, (from, to, bytes): Letter) {
+        let is_cut = |id| self.places.iter().any(|place| place.id == id && place.isolated);
+        if is_cut(from) || is_cut(to) {
+            return;
+        }
+        let Some(at) = self.places.iter().position(|place| place.id == to) else { return };
+        let place = &mut self.places[at];
+        if let Some(driver) = &mut place.driver {
+            driver.receive(from, &bytes, &mut place.out).expect("sound");
+            self.turn(at);
+        }
     }
 
     fn turn(&mut self, at: usize) {
@@ -333,6 +350,29 @@ impl Cluster {
         self.deliver();
         self.run_until(|cluster| cluster.reads.contains_key(&ticket.0));
         self.reads.remove(&ticket.0).expect("just seen")
+    }
+
+    /// Asks for a quorum read; its request may be [held](Self::hold) and delivered late.
+    pub(crate) fn begin_read(&mut self, at: usize) -> Ticket {
+        let ticket = self.ticket();
+        self.member_mut(at).read(ticket).expect("there is room");
+        self.turn(at);
+        ticket
+    }
+
+    /// Whether a read was confirmed, once it is answered.
+    pub(crate) fn read_outcome(&self, ticket: Ticket) -> Option<Result<(), EngineError>> {
+        self.reads.get(&ticket.0).copied()
+    }
+
+    /// Takes what is on its way now off the wire.
+    pub(crate) fn hold(&mut self) -> Vec<Letter> {
+        self.wire.borrow_mut().drain(..).collect()
+    }
+
+    /// Delivers letters that were held.
+    pub(crate) fn hand_out(&mut self, held: Vec<Letter>) {
+        held.into_iter().for_each(|letter| self.hand_to(letter));
     }
 
     pub(crate) fn hand_over(&mut self, at: usize) {
