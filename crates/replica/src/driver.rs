@@ -22,7 +22,7 @@ use crate::progress::Peer;
 use crate::proposal::Output;
 use crate::record;
 use crate::replica::Replica;
-use crate::snapshot_job::{SnapshotDone, SnapshotJob};
+use crate::snapshot_job::{Outcome, SnapshotDone, SnapshotJob};
 use crate::traffic::Traffic;
 use crate::types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
 use raft::Ready;
@@ -282,6 +282,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.replica.note_gone(leader);
         }
         self.replica.flush(now, out);
+        self.offer_incoming()?;
         loop {
             self.drain(now, out)?;
             self.network.flush();
@@ -572,6 +573,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if self.snapshot_running {
             return None;
         }
+        if let Some(job) = self.incoming_job() {
+            self.snapshot_running = true;
+            return Some(job);
+        }
         if self.replica.raw.mut_store().take_snapshot_wish() {
             // A member is so far behind that it needs one; what follows it is kept for it.
             self.keep_for_laggard(self.replica.state.applied);
@@ -597,15 +602,25 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// # Errors
     /// [`Fatal`] when the log cannot be trimmed. A snapshot that failed is no error: the log stays,
     /// and another is tried later.
-    pub fn snapshot_finished(&mut self, done: Option<SnapshotDone>) -> Result<(), Fatal> {
+    pub fn snapshot_finished(&mut self, done: Option<SnapshotDone<D>>) -> Result<(), Fatal> {
         self.snapshot_running = false;
-        let Some(done) = done else { return Ok(()) };
-        self.snapshot_bytes = done.bytes;
+        if self.prepares_incoming() {
+            let prepared = done.and_then(|done| match done.0 {
+                Outcome::Prepared(prepared) => Some(prepared),
+                Outcome::Written { .. } => None,
+            });
+            self.incoming_finished(prepared);
+            return Ok(());
+        }
+        let Some(SnapshotDone(Outcome::Written { index, term, conf_state, bytes })) = done else {
+            return Ok(());
+        };
+        self.snapshot_bytes = bytes;
         let log = self.replica.raw.mut_store();
         // A snapshot of the leader may have come in between.
-        if log.snapshot_index().is_none_or(|newest| newest <= done.index.0) {
-            log.set_snapshot(done.index.0, done.term.0, done.conf_state);
-            self.wal.release(done.index.0)?;
+        if log.snapshot_index().is_none_or(|newest| newest <= index.0) {
+            log.set_snapshot(index.0, term.0, conf_state);
+            self.wal.release(index.0)?;
         }
         Ok(())
     }

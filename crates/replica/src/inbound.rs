@@ -1,42 +1,33 @@
-//! What comes in from other members, and snapshots on their way in both directions.
+//! What comes in from other members, and snapshots on their way to them.
 
 use crate::clock::{Clock, Now};
 use crate::driver::{Driver, Network, RECORD_OVERHEAD};
-use crate::envelope::{self, Envelope, Piece};
+use crate::envelope::{self, Envelope};
 use crate::error::Fatal;
+use crate::incoming::Incoming;
 use crate::message;
 use crate::proposal::Output;
-use crate::record;
 use crate::replica::Forwarded;
-use crate::snapshot::{self, Header};
-use crate::snapshot_job::SnapshotJob;
-use crate::transfer::{Progress, Received, Receiving, Sending};
-use crate::types::{LogIndex, MemberId, Term};
+use crate::transfer::{Progress, Sending};
+use crate::types::{LogIndex, MemberId};
+use raft::SnapshotStatus;
 use raft::eraftpb::{Message, MessageType};
-use raft::{Ready, SnapshotStatus};
-use std::io;
-use store::Store;
-use wal::{Disk, DiskFile, SnapshotReader};
+use wal::Disk;
 
 /// How long entries are kept for a member for which a snapshot is being written: 10 s.
 const KEEP_NS: u64 = 10_000_000_000;
 
-/// What a member's own snapshot may be longer than the one it came from, in bytes.
-const ROOM_BYTES: u64 = 64 << 10;
-
 /// Snapshots on their way.
 pub(crate) struct Transfers<D: Disk> {
     sending: Vec<Sending<D>>,
-    receiving: Option<Receiving<D>>,
-    /// Came in whole; raft has been told and will say what to do with it.
-    received: Option<Box<(Header, Store)>>,
+    pub(crate) incoming: Incoming<D>,
     /// Entries above this index are kept until then, for a member that needs a snapshot.
     kept: Option<(u64, u64)>,
 }
 
 impl<D: Disk> Default for Transfers<D> {
     fn default() -> Self {
-        Self { sending: Vec::new(), receiving: None, received: None, kept: None }
+        Self { sending: Vec::new(), incoming: Incoming::default(), kept: None }
     }
 }
 
@@ -64,7 +55,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 self.replica.placed(from, id, (term, index), position, out);
             }
             Envelope::Refused { id, error } => self.replica.refused(from, id, error, out),
-            Envelope::Piece(piece) => self.take_piece(from, &piece)?,
+            Envelope::Piece(piece) => self.take_piece(from, &piece),
             Envelope::PieceWanted { index, offset } => self.piece_wanted(from, index, offset, now),
             Envelope::Beacon { index, hash, uptime, version } => {
                 let differs = self.replica.marks.differs(index, hash);
@@ -133,7 +124,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             return;
         }
         self.transfers.sending.retain(|one| one.to != to);
-        match Sending::open(&self.disk, message, self.now.monotonic) {
+        match Sending::open(
+            &self.disk,
+            message,
+            self.options.snapshot_piece_bytes,
+            self.now.monotonic,
+        ) {
             Ok(sending) => self.transfers.sending.push(sending),
             Err(_) => self.replica.raw.report_snapshot(to.0, SnapshotStatus::Failure),
         }
@@ -179,108 +175,5 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub(crate) fn keep_for_laggard(&mut self, index: LogIndex) {
         self.transfers.kept = Some((index.0, self.now.monotonic.saturating_add(KEEP_NS)));
         self.replica.raw.mut_store().keep_above(Some(index.0));
-    }
-
-    fn take_piece(&mut self, from: MemberId, piece: &Piece<'_>) -> Result<(), Fatal> {
-        if piece.index <= self.replica.state.applied.0 {
-            // It is not needed any more; the sender should know.
-            self.send_wanted(from, piece.index, piece.total);
-            return Ok(());
-        }
-        let own = self.replica.id;
-        let slot = &mut self.transfers.receiving;
-        let received = match Receiving::take(slot, &self.disk, from, own, piece) {
-            Ok(received) => received,
-            // A full disk, most likely: without an answer the sender gives up and tries later.
-            Err(_) => {
-                self.transfers.receiving = None;
-                return Ok(());
-            }
-        };
-        match received {
-            None => {}
-            Some(Received::Wanted { index, offset }) => self.send_wanted(from, index, offset),
-            Some(Received::Whole { index, total, message }) => {
-                let Ok(loaded) = self.load_incoming(index) else { return Ok(()) };
-                // What raft is told cannot be taken back, and it needs as much room again.
-                if self.ask_for_room(total).is_err() {
-                    return Ok(());
-                }
-                self.transfers.received = Some(Box::new(loaded));
-                self.send_wanted(from, index, total);
-                let _ = self.replica.raw.step(*message);
-            }
-        }
-        Ok(())
-    }
-
-    fn send_wanted(&mut self, to: MemberId, index: u64, offset: u64) {
-        self.network.send(to, Envelope::PieceWanted { index, offset }.encode());
-    }
-
-    /// Finds out whether a file of this length would find room.
-    fn ask_for_room(&self, len: u64) -> io::Result<()> {
-        let file = self.disk.create(wal::ROOM_NAME)?;
-        let result = file.reserve(0, len + ROOM_BYTES);
-        drop(file);
-        self.disk.remove(wal::ROOM_NAME)?;
-        result
-    }
-
-    fn load_incoming(&self, index: u64) -> io::Result<(Header, Store)> {
-        let mut reader = SnapshotReader::open(&self.disk, wal::INCOMING_NAME)?;
-        let loaded = snapshot::read(&mut reader, self.options.store_limits)?;
-        if loaded.0.cluster != self.cluster || loaded.0.index.0 != index {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        Ok(loaded)
-    }
-
-    /// Puts a snapshot of the leader in the place of this member's state, its log and its own
-    /// snapshots.
-    ///
-    /// The order makes every moment a good one to lose power: first the log says that its entries
-    /// above the snapshot are void (raft knows that they were never committed), then the snapshot
-    /// gets its name, then the log it replaces is let go.
-    pub(crate) fn install(
-        &mut self,
-        ready: &Ready,
-        now: Now,
-        out: &mut Output,
-    ) -> Result<(), Fatal> {
-        let metadata = ready.snapshot().get_metadata();
-        let received = self.transfers.received.take();
-        let Some(received) = received.filter(|one| one.0.index.0 == metadata.index) else {
-            return Err(Fatal::Raft("a snapshot is to be installed that never came".to_owned()));
-        };
-        let (mut header, store) = *received;
-        let log = self.replica.raw.mut_store();
-        let mut hard_state = log.hard_state().clone();
-        if let Some(newer) = ready.hs() {
-            // The commit index is that of the snapshot, which is not here before it has its name.
-            (hard_state.term, hard_state.vote) = (newer.term, newer.vote);
-        }
-        // This member's own clock may have run ahead of the leader's while it heard nothing.
-        let stamp = header.stamp;
-        record::encode(&mut self.record, &hard_state, stamp, now, metadata.index, &[]);
-        self.wal.append(metadata.index, &[&self.record])?;
-        self.wal.sync()?;
-
-        (header.member, header.name) = (self.replica.id, self.options.name.clone());
-        header.seen = now;
-        header.conf_state = metadata.get_conf_state().clone();
-        (header.index, header.term) = (LogIndex(metadata.index), Term(metadata.term));
-        let job = SnapshotJob::first(self.disk.clone(), header.clone(), store.snapshot());
-        let done = job.run(&mut |_| {}).map_err(|error| Fatal::Wal(error.into()))?;
-        self.snapshot_bytes = done.bytes;
-        self.log_bytes = 0;
-        let log = self.replica.raw.mut_store();
-        log.restore(metadata.index, metadata.term, header.conf_state.clone());
-        self.replica.install(header, store, now, out);
-        self.wal.release(metadata.index)?;
-        match self.disk.remove(wal::INCOMING_NAME) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Fatal::Wal(error.into())),
-            _ => Ok(()),
-        }
     }
 }

@@ -17,6 +17,7 @@ mod envelope;
 mod error;
 mod forward;
 mod inbound;
+mod incoming;
 mod limits;
 mod log;
 mod membership;

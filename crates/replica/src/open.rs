@@ -39,6 +39,8 @@ pub struct Options {
     /// How many bytes of log must have gathered for each of those commands before a snapshot is
     /// worth writing.
     pub snapshot_log_bytes_per_command: u64,
+    /// How many bytes of a snapshot travel to another member in one message; not zero.
+    pub snapshot_piece_bytes: usize,
     /// Milliseconds between two heartbeats of a leader.
     pub heartbeat_ms: u64,
     /// The shortest silence of a leader, in milliseconds, after which others campaign.

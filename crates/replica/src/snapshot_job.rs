@@ -1,40 +1,82 @@
 //! Writing a snapshot, away from the loop.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::driver::{Driver, Network};
 use crate::snapshot::{self, Header};
-use crate::types::{LogIndex, Term};
-use raft::eraftpb::ConfState;
+use crate::types::{ClusterId, LogIndex, MemberId, Term};
+use raft::eraftpb::{ConfState, SnapshotMetadata};
 use std::io;
-use store::StoreSnapshot;
-use wal::{Disk, SnapshotWriter};
+use store::{Limits, Store, StoreSnapshot};
+use wal::{Disk, SealedSnapshot, SnapshotReader, SnapshotWriter};
 
-/// A snapshot to be written, by any thread. It shares the store's nodes, so that making it costs
-/// nothing; the store copies what it changes meanwhile.
-pub struct SnapshotJob<D: Disk> {
+/// A snapshot to be written, by any thread: of the present state, or of one that came from the
+/// leader. The former shares the store's nodes, so that making the job costs nothing; the store
+/// copies what it changes meanwhile.
+pub struct SnapshotJob<D: Disk>(Work<D>);
+
+enum Work<D: Disk> {
+    Own(Box<OwnJob<D>>),
+    Incoming(Box<IncomingJob<D>>),
+}
+
+struct OwnJob<D: Disk> {
     disk: D,
     header: Header,
     store: StoreSnapshot,
 }
 
-/// A snapshot that is on disk.
-#[derive(Clone, Debug)]
-pub struct SnapshotDone {
-    pub(crate) index: LogIndex,
-    pub(crate) term: Term,
-    pub(crate) conf_state: ConfState,
-    pub(crate) bytes: u64,
+/// What is needed to make a snapshot of this member from one that came from the leader.
+pub(crate) struct IncomingJob<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) limits: Limits,
+    pub(crate) cluster: ClusterId,
+    pub(crate) member: MemberId,
+    pub(crate) name: String,
+    pub(crate) seen: Now,
+    pub(crate) metadata: SnapshotMetadata,
 }
 
-impl SnapshotDone {
+/// A snapshot of the leader that is loaded, and durable as one of this member, without a name.
+pub(crate) struct Prepared<D: Disk> {
+    pub(crate) header: Header,
+    pub(crate) store: Store,
+    pub(crate) sealed: SealedSnapshot<D>,
+}
+
+/// What became of a job.
+pub struct SnapshotDone<D: Disk>(pub(crate) Outcome<D>);
+
+pub(crate) enum Outcome<D: Disk> {
+    /// It is on disk under its name.
+    Written {
+        index: LogIndex,
+        term: Term,
+        conf_state: ConfState,
+        bytes: u64,
+    },
+    Prepared(Box<Prepared<D>>),
+}
+
+impl<D: Disk> SnapshotDone<D> {
     /// The last log entry that is part of it.
     pub fn index(&self) -> LogIndex {
-        self.index
+        match &self.0 {
+            Outcome::Written { index, .. } => *index,
+            Outcome::Prepared(prepared) => prepared.header.index,
+        }
     }
 
     /// Its size on disk.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        match &self.0 {
+            Outcome::Written { bytes, .. } => *bytes,
+            Outcome::Prepared(prepared) => prepared.sealed.bytes(),
+        }
+    }
+
+    /// Whether it came from the leader and takes the place of this member's state.
+    pub fn is_incoming(&self) -> bool {
+        matches!(self.0, Outcome::Prepared(_))
     }
 }
 
@@ -55,32 +97,71 @@ impl<D: Disk> SnapshotJob<D> {
             conf_state: replica.conf_state().clone(),
             membership: state.membership.clone(),
         };
-        Self { disk: driver.disk.clone(), header, store: state.store.snapshot() }
+        Self::first(driver.disk.clone(), header, state.store.snapshot())
     }
 
     pub(crate) fn first(disk: D, header: Header, store: StoreSnapshot) -> Self {
-        Self { disk, header, store }
+        Self(Work::Own(Box::new(OwnJob { disk, header, store })))
     }
 
-    /// Writes the file, syncs it, gives it its name, and removes older ones. `pace` is called with
-    /// the number of bytes written since its last call, and may wait.
+    pub(crate) fn incoming(job: IncomingJob<D>) -> Self {
+        Self(Work::Incoming(Box::new(job)))
+    }
+
+    /// Whether it is one that came from the leader.
+    pub fn is_incoming(&self) -> bool {
+        matches!(self.0, Work::Incoming(_))
+    }
+
+    /// Writes the file and syncs it. One of the present state gets its name, and older ones are
+    /// removed. `pace` is called with the number of bytes written since its last call; it may wait.
     ///
     /// # Errors
-    /// What the disk gave; the unfinished file is removed then.
-    pub fn run(self, pace: &mut dyn FnMut(usize)) -> io::Result<SnapshotDone> {
-        let writer = SnapshotWriter::create(&self.disk, self.header.index.0)?;
-        let mut paced = Paced { writer, pace };
-        snapshot::write(&self.header, &self.store, &mut paced)?;
-        let bytes = paced.writer.finish()?;
+    /// What the disk gave; the unfinished file is removed then. `InvalidData` if what came from the
+    /// leader cannot be read.
+    pub fn run(self, pace: &mut dyn FnMut(usize)) -> io::Result<SnapshotDone<D>> {
+        match self.0 {
+            Work::Own(job) => job.run(pace),
+            Work::Incoming(job) => job.run(pace),
+        }
+    }
+}
+
+impl<D: Disk> OwnJob<D> {
+    fn run(self, pace: &mut dyn FnMut(usize)) -> io::Result<SnapshotDone<D>> {
+        let bytes = write(&self.disk, &self.header, &self.store, pace)?.finish()?;
         // The new file replaces the older ones; one that stays behind only takes up room.
         wal::remove_older_snapshots(&self.disk, self.header.index.0)?;
-        Ok(SnapshotDone {
-            index: self.header.index,
-            term: self.header.term,
-            conf_state: self.header.conf_state,
-            bytes,
-        })
+        let Header { index, term, conf_state, .. } = self.header;
+        Ok(SnapshotDone(Outcome::Written { index, term, conf_state, bytes }))
     }
+}
+
+impl<D: Disk> IncomingJob<D> {
+    fn run(self, pace: &mut dyn FnMut(usize)) -> io::Result<SnapshotDone<D>> {
+        let mut reader = SnapshotReader::open(&self.disk, wal::INCOMING_NAME)?;
+        let (mut header, store) = snapshot::read(&mut reader, self.limits)?;
+        if header.cluster != self.cluster || header.index.0 != self.metadata.index {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        (header.member, header.name, header.seen) = (self.member, self.name, self.seen);
+        header.conf_state = self.metadata.get_conf_state().clone();
+        header.term = Term(self.metadata.term);
+        let sealed = write(&self.disk, &header, &store.snapshot(), pace)?.seal()?;
+        Ok(SnapshotDone(Outcome::Prepared(Box::new(Prepared { header, store, sealed }))))
+    }
+}
+
+fn write<D: Disk>(
+    disk: &D,
+    header: &Header,
+    store: &StoreSnapshot,
+    pace: &mut dyn FnMut(usize),
+) -> io::Result<SnapshotWriter<D>> {
+    let writer = SnapshotWriter::create(disk, header.index.0)?;
+    let mut paced = Paced { writer, pace };
+    snapshot::write(header, store, &mut paced)?;
+    Ok(paced.writer)
 }
 
 struct Paced<'a, D: Disk> {

@@ -11,11 +11,8 @@ use raft::eraftpb::{ConfState, Message, MessageType};
 use std::io;
 use wal::{Disk, DiskFile};
 
-/// Bytes of a piece.
-const PIECE_BYTES: usize = 128 << 10;
-
-/// Bytes on the way at a time.
-const WINDOW_BYTES: u64 = 1 << 20;
+/// Pieces on the way at a time.
+const WINDOW_PIECES: u64 = 8;
 
 /// After this long without a word from the receiver the last window is sent again: 500 ms.
 const RESEND_NS: u64 = 500_000_000;
@@ -32,6 +29,7 @@ pub(crate) struct Sending<D: Disk> {
     conf_state: ConfState,
     file: D::File,
     total: u64,
+    piece_bytes: usize,
     sent: u64,
     acknowledged: u64,
     heard_at: u64,
@@ -48,7 +46,12 @@ pub(crate) enum Progress {
 
 impl<D: Disk> Sending<D> {
     /// Opens the file of the snapshot that raft's message names.
-    pub(crate) fn open(disk: &D, message: &Message, now: u64) -> io::Result<Self> {
+    pub(crate) fn open(
+        disk: &D,
+        message: &Message,
+        piece_bytes: usize,
+        now: u64,
+    ) -> io::Result<Self> {
         let metadata = message.get_snapshot().get_metadata();
         let file = disk.open(&wal::snapshot_name(metadata.index))?;
         let total = file.len()?;
@@ -60,6 +63,7 @@ impl<D: Disk> Sending<D> {
             conf_state: metadata.get_conf_state().clone(),
             file,
             total,
+            piece_bytes,
             sent: 0,
             acknowledged: 0,
             heard_at: now,
@@ -67,12 +71,15 @@ impl<D: Disk> Sending<D> {
         })
     }
 
-    /// The receiver has everything below `offset`.
+    /// The receiver has everything below `offset`. If that is nothing it may have lost what it
+    /// had, with its process or for want of room, and gets everything again.
     pub(crate) fn acknowledge(&mut self, offset: u64, now: u64) -> Progress {
         self.heard_at = now;
         if offset <= self.total && offset >= self.acknowledged {
             self.acknowledged = offset;
             self.sent = self.sent.max(offset);
+        } else if offset == 0 {
+            (self.acknowledged, self.sent) = (0, 0);
         }
         if self.acknowledged == self.total { Progress::Done } else { Progress::Going }
     }
@@ -85,8 +92,9 @@ impl<D: Disk> Sending<D> {
         if now.saturating_sub(self.sent_at.max(self.heard_at)) > RESEND_NS {
             self.sent = self.acknowledged;
         }
-        let mut bytes = vec![0; PIECE_BYTES];
-        while self.sent < self.total && self.sent < self.acknowledged + WINDOW_BYTES {
+        let window = WINDOW_PIECES * self.piece_bytes as u64;
+        let mut bytes = vec![0; self.piece_bytes];
+        while self.sent < self.total && self.sent < self.acknowledged + window {
             let len = match self.file.read_at(&mut bytes, self.sent) {
                 Ok(0) | Err(_) => return Progress::Failed,
                 Ok(len) => len,
@@ -121,7 +129,7 @@ pub(crate) struct Receiving<D: Disk> {
 pub(crate) enum Received {
     /// The sender is told up to where the bytes are here.
     Wanted { index: u64, offset: u64 },
-    /// All bytes are here: raft is to be told with this message.
+    /// All bytes are here: raft is told with this message when they are looked through.
     Whole { index: u64, total: u64, message: Box<Message> },
 }
 
@@ -133,27 +141,30 @@ impl<D: Disk> Receiving<D> {
         from: MemberId,
         own: MemberId,
         piece: &Piece<'_>,
-    ) -> io::Result<Option<Received>> {
+    ) -> io::Result<Received> {
         let is_current = slot.as_ref().is_some_and(|now| {
             now.from == from && now.index == piece.index && now.total == piece.total
         });
         if !is_current {
             if piece.offset != 0 {
-                return Ok(Some(Received::Wanted { index: piece.index, offset: 0 }));
+                return Ok(Received::Wanted { index: piece.index, offset: 0 });
             }
-            *slot = Some(Self::start(disk, from, piece)?);
+            *slot = None;
         }
-        let Some(receiving) = slot else { return Ok(None) };
+        let receiving = match slot {
+            Some(receiving) => receiving,
+            None => slot.insert(Self::start(disk, from, piece)?),
+        };
         if piece.offset == receiving.have {
             receiving.file.write_at(piece.bytes, piece.offset)?;
             receiving.have += piece.bytes.len() as u64;
         }
         if receiving.have < receiving.total {
-            return Ok(Some(Received::Wanted { index: piece.index, offset: receiving.have }));
+            return Ok(Received::Wanted { index: piece.index, offset: receiving.have });
         }
         *slot = None;
         let message = Box::new(raft_message(from, own, piece));
-        Ok(Some(Received::Whole { index: piece.index, total: piece.total, message }))
+        Ok(Received::Whole { index: piece.index, total: piece.total, message })
     }
 
     fn start(disk: &D, from: MemberId, piece: &Piece<'_>) -> io::Result<Self> {

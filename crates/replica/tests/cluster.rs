@@ -254,8 +254,9 @@ fn the_majority_cannot_be_removed() {
     assert_eq!(cluster.remove(one, id), Ok(()), "a dead one may go");
 }
 
-#[test]
-fn a_member_far_behind_gets_a_snapshot_while_writes_go_on() {
+/// A cluster of three with 60 MB in it, of which a member that is down has nothing; gives the
+/// places of the leader and of that member.
+fn with_one_far_behind() -> (Cluster, usize, usize) {
     let mut cluster = Cluster::founded(3);
     cluster.settle();
     let leader = cluster.leader().expect("there is one");
@@ -265,6 +266,12 @@ fn a_member_far_behind_gets_a_snapshot_while_writes_go_on() {
     for number in 0..600 {
         cluster.write(leader, &set(&format!("/big/{number}"), &text)).expect("two of three");
     }
+    (cluster, leader, behind)
+}
+
+#[test]
+fn a_member_far_behind_gets_a_snapshot_while_writes_go_on() {
+    let (mut cluster, leader, behind) = with_one_far_behind();
     cluster.restart(behind);
     for number in 0..50 {
         cluster.write(leader, &set(&format!("/more/{number}"), "v")).expect("all are there");
@@ -279,6 +286,61 @@ fn a_member_far_behind_gets_a_snapshot_while_writes_go_on() {
     cluster.assert_equal();
     let status = cluster.member(leader).peer(cluster.id(behind)).expect("known").clone();
     assert!(!status.diverged);
+}
+
+#[test]
+fn a_member_that_restarts_in_the_middle_of_a_snapshot_gets_it_from_the_start() {
+    let (mut cluster, _, behind) = with_one_far_behind();
+    cluster.restart(behind);
+    let is_arriving = |cluster: &Cluster| cluster.disk(behind).content("incoming.tmp").is_some();
+    for _ in 0..1000 {
+        if is_arriving(&cluster) {
+            break;
+        }
+        cluster.run_briefly(20);
+    }
+    cluster.deliver_some(100);
+    assert!(is_arriving(&cluster), "it is on its way");
+    cluster.crash(behind);
+    cluster.restart(behind);
+    cluster.settle();
+    cluster.assert_equal();
+}
+
+#[test]
+fn a_member_that_looks_through_a_snapshot_is_patiently_waited_for() {
+    let (mut cluster, leader, behind) = with_one_far_behind();
+    cluster.keep_busy(behind, true);
+    cluster.restart(behind);
+    cluster.run_until(|cluster| cluster.prepares_snapshot(behind));
+    let term = cluster.member(leader).status().term;
+    // Twenty seconds; a transfer without a word fails after ten.
+    cluster.run(2000);
+    cluster.write(leader, &set("/more", "v")).expect("it still leads");
+    assert_eq!(cluster.member(leader).status().term, term);
+    assert_eq!(cluster.read(leader), Ok(()));
+    assert_eq!(cluster.member(behind).status().leader, Some(cluster.id(leader)));
+    assert_eq!(value(&cluster, behind, "/big/1"), None);
+    cluster.keep_busy(behind, false);
+    cluster.settle();
+    cluster.assert_equal();
+}
+
+#[test]
+fn a_member_far_behind_on_a_full_disk_gets_the_snapshot_when_there_is_room() {
+    // The room ends while pieces come, and while they are looked through.
+    for room in [20_000_000, 70_000_000] {
+        let (mut cluster, leader, behind) = with_one_far_behind();
+        let disk = cluster.disk(behind).clone();
+        disk.set_capacity(Some(disk.used() + room));
+        cluster.restart(behind);
+        cluster.run(500);
+        assert_eq!(value(&cluster, behind, "/big/1"), None);
+        cluster.write(leader, &set("/more", "v")).expect("the others go on");
+        disk.set_capacity(None);
+        cluster.settle();
+        cluster.assert_equal();
+    }
 }
 
 #[test]

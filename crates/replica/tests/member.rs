@@ -51,6 +51,7 @@ fn options(name: &str) -> Options {
         wal_options: wal::Options { segment_bytes: 16 << 10, spares_max: 2 },
         snapshot_count: Some(50),
         snapshot_log_bytes_per_command: 1,
+        snapshot_piece_bytes: 128 << 10,
         heartbeat_ms: 50,
         election_timeout_ms: 200,
         request_timeout_ns: 5_000_000_000,

@@ -1,5 +1,6 @@
 //! What the loop gives to the threads beside it, and what it does with their results.
 
+use crate::disk::DataDir;
 use crate::error::StartError;
 use crate::owner::Owner;
 use crate::worker::Done;
@@ -43,19 +44,23 @@ impl Owner {
 
     fn snapshot_done(
         &mut self,
-        result: io::Result<replica::SnapshotDone>,
+        result: io::Result<replica::SnapshotDone<DataDir>>,
         took: Duration,
     ) -> Result<(), Fatal> {
         match result {
             Ok(done) => {
-                self.meters.snapshot_done(took);
-                let (index, bytes) = (done.index().0, done.bytes());
-                tracing::info!(index, bytes, ms = took.as_millis(), "snapshot written");
+                let (index, bytes, ms) = (done.index().0, done.bytes(), took.as_millis());
+                if done.is_incoming() {
+                    tracing::info!(index, bytes, ms, "the leader's snapshot is loaded");
+                } else {
+                    self.meters.snapshot_done(took);
+                    tracing::info!(index, bytes, ms, "snapshot written");
+                }
                 self.driver.snapshot_finished(Some(done))
             }
             Err(error) => {
                 self.meters.snapshot_failed();
-                tracing::error!(%error, "a snapshot could not be written; the log is kept");
+                tracing::error!(%error, "a snapshot could not be written");
                 self.driver.snapshot_finished(None)
             }
         }

@@ -31,6 +31,10 @@ const BACKLOG: i32 = 4096;
 /// log each on average; smaller commands gather until they do.
 const SNAPSHOT_LOG_BYTES_PER_COMMAND: u64 = 3355;
 
+/// Bytes of a snapshot in one message to another member: large enough to cost little for a byte,
+/// small enough for a heartbeat not to wait long behind it.
+const SNAPSHOT_PIECE_BYTES: usize = 128 << 10;
+
 fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
     let open = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -88,6 +92,7 @@ fn options(config: &Config, seed: u64) -> Options {
         wal_options: wal::Options::default(),
         snapshot_count: config.snapshot_count,
         snapshot_log_bytes_per_command: SNAPSHOT_LOG_BYTES_PER_COMMAND,
+        snapshot_piece_bytes: SNAPSHOT_PIECE_BYTES,
         heartbeat_ms: config.heartbeat_interval_ms,
         election_timeout_ms: config.election_timeout_ms,
         request_timeout_ns: config.limits.request_timeout_ms.saturating_mul(1_000_000),

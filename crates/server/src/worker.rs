@@ -25,7 +25,7 @@ const GARBAGE_STACK_BYTES: usize = 8 << 20;
 pub(crate) enum Done {
     Synced(Seq, io::Result<()>, Duration),
     Filled(FillTask<DataDir>, io::Result<()>),
-    Snapshot(io::Result<SnapshotDone>, Duration),
+    Snapshot(io::Result<SnapshotDone<DataDir>>, Duration),
 }
 
 /// The threads beside the loop.

@@ -80,6 +80,7 @@ fn options(identity: &Identity, plan: &Plan, seed: u64) -> Options {
         wal_options: wal::Options { segment_bytes: plan.segment_bytes, spares_max: 2 },
         snapshot_count: plan.snapshot_count,
         snapshot_log_bytes_per_command: 16,
+        snapshot_piece_bytes: if seed.is_multiple_of(2) { 1 << 10 } else { 128 << 10 },
         heartbeat_ms: 50,
         election_timeout_ms: 200,
         request_timeout_ns: REQUEST_TIMEOUT_NS,
@@ -209,7 +210,7 @@ impl Running {
     /// Takes note of the end of a snapshot. Says whether it was written.
     pub(crate) fn snapshot_finished(
         &mut self,
-        done: io::Result<replica::SnapshotDone>,
+        done: io::Result<replica::SnapshotDone<MemDisk>>,
     ) -> Result<bool, Fatal> {
         let is_written = done.is_ok();
         self.driver.snapshot_finished(done.ok())?;

@@ -30,6 +30,6 @@ pub use log::{Options, Seq, SyncTarget, Wal, WalStats};
 pub use recover::{Cut, Records, Recovered};
 pub use segment::RECORD_BYTES_MAX;
 pub use snapshot::{
-    INCOMING_NAME, ROOM_NAME, SnapshotReader, SnapshotWriter, list_snapshots,
+    INCOMING_NAME, SealedSnapshot, SnapshotReader, SnapshotWriter, list_snapshots,
     remove_older_snapshots, snapshot_name,
 };

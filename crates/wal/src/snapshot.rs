@@ -28,9 +28,6 @@ const SYNC_BYTES: u64 = 4 << 20;
 /// The file that a snapshot of another member is gathered in. It is never started from.
 pub const INCOMING_NAME: &str = "incoming.tmp";
 
-/// A file that is made only to find out whether there is room.
-pub const ROOM_NAME: &str = "room.tmp";
-
 /// The name of the snapshot that covers the log up to `index`.
 pub fn snapshot_name(index: u64) -> String {
     name(index)
@@ -56,7 +53,7 @@ pub(crate) fn parse_name(found: &str) -> Option<u64> {
 }
 
 pub(crate) fn is_temporary_name(found: &str) -> bool {
-    found == INCOMING_NAME || found == ROOM_NAME || parse(found, ".tmp", temporary_name).is_some()
+    found == INCOMING_NAME || parse(found, ".tmp", temporary_name).is_some()
 }
 
 /// The names of all snapshots, the oldest first.
@@ -107,7 +104,7 @@ pub struct SnapshotWriter<D: Disk> {
     /// The chunk that is being gathered, behind room for its header.
     chunk: Vec<u8>,
     has_failed: bool,
-    has_name: bool,
+    is_sealed: bool,
 }
 
 impl<D: Disk> SnapshotWriter<D> {
@@ -133,7 +130,7 @@ impl<D: Disk> SnapshotWriter<D> {
             bytes: 0,
             chunk,
             has_failed: false,
-            has_name: false,
+            is_sealed: false,
         };
         writer.file.write_at(&encode_header(index), 0)?;
         Ok(writer)
@@ -175,16 +172,66 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Writes the footer, makes the file durable and gives it its name. Gives its size.
     ///
     /// # Errors
-    /// What the disk gave; the file is removed then, unless only the last step failed, which makes
-    /// its name durable.
-    pub fn finish(mut self) -> io::Result<u64> {
+    /// As [`SnapshotWriter::seal`] and [`SealedSnapshot::publish`].
+    pub fn finish(self) -> io::Result<u64> {
+        let sealed = self.seal()?;
+        let bytes = sealed.bytes();
+        sealed.publish()?;
+        Ok(bytes)
+    }
+
+    /// Writes the footer and makes the file durable. It has no name yet that anything would be
+    /// started from.
+    ///
+    /// # Errors
+    /// What the disk gave; the file is removed then.
+    pub fn seal(mut self) -> io::Result<SealedSnapshot<D>> {
         self.write_chunk()?;
         self.file.write_at(&encode_footer(self.chunks, self.bytes), self.at)?;
         self.file.sync_all()?;
+        self.is_sealed = true;
+        Ok(SealedSnapshot {
+            disk: self.disk.clone(),
+            index: self.index,
+            bytes: self.at + FOOTER_LEN as u64,
+            has_name: false,
+        })
+    }
+}
+
+/// A snapshot that is complete and durable, and has no name yet. Dropped, it is removed.
+#[derive(Debug)]
+pub struct SealedSnapshot<D: Disk> {
+    disk: D,
+    index: u64,
+    bytes: u64,
+    has_name: bool,
+}
+
+impl<D: Disk> SealedSnapshot<D> {
+    /// The size of the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Gives the file its name: from now on a start finds it.
+    ///
+    /// # Errors
+    /// What the disk gave; the file is removed then, unless only the last step failed, which makes
+    /// its name durable.
+    pub fn publish(mut self) -> io::Result<()> {
         self.disk.rename(&temporary_name(self.index), &name(self.index))?;
         self.has_name = true;
-        self.disk.sync_dir()?;
-        Ok(self.at + FOOTER_LEN as u64)
+        self.disk.sync_dir()
+    }
+}
+
+impl<D: Disk> Drop for SealedSnapshot<D> {
+    fn drop(&mut self) {
+        if !self.has_name {
+            // What cannot be removed now is removed at the next start.
+            let _ = self.disk.remove(&temporary_name(self.index));
+        }
     }
 }
 
@@ -220,7 +267,7 @@ impl<D: Disk> Write for SnapshotWriter<D> {
 
 impl<D: Disk> Drop for SnapshotWriter<D> {
     fn drop(&mut self) {
-        if !self.has_name {
+        if !self.is_sealed {
             // What cannot be removed now is removed at the next start.
             let _ = self.disk.remove(&temporary_name(self.index));
         }

@@ -3,7 +3,7 @@
 
 use replica::{
     Birth, Clock, ClusterConfig, ClusterId, Driver, EngineError, Failure, Member, MemberId,
-    Network, Now, Options, Output, Role, SyncMode, Ticket, prepare,
+    Network, Now, Options, Output, Role, SnapshotJob, SyncMode, Ticket, prepare,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -60,6 +60,9 @@ struct Place {
     driver: Option<TestDriver>,
     out: Output,
     isolated: bool,
+    /// Work beside the loop is begun and does not end.
+    is_busy: bool,
+    job: Option<SnapshotJob<MemDisk>>,
 }
 
 pub(crate) struct Cluster {
@@ -81,6 +84,7 @@ fn options(name: &str, seed: u64) -> Options {
         wal_options: wal::Options { segment_bytes: 256 << 10, spares_max: 2 },
         snapshot_count: Some(50),
         snapshot_log_bytes_per_command: 1,
+        snapshot_piece_bytes: 128 << 10,
         heartbeat_ms: 50,
         election_timeout_ms: 200,
         request_timeout_ns: 5_000_000_000,
@@ -145,6 +149,8 @@ impl Cluster {
             driver: None,
             out: Output::default(),
             isolated: false,
+            is_busy: false,
+            job: None,
         });
     }
 
@@ -193,6 +199,28 @@ impl Cluster {
         self.tell_lost(at);
     }
 
+    /// From now on work beside a member's loop does not end, until it may again.
+    pub(crate) fn keep_busy(&mut self, at: usize, is_busy: bool) {
+        self.places[at].is_busy = is_busy;
+    }
+
+    /// Whether a member has begun to look through a snapshot of the leader, and not ended.
+    pub(crate) fn prepares_snapshot(&self, at: usize) -> bool {
+        self.places[at].job.as_ref().is_some_and(SnapshotJob::is_incoming)
+    }
+
+    pub(crate) fn disk(&self, at: usize) -> &MemDisk {
+        &self.places[at].disk
+    }
+
+    /// Delivers as many letters at most; those that they lead to count as well.
+    pub(crate) fn deliver_some(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(next) = self.wire.borrow_mut().pop_front() else { return };
+            self.hand_to(next);
+        }
+    }
+
     pub(crate) fn mute(&mut self, at: usize, is_mute: bool) {
         self.member_mut(at).network_mut().is_mute = is_mute;
     }
@@ -213,6 +241,7 @@ impl Cluster {
         });
         self.seed = seed;
         self.places[at].out = Output::default();
+        self.places[at].job = None;
         let id = self.places[at].id;
         self.wire.borrow_mut().retain(|(from, to, _)| *from != id && *to != id);
         self.tell_lost(at);
@@ -243,14 +272,27 @@ impl Cluster {
     pub(crate) fn run(&mut self, steps: usize) {
         for _ in 0..steps {
             for at in 0..self.places.len() {
-                let clock = &self.places[at].clock;
-                let now = clock.0.get();
-                let ns = STEP_MS * 1_000_000;
-                clock.0.set(Now { monotonic: now.monotonic + ns, wall: now.wall + ns, ..now });
+                self.advance(at);
                 self.turn(at);
             }
             self.deliver();
         }
+    }
+
+    /// One tick, after which only so many letters are delivered.
+    pub(crate) fn run_briefly(&mut self, letters: usize) {
+        for at in 0..self.places.len() {
+            self.advance(at);
+            self.turn(at);
+        }
+        self.deliver_some(letters);
+    }
+
+    fn advance(&mut self, at: usize) {
+        let clock = &self.places[at].clock;
+        let now = clock.0.get();
+        let ns = STEP_MS * 1_000_000;
+        clock.0.set(Now { monotonic: now.monotonic + ns, wall: now.wall + ns, ..now });
     }
 
     fn deliver(&mut self) {
@@ -278,9 +320,13 @@ impl Cluster {
         let place = &mut self.places[at];
         let Some(driver) = &mut place.driver else { return };
         driver.turn(SyncMode::InPlace, &mut place.out).expect("sound");
-        if let Some(job) = driver.snapshot_job() {
-            let done = job.run(&mut |_| {}).expect("sound");
-            driver.snapshot_finished(Some(done)).expect("sound");
+        if place.job.is_none() {
+            place.job = driver.snapshot_job();
+        }
+        if !place.is_busy
+            && let Some(job) = place.job.take()
+        {
+            driver.snapshot_finished(job.run(&mut |_| {}).ok()).expect("sound");
         }
         for answer in place.out.answers.drain(..) {
             let before = self.outcomes.insert(answer.ticket.0, answer.outcome.map(|_| ()));
