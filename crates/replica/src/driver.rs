@@ -414,6 +414,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     fn write(&mut self, ready: &Ready, now: Now) -> Result<(), Fatal> {
         let entries = ready.entries();
         let mark = entries.last().map_or(0, |entry| entry.index);
+        if entries.is_empty() {
+            // A term or a vote takes of the room that is kept for it; more is put in its place.
+            self.wal.make_room(0)?;
+        }
         let log = self.replica.raw.mut_store();
         log.append(entries);
         let hard_state = durable_hard_state(log.hard_state(), log.last_index());

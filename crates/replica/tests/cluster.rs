@@ -200,6 +200,21 @@ fn a_machine_joins_learns_votes_and_leaves() {
 }
 
 #[test]
+fn a_machine_whose_disk_fills_up_before_it_heard_of_anybody_can_still_keep_a_term() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let new = cluster.join(leader).expect("it may");
+    let disk = cluster.disk(new).clone();
+    disk.set_capacity(Some(disk.used()));
+    cluster.run(100);
+    assert_eq!(cluster.member(new).status().term, cluster.member(leader).status().term);
+    disk.set_capacity(None);
+    cluster.settle();
+    cluster.assert_equal();
+}
+
+#[test]
 fn a_machine_that_was_never_heard_of_is_not_taken_for_a_dead_one() {
     let mut cluster = Cluster::alone();
     let second = cluster.join(0).expect("there is room");

@@ -33,9 +33,6 @@ pub(crate) struct Machine {
     pub(crate) fill: Option<FillTask<MemDisk>>,
     /// The disk was made to fail: that the process stops is right.
     pub(crate) is_sick: bool,
-    /// The disk has no room: the process may stop when it has to write something that it cannot
-    /// refuse, a vote or the leader's snapshot.
-    pub(crate) is_full: bool,
     /// How long a sync takes, at least and at most.
     pub(crate) sync_takes: (Nanos, Nanos),
     /// Whether it is a member no more, or not yet: nothing is expected of it.
@@ -62,7 +59,6 @@ impl Machine {
             snapshot: None,
             fill: None,
             is_sick: false,
-            is_full: false,
             sync_takes: SYNC_TAKES,
             is_gone: false,
             is_off: false,
@@ -85,6 +81,5 @@ impl Machine {
         self.snapshot = None;
         self.fill = None;
         self.is_sick = false;
-        self.is_full = false;
     }
 }

@@ -289,7 +289,6 @@ impl World {
         };
         let room = self.rng.pick(&[0, 3_000, 100_000]);
         machine.disk.set_capacity(Some(machine.disk.used() + room));
-        machine.is_full = true;
         self.faults.count(Fault::DiskFull);
         let start = machine.start;
         let when = self.now + self.rng.range(100 * MILLI, 3 * SECOND);
@@ -312,7 +311,6 @@ impl World {
     pub(crate) fn heal_disk(&mut self, at: usize) {
         let Some(machine) = self.machines.get_mut(at) else { return };
         machine.disk.set_capacity(None);
-        machine.is_full = false;
         machine.sync_takes = SYNC_TAKES;
         if machine.is_sick && machine.running.is_some() {
             // Part of what it wrote may be lost, so that it has to start anew.
