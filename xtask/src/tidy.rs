@@ -13,7 +13,7 @@ const COLUMNS_MAX: usize = 100;
 const LONG_LINES: [&str; 1] = ["crates/stead/src/setting.rs"];
 
 /// Which crates of ours each may use: dependencies point one way.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("store", &[]),
     ("wal", &[]),
     ("replica", &["store", "wal"]),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("stead", &["server"]),
     ("sim", &["replica", "store", "wal"]),
     ("torture", &["sim", "store"]),
+    ("fuzzed", &["replica", "server", "store", "wal"]),
 ];
 
 /// Marks of unfinished work, written so that this file does not hold them.

@@ -16,6 +16,8 @@ mod driver;
 mod envelope;
 mod error;
 mod forward;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inbound;
 mod incoming;
 mod limits;

@@ -64,9 +64,15 @@ pub(crate) fn encode(message: &Message) -> Vec<u8> {
 /// Gives nothing for bytes that are no message for this member.
 pub(crate) fn decode(bytes: &[u8], own: MemberId) -> Option<Message> {
     let message = parse(bytes).ok()?;
-    let is_log = message.get_msg_type() == MessageType::MsgAppend;
-    let fits = message.to == own.0 && message.from != own.0 && message.from != 0;
-    (fits && (!is_log || is_contiguous(&message))).then_some(message)
+    // One without a term is what raft tells itself.
+    let is_from_another = message.from != own.0 && message.from != 0 && message.term != 0;
+    let fits = match message.get_msg_type() {
+        MessageType::MsgAppend => is_contiguous(&message),
+        // What is asked travels as the payload of an entry.
+        MessageType::MsgReadIndex | MessageType::MsgReadIndexResp => message.entries.len() == 1,
+        _ => true,
+    };
+    (message.to == own.0 && is_from_another && fits).then_some(message)
 }
 
 fn parse(mut bytes: &[u8]) -> Result<Message, Malformed> {
@@ -142,5 +148,13 @@ mod tests {
         let mut proposal = append(&[5]);
         proposal.set_msg_type(MessageType::MsgPropose);
         assert_eq!(decode(&encode(&proposal), MemberId(2)), None, "proposals are forwarded");
+        let mut vote = append(&[]);
+        vote.set_msg_type(MessageType::MsgRequestVote);
+        assert_eq!(decode(&encode(&vote), MemberId(2)).as_ref(), Some(&vote));
+        vote.term = 0;
+        assert_eq!(decode(&encode(&vote), MemberId(2)), None, "as if raft told itself");
+        let mut read = append(&[]);
+        read.set_msg_type(MessageType::MsgReadIndex);
+        assert_eq!(decode(&encode(&read), MemberId(2)), None, "nothing is asked");
     }
 }

@@ -112,8 +112,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             entries_replayed: found.entries_replayed,
             torn_tail,
         };
-        // Room for terms and votes is set aside while there is some: the disk may be full before the
-        // first write comes. On one that is full already this member serves what it has.
+        // Room for terms and votes is set aside while there is some: the disk may be full before
+        // the first write comes. On one that is full already this member serves what it has.
         wal.make_room(0)?;
         let snapshot_bytes = wal::file_len(&disk, &file).map_err(wal::Error::from)?;
         let mut driver = found.into_driver(wal, disk, network, clock, options)?;

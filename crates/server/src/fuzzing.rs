@@ -3,12 +3,20 @@
 //! Only there with the feature `fuzzing`, which changes nothing else. What must hold of the values
 //! stands in the targets (fuzz/fuzz_targets).
 
+use crate::api::admin::{config_body, merge_config};
 use crate::api::keys::{self, KeysRequest};
+use crate::api::lock::{self, Module};
+use crate::api::members::parse_peer_url;
 use crate::api::route::{Port, Route, route};
 use crate::config::Dialect;
 use crate::http::reader::{self, Limits, Method, Progress, Request, State};
 use crate::http::url;
-use store::{KeyPath, PathError};
+use crate::join::body::{JoinRequest, View};
+use crate::join::discovery;
+use crate::peer::frame;
+use crate::peer::hello::{self as greeting, Hello};
+use replica::ClusterConfig;
+use store::{Command, KeyPath, PathError};
 
 /// Bounds that inputs of a few hundred bytes meet.
 const NARROW: Limits = Limits { request_line_bytes: 64, head_bytes: 256, body_bytes: 100 };
@@ -69,12 +77,21 @@ pub fn form(bytes: &[u8], refuse_semicolons: bool) -> Option<Vec<(String, String
 /// What a form and a query ask of the key `/a`, as it would stand in the log: nothing if they are
 /// refused or ask for no change. `method` is any byte.
 pub fn command(method: u8, is_v2: bool, query: &str, body: &[u8]) -> Option<Vec<u8>> {
-    let methods = [Method::Put, Method::Post, Method::Delete, Method::Get, Method::Head];
-    let method = methods.get(usize::from(method) % methods.len())?;
     let dialect = if is_v2 { Dialect::V2 } else { Dialect::V04 };
-    let request = Request {
-        method: *method,
-        path: "/v2/keys/a",
+    let request = request(method, "/v2/keys/a", query, body);
+    let Ok(KeysRequest::Write(write)) = keys::parse(&request, dialect, 7) else { return None };
+    let mut out = Vec::new();
+    write.command(KeyPath::parse("/a").ok()?, dialect).encode(&mut out);
+    Some(out)
+}
+
+/// A form, with a method that any byte says.
+fn request<'a>(method: u8, path: &'a str, query: &'a str, body: &'a [u8]) -> Request<'a> {
+    let methods = [Method::Put, Method::Post, Method::Delete, Method::Get, Method::Head];
+    let method = methods.get(usize::from(method) % methods.len()).copied();
+    Request {
+        method: method.unwrap_or(Method::Get),
+        path,
         query,
         is_http11: true,
         keep_alive: true,
@@ -85,11 +102,81 @@ pub fn command(method: u8, is_v2: bool, query: &str, body: &[u8]) -> Option<Vec<
         token: None,
         upgrade: None,
         body,
-    };
-    let Ok(KeysRequest::Write(write)) = keys::parse(&request, dialect, 7) else { return None };
+    }
+}
+
+/// What a form and a query ask of a lock, as it would stand in the log; nothing if they are refused
+/// or ask for no change.
+pub fn lock_command(
+    method: u8,
+    is_leader: bool,
+    is_v2: bool,
+    query: &str,
+    body: &[u8],
+) -> Option<Vec<u8>> {
+    let dialect = if is_v2 { Dialect::V2 } else { Dialect::V04 };
+    let module = if is_leader { Module::Leader } else { Module::Lock };
+    let request = request(method, "/mod/v2/lock/a", query, body);
+    let asked = lock::parse(module, &request, dialect, 7).ok()?;
+    let dir = KeyPath::parse("/_etcd/mod/lock/a").ok()?;
     let mut out = Vec::new();
-    write.command(KeyPath::parse("/a").ok()?, dialect).encode(&mut out);
+    Command::Lock { dir, action: asked.action()? }.encode(&mut out);
     Some(out)
+}
+
+/// A request to join, read and printed again.
+pub fn join_request(body: &[u8]) -> Option<Vec<u8>> {
+    JoinRequest::parse(body).ok().map(|request| request.to_json())
+}
+
+/// A description of a cluster, read and printed again.
+pub fn view(body: &[u8]) -> Option<Vec<u8>> {
+    View::parse(body).ok().map(|view| view.to_json())
+}
+
+/// The configuration that a body makes of the default one.
+pub fn merged_config(body: &[u8]) -> Option<Vec<u8>> {
+    merge_config(ClusterConfig::default(), body).ok().map(|config| config_body(&config))
+}
+
+/// The peer URL in a body of the members API.
+pub fn machines_peer_url(body: &[u8]) -> Option<String> {
+    parse_peer_url(body).ok()
+}
+
+/// The peers that a discovery service names to the machine `m`.
+pub fn discovered(body: &[u8]) -> Option<Vec<String>> {
+    discovery::peers_in(body, "m").ok()
+}
+
+/// The query of a hello, read and written again.
+pub fn hello(query: &str) -> Option<String> {
+    let request = String::from_utf8(Hello::parse(query).ok()?.request("h:1", "")).ok()?;
+    request.split(['?', ' ']).nth(2).map(str::to_owned)
+}
+
+/// What an answer to a hello is taken for.
+pub fn peer_answer(bytes: &[u8]) -> String {
+    format!("{:?}", greeting::read_answer(bytes))
+}
+
+/// The payloads of a stream that comes in pieces, and whether it ends in garbage.
+pub fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, bool) {
+    let (mut payloads, mut buf) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        buf.extend_from_slice(piece);
+        loop {
+            match frame::take(&buf) {
+                Ok(Some((payload, used))) => {
+                    payloads.push(payload.to_vec());
+                    buf.drain(..used);
+                }
+                Ok(None) => break,
+                Err(frame::Garbage) => return (payloads, true),
+            }
+        }
+    }
+    (payloads, false)
 }
 
 /// What became of a path.

@@ -1,5 +1,7 @@
 //! The `stead` program: flags, environment, files and commands around the server.
 
+#[cfg(test)]
+mod fuzzed;
 mod resolve;
 mod secure;
 mod setting;

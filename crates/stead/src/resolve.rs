@@ -230,7 +230,7 @@ fn peers_file(path: &str) -> Result<Vec<String>, Usage> {
     Ok(items.map(str::to_owned).collect())
 }
 
-fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>, Usage> {
+pub(crate) fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>, Usage> {
     let flag = "initial-cluster";
     let mut members = Vec::new();
     for item in list(values, flag) {

@@ -92,7 +92,7 @@ fn form_escape(text: &str) -> String {
 }
 
 /// The values of a listing but the own one.
-fn peers_in(body: &[u8], name: &str) -> Result<Vec<String>, String> {
+pub(crate) fn peers_in(body: &[u8], name: &str) -> Result<Vec<String>, String> {
     let malformed = || "discovery answered with no listing of a directory".to_owned();
     let value: Value = serde_json::from_slice(body).map_err(|_| malformed())?;
     let node = value.get("node").and_then(Value::as_object).ok_or_else(malformed)?;

@@ -5,9 +5,9 @@
 //! first, and it starts as a learner that the leader brings up. If it dies in between, it asks
 //! again, and the place that was never used is given to it anew.
 
-mod body;
+pub(crate) mod body;
 mod caller;
-mod discovery;
+pub(crate) mod discovery;
 
 pub(crate) use body::{JoinRequest, View, is_url, parse_id};
 pub(crate) use caller::Caller;

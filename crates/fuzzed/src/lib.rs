@@ -1,0 +1,44 @@
+//! What must hold of every parser that meets foreign bytes: one claim each, a function that takes
+//! any bytes and panics where the claim does not hold.
+//!
+//! A test runs all of them on kept inputs and on changes of those; the targets under `fuzz/` are
+//! these functions, driven by a fuzzer.
+
+mod command;
+mod form;
+mod http_request;
+mod join;
+mod lock_request;
+mod log_record;
+mod path;
+mod peer_member;
+mod peer_message;
+mod peer_stream;
+mod snapshot;
+
+/// A claim.
+pub type Check = fn(&[u8]);
+
+/// All claims by their names: those of the fuzz targets and of the folders of kept inputs.
+pub const CHECKS: [(&str, Check); 11] = [
+    ("command", command::check),
+    ("form", form::check),
+    ("http_request", http_request::check),
+    ("join", join::check),
+    ("lock_request", lock_request::check),
+    ("log_record", log_record::check),
+    ("path", path::check),
+    ("peer_member", peer_member::check),
+    ("peer_message", peer_message::check),
+    ("peer_stream", peer_stream::check),
+    ("snapshot", snapshot::check),
+];
+
+/// Runs one claim.
+///
+/// # Panics
+/// When the claim does not hold, or there is none of that name.
+pub fn check(name: &str, data: &[u8]) {
+    let (_, check) = CHECKS.iter().find(|(one, _)| *one == name).expect("a claim of that name");
+    check(data);
+}

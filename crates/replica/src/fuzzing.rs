@@ -1,0 +1,35 @@
+//! The parsers of what other members send, for the claims in `crates/fuzzed`.
+//!
+//! Only there with the feature `fuzzing`, which changes nothing else.
+
+use crate::batch::{BatchReader, BatchWriter, check_forwarded};
+use crate::envelope::{self, Envelope};
+use crate::types::MemberId;
+use store::Stamp;
+
+const OWN: MemberId = MemberId(1);
+const OTHER: MemberId = MemberId(2);
+
+/// Reads bytes as a message of another member; says whether they are one.
+///
+/// # Panics
+/// When what was read is not what is written of it, or what was accepted to be proposed cannot be
+/// read from the log.
+pub fn message(bytes: &[u8]) -> bool {
+    let Some(read) = envelope::decode(bytes, OTHER, OWN) else { return false };
+    let written = read.encode();
+    assert_eq!(envelope::decode(&written, OTHER, OWN).as_ref(), Some(&read));
+    if let Envelope::Forward { batch, .. } = read
+        && let Some(count) = check_forwarded(batch)
+    {
+        let mut writer = BatchWriter::default();
+        writer.push_items(batch, count);
+        let entry = writer.finish(Stamp::default());
+        let mut reader = BatchReader::open(&entry).expect("it was just written").expect("a batch");
+        for _ in 0..count {
+            assert!(reader.next_item().expect("each was read before").is_some());
+        }
+        assert!(reader.next_item().expect("the end is one").is_none(), "more than was counted");
+    }
+    true
+}
