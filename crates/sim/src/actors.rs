@@ -3,12 +3,12 @@
 use crate::Nanos;
 use crate::churn::OPERATOR;
 use crate::client::{Client, Part, Request};
-use crate::history::{Change, Kind, Op, OpId, Outcome, Seen, number};
+use crate::history::{Change, Kind, Op, OpId, Outcome, Place, Seen, number};
 use crate::plan::{Fault, MILLI};
 use crate::queue::Event;
 use crate::world::World;
 use replica::{Answer, EngineError, Failure, ReadAnswer, Ticket};
-use store::{Applied, Node, Wake};
+use store::{Applied, LockState, Node, Wake};
 
 /// How long a client waits for an answer.
 const CLIENT_PATIENCE: Nanos = 3_000 * MILLI;
@@ -164,7 +164,16 @@ impl World {
                 key: event.key.to_string(),
                 prev: event.prev.as_ref().and_then(seen),
             },
-            Ok(Applied::Expired(_) | Applied::Internal | Applied::Lock(_)) => {
+            Ok(Applied::Lock(found)) => Outcome::Queued {
+                index: found.index,
+                place: match found.state {
+                    LockState::Held => Place::Holds,
+                    LockState::Waiting => Place::Waits,
+                    LockState::Gone => Place::Gone,
+                },
+                is_new: found.before == 0,
+            },
+            Ok(Applied::Expired(_) | Applied::Internal) => {
                 Outcome::Written { index: 0, key: String::new(), prev: None }
             }
             Err(Failure::Store(error)) => {

@@ -3,7 +3,8 @@
 //! Keys are few, so that clients meet: `/r/N` are registers with all conditional writes, `/q` gets
 //! in-order keys, `/t/N` have a TTL, `/l/N` are locks, `/d/N` directories with children.
 
-use crate::history::{Kind, Op, OpId, Outcome, Prev, Seen};
+use crate::history::{Kind, Op, OpId, Outcome, Prev, Seen, Step};
+use crate::queuer::{self, Entry};
 use crate::rng::Rng;
 use store::{Command, InOrder, KeyPath};
 
@@ -116,16 +117,20 @@ impl Request {
             }
             Kind::MakeDir => Command::Create { path, value: "", dir: true, ttl, in_order: None },
             Kind::DeleteDir => Command::Delete { path, dir: true, recursive: true },
+            Kind::Queue(step) => {
+                Command::Lock { dir: path, action: queuer::action(step, self.ttl, value, prev) }
+            }
             Kind::QuorumRead | Kind::PlainRead | Kind::Membership => {
                 unreachable!("this is no command of the key space")
             }
         }
     }
 
-    /// The text of the value that a condition names.
+    /// The text of the value that a condition names, or that was asked for before.
     pub(crate) fn prev_text(&self) -> String {
         match self.kind {
             Kind::Swap(prev) | Kind::CompareDelete(prev) => prev.value().to_string(),
+            Kind::Queue(Step::Join { again: Some(id), .. }) => id.to_string(),
             _ => String::new(),
         }
     }
@@ -143,6 +148,8 @@ pub(crate) enum Part {
     Any,
     /// Takes locks, refreshes them and gives them back; what it holds, and its last value in it.
     Locker(Option<(String, OpId)>),
+    /// Takes locks of the lock module, and waits for its turn; where it is in which queue.
+    Queuer(Option<Entry>),
     /// Writes once through its home, and tries until it is done.
     Probe,
 }
@@ -170,7 +177,8 @@ impl Client {
 
     /// What it asks next.
     pub(crate) fn draw(&mut self) -> Request {
-        match &self.part {
+        match &mut self.part {
+            Part::Queuer(entry) => queuer::draw(&mut self.rng, entry),
             Part::Any => Request::draw(&mut self.rng, &self.last_seen),
             Part::Probe => Request::new(format!("/p/{}", self.home), Kind::Set),
             Part::Locker(None) => {
@@ -198,6 +206,9 @@ impl Client {
                 }
                 _ => None,
             };
+        }
+        if let Part::Queuer(entry) = &mut self.part {
+            queuer::learn(&mut self.rng, entry, id, op);
         }
         if self.part == Part::Probe {
             self.is_done |= matches!(op.outcome, Outcome::Written { .. });

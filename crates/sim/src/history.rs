@@ -28,6 +28,37 @@ impl Prev {
     }
 }
 
+/// What a client wants of the queue of a lock, by the commands of the lock module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A place in it.
+    Join {
+        /// Whether also one behind others.
+        waits: bool,
+        /// The operation that asked for the same before, without an answer.
+        again: Option<OpId>,
+    },
+    /// To keep the place with this number, and to hear whether it is the first.
+    Refresh(u64),
+    /// Another lease for the place.
+    Renew(u64),
+    /// To give the place up, as a holder does.
+    Release(u64),
+    /// To give the place up, as one does who is tired of waiting.
+    Leave(u64),
+}
+
+/// Where a client is in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// First: it holds the lock.
+    Holds,
+    /// Behind others.
+    Waits,
+    /// Not in it.
+    Gone,
+}
+
 /// What a client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -53,6 +84,8 @@ pub enum Kind {
     MakeDir,
     /// A directory and everything in it.
     DeleteDir,
+    /// The key is a lock.
+    Queue(Step),
     /// A change of the membership; it touches no key that clients use.
     Membership,
 }
@@ -98,6 +131,15 @@ pub enum Outcome {
         index: u64,
         /// What was there.
         found: Option<Seen>,
+    },
+    /// A step in a queue that happened.
+    Queued {
+        /// The number of the place.
+        index: u64,
+        /// Where it is.
+        place: Place,
+        /// Whether it was made by this operation.
+        is_new: bool,
     },
     /// The key space refused it, with a code of the protocol.
     Refused {

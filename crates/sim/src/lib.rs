@@ -24,6 +24,7 @@ mod nemesis;
 mod network;
 mod plan;
 mod queue;
+mod queuer;
 pub mod rng;
 mod run;
 mod trace;

@@ -85,12 +85,14 @@ fn main() -> ExitCode {
         println!("never met: {}", idle.join(", "));
     }
     println!(
-        "{} seeds, {} operations ({} with unknown outcome), {} changes, {:.1} simulated hours in \
-         {seconds:.1} s; {} registers not decided; slowest recovery {} ms; traces {:016x}",
+        "{} seeds, {} operations ({} with unknown outcome), {} changes, {} turns of locks, {:.1} \
+         simulated hours in {seconds:.1} s; {} registers not decided; slowest recovery {} ms; \
+         traces {:016x}",
         sums.seeds,
         sums.operations,
         sums.unknown,
         sums.changes,
+        sums.turns,
         sums.simulated_ms as f64 / 3_600_000.0,
         sums.undecided,
         sums.recovery_ms,
@@ -114,6 +116,7 @@ struct Sums {
     operations: u64,
     unknown: u64,
     changes: u64,
+    turns: u64,
     undecided: u64,
     simulated_ms: u64,
     recovery_ms: u64,
@@ -128,6 +131,7 @@ impl Sums {
         self.operations += report.operations;
         self.unknown += report.unknown;
         self.changes += report.changes;
+        self.turns += report.turns;
         self.undecided += report.undecided;
         self.simulated_ms += report.simulated_ms;
         self.recovery_ms = self.recovery_ms.max(report.recovery_ms);

@@ -6,6 +6,7 @@ use crate::client::TTL_MAX;
 use crate::history::{History, OpId, number};
 use crate::member::Running;
 use crate::plan::{Faults, MILLI, Plan, SECOND};
+use crate::queuer;
 use crate::rng::Rng;
 use crate::world::{Violation, World};
 use std::panic::{self, AssertUnwindSafe};
@@ -52,6 +53,8 @@ pub struct Report {
     pub unknown: u64,
     /// Changes that the members agreed on.
     pub changes: u64,
+    /// How often somebody's turn came in the queue of a lock.
+    pub turns: u64,
     /// Registers whose history was too large to be judged.
     pub undecided: u64,
     /// What went wrong on purpose.
@@ -84,6 +87,7 @@ pub fn run(seed: u64, config: &Config) -> Report {
         operations: ops.len() as u64,
         unknown: ops.iter().filter(is_unknown).count() as u64,
         changes: world.changes.iter().count() as u64,
+        turns: check::queue::turns(&world.history),
         undecided: tally.undecided,
         faults: world.faults.clone(),
         simulated_ms: world.now / MILLI,
@@ -142,6 +146,7 @@ fn judge(world: &mut World, tally: &mut Tally) {
         ("reads", check::order::check_reads(history, changes)),
         ("ttl", check::ttl::check(history, changes)),
         ("lock", check::lock::check(history)),
+        ("queue", check::queue::check(history)),
         ("same everywhere", check::state::check(&world.holdings())),
     ];
     for (number, watcher) in world.watchers.iter().enumerate() {
@@ -153,6 +158,7 @@ fn judge(world: &mut World, tally: &mut Tally) {
         let listing = list(running, check::sequence::DIR);
         verdicts.push(("in order", check::sequence::check(history, changes, &listing)));
         verdicts.push(("ttl", check_gone(running, history)));
+        verdicts.push(("queue", check_queues(running)));
     }
     match check::linear::check(history) {
         Ok(undecided) => tally.undecided = undecided,
@@ -182,6 +188,18 @@ fn check_gone(running: &Running, history: &History) -> check::Verdict {
             Err(format!("{key} is still there: op {value} {op:?}"))
         }
     }
+}
+
+/// Nobody is in a queue any more: all have fallen silent long enough ago.
+fn check_queues(running: &Running) -> check::Verdict {
+    for lock in queuer::locks() {
+        if let Some(node) = running.peek(&lock)
+            && let Some((index, entry)) = node.lock_holder()
+        {
+            return Err(format!("{lock} is held for ever by {:?} at {index}", entry.value()));
+        }
+    }
+    Ok(())
 }
 
 impl World {

@@ -127,8 +127,14 @@ impl World {
 
     fn add_actors(&mut self) {
         let machines = self.machines.len();
-        for number in 0..self.plan.clients + self.plan.lockers {
-            let part = if number < self.plan.clients { Part::Any } else { Part::Locker(None) };
+        for number in 0..self.plan.clients + 2 * self.plan.lockers {
+            let part = if number < self.plan.clients {
+                Part::Any
+            } else if number < self.plan.clients + self.plan.lockers {
+                Part::Locker(None)
+            } else {
+                Part::Queuer(None)
+            };
             let home = self.rng.index(machines);
             self.clients.push(Client::new(self.rng.fork(), part, home));
             let at = self.rng.range(300 * MILLI, 600 * MILLI);

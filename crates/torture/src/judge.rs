@@ -66,7 +66,9 @@ fn count(window: &Window) -> Sums {
     for (_, op) in window.history.iter() {
         sums.operations += 1;
         match op.outcome {
-            Outcome::Written { .. } | Outcome::Read { .. } => sums.acknowledged += 1,
+            Outcome::Written { .. } | Outcome::Read { .. } | Outcome::Queued { .. } => {
+                sums.acknowledged += 1;
+            }
             Outcome::Refused { .. } => sums.refused += 1,
             Outcome::NotDone => sums.not_done += 1,
             Outcome::Unknown | Outcome::Open => sums.unknown += 1,

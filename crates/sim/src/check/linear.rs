@@ -60,7 +60,8 @@ impl Call<'_> {
             }
             // An effect that changes nothing need not be tried.
             Outcome::Unknown | Outcome::Open => after.filter(|after| *after != before),
-            Outcome::NotDone => None,
+            // A lock of the lock module is no register.
+            Outcome::NotDone | Outcome::Queued { .. } => None,
         }
     }
 

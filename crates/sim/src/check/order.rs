@@ -19,7 +19,7 @@ fn action(kind: Kind) -> Option<Action> {
         Kind::Swap(_) => Action::CompareAndSwap,
         Kind::Delete | Kind::DeleteDir => Action::Delete,
         Kind::CompareDelete(_) => Action::CompareAndDelete,
-        Kind::QuorumRead | Kind::PlainRead | Kind::Membership => return None,
+        Kind::QuorumRead | Kind::PlainRead | Kind::Queue(_) | Kind::Membership => return None,
     })
 }
 
