@@ -1,5 +1,6 @@
 //! Several real processes on loopback that form a cluster.
 
+mod behind;
 mod elsewhere;
 mod failures;
 mod formation;
