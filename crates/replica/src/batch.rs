@@ -197,3 +197,92 @@ impl<'a> BatchReader<'a> {
         Ok(Some(item))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::KeyPath;
+
+    fn items() -> Vec<Control> {
+        let member = Member {
+            id: MemberId(4),
+            name: "m4".into(),
+            client_url: "http://c:1".into(),
+            peer_url: "http://p:1".into(),
+        };
+        let config = ClusterConfig::default();
+        vec![
+            Control::Register { member: member.clone(), config: Some(config) },
+            Control::Register { member, config: None },
+            Control::Configure(config),
+            Control::Remove(MemberId(7)),
+            Control::Forget(MemberId(8)),
+        ]
+    }
+
+    fn read(entry: &[u8]) -> Result<Vec<Item<'_>>, Malformed> {
+        let Some(mut reader) = BatchReader::open(entry)? else { return Ok(Vec::new()) };
+        let mut items = Vec::new();
+        while let Some(item) = reader.next_item()? {
+            items.push(item);
+        }
+        Ok(items)
+    }
+
+    #[test]
+    fn items_come_back_in_order_and_no_truncation_passes_for_the_whole() {
+        let mut writer = BatchWriter::default();
+        items().iter().for_each(|item| writer.push_control(item));
+        let path = KeyPath::parse("/a").expect("clean");
+        writer.push(&Command::Delete { path, dir: false, recursive: false });
+        let entry = writer.finish(Stamp::default());
+        let all = read(&entry).expect("it was just written");
+        assert_eq!(all.len(), 6);
+        for (item, control) in all.iter().zip(items()) {
+            assert_eq!(*item, Item::Control(control));
+        }
+        for len in 1..entry.len() {
+            let part = read(entry.get(..len).expect("shorter"));
+            assert!(part.is_err() || part.is_ok_and(|items| items.len() < 6));
+        }
+        assert_eq!(read(&[]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_no_version_writes_is_malformed() {
+        let batch = |item: &Control| {
+            let mut writer = BatchWriter::default();
+            writer.push_control(item);
+            writer.finish(Stamp::default())
+        };
+        let items = items();
+        let mut entry = batch(&items[1]);
+        *entry.last_mut().expect("a flag") = 2;
+        assert_eq!(read(&entry), Err(Malformed), "neither with a configuration nor without");
+        let mut entry = batch(&items[2]);
+        entry[HEADER_LEN] = 99;
+        assert_eq!(read(&entry), Err(Malformed), "an unknown item");
+        let mut entry = batch(&items[2]);
+        entry[0] = VERSION + 1;
+        assert_eq!(read(&entry), Err(Malformed), "a newer version");
+        let mut entry = batch(&items[2]);
+        let at = HEADER_LEN + 1 + 8;
+        entry[at..at + 8].copy_from_slice(&f64::NAN.to_bits().to_le_bytes());
+        assert_eq!(read(&entry), Err(Malformed), "a delay that is no number");
+    }
+
+    #[test]
+    fn what_only_a_leader_decides_is_not_taken_from_others() {
+        let forwarded = |fill: &dyn Fn(&mut BatchWriter)| {
+            let mut writer = BatchWriter::default();
+            fill(&mut writer);
+            check_forwarded(&writer.finish(Stamp::default()))
+        };
+        let items = items();
+        assert_eq!(forwarded(&|writer| writer.push_control(&items[0])), Some(1));
+        assert_eq!(forwarded(&|writer| writer.push_control(&items[3])), None);
+        assert_eq!(forwarded(&|writer| writer.push(&Command::Expire { limit: 1 })), None);
+        assert_eq!(check_forwarded(&[]), None);
+        assert_eq!(check_forwarded(b"rubbish"), None);
+    }
+}

@@ -156,3 +156,34 @@ impl From<raft::Error> for Fatal {
         Fatal::Raft(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_error_has_a_number_and_a_sentence_of_its_own() {
+        let mut texts = BTreeSet::new();
+        for error in EngineError::ALL {
+            assert_eq!(EngineError::from_code(error.code()), Some(error));
+            let text = error.to_string();
+            assert!(text.len() > 10 && texts.insert(text), "{error:?}");
+        }
+        assert_eq!(EngineError::from_code(u8::MAX), None);
+    }
+
+    #[test]
+    fn a_fatal_error_says_what_to_look_at() {
+        let snapshot = Fatal::Snapshot { file: "s.snap".into(), detail: "it is torn".into() };
+        for (fatal, part) in [
+            (snapshot, "s.snap"),
+            (Fatal::Log("entry 7 comes twice".into()), "entry 7"),
+            (Fatal::Identity("another name".into()), "another name"),
+            (raft::Error::ProposalDropped.into(), "consensus failed"),
+            (wal::Error::Failed.into(), "log"),
+        ] {
+            assert!(fatal.to_string().contains(part), "{fatal}");
+        }
+    }
+}

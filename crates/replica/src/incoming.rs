@@ -160,12 +160,21 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// Tells raft of a snapshot that is prepared. raft wants it installed in this very turn, or
     /// does not want it.
+    ///
+    /// What a leader had applied is committed for good, so its snapshot is as good when another
+    /// one leads meanwhile: raft is told that it comes from that one.
     pub(crate) fn offer_incoming(&mut self) -> Result<(), Fatal> {
         let incoming = &mut self.transfers.incoming;
-        if !matches!(incoming.stage, Stage::Prepared(..)) || !self.wal.make_room(RECORD_OVERHEAD)? {
+        let leader = self.replica.other_leader();
+        if !matches!(incoming.stage, Stage::Prepared(..))
+            || leader.is_none()
+            || !self.wal.make_room(RECORD_OVERHEAD)?
+        {
             return Ok(());
         }
-        let Stage::Prepared(whole, prepared) = incoming.take_stage() else { return Ok(()) };
+        let Stage::Prepared(mut whole, prepared) = incoming.take_stage() else { return Ok(()) };
+        whole.message.term = self.replica.raw.raft.term;
+        whole.message.from = leader.map_or(whole.from.0, |leader| leader.0);
         let _ = self.replica.raw.step(*whole.message);
         let is_wanted = self.replica.raw.raft.raft_log.unstable_snapshot().is_some();
         if is_wanted {

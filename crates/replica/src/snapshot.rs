@@ -163,4 +163,16 @@ mod tests {
             assert!(Header::decode(bytes.get(..len).expect("shorter")).is_err());
         }
     }
+
+    #[test]
+    fn a_newer_content_and_an_endless_header_are_refused_by_name() {
+        let text = |bytes: &[u8]| {
+            let error = read_header(&mut &bytes[..]).expect_err("it is refused");
+            error.to_string()
+        };
+        assert!(text(&[VERSION + 1, 0, 0, 0, 0]).contains("unknown version"));
+        assert!(text(&[VERSION, 0xff, 0xff, 0xff, 0xff]).contains("too long"));
+        assert!(text(&[VERSION, 4, 0, 0, 0, 1, 2, 3, 4]).contains("malformed"));
+        assert!(read_header(&mut &[VERSION, 4, 0][..]).is_err(), "it ends too early");
+    }
 }

@@ -1,5 +1,7 @@
 //! Several members on a network in memory, driven as the server drives them.
 
+#[path = "parts/edges.rs"]
+mod edges;
 mod testkit;
 
 use replica::{EngineError, Failure, MemberId, Role};

@@ -351,9 +351,15 @@ impl Cluster {
 
     /// Runs until a leader is known and everybody has applied the same entries.
     pub(crate) fn settle(&mut self) {
+        self.settle_but(usize::MAX);
+    }
+
+    /// As [`Cluster::settle`], with one left out.
+    pub(crate) fn settle_but(&mut self, other: usize) {
         self.run(5);
         self.run_until(|cluster| {
-            let members = cluster.places.iter().filter_map(|place| place.driver.as_ref());
+            let places = cluster.places.iter().enumerate().filter(|(at, _)| *at != other);
+            let members = places.filter_map(|(_, place)| place.driver.as_ref());
             let members: Vec<_> =
                 members.map(TestDriver::status).filter(|status| !status.is_removed).collect();
             let Some(first) = members.first() else { return true };
@@ -375,6 +381,10 @@ impl Cluster {
         let ticket = self.ticket();
         self.member_mut(at).propose(ticket, command).expect("there is room");
         ticket
+    }
+
+    pub(crate) fn is_answered(&self, ticket: Ticket) -> bool {
+        self.outcomes.contains_key(&ticket.0)
     }
 
     fn outcome(&mut self, ticket: Ticket) -> Result<(), Failure> {
@@ -432,6 +442,44 @@ impl Cluster {
             Err(Failure::Engine(error)) => Err(error),
             Err(other) => panic!("{other:?}"),
         }
+    }
+
+    pub(crate) fn configure(
+        &mut self,
+        at: usize,
+        config: ClusterConfig,
+    ) -> Result<(), EngineError> {
+        let ticket = self.ticket();
+        self.member_mut(at).propose_config(ticket, config);
+        self.changed(at, ticket)
+    }
+
+    pub(crate) fn expect(&mut self, at: usize, member: Member) -> Result<(), EngineError> {
+        let ticket = self.ticket();
+        self.member_mut(at).propose_member(ticket, member);
+        self.changed(at, ticket)
+    }
+
+    pub(crate) fn forget(&mut self, at: usize, id: MemberId) -> Result<(), EngineError> {
+        let ticket = self.ticket();
+        self.member_mut(at).propose_forgetting(ticket, id);
+        self.changed(at, ticket)
+    }
+
+    /// Proposes without a turn.
+    pub(crate) fn try_propose(
+        &mut self,
+        at: usize,
+        command: &Command<'_>,
+    ) -> Result<(), EngineError> {
+        let ticket = self.ticket();
+        self.member_mut(at).propose(ticket, command)
+    }
+
+    /// Asks for a quorum read without a turn.
+    pub(crate) fn try_read(&mut self, at: usize) -> Result<(), EngineError> {
+        let ticket = self.ticket();
+        self.member_mut(at).read(ticket)
     }
 
     pub(crate) fn remove(&mut self, at: usize, id: MemberId) -> Result<(), EngineError> {

@@ -1,0 +1,183 @@
+//! What rarely happens: no leader, too much that waits, snapshots that go wrong on their way.
+
+use crate::testkit::{Cluster, set};
+use crate::{value, with_one_far_behind};
+use replica::{ClusterConfig, EngineError, Failure, Member, MemberId};
+
+#[test]
+fn the_configuration_and_expected_machines_are_changed_through_any_member() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    for at in [leader, (leader + 1) % 3] {
+        let before = cluster.member(at).membership_version();
+        let config = ClusterConfig { active_size: 5 + at as u64, ..ClusterConfig::default() };
+        assert_eq!(cluster.configure(at, config), Ok(()));
+        let id = MemberId(700 + at as u64);
+        let peer_url = "http://new:7001".to_owned();
+        let expected = Member { id, name: String::new(), client_url: String::new(), peer_url };
+        assert_eq!(cluster.expect(at, expected), Ok(()));
+        cluster.settle();
+        for other in 0..3 {
+            let membership = cluster.member(other).membership();
+            assert_eq!(membership.config().active_size, config.active_size);
+            assert_eq!(membership.members().count(), 3, "an expected machine is no member");
+            assert!(membership.member_named("m1").is_some());
+            assert!(membership.member_named("m9").is_none());
+        }
+        assert_eq!(cluster.forget(at, id), Ok(()));
+        assert!(cluster.member(at).membership_version() > before);
+    }
+    cluster.settle();
+    cluster.assert_equal();
+}
+
+#[test]
+fn a_leaders_refusal_of_a_change_comes_to_whoever_asked() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    for at in 0..3 {
+        let refused = cluster.remove(at, MemberId(999));
+        assert_eq!(refused, Err(EngineError::NoSuchMember), "at {at}, {leader} leads");
+    }
+    let new = cluster.join(leader).expect("it may");
+    let id = cluster.id(new);
+    cluster.settle();
+    assert_eq!(cluster.remove((leader + 1) % 3, id), Ok(()));
+    let own = cluster.member(new).own();
+    assert_eq!(cluster.ask_join((leader + 1) % 3, own), Err(EngineError::Removed));
+}
+
+#[test]
+fn without_a_leader_everything_ends_in_its_time() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    cluster.crash(1);
+    cluster.crash(2);
+    cluster.run(100);
+    assert_eq!(cluster.remove(0, MemberId(2)), Err(EngineError::NoLeader));
+    assert_eq!(cluster.read(0), Err(EngineError::NoLeader));
+    let refused = cluster.write(0, &set("/a", "v"));
+    assert!(matches!(refused, Err(Failure::Engine(EngineError::NoLeader))), "{refused:?}");
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    cluster.crash(1);
+    cluster.crash(2);
+    cluster.run(100);
+    let (mut writes, mut reads) = (0, 0);
+    while cluster.try_propose(0, &set("/a", "v")).is_ok() {
+        writes += 1;
+        assert!(writes < 1_000_000, "no end");
+    }
+    while cluster.try_read(0).is_ok() {
+        reads += 1;
+        assert!(reads < 1_000_000, "no end");
+    }
+    assert!(writes > 10_000 && reads > 10_000);
+    assert_eq!(cluster.member(0).proposals_waiting(), writes);
+    assert!(cluster.member(0).is_batch_full());
+    cluster.restart(1);
+    cluster.settle();
+    assert_eq!(cluster.member(0).proposals_waiting(), 0);
+    assert_eq!(cluster.write(0, &set("/a", "w")).err().map(|_| ()), None);
+}
+
+#[test]
+fn members_tell_how_they_stand() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let at = (leader + 1) % 3;
+    cluster.write(at, &set("/a", "v")).expect("it is passed on");
+    cluster.settle();
+    let (own, other) = (cluster.id(leader), cluster.id(at));
+    let member = cluster.member(leader);
+    assert!(member.is_voter(other) && !member.is_voter(MemberId(999)));
+    assert_eq!(member.matched(other), Some(member.status().commit));
+    assert_eq!(cluster.member(at).matched(own), None, "only a leader knows");
+    assert!(member.is_reachable(other) && member.was_heard(other, 1_000_000_000));
+    assert!(!member.is_syncing());
+    assert!(member.stamp_now().time >= cluster.member(at).store().stamp().time);
+    assert!(member.appends_sent().rates(u64::MAX).is_none(), "nothing is sent at the end of time");
+    cluster.crash(at);
+    cluster.run(100);
+    let member = cluster.member(leader);
+    assert!(!member.is_reachable(other) && !member.was_heard(other, 100_000_000));
+}
+
+/// Goes on until some pieces of the snapshot are on their way to a member.
+fn begin_transfer(cluster: &mut Cluster, behind: usize) {
+    cluster.restart(behind);
+    for _ in 0..1000 {
+        if cluster.disk(behind).content("incoming.tmp").is_some() {
+            return;
+        }
+        cluster.run_briefly(20);
+    }
+    panic!("no snapshot is sent");
+}
+
+#[test]
+fn a_snapshot_for_one_who_is_silent_is_given_up_and_sent_again() {
+    let (mut cluster, leader, behind) = with_one_far_behind();
+    begin_transfer(&mut cluster, behind);
+    cluster.isolate(behind, true);
+    cluster.run(1500);
+    cluster.write(leader, &set("/more", "v")).expect("the others go on");
+    cluster.isolate(behind, false);
+    cluster.settle();
+    cluster.assert_equal();
+}
+
+#[test]
+fn a_snapshot_of_a_leader_that_is_cut_off_comes_from_the_next_one() {
+    let (mut cluster, leader, behind) = with_one_far_behind();
+    begin_transfer(&mut cluster, behind);
+    cluster.cut_off(leader);
+    cluster.run_until(|cluster| cluster.leader_but(leader).is_some());
+    cluster.settle_but(leader);
+    assert!(value(&cluster, behind, "/big/1").is_some());
+    cluster.isolate(leader, false);
+    cluster.settle();
+    cluster.assert_equal();
+}
+
+#[test]
+fn a_snapshot_that_is_prepared_when_another_one_leads_is_as_good() {
+    let (mut cluster, leader, behind) = with_one_far_behind();
+    cluster.keep_busy(behind, true);
+    cluster.restart(behind);
+    cluster.run_until(|cluster| cluster.prepares_snapshot(behind));
+    cluster.cut_off(leader);
+    cluster.run_until(|cluster| cluster.leader_but(leader).is_some());
+    let other = cluster.leader_but(leader).expect("just seen");
+    let write = cluster.propose(other, &set("/more", "v"));
+    cluster.run(20);
+    assert!(!cluster.is_answered(write), "two of three have to have it");
+    cluster.keep_busy(behind, false);
+    cluster.run(20);
+    assert!(cluster.is_answered(write), "nothing is sent a second time");
+    assert!(value(&cluster, behind, "/big/1").is_some());
+    cluster.isolate(leader, false);
+    cluster.settle();
+    cluster.assert_equal();
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_on_its_way_is_sent_again() {
+    let (mut cluster, _, behind) = with_one_far_behind();
+    cluster.keep_busy(behind, true);
+    cluster.restart(behind);
+    cluster.run_until(|cluster| cluster.prepares_snapshot(behind));
+    cluster.disk(behind).corrupt("incoming.tmp", 100_000, 0xff);
+    cluster.keep_busy(behind, false);
+    cluster.run(50);
+    assert_eq!(value(&cluster, behind, "/big/1"), None);
+    cluster.settle();
+    cluster.assert_equal();
+}
