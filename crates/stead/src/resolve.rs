@@ -286,6 +286,20 @@ fn random_interval() -> f64 {
     2.5 + f64::from(u32::try_from(drawn).unwrap_or(0)) / 1000.0
 }
 
+/// A value that is long on its way keeps the leader from being heard: in a cluster it may lose its
+/// term over it. The defaults, 10 MiB and 200 ms, were measured not to (docs/tuning.md).
+fn note_long_values(values: &mut Values, election_timeout_ms: u64) {
+    const BYTES_PER_MS: u64 = (10_u64 << 20).div_ceil(200);
+    let bytes = number(values, "max-body-bytes");
+    if bytes > election_timeout_ms.saturating_mul(BYTES_PER_MS) {
+        values.notes.push(format!(
+            "-max-body-bytes {bytes}: in a cluster a value that long may cost the leader its term \
+             with -peer-election-timeout {election_timeout_ms}; 5000 is enough for the longest, \
+             with -peer-heartbeat-interval 500"
+        ));
+    }
+}
+
 /// Puts the configuration together.
 ///
 /// # Errors
@@ -314,6 +328,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
              -peer-heartbeat-interval {heartbeat_interval_ms}, better five times"
         )));
     }
+    note_long_values(values, election_timeout_ms);
     let cors = values.get("cors").0.split(',').map(str::trim).filter(|origin| !origin.is_empty());
     Ok(Config {
         name,
@@ -356,12 +371,16 @@ mod tests {
     use super::*;
     use crate::source::World;
 
-    fn resolved(args: &[&str]) -> Result<Config, Usage> {
+    fn gathered(args: &[&str]) -> Result<Values, Usage> {
         let mut all: Vec<String> = vec!["-name=m0".into(), "-data-dir=d".into()];
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
         let read_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
         let world = World { args: &all, env: &[], read_file: &read_file };
-        config(&mut Values::gather(&world)?.0)
+        Values::gather(&world).map(|(values, _)| values)
+    }
+
+    fn resolved(args: &[&str]) -> Result<Config, Usage> {
+        config(&mut gathered(args)?)
     }
 
     fn bound(args: &[&str]) -> String {
@@ -388,6 +407,19 @@ mod tests {
         let config = resolved(&["-v2-addr=127.0.0.1"]).expect("sound");
         let second = config.client_listeners.get(1).expect("asked for");
         assert_eq!((second.bind.port(), second.dialect), (2379, Dialect::V2));
+    }
+
+    #[test]
+    fn long_values_and_short_time_outs_are_noted_together() {
+        let notes = |args: &[&str]| {
+            let mut values = gathered(args).expect("sound");
+            config(&mut values).expect("they are fine");
+            values.notes.iter().filter(|note| note.contains("-max-body-bytes")).count()
+        };
+        assert_eq!(notes(&[]), 0, "the defaults go together");
+        assert_eq!(notes(&["-max-body-bytes=33554432"]), 1);
+        assert_eq!(notes(&["-max-body-bytes=33554432", "-peer-election-timeout=5000"]), 0);
+        assert_eq!(notes(&["-peer-election-timeout=100"]), 1);
     }
 
     #[test]
