@@ -3,6 +3,7 @@
 // Printing is what this program is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod coverage;
 mod deps;
 mod planted;
 mod tidy;
@@ -11,6 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 const USAGE: &str = "\
 cargo xtask ci      everything that CI checks
+cargo xtask coverage lines of replica, store and wal that no test runs
 cargo xtask deps    licences, sources and versions of the dependencies, against deny.toml
 cargo xtask planted classic mistakes, planted one at a time: does the simulator find them?
 cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
@@ -21,6 +23,7 @@ cargo xtask tidy    the project's own rules about files and words
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("ci") => ci(),
+        Some("coverage") => report("coverage", &coverage::check()),
         Some("deps") => report("deps", &deps::check()),
         Some("planted") => {
             let names: Vec<String> = std::env::args().skip(2).collect();

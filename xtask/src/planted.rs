@@ -2,7 +2,8 @@
 //!
 //! Each patch in `crates/sim/planted` begins with what the mistake is and which checkers may tell
 //! of it, and is applied to a copy of what is committed. A suite that finds none of them would be
-//! worth nothing, however often it is green.
+//! worth nothing, however often it is green. A mistake that takes more luck than some thousand
+//! seeds have names a test of `replica` that finds it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ struct Planted {
     path: PathBuf,
     /// The checkers that may tell of it.
     checkers: Vec<String>,
+    /// The test that finds what the simulator meets too rarely.
+    test: Option<String>,
 }
 
 /// Plants all, or those whose names are given. Says in a table who found them after how many seeds;
@@ -37,6 +40,7 @@ pub(crate) fn check(names: &[String]) -> Vec<String> {
     let mut problems = Vec::new();
     for mistake in planted {
         match try_one(&mistake) {
+            Ok((checker, 0)) => println!("{:30} found by the test {checker}", mistake.name),
             Ok((checker, seeds)) => {
                 println!("{:30} found by {checker:16} after {seeds} seeds", mistake.name);
             }
@@ -74,7 +78,8 @@ fn read_all(names: &[String]) -> std::io::Result<Vec<Planted>> {
         let text = fs::read_to_string(&path)?;
         let listed = text.lines().find_map(|line| line.strip_prefix("caught by: "));
         let checkers = listed.unwrap_or_default().split(", ").map(str::to_owned).collect();
-        planted.push(Planted { name, path: fs::canonicalize(path)?, checkers });
+        let test = text.lines().find_map(|line| line.strip_prefix("test: ")).map(str::to_owned);
+        planted.push(Planted { name, path: fs::canonicalize(path)?, checkers, test });
     }
     planted.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(planted)
@@ -104,7 +109,10 @@ fn try_one(mistake: &Planted) -> Result<(String, u64), String> {
     if !git(tree, &["checkout", "--quiet", "--force", "."]) || !git(tree, &["apply", &patch]) {
         return Err("the patch does not apply: make it anew".to_owned());
     }
-    let found = run_seeds(tree);
+    let found = match &mistake.test {
+        Some(test) => return run_test(tree, test).map(|()| (test.clone(), 0)),
+        None => run_seeds(tree),
+    };
     let is_clean = git(tree, &["checkout", "--quiet", "--force", "."]);
     let (checker, seeds) = found?;
     if !is_clean {
@@ -116,14 +124,32 @@ fn try_one(mistake: &Planted) -> Result<(String, u64), String> {
     Ok((checker, seeds))
 }
 
+/// Runs one test of `replica`, which should fail.
+fn run_test(tree: &Path, test: &str) -> Result<(), String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(tree)
+        .args(["test", "--quiet", "-p", "stead-replica", "--target-dir"])
+        .arg(build_dir()?)
+        .args(["--", test])
+        .output()
+        .map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let has_failed = text.lines().any(|line| line.contains(test) && line.contains("panicked"))
+        || text.contains("test result: FAILED. 0 passed; 1 failed");
+    if has_failed { Ok(()) } else { Err(format!("the test {test} does not fail")) }
+}
+
+fn build_dir() -> Result<PathBuf, String> {
+    let target = fs::canonicalize("target").map_err(|error| error.to_string())?;
+    Ok(target.join(Path::new(BUILD).strip_prefix("target").unwrap_or(Path::new(BUILD))))
+}
+
 fn run_seeds(tree: &Path) -> Result<(String, u64), String> {
-    let build = fs::canonicalize("target").map_err(|error| error.to_string())?;
-    let build = build.join(Path::new(BUILD).strip_prefix("target").unwrap_or(Path::new(BUILD)));
     let seeds = SEEDS.to_string();
     let output = Command::new(env!("CARGO"))
         .current_dir(tree)
         .args(["run", "--quiet", "--profile", "sim", "-p", "stead-sim", "--target-dir"])
-        .arg(build)
+        .arg(build_dir()?)
         .args(["--", "--seed", "1", "--seeds", &seeds])
         .output()
         .map_err(|error| error.to_string())?;

@@ -181,3 +181,32 @@ fn a_snapshot_that_is_damaged_on_its_way_is_sent_again() {
     cluster.settle();
     cluster.assert_equal();
 }
+
+/// The kinds of two messages between members (`envelope.rs`).
+const FORWARD: u8 = 64;
+const REFUSED: u8 = 67;
+
+#[test]
+fn a_copy_of_what_a_deposed_leader_has_done_is_not_refused() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let at = (leader + 1) % 3;
+    let is =
+        |kind: u8| move |letter: &(MemberId, MemberId, Vec<u8>)| letter.2.get(1) == Some(&kind);
+    cluster.hold();
+    cluster.propose(at, &set("/a", "v"));
+    cluster.run_briefly(0);
+    let asked: Vec<_> = cluster.hold().into_iter().filter(is(FORWARD)).collect();
+    assert_eq!(asked.len(), 1);
+    // The leader does it, and the network keeps a copy of the question.
+    cluster.hand_out(asked.clone());
+    cluster.settle();
+    assert_eq!(value(&cluster, at, "/a").as_deref(), Some("v"));
+    cluster.hand_over(leader);
+    cluster.run_until(|cluster| cluster.leader_but(leader).is_some());
+    cluster.hold();
+    cluster.hand_out(asked);
+    let said = cluster.hold();
+    assert!(!said.iter().any(is(REFUSED)), "the first copy was carried out");
+}
