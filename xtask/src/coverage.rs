@@ -45,13 +45,17 @@ pub(crate) fn check() -> Vec<String> {
     for binary in &binaries {
         export.args(["-object", binary]);
     }
-    let text = export.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    judge(&parse(&text.unwrap_or_default()))
+    let Ok(output) = export.output() else { return vec![format!("{cov} cannot be run")] };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return vec![format!("{cov} failed: does its version fit the compiler's? {said}")];
+    }
+    judge(&parse(&String::from_utf8_lossy(&output.stdout)))
 }
 
 fn tool(variable: &str, name: &str) -> Option<String> {
     let versions = (20..40).rev().map(|version| format!("{name}-{version}"));
-    std::env::var(variable).into_iter().chain([name.to_owned()]).chain(versions).find(|tool| {
+    std::env::var(variable).into_iter().chain(versions).chain([name.to_owned()]).find(|tool| {
         Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success())
     })
 }
@@ -135,7 +139,7 @@ fn judge(files: &BTreeMap<String, Lines>) -> Vec<String> {
                 );
             }
         }
-        let share = 100.0 - 100.0 * missed as f64 / count.max(1) as f64;
+        let share = 100.0 * (count - missed) as f64 / count.max(1) as f64;
         println!("{name:8} {count} lines, {missed} never run: {share:.1} %");
         if share < LEAST || count == 0 {
             problems.push(format!("{name}: {share:.1} % of its lines are run, {LEAST} are wanted"));

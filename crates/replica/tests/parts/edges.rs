@@ -210,3 +210,47 @@ fn a_copy_of_what_a_deposed_leader_has_done_is_not_refused() {
     let said = cluster.hold();
     assert!(!said.iter().any(is(REFUSED)), "the first copy was carried out");
 }
+
+/// A vote that a member asks for in an election that somebody told it to hold: such a one is
+/// answered even while a leader is heard.
+fn vote_request(from: MemberId, to: MemberId, term: u64) -> Vec<u8> {
+    const REQUEST_VOTE: u8 = 2;
+    let mut bytes = vec![1, REQUEST_VOTE];
+    let (log_term, index, rest) = (term - 1, 1 << 40, 0);
+    for number in [to.0, from.0, term, log_term, index, rest, rest, rest, rest, rest] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    let reason = b"CampaignTransfer";
+    bytes.push(0);
+    bytes.extend_from_slice(&u32::try_from(reason.len()).expect("short").to_le_bytes());
+    bytes.extend_from_slice(reason);
+    bytes.extend_from_slice(&[0; 4]);
+    bytes
+}
+
+/// Asks a member for its vote; says whether it was given.
+fn is_voted_for(cluster: &mut Cluster, from: usize, at: usize, term: u64) -> bool {
+    const VOTE_RESPONSE: u8 = 3;
+    const REJECT_AT: usize = 2 + 10 * 8;
+    let (from, to) = (cluster.id(from), cluster.id(at));
+    cluster.hold();
+    cluster.hand_out(vec![(from, to, vote_request(from, to, term))]);
+    let said = cluster.hold();
+    let answer = said.iter().find(|(_, to, bytes)| *to == from && bytes[1] == VOTE_RESPONSE);
+    answer.expect("it answers").2[REJECT_AT] == 0
+}
+
+#[test]
+fn a_member_that_restarts_votes_once_in_a_term() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let leader = cluster.leader().expect("there is one");
+    let (at, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let term = cluster.member(at).status().term.0 + 5;
+    assert!(is_voted_for(&mut cluster, leader, at, term));
+    cluster.crash(at);
+    cluster.restart(at);
+    assert!(!is_voted_for(&mut cluster, other, at, term), "its vote is given");
+    assert!(is_voted_for(&mut cluster, leader, at, term), "it said so before");
+    assert!(is_voted_for(&mut cluster, other, at, term + 1));
+}
