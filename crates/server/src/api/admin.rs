@@ -1,6 +1,6 @@
 //! The answers of `/v2/admin/*` (spec cluster.md section 2).
 
-use super::json::put_string;
+use super::json::put_texts;
 use replica::ClusterConfig;
 use serde_json::Value;
 
@@ -65,15 +65,13 @@ pub(crate) struct Machine<'a> {
 }
 
 fn put_machine(out: &mut Vec<u8>, machine: &Machine<'_>) {
-    for (name, value) in [
+    let texts = [
         ("{\"name\":", machine.name),
         (",\"state\":", machine.state),
         (",\"clientURL\":", machine.client_url),
         (",\"peerURL\":", machine.peer_url),
-    ] {
-        out.extend_from_slice(name.as_bytes());
-        put_string(out, value, false);
-    }
+    ];
+    put_texts(out, &texts);
     out.push(b'}');
 }
 

@@ -1,7 +1,7 @@
 //! `/v2/stats/cluster`: all machines of the cluster as one member sees them, an extension that the
 //! dashboard is drawn from.
 
-use super::json::put_string;
+use super::json::put_texts;
 use crate::http::url;
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -52,16 +52,14 @@ fn put_optional(out: &mut Vec<u8>, name: &str, number: Option<u64>) {
 
 fn put_member(out: &mut Vec<u8>, seen: &Seen<'_>) {
     let _ = write!(out, "{{\"id\":\"{}\"", seen.id);
-    for (name, text) in [
+    let texts = [
         (",\"name\":", seen.name),
         (",\"state\":", seen.state),
         (",\"clientURL\":", seen.client_url),
         (",\"peerURL\":", seen.peer_url),
         (",\"version\":", seen.version),
-    ] {
-        out.extend_from_slice(name.as_bytes());
-        put_string(out, text, false);
-    }
+    ];
+    put_texts(out, &texts);
     put_optional(out, "appliedIndex", seen.applied);
     put_optional(out, "lagEntries", seen.lag);
     put_optional(out, "uptime", seen.uptime);
@@ -74,10 +72,12 @@ fn put_member(out: &mut Vec<u8>, seen: &Seen<'_>) {
 
 pub(crate) fn cluster_body(whole: &Whole<'_>, members: &[Seen<'_>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + 256 * members.len());
-    let _ = write!(out, "{{\"cluster\":\"{}\",\"leader\":", whole.id);
-    put_string(&mut out, whole.leader, false);
-    out.extend_from_slice(b",\"seenBy\":");
-    put_string(&mut out, whole.seen_by, false);
+    let texts = [
+        ("{\"cluster\":", whole.id.as_str()),
+        (",\"leader\":", whole.leader),
+        (",\"seenBy\":", whole.seen_by),
+    ];
+    put_texts(&mut out, &texts);
     let Whole { term, commit, store_index, .. } = whole;
     let _ = write!(
         out,
@@ -95,10 +95,8 @@ pub(crate) fn cluster_body(whole: &Whole<'_>, members: &[Seen<'_>]) -> Vec<u8> {
         Some(standbys) => {
             out.push(b'[');
             for (at, (name, client_url)) in standbys.iter().enumerate() {
-                out.extend_from_slice(if at > 0 { b",{\"name\":" } else { b"{\"name\":" });
-                put_string(&mut out, name, false);
-                out.extend_from_slice(b",\"clientURL\":");
-                put_string(&mut out, client_url, false);
+                let first = if at > 0 { ",{\"name\":" } else { "{\"name\":" };
+                put_texts(&mut out, &[(first, *name), (",\"clientURL\":", *client_url)]);
                 out.push(b'}');
             }
             out.push(b']');

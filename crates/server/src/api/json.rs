@@ -104,6 +104,14 @@ pub(crate) fn put_string(out: &mut Vec<u8>, text: &str, escape_replacement: bool
     out.push(b'"');
 }
 
+/// Prints members of an object that are texts; the names bring along what stands before them.
+pub(crate) fn put_texts(out: &mut Vec<u8>, members: &[(&str, &str)]) {
+    for (name, text) in members {
+        out.extend_from_slice(name.as_bytes());
+        put_string(out, text, false);
+    }
+}
+
 /// Writes `"key":"..."` where the key is a directory's escaped prefix and a name.
 pub(crate) fn put_key(out: &mut Vec<u8>, prefix: &[u8], name: &str, dialect: Dialect) {
     out.extend_from_slice(b"{\"key\":\"");

@@ -1,6 +1,6 @@
 //! The members as 2.x shows and takes them (spec cluster.md section 8.1).
 
-use super::json::put_string;
+use super::json::{put_string, put_texts};
 use crate::join::is_url;
 use replica::Member;
 use serde::Deserialize;
@@ -30,10 +30,7 @@ pub(crate) fn parse_peer_url(body: &[u8]) -> Result<String, String> {
 }
 
 fn put_member(out: &mut Vec<u8>, member: &Member) {
-    out.extend_from_slice(b"{\"id\":");
-    put_string(out, &member.id.to_string(), false);
-    out.extend_from_slice(b",\"name\":");
-    put_string(out, &member.name, false);
+    put_texts(out, &[("{\"id\":", &member.id.to_string()), (",\"name\":", &member.name)]);
     for (name, url) in [("peerURLs", &member.peer_url), ("clientURLs", &member.client_url)] {
         out.extend_from_slice(format!(",\"{name}\":[").as_bytes());
         // A machine that has not started has no address for clients.

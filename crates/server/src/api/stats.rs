@@ -1,6 +1,6 @@
 //! The answers of `/v2/stats/*` (spec stats.md).
 
-use super::json::{put_number, put_string};
+use super::json::{put_number, put_string, put_texts};
 use super::time::{go_duration, rfc3339};
 use replica::{Latency, Rates};
 use std::io::Write as _;
@@ -42,10 +42,7 @@ impl Appends {
 
 pub(crate) fn self_body(stats: &SelfStats<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    let mut member = |name: &str, value: &str| {
-        out.extend_from_slice(name.as_bytes());
-        put_string(&mut out, value, false);
-    };
+    let mut member = |name: &str, value: &str| put_texts(&mut out, &[(name, value)]);
     member("{\"name\":", stats.name);
     if let Some(id) = &stats.id {
         member(",\"id\":", id);

@@ -1,6 +1,6 @@
 //! What a machine that wants to join and a member say to each other, in JSON over the peer port.
 
-use crate::api::json::put_string;
+use crate::api::json::put_texts;
 use replica::{ClusterId, Member, MemberId};
 use serde::Deserialize;
 
@@ -142,8 +142,7 @@ impl JoinRequest {
         let mut out = Vec::with_capacity(256);
         put_member_fields(&mut out, &self.member);
         out.extend_from_slice(format!(",\"replace\":{}", self.replace).as_bytes());
-        out.extend_from_slice(b",\"token\":");
-        put_string(&mut out, &self.token, false);
+        put_texts(&mut out, &[(",\"token\":", &self.token)]);
         out.push(b'}');
         out
     }
@@ -151,15 +150,14 @@ impl JoinRequest {
 
 /// Prints all of a member but the last brace.
 fn put_member_fields(out: &mut Vec<u8>, member: &Member) {
-    for (name, value) in [
-        ("{\"id\":", member.id.to_string().as_str()),
+    let id = member.id.to_string();
+    let texts = [
+        ("{\"id\":", id.as_str()),
         (",\"name\":", member.name.as_str()),
         (",\"clientURL\":", member.client_url.as_str()),
         (",\"peerURL\":", member.peer_url.as_str()),
-    ] {
-        out.extend_from_slice(name.as_bytes());
-        put_string(out, value, false);
-    }
+    ];
+    put_texts(out, &texts);
 }
 
 impl View {
