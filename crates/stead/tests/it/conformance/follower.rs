@@ -5,12 +5,9 @@
 //! The expectations and the list of deviations are those of the single machine; what is left out
 //! is a new server's own, and named below.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::case::{self, Case, Override};
 use super::runner::{Outcome, Runner};
-use super::{choose, report};
+use super::{choose, report, share_out};
 use crate::cluster::kit::{Cluster, Machine, state};
 use crate::testkit::{Request, ask};
 
@@ -43,31 +40,19 @@ fn recorded_conversations_are_answered_as_recorded_by_a_follower() {
 }
 
 fn run_all(cases: &[Case], overrides: &[Override]) -> Vec<Outcome> {
-    let next = AtomicUsize::new(0);
-    let outcomes = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for worker in 0..CLUSTERS.min(cases.len()) {
-            let (next, outcomes) = (&next, &outcomes);
-            scope.spawn(move || {
-                let shared = empty_cluster("");
-                let mut number = 0;
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    number += 1;
-                    let prefix = format!("ff{worker:x}{number:03x}");
-                    let outcome = if case.has_tag("fresh") {
-                        let flags = case.server_flags.as_deref().unwrap_or("");
-                        run(&empty_cluster(flags), case, overrides, prefix)
-                    } else {
-                        run(&shared, case, overrides, prefix)
-                    };
-                    outcomes.lock().expect("no worker panics here").push(outcome);
-                }
-            });
-        }
-    });
-    let mut outcomes = outcomes.into_inner().expect("all workers have ended");
-    outcomes.sort_by(|a, b| a.name.cmp(&b.name));
-    outcomes
+    share_out(cases, CLUSTERS, |worker, cases| {
+        let shared = empty_cluster("");
+        let run = |(number, case): (usize, &Case)| {
+            let prefix = format!("ff{worker:x}{:03x}", number + 1);
+            if case.has_tag("fresh") {
+                let flags = case.server_flags.as_deref().unwrap_or("");
+                run(&empty_cluster(flags), case, overrides, prefix)
+            } else {
+                run(&shared, case, overrides, prefix)
+            }
+        };
+        cases.enumerate().map(run).collect()
+    })
 }
 
 /// Three machines without any keys of a client.

@@ -20,7 +20,6 @@ mod raw_json;
 mod runner;
 mod template;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use case::{Case, Override};
@@ -70,27 +69,36 @@ fn report(outcomes: &[Outcome]) {
 
 /// Runs every case, several servers at a time, and gives the outcomes in the order of the names.
 fn run_all(cases: &[Case], overrides: &[Override]) -> Vec<Outcome> {
+    share_out(cases, WORKERS, |worker, cases| {
+        let (_site, server) = Server::start("conformance");
+        let prefix = format!("cf{worker:x}{:03x}", std::process::id() % 0x1000);
+        let mut runner = Runner::new(&server, overrides, prefix);
+        let run = |case: &Case| {
+            if case.has_tag("fresh") { run_fresh(case, overrides) } else { runner.run(case) }
+        };
+        cases.map(run).collect()
+    })
+}
+
+/// Lets some workers take cases one after the other until none is left, and gives the outcomes of
+/// all in the order of the names. `work` gets the worker's number and its cases.
+fn share_out<'a>(
+    cases: &'a [Case],
+    workers: usize,
+    work: impl Fn(usize, &mut dyn Iterator<Item = &'a Case>) -> Vec<Outcome> + Sync,
+) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
-    let outcomes = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for worker in 0..WORKERS.min(cases.len()) {
-            let (next, outcomes) = (&next, &outcomes);
+    let (next, work) = (&next, &work);
+    let mut outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+        let begin = |worker| {
             scope.spawn(move || {
-                let (_site, server) = Server::start("conformance");
-                let prefix = format!("cf{worker:x}{:03x}", std::process::id() % 0x1000);
-                let mut runner = Runner::new(&server, overrides, prefix);
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = if case.has_tag("fresh") {
-                        run_fresh(case, overrides)
-                    } else {
-                        runner.run(case)
-                    };
-                    outcomes.lock().expect("no worker panics here").push(outcome);
-                }
-            });
-        }
+                let take = || cases.get(next.fetch_add(1, Ordering::Relaxed));
+                work(worker, &mut std::iter::from_fn(take))
+            })
+        };
+        let workers: Vec<_> = (0..workers.min(cases.len())).map(begin).collect();
+        workers.into_iter().flat_map(|one| one.join().expect("no worker panics")).collect()
     });
-    let mut outcomes = outcomes.into_inner().expect("all workers have ended");
     outcomes.sort_by(|a, b| a.name.cmp(&b.name));
     outcomes
 }
