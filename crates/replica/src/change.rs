@@ -202,26 +202,6 @@ fn has_majority(active: impl Iterator<Item = bool>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn changes_round_trip_and_every_truncation_is_noticed() {
-        let member = Member {
-            id: MemberId(4),
-            name: "m4".into(),
-            client_url: "http://c:1".into(),
-            peer_url: "http://p:1".into(),
-        };
-        let (promote, remove) = (Change::Promote(MemberId(5)), Change::Remove(MemberId(6)));
-        for change in [Change::Join(member), promote, remove] {
-            let mut bytes = Vec::new();
-            change.encode(&mut bytes);
-            assert_eq!(Change::decode(&mut bytes.as_slice()), Ok(change));
-            for len in 0..bytes.len() {
-                assert!(Change::decode(&mut bytes.get(..len).expect("shorter")).is_err());
-            }
-        }
-        assert!(Change::decode(&mut [9; 20].as_slice()).is_err(), "an unknown kind");
-    }
     use crate::membership::ClusterConfig;
 
     fn standing(id: u64, is_voter: bool, is_active: bool, matched: u64) -> Standing {
@@ -323,5 +303,20 @@ mod tests {
         view.members[1] = standing(2, true, false, 1000);
         view.members[2] = standing(3, true, false, 500);
         assert_eq!(view.due(&table), None, "the majority is at stake");
+    }
+
+    #[test]
+    fn changes_round_trip_and_every_truncation_is_noticed() {
+        let member = member(4, "m4", "http://p:1");
+        let (promote, remove) = (Change::Promote(MemberId(5)), Change::Remove(MemberId(6)));
+        for change in [Change::Join(member), promote, remove] {
+            let mut bytes = Vec::new();
+            change.encode(&mut bytes);
+            assert_eq!(Change::decode(&mut bytes.as_slice()), Ok(change));
+            for len in 0..bytes.len() {
+                assert!(Change::decode(&mut bytes.get(..len).expect("shorter")).is_err());
+            }
+        }
+        assert!(Change::decode(&mut [9; 20].as_slice()).is_err(), "an unknown kind");
     }
 }

@@ -435,13 +435,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     fn send(&mut self, messages: Vec<Message>) {
         for mut message in messages {
             let to = MemberId(message.to);
-            if message.get_msg_type() == MessageType::MsgReadIndex {
-                // raft leaves it out; see `Replica::answer_read`.
-                message.term = self.replica.raw.raft.term;
-            }
             match message.get_msg_type() {
                 MessageType::MsgSnapshot => self.start_transfer(&message),
                 kind => {
+                    if kind == MessageType::MsgReadIndex {
+                        // raft leaves it out; see `Replica::answer_read`.
+                        message.term = self.replica.raw.raft.term;
+                    }
                     let bytes = message::encode(&message);
                     if matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat) {
                         self.replica.peers.asked(to, self.now.monotonic);
@@ -608,16 +608,18 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// and another is tried later.
     pub fn snapshot_finished(&mut self, done: Option<SnapshotDone<D>>) -> Result<(), Fatal> {
         self.snapshot_running = false;
-        if self.prepares_incoming() {
-            let prepared = done.and_then(|done| match done.0 {
-                Outcome::Prepared(prepared) => Some(prepared),
-                Outcome::Written { .. } => None,
-            });
-            self.incoming_finished(prepared);
-            return Ok(());
-        }
-        let Some(SnapshotDone(Outcome::Written { index, term, conf_state, bytes })) = done else {
-            return Ok(());
+        let (index, term, conf_state, bytes) = match done.map(|done| done.0) {
+            Some(Outcome::Written { index, term, conf_state, bytes }) => {
+                (index, term, conf_state, bytes)
+            }
+            Some(Outcome::Prepared(prepared)) => {
+                self.incoming_finished(Some(prepared));
+                return Ok(());
+            }
+            None => {
+                self.incoming_finished(None);
+                return Ok(());
+            }
         };
         self.snapshot_bytes = bytes;
         let log = self.replica.raw.mut_store();

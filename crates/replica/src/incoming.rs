@@ -14,7 +14,6 @@ use crate::envelope::{Envelope, Piece};
 use crate::error::Fatal;
 use crate::proposal::Output;
 use crate::record;
-use crate::snapshot::Header;
 use crate::snapshot_job::{IncomingJob, Prepared, SnapshotJob};
 use crate::transfer::{Received, Receiving};
 use crate::types::MemberId;
@@ -33,6 +32,13 @@ struct Whole {
     total: u64,
     /// What raft is told when it is prepared.
     message: Box<Message>,
+}
+
+impl Whole {
+    /// Up to where the sender is told that it is here while it is looked through.
+    fn nearly(&self) -> u64 {
+        self.total.saturating_sub(1)
+    }
 }
 
 /// How far the snapshot that comes in is.
@@ -80,7 +86,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Stage::Idle | Stage::Gathering(_) => {}
             Stage::Whole(whole) | Stage::Preparing(whole) | Stage::Prepared(whole, _) => {
                 if whole.from == from && whole.index == piece.index {
-                    let nearly = whole.total.saturating_sub(1);
+                    let nearly = whole.nearly();
                     self.send_wanted(from, piece.index, nearly);
                 }
                 return;
@@ -100,8 +106,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 self.send_wanted(from, index, offset);
             }
             Ok(Received::Whole { index, total, message }) => {
-                incoming.stage = Stage::Whole(Whole { from, index, total, message });
-                self.send_wanted(from, index, total.saturating_sub(1));
+                let whole = Whole { from, index, total, message };
+                let nearly = whole.nearly();
+                incoming.stage = Stage::Whole(whole);
+                self.send_wanted(from, index, nearly);
             }
             // A full disk, most likely. The sender hears nothing and sends again.
             Err(_) => self.drop_incoming(),
@@ -142,7 +150,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         Some(SnapshotJob::incoming(job))
     }
 
-    /// The work on a snapshot that came in has ended; nothing if it failed.
+    /// The work on a snapshot that came in has ended; nothing if it failed. While none is prepared
+    /// another work has ended, which changes nothing here.
     pub(crate) fn incoming_finished(&mut self, prepared: Option<Box<Prepared<D>>>) {
         match (self.transfers.incoming.take_stage(), prepared) {
             (Stage::Preparing(whole), Some(prepared)) => {
@@ -151,11 +160,6 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             (Stage::Preparing(_), None) => self.drop_incoming(),
             (stage, _) => self.transfers.incoming.stage = stage,
         }
-    }
-
-    /// Whether somebody works on a snapshot that came in.
-    pub(crate) fn prepares_incoming(&self) -> bool {
-        matches!(self.transfers.incoming.stage, Stage::Preparing(_))
     }
 
     /// Tells raft of a snapshot that is prepared. raft wants it installed in this very turn, or
@@ -219,17 +223,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         sealed.publish().map_err(wal::Error::from)?;
         wal::remove_older_snapshots(&self.disk, metadata.index).map_err(wal::Error::from)?;
         self.log_bytes = 0;
-        self.put_in_place(header, store, now, out);
+        let log = self.replica.raw.mut_store();
+        log.restore(header.index.0, header.term.0, header.conf_state.clone());
+        self.replica.install(header, store, now, out);
         self.wal.release(metadata.index)?;
         match self.disk.remove(wal::INCOMING_NAME) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Fatal::Wal(error.into())),
             _ => Ok(()),
         }
-    }
-
-    fn put_in_place(&mut self, header: Header, store: store::Store, now: Now, out: &mut Output) {
-        let log = self.replica.raw.mut_store();
-        log.restore(header.index.0, header.term.0, header.conf_state.clone());
-        self.replica.install(header, store, now, out);
     }
 }

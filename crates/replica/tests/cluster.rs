@@ -1,5 +1,7 @@
 //! Several members on a network in memory, driven as the server drives them.
 
+#[path = "parts/behind.rs"]
+mod behind;
 #[path = "parts/edges.rs"]
 mod edges;
 mod testkit;
@@ -70,9 +72,7 @@ fn a_dead_leader_is_replaced_and_nothing_acknowledged_is_lost() {
 
 #[test]
 fn without_a_majority_nothing_is_answered_as_done() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     cluster.crash((leader + 1) % 3);
     cluster.crash((leader + 2) % 3);
     let refused = cluster.write(leader, &set("/a", "1"));
@@ -84,9 +84,7 @@ fn without_a_majority_nothing_is_answered_as_done() {
 
 #[test]
 fn a_cut_off_leader_never_confirms_a_read() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     cluster.write(leader, &set("/a", "old")).expect("it leads");
     cluster.isolate(leader, true);
     let other = (leader + 1) % 3;
@@ -101,9 +99,7 @@ fn a_cut_off_leader_never_confirms_a_read() {
 
 #[test]
 fn quorum_reads_at_a_follower_see_what_was_written_elsewhere() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     for round in 0..10 {
         let text = round.to_string();
         cluster.write(leader, &set("/a", &text)).expect("it leads");
@@ -115,9 +111,7 @@ fn quorum_reads_at_a_follower_see_what_was_written_elsewhere() {
 
 #[test]
 fn a_follower_of_three_is_proof_enough_for_its_read() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     let (at, third) = ((leader + 1) % 3, (leader + 2) % 3);
     cluster.hold();
     let read = cluster.begin_read(at);
@@ -133,9 +127,7 @@ fn a_follower_of_three_is_proof_enough_for_its_read() {
 
 #[test]
 fn of_five_a_round_must_be_asked() {
-    let mut cluster = Cluster::founded(5);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(5);
     let at = (leader + 1) % 5;
     cluster.hold();
     let read = cluster.begin_read(at);
@@ -149,9 +141,7 @@ fn of_five_a_round_must_be_asked() {
 
 #[test]
 fn a_late_request_proves_nothing_for_the_reads_of_the_old_leader() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     let (at, other) = ((leader + 1) % 3, (leader + 2) % 3);
     cluster.write(leader, &set("/a", "old")).expect("it leads");
     cluster.settle();
@@ -203,9 +193,7 @@ fn a_machine_joins_learns_votes_and_leaves() {
 
 #[test]
 fn a_machine_whose_disk_fills_up_before_it_heard_of_anybody_can_still_keep_a_term() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     let new = cluster.join(leader).expect("it may");
     let disk = cluster.disk(new).clone();
     disk.set_capacity(Some(disk.used()));
@@ -246,9 +234,7 @@ fn a_founder_that_got_company_does_not_decide_alone_after_a_restart() {
 
 #[test]
 fn a_leader_that_is_removed_hands_over_first() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     let id = cluster.id(leader);
     assert_eq!(cluster.remove((leader + 1) % 3, id), Ok(()));
     cluster.settle();
@@ -259,9 +245,7 @@ fn a_leader_that_is_removed_hands_over_first() {
 
 #[test]
 fn the_majority_cannot_be_removed() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     let (one, other) = ((leader + 1) % 3, (leader + 2) % 3);
     cluster.crash(other);
     cluster.run(100);
@@ -269,95 +253,6 @@ fn the_majority_cannot_be_removed() {
     assert_eq!(cluster.remove(leader, id), Err(EngineError::QuorumAtRisk));
     let id = cluster.id(other);
     assert_eq!(cluster.remove(one, id), Ok(()), "a dead one may go");
-}
-
-/// A cluster of three with 60 MB in it, of which a member that is down has nothing; gives the
-/// places of the leader and of that member.
-fn with_one_far_behind() -> (Cluster, usize, usize) {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
-    let behind = (leader + 1) % 3;
-    cluster.crash(behind);
-    let text = "v".repeat(100_000);
-    for number in 0..600 {
-        cluster.write(leader, &set(&format!("/big/{number}"), &text)).expect("two of three");
-    }
-    (cluster, leader, behind)
-}
-
-#[test]
-fn a_member_far_behind_gets_a_snapshot_while_writes_go_on() {
-    let (mut cluster, leader, behind) = with_one_far_behind();
-    cluster.restart(behind);
-    for number in 0..50 {
-        cluster.write(leader, &set(&format!("/more/{number}"), "v")).expect("all are there");
-        cluster.run(5);
-    }
-    cluster.settle();
-    cluster.assert_equal();
-    // What came by snapshot is durable.
-    cluster.crash(behind);
-    cluster.restart(behind);
-    cluster.settle();
-    cluster.assert_equal();
-    let status = cluster.member(leader).peer(cluster.id(behind)).expect("known").clone();
-    assert!(!status.diverged);
-}
-
-#[test]
-fn a_member_that_restarts_in_the_middle_of_a_snapshot_gets_it_from_the_start() {
-    let (mut cluster, _, behind) = with_one_far_behind();
-    cluster.restart(behind);
-    let is_arriving = |cluster: &Cluster| cluster.disk(behind).content("incoming.tmp").is_some();
-    for _ in 0..1000 {
-        if is_arriving(&cluster) {
-            break;
-        }
-        cluster.run_briefly(20);
-    }
-    cluster.deliver_some(100);
-    assert!(is_arriving(&cluster), "it is on its way");
-    cluster.crash(behind);
-    cluster.restart(behind);
-    cluster.settle();
-    cluster.assert_equal();
-}
-
-#[test]
-fn a_member_that_looks_through_a_snapshot_is_patiently_waited_for() {
-    let (mut cluster, leader, behind) = with_one_far_behind();
-    cluster.keep_busy(behind, true);
-    cluster.restart(behind);
-    cluster.run_until(|cluster| cluster.prepares_snapshot(behind));
-    let term = cluster.member(leader).status().term;
-    // Twenty seconds; a transfer without a word fails after ten.
-    cluster.run(2000);
-    cluster.write(leader, &set("/more", "v")).expect("it still leads");
-    assert_eq!(cluster.member(leader).status().term, term);
-    assert_eq!(cluster.read(leader), Ok(()));
-    assert_eq!(cluster.member(behind).status().leader, Some(cluster.id(leader)));
-    assert_eq!(value(&cluster, behind, "/big/1"), None);
-    cluster.keep_busy(behind, false);
-    cluster.settle();
-    cluster.assert_equal();
-}
-
-#[test]
-fn a_member_far_behind_on_a_full_disk_gets_the_snapshot_when_there_is_room() {
-    // The room ends while pieces come, and while they are looked through.
-    for room in [20_000_000, 70_000_000] {
-        let (mut cluster, leader, behind) = with_one_far_behind();
-        let disk = cluster.disk(behind).clone();
-        disk.set_capacity(Some(disk.used() + room));
-        cluster.restart(behind);
-        cluster.run(500);
-        assert_eq!(value(&cluster, behind, "/big/1"), None);
-        cluster.write(leader, &set("/more", "v")).expect("the others go on");
-        disk.set_capacity(None);
-        cluster.settle();
-        cluster.assert_equal();
-    }
 }
 
 #[test]
@@ -400,9 +295,7 @@ fn a_handover_loses_no_request() {
 
 #[test]
 fn keys_expire_on_time_after_a_leader_with_a_fast_wall_clock_takes_over() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     cluster.set_wall_ahead((leader + 1) % 3, 3_600_000);
     cluster.set_wall_ahead((leader + 2) % 3, 7_200_000);
     let path = KeyPath::parse("/t").expect("clean");
@@ -421,9 +314,7 @@ fn keys_expire_on_time_after_a_leader_with_a_fast_wall_clock_takes_over() {
 
 #[test]
 fn a_learner_with_the_name_of_a_member_is_refused() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     let mut member = cluster.member((leader + 1) % 3).own();
     member.id = MemberId(77);
     assert_eq!(cluster.ask_join(leader, member.clone()), Err(EngineError::NameTaken));

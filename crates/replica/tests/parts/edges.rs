@@ -1,14 +1,12 @@
-//! What rarely happens: no leader, too much that waits, snapshots that go wrong on their way.
+//! What rarely happens: no leader, too much that waits, copies of messages, votes over a restart.
 
 use crate::testkit::{Cluster, set};
-use crate::{value, with_one_far_behind};
+use crate::value;
 use replica::{ClusterConfig, EngineError, Failure, Member, MemberId};
 
 #[test]
 fn the_configuration_and_expected_machines_are_changed_through_any_member() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     for at in [leader, (leader + 1) % 3] {
         let before = cluster.member(at).membership_version();
         let config = ClusterConfig { active_size: 5 + at as u64, ..ClusterConfig::default() };
@@ -34,9 +32,7 @@ fn the_configuration_and_expected_machines_are_changed_through_any_member() {
 
 #[test]
 fn a_leaders_refusal_of_a_change_comes_to_whoever_asked() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     for at in 0..3 {
         let refused = cluster.remove(at, MemberId(999));
         assert_eq!(refused, Err(EngineError::NoSuchMember), "at {at}, {leader} leads");
@@ -89,9 +85,7 @@ fn what_waits_is_bounded() {
 
 #[test]
 fn members_tell_how_they_stand() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     let at = (leader + 1) % 3;
     cluster.write(at, &set("/a", "v")).expect("it is passed on");
     cluster.settle();
@@ -110,87 +104,13 @@ fn members_tell_how_they_stand() {
     assert!(!member.is_reachable(other) && !member.was_heard(other, 100_000_000));
 }
 
-/// Goes on until some pieces of the snapshot are on their way to a member.
-fn begin_transfer(cluster: &mut Cluster, behind: usize) {
-    cluster.restart(behind);
-    for _ in 0..1000 {
-        if cluster.disk(behind).content("incoming.tmp").is_some() {
-            return;
-        }
-        cluster.run_briefly(20);
-    }
-    panic!("no snapshot is sent");
-}
-
-#[test]
-fn a_snapshot_for_one_who_is_silent_is_given_up_and_sent_again() {
-    let (mut cluster, leader, behind) = with_one_far_behind();
-    begin_transfer(&mut cluster, behind);
-    cluster.isolate(behind, true);
-    cluster.run(1500);
-    cluster.write(leader, &set("/more", "v")).expect("the others go on");
-    cluster.isolate(behind, false);
-    cluster.settle();
-    cluster.assert_equal();
-}
-
-#[test]
-fn a_snapshot_of_a_leader_that_is_cut_off_comes_from_the_next_one() {
-    let (mut cluster, leader, behind) = with_one_far_behind();
-    begin_transfer(&mut cluster, behind);
-    cluster.cut_off(leader);
-    cluster.run_until(|cluster| cluster.leader_but(leader).is_some());
-    cluster.settle_but(leader);
-    assert!(value(&cluster, behind, "/big/1").is_some());
-    cluster.isolate(leader, false);
-    cluster.settle();
-    cluster.assert_equal();
-}
-
-#[test]
-fn a_snapshot_that_is_prepared_when_another_one_leads_is_as_good() {
-    let (mut cluster, leader, behind) = with_one_far_behind();
-    cluster.keep_busy(behind, true);
-    cluster.restart(behind);
-    cluster.run_until(|cluster| cluster.prepares_snapshot(behind));
-    cluster.cut_off(leader);
-    cluster.run_until(|cluster| cluster.leader_but(leader).is_some());
-    let other = cluster.leader_but(leader).expect("just seen");
-    let write = cluster.propose(other, &set("/more", "v"));
-    cluster.run(20);
-    assert!(!cluster.is_answered(write), "two of three have to have it");
-    cluster.keep_busy(behind, false);
-    cluster.run(20);
-    assert!(cluster.is_answered(write), "nothing is sent a second time");
-    assert!(value(&cluster, behind, "/big/1").is_some());
-    cluster.isolate(leader, false);
-    cluster.settle();
-    cluster.assert_equal();
-}
-
-#[test]
-fn a_snapshot_that_is_damaged_on_its_way_is_sent_again() {
-    let (mut cluster, _, behind) = with_one_far_behind();
-    cluster.keep_busy(behind, true);
-    cluster.restart(behind);
-    cluster.run_until(|cluster| cluster.prepares_snapshot(behind));
-    cluster.disk(behind).corrupt("incoming.tmp", 100_000, 0xff);
-    cluster.keep_busy(behind, false);
-    cluster.run(50);
-    assert_eq!(value(&cluster, behind, "/big/1"), None);
-    cluster.settle();
-    cluster.assert_equal();
-}
-
 /// The kinds of two messages between members (`envelope.rs`).
 const FORWARD: u8 = 64;
 const REFUSED: u8 = 67;
 
 #[test]
 fn a_copy_of_what_a_deposed_leader_has_done_is_not_refused() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     let at = (leader + 1) % 3;
     let is =
         |kind: u8| move |letter: &(MemberId, MemberId, Vec<u8>)| letter.2.get(1) == Some(&kind);
@@ -242,9 +162,7 @@ fn is_voted_for(cluster: &mut Cluster, from: usize, at: usize, term: u64) -> boo
 
 #[test]
 fn a_member_that_restarts_votes_once_in_a_term() {
-    let mut cluster = Cluster::founded(3);
-    cluster.settle();
-    let leader = cluster.leader().expect("there is one");
+    let (mut cluster, leader) = Cluster::led(3);
     let (at, other) = ((leader + 1) % 3, (leader + 2) % 3);
     let term = cluster.member(at).status().term.0 + 5;
     assert!(is_voted_for(&mut cluster, leader, at, term));

@@ -122,6 +122,14 @@ impl Cluster {
         cluster
     }
 
+    /// As [`Cluster::founded`], settled, with the place of its leader.
+    pub(crate) fn led(count: u64) -> (Self, usize) {
+        let mut cluster = Self::founded(count);
+        cluster.settle();
+        let leader = cluster.leader().expect("there is one");
+        (cluster, leader)
+    }
+
     /// A cluster whose first members vote from the beginning.
     pub(crate) fn founded(count: u64) -> Self {
         let mut cluster = Self::empty();
@@ -296,11 +304,8 @@ impl Cluster {
     }
 
     fn deliver(&mut self) {
-        for _ in 0..100_000 {
-            let Some(next) = self.wire.borrow_mut().pop_front() else { return };
-            self.hand_to(next);
-        }
-        panic!("messages without end");
+        self.deliver_some(100_000);
+        assert!(self.wire.borrow().is_empty(), "messages without end");
     }
 
     fn hand_to(&mut self, (from, to, bytes): Letter) {
@@ -435,7 +440,14 @@ impl Cluster {
         self.member_mut(at).hand_over();
     }
 
-    fn changed(&mut self, at: usize, ticket: Ticket) -> Result<(), EngineError> {
+    /// Asks a member for a change, and waits for what comes of it.
+    fn change(
+        &mut self,
+        at: usize,
+        ask: impl FnOnce(&mut TestDriver, Ticket),
+    ) -> Result<(), EngineError> {
+        let ticket = self.ticket();
+        ask(self.member_mut(at), ticket);
         self.turn(at);
         match self.outcome(ticket) {
             Ok(()) => Ok(()),
@@ -449,21 +461,15 @@ impl Cluster {
         at: usize,
         config: ClusterConfig,
     ) -> Result<(), EngineError> {
-        let ticket = self.ticket();
-        self.member_mut(at).propose_config(ticket, config);
-        self.changed(at, ticket)
+        self.change(at, |member, ticket| member.propose_config(ticket, config))
     }
 
-    pub(crate) fn expect(&mut self, at: usize, member: Member) -> Result<(), EngineError> {
-        let ticket = self.ticket();
-        self.member_mut(at).propose_member(ticket, member);
-        self.changed(at, ticket)
+    pub(crate) fn expect(&mut self, at: usize, machine: Member) -> Result<(), EngineError> {
+        self.change(at, |member, ticket| member.propose_member(ticket, machine))
     }
 
     pub(crate) fn forget(&mut self, at: usize, id: MemberId) -> Result<(), EngineError> {
-        let ticket = self.ticket();
-        self.member_mut(at).propose_forgetting(ticket, id);
-        self.changed(at, ticket)
+        self.change(at, |member, ticket| member.propose_forgetting(ticket, id))
     }
 
     /// Proposes without a turn.
@@ -483,15 +489,11 @@ impl Cluster {
     }
 
     pub(crate) fn remove(&mut self, at: usize, id: MemberId) -> Result<(), EngineError> {
-        let ticket = self.ticket();
-        self.member_mut(at).propose_removal(ticket, id);
-        self.changed(at, ticket)
+        self.change(at, |member, ticket| member.propose_removal(ticket, id))
     }
 
-    pub(crate) fn ask_join(&mut self, at: usize, member: Member) -> Result<(), EngineError> {
-        let ticket = self.ticket();
-        self.member_mut(at).propose_join(ticket, member);
-        self.changed(at, ticket)
+    pub(crate) fn ask_join(&mut self, at: usize, machine: Member) -> Result<(), EngineError> {
+        self.change(at, |member, ticket| member.propose_join(ticket, machine))
     }
 
     /// A new machine asks the member at `at`, and starts.
