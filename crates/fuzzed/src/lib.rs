@@ -16,6 +16,8 @@ mod peer_message;
 mod peer_stream;
 mod snapshot;
 
+use store::Command;
+
 /// A claim.
 pub type Check = fn(&[u8]);
 
@@ -33,6 +35,23 @@ pub const CHECKS: [(&str, Check); 11] = [
     ("peer_stream", peer_stream::check),
     ("snapshot", snapshot::check),
 ];
+
+/// Parts bytes into a body, up to the first question mark, and the query behind it.
+fn body_and_query(data: &[u8]) -> (&[u8], &str) {
+    let at = data.iter().position(|byte| *byte == b'?').unwrap_or(data.len());
+    let (body, query) = data.split_at(at);
+    (body, str::from_utf8(query.get(1..).unwrap_or_default()).unwrap_or_default())
+}
+
+/// What is logged is one command, which is read from the log as it was written.
+fn check_logged(bytes: &[u8]) {
+    let mut rest = bytes;
+    let read = Command::decode(&mut rest).expect("what is logged can be read");
+    assert!(rest.is_empty());
+    let mut again = Vec::new();
+    read.encode(&mut again);
+    assert_eq!(again, bytes);
+}
 
 /// Runs one claim.
 ///

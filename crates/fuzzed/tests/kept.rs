@@ -1,6 +1,7 @@
 //! Every claim on every kept input, and on changes of them that are the same in each run.
 
 use fuzzed::CHECKS;
+use sim::rng::Rng;
 use std::fs;
 use std::path::Path;
 
@@ -10,38 +11,27 @@ const CHANGED: usize = 2000;
 /// Longest input that is made.
 const LEN_MAX: usize = 2000;
 
-struct Dice(u64);
+fn draw_byte(rng: &mut Rng) -> u8 {
+    const TELLING: [u8; 8] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'%', b'\n'];
+    let any = u8::try_from(rng.below(256)).expect("below 256");
+    if rng.below(3) == 0 { rng.pick(&TELLING) } else { any }
+}
 
-impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).expect("53 bits") % below.max(1)
-    }
-
-    fn byte(&mut self) -> u8 {
-        const TELLING: [u8; 8] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'%', b'\n'];
-        let any = u8::try_from(self.roll(256)).expect("below 256");
-        if self.roll(3) == 0 { TELLING[self.roll(TELLING.len())] } else { any }
-    }
-
-    fn change(&mut self, bytes: &mut Vec<u8>, other: &[u8]) {
-        let at = self.roll(bytes.len() + 1);
-        let end = (at + self.roll(9)).min(bytes.len());
-        match self.roll(6) {
-            0 => bytes[at..end].fill(self.byte()),
-            1 => bytes.truncate(at),
-            2 => drop(bytes.drain(at..end)),
-            3 => bytes.insert(at, self.byte()),
-            4 => drop(bytes.splice(at..end, other[self.roll(other.len())..].iter().copied())),
-            _ => {
-                let again = bytes[at..].to_vec();
-                bytes.extend_from_slice(&again);
-            }
+fn change(rng: &mut Rng, bytes: &mut Vec<u8>, other: &[u8]) {
+    let at = rng.index(bytes.len() + 1);
+    let end = (at + rng.index(9)).min(bytes.len());
+    match rng.below(6) {
+        0 => bytes[at..end].fill(draw_byte(rng)),
+        1 => bytes.truncate(at),
+        2 => drop(bytes.drain(at..end)),
+        3 => bytes.insert(at, draw_byte(rng)),
+        4 => drop(bytes.splice(at..end, other[rng.index(other.len())..].iter().copied())),
+        _ => {
+            let again = bytes[at..].to_vec();
+            bytes.extend_from_slice(&again);
         }
-        bytes.truncate(LEN_MAX);
     }
+    bytes.truncate(LEN_MAX);
 }
 
 fn kept(name: &str) -> Vec<Vec<u8>> {
@@ -65,12 +55,12 @@ fn all_claims_hold_for_kept_inputs_and_their_changes() {
         let inputs = kept(name);
         assert!(!inputs.is_empty(), "{name} has no kept input");
         inputs.iter().for_each(|input| run(name, input));
-        let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+        let mut rng = Rng::new(1);
         for _ in 0..CHANGED {
-            let mut input = inputs[dice.roll(inputs.len())].clone();
-            for _ in 0..=dice.roll(5) {
-                let other = &inputs[dice.roll(inputs.len())];
-                dice.change(&mut input, other);
+            let mut input = inputs[rng.index(inputs.len())].clone();
+            for _ in 0..=rng.below(5) {
+                let other = &inputs[rng.index(inputs.len())];
+                change(&mut rng, &mut input, other);
             }
             run(name, &input);
         }
