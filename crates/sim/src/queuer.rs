@@ -21,9 +21,13 @@ pub(crate) struct Entry {
     place: Place,
 }
 
+fn lock(number: u64) -> String {
+    format!("{LOCK_ROOT}/k{number}")
+}
+
 /// The key of each lock.
 pub(crate) fn locks() -> impl Iterator<Item = String> {
-    (0..LOCKS).map(|number| format!("{LOCK_ROOT}/k{number}"))
+    (0..LOCKS).map(lock)
 }
 
 /// What a client asks next that is where `entry` says.
@@ -37,8 +41,11 @@ pub(crate) fn draw(rng: &mut Rng, entry: &mut Option<Entry>) -> Request {
     let number = rng.below(LOCKS);
     let is_patient = rng.permille(900);
     let Some(Entry { key, value, index, place }) = entry.clone() else {
-        let key = format!("{LOCK_ROOT}/k{number}");
-        return Request { key, kind: Kind::Queue(Step::Join { waits, again: None }), ttl };
+        return Request {
+            key: lock(number),
+            kind: Kind::Queue(Step::Join { waits, again: None }),
+            ttl,
+        };
     };
     let step = match (index, place) {
         (None, _) => Step::Join { waits: true, again: Some(value) },

@@ -100,7 +100,9 @@ pub fn check_real_time(history: &History) -> Verdict {
 fn index_of(op: &Op) -> Option<(u64, bool)> {
     match &op.outcome {
         _ if op.kind == Kind::Membership => None,
-        Outcome::Written { index, .. } => Some((*index, true)),
+        Outcome::Written { index, .. } | Outcome::Queued { index, is_new: true, .. } => {
+            Some((*index, true))
+        }
         Outcome::Read { index, .. } | Outcome::Refused { index, .. } => Some((*index, false)),
         _ => None,
     }

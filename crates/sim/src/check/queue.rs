@@ -6,7 +6,8 @@
 //!
 //! - Two places do not hold at a time.
 //! - One does not hold after one with a higher number did.
-//! - Numbers grow with time, and no two are the same.
+//! - No number is given twice. That numbers grow with time is judged with all other indexes
+//!   (`order.rs`).
 //! - One that was given up or is gone does not come back.
 //! - None is lost while its lease runs.
 
@@ -55,7 +56,6 @@ pub fn check(history: &History) -> Verdict {
         };
         result.map_err(|detail| format!("{}: op {id}: {detail}", op.key))?;
     }
-    check_growth(history)?;
     locks.iter().try_for_each(|(key, entries)| {
         check_turns(entries).map_err(|detail| format!("{key}: {detail}"))
     })
@@ -163,24 +163,6 @@ fn give_up(entries: &mut Entries, index: u64, op: &Op) {
     }
 }
 
-fn check_growth(history: &History) -> Verdict {
-    // By when they were answered; each joined after all those that were answered before it asked.
-    let mut answered: BTreeMap<(Nanos, OpId), u64> = BTreeMap::new();
-    for (id, op) in history.iter() {
-        if let Outcome::Queued { index, is_new: true, .. } = op.outcome {
-            answered.insert((op.finished, id), index);
-        }
-    }
-    for (id, op) in history.iter() {
-        let Outcome::Queued { index, is_new: true, .. } = op.outcome else { continue };
-        let before = answered.range(..(op.invoked, 0)).map(|(_, index)| *index).max();
-        if before.is_some_and(|before| before >= index) {
-            return Err(format!("op {id} got the number {index} after {before:?} was given"));
-        }
-    }
-    Ok(())
-}
-
 fn check_turns(entries: &Entries) -> Verdict {
     let held: Vec<(u64, Nanos, Nanos, Nanos)> = entries
         .iter()
@@ -205,6 +187,7 @@ fn check_turns(entries: &Entries) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::order::check_real_time;
     use crate::history::testkit::op;
     use crate::plan::SECOND;
 
@@ -297,7 +280,7 @@ mod tests {
             step(JOIN, (0, 1), joined(5, Place::Waits)),
             step(JOIN, (2, 3), joined(4, Place::Waits)),
         ];
-        assert!(judge(&falling).is_err());
+        assert!(check_real_time(&History { ops: falling.to_vec() }).is_err());
     }
 
     #[test]
