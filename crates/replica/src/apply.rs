@@ -5,7 +5,7 @@ use crate::clock::Now;
 use crate::error::{EngineError, Failure, Fatal};
 use crate::membership::{ClusterConfig, Member, Membership};
 use crate::progress;
-use crate::proposal::{Answer, Output, Places};
+use crate::proposal::{Answer, Output, Places, fail};
 use crate::replica::Replica;
 use crate::snapshot::Header;
 use crate::types::{LogIndex, Term};
@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) hash: u64,
     /// How often members came, went or changed, as this process saw it.
     pub(crate) membership_version: u64,
+    /// Committed entries that could not be applied and were skipped, as this process saw it.
+    pub(crate) entries_skipped: u64,
 }
 
 impl Replica {
@@ -58,6 +60,7 @@ impl Replica {
             applied_term: header.term,
             hash: header.hash,
             membership_version: self.state.membership_version + 1,
+            entries_skipped: self.state.entries_skipped,
         };
         let old = std::mem::replace(&mut self.state, state);
         out.wakes.clear();
@@ -95,8 +98,19 @@ impl Replica {
         now: Now,
         out: &mut Output,
     ) -> Result<(), Fatal> {
-        let change = parse_conf_change(entry)?;
-        let conf_state = self.raw.apply_conf_change(&change)?;
+        // What cannot be applied is skipped, by every member alike: it would end each of them at
+        // every start.
+        let change = parse_conf_change(entry);
+        let applied = change.and_then(|change| {
+            let conf_state = self.raw.apply_conf_change(&change).ok()?;
+            Some((change, conf_state))
+        });
+        let Some((change, conf_state)) = applied else {
+            self.state.entries_skipped += 1;
+            let places = self.proposals.take(entry.term, entry.index, &mut out.answers);
+            fail(places, EngineError::QuorumAtRisk, &mut out.answers);
+            return Ok(());
+        };
         self.raw.mut_store().set_conf_state(conf_state.clone());
         self.apply_batch(entry, &change.context, now, out)?;
         let is_in = |ids: &[u64]| ids.contains(&self.id.0);
@@ -111,13 +125,13 @@ impl Replica {
     }
 }
 
-pub(crate) fn parse_conf_change(entry: &Entry) -> Result<ConfChangeV2, Fatal> {
-    let malformed = || Fatal::Log(format!("entry {} is no membership change", entry.index));
-    // The older kind is never proposed by any version of this program.
+/// The change of the configuration that an entry holds; nothing if it holds none. The older kind
+/// is never proposed by any version of this program.
+pub(crate) fn parse_conf_change(entry: &Entry) -> Option<ConfChangeV2> {
     if entry.get_entry_type() != EntryType::EntryConfChangeV2 {
-        return Err(malformed());
+        return None;
     }
-    ConfChangeV2::parse_from_bytes(&entry.data).map_err(|_| malformed())
+    ConfChangeV2::parse_from_bytes(&entry.data).ok()
 }
 
 /// What applying one entry did beside the outcomes.
@@ -163,6 +177,11 @@ impl State {
                     applied.expired |= matches!(command, Command::Expire { .. });
                     self.store.apply(&command, batch.stamp, &mut out.wakes)
                 }
+                Item::Control(Control::Started(id, identity)) => {
+                    self.membership.note_start(id, identity);
+                    position += 1;
+                    continue;
+                }
                 Item::Control(control) => self.apply_control(control, batch.stamp, out),
             };
             if let Some((_, ticket)) = waiting.next_if(|(at, _)| *at == position) {
@@ -188,7 +207,7 @@ impl State {
             // Only the very first member brings the configuration along.
             Control::Register { config, .. } => config.filter(|_| !self.membership.is_configured()),
             Control::Configure(config) => Some(*config),
-            Control::Remove(_) | Control::Forget(_) => None,
+            Control::Remove(_) | Control::Forget(_) | Control::Started(..) => None,
         };
         if let Control::Forget(id) = &control {
             self.membership.forget(*id);

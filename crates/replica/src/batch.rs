@@ -3,12 +3,13 @@
 //! ```text
 //! version u8 | time u64 | wall offset i64 | item, item, ...
 //! item: 0 store command | 1 register: member, config flag u8, [config] | 2 configure: config
-//!   | 3 remove: member id u64 | 4 forget: member id u64
+//!   | 3 remove: member id u64 | 4 forget: member id u64 | 6 started: member id, identity (3 u64)
 //! ```
 //! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
 //! batch.
 
 use crate::codec::{self, Malformed};
+use crate::identity::Identity;
 use crate::membership::{ClusterConfig, Member};
 use crate::types::MemberId;
 use raft::eraftpb::{Entry, EntryType};
@@ -22,6 +23,7 @@ const TAG_REGISTER: u8 = 1;
 const TAG_CONFIGURE: u8 = 2;
 const TAG_REMOVE: u8 = 3;
 const TAG_FORGET: u8 = 4;
+const TAG_STARTED: u8 = 6;
 
 /// A change of the cluster's own registry; takes one store index, as a client's write does.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,8 @@ pub(crate) enum Control {
     Remove(MemberId),
     /// A machine that was expected is not any more.
     Forget(MemberId),
+    /// A member's directory was started. Takes no store index: clients never see it.
+    Started(MemberId, Identity),
 }
 
 /// One item of a batch.
@@ -106,6 +110,11 @@ impl BatchWriter {
             Control::Forget(id) => {
                 self.start_item(TAG_FORGET);
                 codec::put_u64(&mut self.bytes, id.0);
+            }
+            Control::Started(id, identity) => {
+                self.start_item(TAG_STARTED);
+                codec::put_u64(&mut self.bytes, id.0);
+                identity.encode(&mut self.bytes);
             }
         }
     }
@@ -192,6 +201,10 @@ impl<'a> BatchReader<'a> {
             TAG_FORGET => {
                 Item::Control(Control::Forget(MemberId(codec::take_u64(&mut self.rest)?)))
             }
+            TAG_STARTED => {
+                let id = MemberId(codec::take_u64(&mut self.rest)?);
+                Item::Control(Control::Started(id, Identity::decode(&mut self.rest)?))
+            }
             _ => return Err(Malformed),
         };
         Ok(Some(item))
@@ -217,6 +230,7 @@ mod tests {
             Control::Configure(config),
             Control::Remove(MemberId(7)),
             Control::Forget(MemberId(8)),
+            Control::Started(MemberId(9), Identity { incarnation: 1, start: 2, nonce: 3 }),
         ]
     }
 
@@ -237,13 +251,13 @@ mod tests {
         writer.push(&Command::Delete { path, dir: false, recursive: false });
         let entry = writer.finish(Stamp::default());
         let all = read(&entry).expect("it was just written");
-        assert_eq!(all.len(), 6);
+        assert_eq!(all.len(), 7);
         for (item, control) in all.iter().zip(items()) {
             assert_eq!(*item, Item::Control(control));
         }
         for len in 1..entry.len() {
             let part = read(entry.get(..len).expect("shorter"));
-            assert!(part.is_err() || part.is_ok_and(|items| items.len() < 6));
+            assert!(part.is_err() || part.is_ok_and(|items| items.len() < 7));
         }
         assert_eq!(read(&[]), Ok(Vec::new()));
     }

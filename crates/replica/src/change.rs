@@ -147,7 +147,15 @@ impl Standings {
                 return Err(EngineError::AddressTaken);
             }
         }
+        // raft would make a learner of a voter that joins, and who votes is not asked for here.
+        if self.get(member.id).is_some_and(|known| known.is_voter) {
+            return Err(EngineError::AlreadyMember);
+        }
         let is_known = self.get(member.id).is_some();
+        let is_another = |known: &Member| known.name != member.name;
+        if is_known && membership.member(member.id).is_some_and(is_another) {
+            return Err(EngineError::AlreadyMember);
+        }
         if !is_known && self.members.len() as u64 >= membership.config().active_size {
             return Err(EngineError::ClusterFull);
         }
@@ -271,7 +279,18 @@ mod tests {
         members.push(standing(3, true, true, 9));
         let view = standings(members);
         assert_eq!(view.check(&join(4, "m4", "http://p4"), &table), Err(EngineError::ClusterFull));
-        assert_eq!(view.check(&join(3, "m3", "http://p3"), &table), Ok(()), "asks again");
+        assert_eq!(
+            view.check(&join(3, "m3", "http://p3"), &table),
+            Err(EngineError::AlreadyMember),
+            "a voter would become a learner"
+        );
+        let learner = standings(vec![standing(1, true, true, 9), standing(3, false, true, 9)]);
+        assert_eq!(learner.check(&join(3, "m3", "http://p3"), &table), Ok(()), "asks again");
+        assert_eq!(
+            learner.check(&join(3, "m5", "http://p5"), &table),
+            Err(EngineError::AlreadyMember),
+            "somebody else under a learner's id"
+        );
     }
 
     #[test]

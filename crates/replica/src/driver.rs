@@ -10,6 +10,7 @@
 
 use crate::batch::{self, Control};
 use crate::change::Change;
+use crate::claims::Claims;
 use crate::clock::{Clock, Now};
 use crate::envelope::Envelope;
 use crate::error::{EngineError, Fatal};
@@ -109,6 +110,14 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     pub(crate) transfers: Transfers<D>,
     pub(crate) sent: Traffic,
     pub(crate) received: Traffic,
+    pub(crate) claims: Claims,
+    /// Whether it is to be written down that this member lost what it promised.
+    pub(crate) keep_identity: bool,
+    /// What the log behind each snapshot of this directory is marked with.
+    pub(crate) log_id: u64,
+    /// Whether this member has seen, since it started, all that was answered before.
+    is_warm: bool,
+    last_start_announcement: Option<u64>,
 }
 
 /// What operators want to know of a member; see the docs of `/metrics`.
@@ -171,6 +180,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             transfers: Transfers::default(),
             sent: Traffic::default(),
             received: Traffic::default(),
+            claims: Claims::default(),
+            keep_identity: false,
+            log_id: cluster.0,
+            is_warm: false,
+            last_start_announcement: None,
         }
     }
 
@@ -179,6 +193,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// # Errors
     /// [`EngineError`] when it is certain that nothing was done with it.
     pub fn propose(&mut self, ticket: Ticket, command: &Command<'_>) -> Result<(), EngineError> {
+        self.unfit()?;
         let now = self.arrival();
         self.replica.propose(ticket, command, now)
     }
@@ -244,6 +259,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// # Errors
     /// [`EngineError`] when this member cannot serve it.
     pub fn read(&mut self, ticket: Ticket) -> Result<(), EngineError> {
+        self.unfit()?;
         let now = self.arrival();
         self.replica.read(ticket, now)
     }
@@ -266,6 +282,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let now = self.clock.now();
         self.now = now;
         self.tick(now, out);
+        if std::mem::take(&mut self.keep_identity) {
+            self.write_identity(self.claims.identity)?;
+        }
         self.replica.expire_due(now);
         if self.replica.has_batch_to_write() {
             let bytes = self.replica.batch_bytes() + RECORD_OVERHEAD;
@@ -467,7 +486,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // campaign the moment it wakes up.
         self.last_tick = now.monotonic;
         let alone = self.replica.is_alone();
-        if !(alone && self.replica.is_leader()) {
+        let may_campaign = self.replica.is_leader() || !self.abstains();
+        if !(alone && self.replica.is_leader()) && may_campaign {
             self.replica.raw.tick();
         }
         let since = now.monotonic.saturating_sub(self.options.request_timeout_ns);
@@ -476,6 +496,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.expire_waiting(since, retry_before, out);
         self.announce(now);
         if !alone {
+            self.announce_start(now);
             self.tend(now);
         }
     }
@@ -499,6 +520,43 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         } else {
             self.was_announced = self.has_caught_up();
         }
+    }
+
+    /// Tells the cluster which directory speaks for this member, so that an older copy of it is
+    /// told apart by everybody, after a restart of everybody too.
+    fn announce_start(&mut self, now: Now) {
+        let (id, identity) = (self.replica.id, self.claims.identity);
+        let membership = &self.replica.state.membership;
+        let last = self.last_start_announcement;
+        if identity.start == 0
+            || membership.member(id).is_none()
+            || membership.identity(id) == Some(identity)
+            || last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
+            || self.replica.raw.raft.leader_id == 0
+            || self.unfit().is_err()
+        {
+            return;
+        }
+        self.last_start_announcement = Some(now.monotonic);
+        let control = Control::Started(id, identity);
+        self.replica.propose_control(None, &control, now.monotonic);
+    }
+
+    /// Whether this member has seen, since it started, all that was answered before: a plain read
+    /// before that would go back in time for whoever read here before.
+    pub fn is_warm(&self) -> bool {
+        self.is_warm || self.replica.decides_alone()
+    }
+
+    /// A proven read was answered here, or nobody can be waited for any longer.
+    pub fn warm_up(&mut self) {
+        self.is_warm = true;
+    }
+
+    /// Whether this member ever had the store of its cluster. One that has just joined has not, and
+    /// must not say what is in it.
+    pub fn has_store(&self) -> bool {
+        self.replica.state.applied.0 > 0 && self.replica.was_member
     }
 
     /// Whether everything is applied here that was in the log when this process started. Before
@@ -528,6 +586,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if now.monotonic.saturating_sub(self.last_tending) >= TEND_NS {
             self.last_tending = now.monotonic;
             self.replica.tend_membership(now);
+            if self.has_diverged() {
+                self.replica.hand_over();
+            }
             let syncs_since = self.unsynced.in_flight.map(|_| self.unsynced.handed_out_at);
             let patience_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
             if syncs_since.is_some_and(|at| now.monotonic.saturating_sub(at) > patience_ns) {

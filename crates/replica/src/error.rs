@@ -37,10 +37,16 @@ pub enum EngineError {
     NoSuchMember,
     /// The member was removed for good.
     Removed,
+    /// The member's state differs from that of others, and no majority has the same.
+    Diverged,
+    /// The member lost what it had acknowledged.
+    LostPromise,
+    /// A machine asks to join under the id of a member that takes part already.
+    AlreadyMember,
 }
 
 impl EngineError {
-    const ALL: [EngineError; 15] = [
+    const ALL: [EngineError; 18] = [
         EngineError::NoLeader,
         EngineError::NotLeader,
         EngineError::Timeout,
@@ -56,6 +62,9 @@ impl EngineError {
         EngineError::ClusterFull,
         EngineError::NoSuchMember,
         EngineError::Removed,
+        EngineError::Diverged,
+        EngineError::LostPromise,
+        EngineError::AlreadyMember,
     ];
 
     /// Its number between members.
@@ -92,6 +101,17 @@ impl fmt::Display for EngineError {
             EngineError::ClusterFull => "the cluster has as many members as its activeSize",
             EngineError::NoSuchMember => "there is no such member",
             EngineError::Removed => "the member was removed for good",
+            EngineError::Diverged => {
+                "this member's state differs from that of others at the same log index; nothing \
+                 was done. Start the one that differs with -force-rejoin"
+            }
+            EngineError::LostPromise => {
+                "this member lost entries that it had acknowledged; nothing was done. Start it \
+                 with -force-rejoin: its files are set aside, and it joins anew"
+            }
+            EngineError::AlreadyMember => {
+                "a member with this id takes part already; nothing was done"
+            }
         })
     }
 }

@@ -40,6 +40,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let Some(envelope) = envelope::decode(bytes, from, self.replica.id) else { return Ok(()) };
         let now = self.clock.now();
         self.now = now;
+        // Only who may lead it is listened to without being known: raft is asked about that.
+        let is_of_raft = matches!(envelope, Envelope::Raft(_) | Envelope::Piece(_));
+        if !is_of_raft && !self.replica.is_in_configuration(from) {
+            return Ok(());
+        }
         self.replica.note_heard(from, now.monotonic);
         match envelope {
             Envelope::Raft(message) => self.step(*message, bytes.len(), now)?,
@@ -63,6 +68,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 peer.applied = index;
                 peer.uptime = uptime;
                 peer.diverged |= differs == Some(true);
+                peer.agrees =
+                    if peer.diverged { Some(false) } else { differs.map(|_| true).or(peer.agrees) };
                 if peer.version != version {
                     version.clone_into(&mut peer.version);
                 }
@@ -72,6 +79,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     fn step(&mut self, mut message: Message, len: usize, now: Now) -> Result<(), Fatal> {
+        if !self.admit(&mut message) {
+            return Ok(());
+        }
         if matches!(message.get_msg_type(), MessageType::MsgAppend | MessageType::MsgHeartbeat) {
             self.received.note(now.monotonic, len);
         }

@@ -145,6 +145,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             name: self.options.name.clone(),
             seen: self.clock.now(),
             metadata: metadata.clone(),
+            identity: self.claims.identity,
+            log_id: self.log_id,
         };
         incoming.stage = Stage::Preparing(whole);
         Some(SnapshotJob::incoming(job))

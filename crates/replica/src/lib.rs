@@ -10,6 +10,7 @@
 mod apply;
 mod batch;
 mod change;
+mod claims;
 mod clock;
 mod codec;
 mod driver;
@@ -18,6 +19,7 @@ mod error;
 mod forward;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod identity;
 mod inbound;
 mod incoming;
 mod limits;
@@ -39,6 +41,7 @@ mod types;
 pub use clock::{Clock, Now};
 pub use driver::{Driver, Network, Status, SyncMode};
 pub use error::{EngineError, Failure, Fatal};
+pub use identity::{ClaimRefused, Identity, PeerClaim};
 pub use membership::{ClusterConfig, Member, Membership};
 pub use open::{Birth, Opened, Options, prepare};
 pub use progress::{Latency, Peer};

@@ -4,6 +4,7 @@
 //! `/_etcd/machines/NAME` and `/_etcd/config` (spec keys.md section 12).
 
 use crate::codec::{self, Malformed};
+use crate::identity::{self, Identity};
 use crate::types::MemberId;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -120,6 +121,8 @@ pub struct Membership {
     founders: Vec<MemberId>,
     /// Those that left, the latest last: their ids never come back.
     removed: VecDeque<MemberId>,
+    /// The latest start of each member's directory.
+    identities: BTreeMap<MemberId, Identity>,
 }
 
 impl Membership {
@@ -205,7 +208,21 @@ impl Membership {
                 self.removed.pop_front();
             }
         }
+        self.identities.remove(&id);
         self.members.remove(&id)
+    }
+
+    /// The latest start of a member's directory that the cluster knows of.
+    pub fn identity(&self, id: MemberId) -> Option<Identity> {
+        self.identities.get(&id).copied()
+    }
+
+    /// A member was started. What may not follow the start that is known changes nothing.
+    pub(crate) fn note_start(&mut self, id: MemberId, identity: Identity) {
+        let known = self.identity(id).unwrap_or_default();
+        if self.member(id).is_some() && identity::check(known, identity).is_ok() {
+            self.identities.insert(id, identity);
+        }
     }
 
     pub(crate) fn configure(&mut self, config: ClusterConfig) {
@@ -235,7 +252,24 @@ impl Membership {
         let is_configured = codec::take_u8(input)? != 0;
         let founders = take_ids(input)?;
         let removed = take_ids(input)?.into();
-        Ok(Self { members, config, is_configured, founders, removed })
+        let identities = BTreeMap::new();
+        Ok(Self { members, config, is_configured, founders, removed, identities })
+    }
+
+    pub(crate) fn encode_identities(&self, out: &mut Vec<u8>) {
+        codec::put_u32(out, self.identities.len());
+        for (id, identity) in &self.identities {
+            codec::put_u64(out, id.0);
+            identity.encode(out);
+        }
+    }
+
+    pub(crate) fn decode_identities(&mut self, input: &mut &[u8]) -> Result<(), Malformed> {
+        for _ in 0..codec::take_u32(input)? {
+            let id = MemberId(codec::take_u64(input)?);
+            self.identities.insert(id, Identity::decode(input)?);
+        }
+        Ok(())
     }
 }
 

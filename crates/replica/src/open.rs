@@ -1,9 +1,11 @@
 //! Starting a member: from an empty directory, or from what an earlier process left there.
 
 use crate::apply::State;
+use crate::claims::Claims;
 use crate::clock::{Clock, ClusterClock, Now};
 use crate::driver::{Driver, Network, SyncMode};
 use crate::error::Fatal;
+use crate::identity::Identity;
 use crate::limits::{COMMITTED_BYTES_PER_READY, TICK_NS, UNCOMMITTED_BYTES_MAX};
 use crate::log::LogView;
 use crate::membership::{ClusterConfig, Member, Membership};
@@ -77,6 +79,8 @@ struct Found {
     /// Entries that are not known to be committed.
     tail: VecDeque<Entry>,
     entries_replayed: u64,
+    identity: Identity,
+    lost: Option<LogIndex>,
 }
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
@@ -100,7 +104,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             )));
         }
         let (mut wal, recovered) =
-            Wal::open(disk.clone(), header.cluster.0, options.wal_options.clone())?;
+            Wal::open(disk.clone(), header.log_id, options.wal_options.clone())?;
         let torn_tail = recovered.cut.as_ref().map(ToString::to_string);
         let mut found = Found::from_snapshot(header, store, now);
         for payload in recovered.records {
@@ -116,8 +120,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // the first write comes. On one that is full already this member serves what it has.
         wal.make_room(0)?;
         let snapshot_bytes = wal::file_len(&disk, &file).map_err(wal::Error::from)?;
-        let mut driver = found.into_driver(wal, disk, network, clock, options)?;
+        let is_doubtful = opened.torn_tail.is_some();
+        let mut driver = found.into_driver(wal, disk, network, clock, options, is_doubtful)?;
         driver.snapshot_bytes = snapshot_bytes;
+        let drawn = mix([driver.options.seed, now.wall ^ now.monotonic, driver.replica.id.0]);
+        driver.write_identity(driver.claims.identity.next(drawn))?;
         driver.lead_if_alone()?;
         Ok((driver, opened))
     }
@@ -208,6 +215,8 @@ pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Res
         seen: now,
         conf_state,
         membership: Membership::founded_by(birth.founders, birth.known),
+        identity: Identity::default(),
+        log_id: mix([birth.cluster.0, birth.id.0, now.wall ^ now.boot]),
     };
     let store = Store::new(limits).snapshot();
     SnapshotJob::first(disk.clone(), header, store)
@@ -244,9 +253,12 @@ impl Found {
             applied_term: header.term,
             hash: header.hash,
             membership_version: 0,
+            entries_skipped: 0,
         };
         Self {
             clock: ClusterClock::resume(header.stamp, header.seen, now),
+            identity: header.identity,
+            lost: None,
             conf_state: header.conf_state.clone(),
             header,
             state,
@@ -271,6 +283,9 @@ impl Found {
         self.hard_state = record.hard_state;
         self.hard_state.commit = commit;
         self.clock = ClusterClock::resume(record.stamp, record.seen, now);
+        if let Some(start) = record.start {
+            (self.identity, self.lost) = (start.identity, start.lost);
+        }
         self.apply_committed()
     }
 
@@ -318,6 +333,7 @@ impl Found {
         network: N,
         clock: C,
         options: Options,
+        is_doubtful: bool,
     ) -> Result<Driver<D, N, C>, Fatal> {
         let applied = (self.state.applied.0, self.state.applied_term.0);
         let last = self.tail.back().map_or(applied.0, |entry| entry.index);
@@ -334,7 +350,13 @@ impl Found {
         let seed = options.seed;
         let mut replica = Replica::new(id, raw, self.state, self.clock, seed, election_ticks);
         replica.commands_since_snapshot = self.entries_replayed;
-        Ok(Driver::assemble(replica, wal, disk, network, clock, options, self.header.cluster))
+        let election_timeout_ns = options.election_timeout_ms.saturating_mul(1_000_000);
+        let (cluster, log_id) = (self.header.cluster, self.header.log_id);
+        let mut driver = Driver::assemble(replica, wal, disk, network, clock, options, cluster);
+        driver.log_id = log_id;
+        driver.claims = Claims::new(self.identity, is_doubtful, self.lost);
+        driver.claims.begin_abstention(driver.now.monotonic, election_timeout_ns);
+        Ok(driver)
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Peer {
     pub version: String,
     /// Whether its state was found to differ from this member's at the same log index.
     pub diverged: bool,
+    /// What the latest comparison of the two states said; nothing before the first.
+    pub(crate) agrees: Option<bool>,
     /// When the call was sent that is not answered.
     asked_at: Option<u64>,
     /// Since when a leader waits for the first word of it.

@@ -6,15 +6,21 @@
 //! | time u64 | wall offset i64 | boot u64 | monotonic u64 | wall u64 | cut u64
 //! | entries u32 | entry, ...        entry: term u64, index u64, type u8, data (length u32)
 //! ```
+//! Version 2 is written once at each start: it has the identity of the start (three u64) and the
+//! index of an entry that this member lost, or zero, before the entries.
+//!
 //! The clocks beside the last stamp let a restart tell how long the process was away. Entries above
 //! `cut` that were written before are void: a snapshot of the leader contradicts them.
 
 use crate::clock::Now;
 use crate::codec::{self, Malformed};
+use crate::identity::Identity;
+use crate::types::LogIndex;
 use raft::eraftpb::{Entry, EntryType, HardState};
 use store::{Stamp, Timestamp, WallOffset};
 
 const VERSION: u8 = 1;
+const VERSION_START: u8 = 2;
 
 /// A record read back from the log.
 #[derive(Debug)]
@@ -23,7 +29,17 @@ pub(crate) struct Record {
     pub(crate) stamp: Stamp,
     pub(crate) seen: Now,
     pub(crate) cut: u64,
+    /// Who this directory is from here on, if the record was written at a start.
+    pub(crate) start: Option<Start>,
     pub(crate) entries: Vec<Entry>,
+}
+
+/// What is written down at a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) identity: Identity,
+    /// An entry that this member acknowledged and lost.
+    pub(crate) lost: Option<LogIndex>,
 }
 
 /// The `cut` of a record that voids nothing.
@@ -38,17 +54,42 @@ pub(crate) fn encode(
     cut: u64,
     entries: &[Entry],
 ) {
+    put_front(out, VERSION, hard_state, stamp, seen, cut);
+    codec::put_u32(out, entries.len());
+    for entry in entries {
+        encode_entry(out, entry);
+    }
+}
+
+/// Writes the record of a start into `out`, which it empties first.
+pub(crate) fn encode_start(
+    out: &mut Vec<u8>,
+    hard_state: &HardState,
+    stamp: Stamp,
+    seen: Now,
+    start: Start,
+) {
+    put_front(out, VERSION_START, hard_state, stamp, seen, NO_CUT);
+    start.identity.encode(out);
+    codec::put_u64(out, start.lost.map_or(0, |index| index.0));
+    codec::put_u32(out, 0);
+}
+
+fn put_front(
+    out: &mut Vec<u8>,
+    version: u8,
+    hard_state: &HardState,
+    stamp: Stamp,
+    seen: Now,
+    cut: u64,
+) {
     out.clear();
-    out.push(VERSION);
+    out.push(version);
     codec::put_u64(out, hard_state.term);
     codec::put_u64(out, hard_state.vote);
     codec::put_u64(out, hard_state.commit);
     encode_clocks(out, stamp, seen);
     codec::put_u64(out, cut);
-    codec::put_u32(out, entries.len());
-    for entry in entries {
-        encode_entry(out, entry);
-    }
 }
 
 pub(crate) fn encode_clocks(out: &mut Vec<u8>, stamp: Stamp, seen: Now) {
@@ -98,7 +139,8 @@ pub(crate) fn decode_entry(input: &mut &[u8]) -> Result<Entry, Malformed> {
 /// Reads a record; all of `input` must belong to it.
 pub(crate) fn decode(mut input: &[u8]) -> Result<Record, Malformed> {
     let input = &mut input;
-    if codec::take_u8(input)? != VERSION {
+    let version = codec::take_u8(input)?;
+    if !matches!(version, VERSION | VERSION_START) {
         return Err(Malformed);
     }
     let mut hard_state = HardState::default();
@@ -107,6 +149,13 @@ pub(crate) fn decode(mut input: &[u8]) -> Result<Record, Malformed> {
     hard_state.commit = codec::take_u64(input)?;
     let (stamp, seen) = decode_clocks(input)?;
     let cut = codec::take_u64(input)?;
+    let start = if version == VERSION_START {
+        let identity = Identity::decode(input)?;
+        let lost = codec::take_u64(input)?;
+        Some(Start { identity, lost: (lost != 0).then_some(LogIndex(lost)) })
+    } else {
+        None
+    };
     let count = codec::take_u32(input)?;
     let mut entries = Vec::new();
     for _ in 0..count {
@@ -115,7 +164,7 @@ pub(crate) fn decode(mut input: &[u8]) -> Result<Record, Malformed> {
     if !input.is_empty() {
         return Err(Malformed);
     }
-    Ok(Record { hard_state, stamp, seen, cut, entries })
+    Ok(Record { hard_state, stamp, seen, cut, start, entries })
 }
 
 #[cfg(test)]
@@ -140,6 +189,18 @@ mod tests {
         assert_eq!(record.entries, vec![entry]);
         for len in 0..bytes.len() {
             assert!(decode(bytes.get(..len).expect("shorter")).is_err(), "cut at {len}");
+        }
+        assert_eq!(record.start, None);
+        let identity = Identity { incarnation: 1, start: 2, nonce: 3 };
+        for lost in [None, Some(LogIndex(9))] {
+            let start = Start { identity, lost };
+            let mut bytes = Vec::new();
+            encode_start(&mut bytes, &hard_state, stamp, seen, start);
+            let record = decode(&bytes).expect("just written");
+            assert_eq!((record.start, record.entries.len()), (Some(start), 0));
+            for len in 0..bytes.len() {
+                assert!(decode(bytes.get(..len).expect("shorter")).is_err(), "cut at {len}");
+            }
         }
         bytes.push(0);
         assert!(decode(&bytes).is_err(), "bytes too many");

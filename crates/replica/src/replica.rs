@@ -20,8 +20,8 @@ use crate::progress::{Marks, Peers};
 use crate::proposal::{Output, Places, Proposals, fail};
 use crate::read::Reads;
 use crate::types::{MemberId, Role, Ticket};
-use raft::eraftpb::ConfState;
-use raft::{RawNode, StateRole};
+use raft::eraftpb::{ConfChangeV2, ConfState};
+use raft::{Changer, RawNode, StateRole};
 use std::collections::VecDeque;
 use store::{Command, Stamp};
 
@@ -353,10 +353,11 @@ impl Replica {
         let mut checked = standings.check(&pending.change, &self.state.membership);
         if checked.is_ok() {
             let change = pending.change.to_raft(self.change_context(&pending.change, now));
-            checked = self
-                .raw
-                .propose_conf_change(Vec::new(), change)
-                .map_err(|_| EngineError::Overloaded);
+            checked = self.simulate(&change);
+            checked = checked.and_then(|()| {
+                let proposed = self.raw.propose_conf_change(Vec::new(), change);
+                proposed.map_err(|_| EngineError::Overloaded)
+            });
         }
         let (term, index) = (self.raw.raft.term, self.raw.raft.raft_log.last_index());
         match (checked, pending.origin) {
@@ -374,6 +375,13 @@ impl Replica {
             }
             (Err(error), Origin::Member(from, id)) => self.refuse(from, id, error),
         }
+    }
+
+    /// Makes a change on a copy of the configuration: what raft would refuse when it is applied, or
+    /// would leave nobody to decide, is never put into the log.
+    fn simulate(&self, change: &ConfChangeV2) -> Result<(), EngineError> {
+        let mut changer = Changer::new(self.raw.raft.prs());
+        changer.simple(&change.changes).map(|_| ()).map_err(|_| EngineError::QuorumAtRisk)
     }
 
     /// What is written into the store together with a change of the membership.

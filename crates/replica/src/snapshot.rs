@@ -3,12 +3,16 @@
 //! ```text
 //! version u8 | header length u32 | header | store stream
 //! header: cluster u64, member u64, name, index u64, term u64, hash u64,
-//!         clocks (record.rs), configuration (4 lists of ids, flag u8), membership table
+//!         clocks (record.rs), configuration (4 lists of ids, flag u8), membership table,
+//!         identity of the directory (3 u64), log id u64, identities of the members
 //! ```
+//! Version 1 ends with the membership table; its log id is the cluster's.
+//!
 //! Checksums and the file's life cycle are the `wal` crate's business.
 
 use crate::clock::Now;
 use crate::codec::{self, Malformed};
+use crate::identity::Identity;
 use crate::membership::Membership;
 use crate::record;
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
@@ -16,7 +20,9 @@ use raft::eraftpb::ConfState;
 use std::io::{self, Read, Write};
 use store::{Limits, Stamp, Store, StoreSnapshot};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// What release 0.1 wrote.
+const VERSION_1: u8 = 1;
 const HEADER_BYTES_MAX: usize = 16 << 20;
 
 /// Everything in a snapshot but the store.
@@ -33,6 +39,10 @@ pub(crate) struct Header {
     pub(crate) seen: Now,
     pub(crate) conf_state: ConfState,
     pub(crate) membership: Membership,
+    /// The latest start of the directory that was durable when this was written.
+    pub(crate) identity: Identity,
+    /// What the log behind this snapshot is marked with: no other directory has it.
+    pub(crate) log_id: u64,
 }
 
 impl Header {
@@ -46,9 +56,12 @@ impl Header {
         record::encode_clocks(out, self.stamp, self.seen);
         encode_conf_state(out, &self.conf_state);
         self.membership.encode(out);
+        self.identity.encode(out);
+        codec::put_u64(out, self.log_id);
+        self.membership.encode_identities(out);
     }
 
-    fn decode(mut input: &[u8]) -> Result<Self, Malformed> {
+    fn decode(mut input: &[u8], version: u8) -> Result<Self, Malformed> {
         let input = &mut input;
         let cluster = ClusterId(codec::take_u64(input)?);
         let member = MemberId(codec::take_u64(input)?);
@@ -58,11 +71,29 @@ impl Header {
         let hash = codec::take_u64(input)?;
         let (stamp, seen) = record::decode_clocks(input)?;
         let conf_state = decode_conf_state(input)?;
-        let membership = Membership::decode(input)?;
+        let mut membership = Membership::decode(input)?;
+        let (mut identity, mut log_id) = (Identity::default(), cluster.0);
+        if version > VERSION_1 {
+            (identity, log_id) = (Identity::decode(input)?, codec::take_u64(input)?);
+            membership.decode_identities(input)?;
+        }
         if !input.is_empty() || member.0 == 0 {
             return Err(Malformed);
         }
-        Ok(Self { cluster, member, name, index, term, hash, stamp, seen, conf_state, membership })
+        Ok(Self {
+            cluster,
+            member,
+            name,
+            index,
+            term,
+            hash,
+            stamp,
+            seen,
+            conf_state,
+            membership,
+            identity,
+            log_id,
+        })
     }
 }
 
@@ -111,7 +142,7 @@ pub(crate) fn read_header(input: &mut dyn Read) -> io::Result<Header> {
     let mut front = [0; 5];
     input.read_exact(&mut front)?;
     let [version, len @ ..] = front;
-    if version != VERSION {
+    if !matches!(version, VERSION_1 | VERSION) {
         return Err(invalid(format!("snapshot content of unknown version {version}")));
     }
     let len = usize::try_from(u32::from_le_bytes(len)).unwrap_or(usize::MAX);
@@ -120,7 +151,7 @@ pub(crate) fn read_header(input: &mut dyn Read) -> io::Result<Header> {
     }
     let mut bytes = vec![0; len];
     input.read_exact(&mut bytes)?;
-    Header::decode(&bytes).map_err(|_| invalid("snapshot header is malformed".to_owned()))
+    Header::decode(&bytes, version).map_err(|_| invalid("snapshot header is malformed".to_owned()))
 }
 
 /// Reads a whole snapshot.
@@ -155,13 +186,18 @@ mod tests {
             seen: Now { boot: 1, monotonic: 2, wall: 3 },
             conf_state,
             membership: Membership::default(),
+            identity: Identity { incarnation: 1, start: 2, nonce: 3 },
+            log_id: 8,
         };
         let mut bytes = Vec::new();
         header.encode(&mut bytes);
-        assert_eq!(Header::decode(&bytes), Ok(header));
+        assert_eq!(Header::decode(&bytes, VERSION), Ok(header.clone()));
         for len in 0..bytes.len() {
-            assert!(Header::decode(bytes.get(..len).expect("shorter")).is_err());
+            assert!(Header::decode(bytes.get(..len).expect("shorter"), VERSION).is_err());
         }
+        let first = &bytes[..bytes.len() - 3 * 8 - 8 - 4];
+        let first = Header::decode(first, VERSION_1).expect("what version 1 had");
+        assert_eq!((first.identity, first.log_id), (Identity::default(), 5));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, Now};
 use crate::driver::{Driver, Network};
+use crate::identity::Identity;
 use crate::snapshot::{self, Header};
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
 use raft::eraftpb::{ConfState, SnapshotMetadata};
@@ -34,6 +35,8 @@ pub(crate) struct IncomingJob<D: Disk> {
     pub(crate) name: String,
     pub(crate) seen: Now,
     pub(crate) metadata: SnapshotMetadata,
+    pub(crate) identity: Identity,
+    pub(crate) log_id: u64,
 }
 
 /// A snapshot of the leader that is loaded, and durable as one of this member, without a name.
@@ -96,6 +99,8 @@ impl<D: Disk> SnapshotJob<D> {
             seen: now,
             conf_state: replica.conf_state().clone(),
             membership: state.membership.clone(),
+            identity: driver.claims.identity,
+            log_id: driver.log_id,
         };
         Self::first(driver.disk.clone(), header, state.store.snapshot())
     }
@@ -147,6 +152,7 @@ impl<D: Disk> IncomingJob<D> {
         (header.member, header.name, header.seen) = (self.member, self.name, self.seen);
         header.conf_state = self.metadata.get_conf_state().clone();
         header.term = Term(self.metadata.term);
+        (header.identity, header.log_id) = (self.identity, self.log_id);
         let sealed = write(&self.disk, &header, &store.snapshot(), pace)?.seal()?;
         Ok(SnapshotDone(Outcome::Prepared(Box::new(Prepared { header, store, sealed }))))
     }

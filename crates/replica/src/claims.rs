@@ -1,0 +1,288 @@
+//! Who is listened to, and what this member may promise itself.
+
+use crate::clock::Clock;
+use crate::driver::{Driver, Network};
+use crate::error::{EngineError, Fatal};
+use crate::identity::{self, ClaimRefused, Identity, PeerClaim};
+use crate::record::{self, Start};
+use crate::replica::Replica;
+use crate::types::{LogIndex, MemberId, Term};
+use raft::eraftpb::{Message, MessageType};
+use std::collections::BTreeMap;
+use wal::Disk;
+
+/// How many election time-outs a member whose log was cut at the start leaves others to find a
+/// leader, before it takes part in an election itself.
+const ABSTENTION_TIMEOUTS: u64 = 3;
+
+/// What a member knows of itself and of those that spoke to it, beside the replicated state.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    pub(crate) identity: Identity,
+    /// Whether this start cut off the end of the log.
+    pub(crate) is_doubtful: bool,
+    /// Until when it does not vote, by the monotonic clock, if it has heard no leader by then.
+    abstains_until: u64,
+    /// An entry that others know this member to have acknowledged, and that its log does not hold.
+    pub(crate) lost: Option<LogIndex>,
+    /// The latest identity under which each member spoke to this process.
+    met: BTreeMap<MemberId, Identity>,
+}
+
+impl Claims {
+    pub(crate) fn new(identity: Identity, is_doubtful: bool, lost: Option<LogIndex>) -> Self {
+        Self { identity, is_doubtful, lost, ..Self::default() }
+    }
+
+    /// The log was cut: others may know more. They are left some time to elect a leader, which
+    /// brings this member up before it promises anything.
+    pub(crate) fn begin_abstention(&mut self, now: u64, election_timeout_ns: u64) {
+        if self.is_doubtful {
+            let patience = election_timeout_ns.saturating_mul(ABSTENTION_TIMEOUTS);
+            self.abstains_until = now.saturating_add(patience);
+        }
+    }
+
+    fn end_abstention(&mut self) {
+        self.abstains_until = 0;
+    }
+}
+
+impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
+    /// Which directory, and which start of it, this member speaks for.
+    pub fn identity(&self) -> Identity {
+        self.claims.identity
+    }
+
+    /// What this member says of itself to those that it calls.
+    pub fn own_claim(&self) -> PeerClaim {
+        let raft = &self.replica.raw.raft;
+        let last_index = raft.raft_log.persisted.max(self.replica.state.applied.0);
+        PeerClaim {
+            id: self.replica.id,
+            identity: self.claims.identity,
+            term: Term(raft.term),
+            last_index: LogIndex(last_index),
+            last_term: Term(raft.raft_log.term(last_index).unwrap_or_default()),
+            is_doubtful: self.claims.is_doubtful,
+        }
+    }
+
+    /// An entry that others know this member to have acknowledged and that it does not have: it
+    /// takes part in nothing until it has joined anew.
+    pub fn lost_promise(&self) -> Option<LogIndex> {
+        self.claims.lost
+    }
+
+    /// Whether a machine that calls may speak as the member that it says it is. One that was cut
+    /// off at its start is brought up from where it is.
+    ///
+    /// # Errors
+    /// [`ClaimRefused`] with what tells that it has forgotten what that member promised.
+    pub fn meet(&mut self, claim: &PeerClaim) -> Result<(), ClaimRefused> {
+        let membership = &self.replica.state.membership;
+        let known = [membership.identity(claim.id), self.claims.met.get(&claim.id).copied()];
+        for known in known.into_iter().flatten() {
+            identity::check(known, claim.identity)?;
+        }
+        if let Some(acknowledged) = self.replica.forgotten(claim) {
+            if !claim.is_doubtful {
+                let has = claim.last_index;
+                return Err(ClaimRefused::LostPromise { has, acknowledged });
+            }
+            self.replica.bring_up_from(claim.id, claim.last_index);
+        }
+        // A stranger is not worth remembering, and there is no end of them.
+        if self.replica.is_in_configuration(claim.id) {
+            self.claims.met.insert(claim.id, claim.identity);
+        }
+        Ok(())
+    }
+
+    /// Whether this member keeps out of an election for now.
+    pub(crate) fn abstains(&self) -> bool {
+        let is_waiting = self.now.monotonic < self.claims.abstains_until;
+        self.claims.lost.is_some() || is_waiting
+    }
+
+    /// Whether a message of another member may reach raft: who lies, or forgets, must not end this
+    /// process nor make it promise what it should not. What can be put right is.
+    pub(crate) fn admit(&mut self, message: &mut Message) -> bool {
+        if self.claims.lost.is_some() || !self.replica.is_possible(message) {
+            return false;
+        }
+        let from = MemberId(message.from);
+        let kind = message.get_msg_type();
+        let is_of_leader = matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat);
+        // A member that was away while the cluster changed may be called by a leader that it does
+        // not know; nobody else whom it does not know has anything to say.
+        let may_be_leader = is_of_leader && self.replica.has_no_leader();
+        if !may_be_leader && !self.replica.is_in_configuration(from) {
+            return false;
+        }
+        let raft = &self.replica.raw.raft;
+        if is_of_leader && message.term >= raft.term {
+            self.claims.end_abstention();
+        }
+        let is_vote = matches!(
+            kind,
+            MessageType::MsgRequestVote
+                | MessageType::MsgRequestPreVote
+                | MessageType::MsgTimeoutNow
+        );
+        if is_vote && self.abstains() {
+            return false;
+        }
+        let last = self.replica.raw.raft.raft_log.last_index();
+        if kind == MessageType::MsgHeartbeat && message.commit > last {
+            let commit = std::mem::replace(&mut message.commit, last);
+            self.note_forgotten(from, message.term, LogIndex(commit));
+        }
+        self.claims.lost.is_none()
+    }
+
+    /// A leader tells of a committed entry that it knows this member to have, and it has it not.
+    fn note_forgotten(&mut self, from: MemberId, term: u64, acknowledged: LogIndex) {
+        let is_known = self.replica.is_in_configuration(from);
+        // What was cut off at the start is told in the hello, and the leader begins anew.
+        if is_known && !self.claims.is_doubtful && term >= self.replica.raw.raft.term {
+            self.claims.lost = Some(acknowledged);
+            self.keep_identity = true;
+        }
+    }
+
+    /// Makes this start's identity durable, before it is told to anybody. On a full disk the last
+    /// one goes on: nobody else can have it.
+    ///
+    /// # Errors
+    /// [`Fatal`] when the log cannot be written.
+    pub(crate) fn write_identity(&mut self, next: Identity) -> Result<(), Fatal> {
+        let log = self.replica.raw.store();
+        let mut hard_state = log.hard_state().clone();
+        hard_state.commit = hard_state.commit.min(log.last_index());
+        let stamp = self.replica.clock.reading(self.now);
+        let start = Start { identity: next, lost: self.claims.lost };
+        record::encode_start(&mut self.record, &hard_state, stamp, self.now, start);
+        match self.wal.append(0, &[&self.record]) {
+            Ok(_) => {
+                self.wal.sync()?;
+                self.claims.identity = next;
+                Ok(())
+            }
+            Err(error) if error.is_full() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Why this member takes no writes and proves no reads, if it does not.
+    pub(crate) fn unfit(&self) -> Result<(), EngineError> {
+        if self.claims.lost.is_some() {
+            Err(EngineError::LostPromise)
+        } else if self.has_diverged() {
+            Err(EngineError::Diverged)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether this member's state differs from that of others, and no majority has the same as
+    /// this one.
+    pub fn has_diverged(&self) -> bool {
+        let conf = self.replica.conf_state();
+        let own = self.replica.id.0;
+        let peers = conf.voters.iter().filter(|id| **id != own);
+        let peers = peers.map(|id| self.replica.peers.get(MemberId(*id)));
+        let verdicts: Vec<Option<bool>> =
+            peers.map(|peer| peer.and_then(|peer| peer.agrees)).collect();
+        differs_from_majority(&verdicts)
+    }
+}
+
+/// Whether somebody differs and no majority of the voters agrees with this one. `others` says of
+/// each other voter whether it agrees, as far as that is known.
+fn differs_from_majority(others: &[Option<bool>]) -> bool {
+    let agreeing = 1 + others.iter().filter(|agrees| **agrees == Some(true)).count();
+    let is_disputed = others.contains(&Some(false));
+    is_disputed && agreeing * 2 <= others.len() + 1
+}
+
+impl Replica {
+    /// Whether raft's configuration or the registry holds a machine.
+    pub(crate) fn is_in_configuration(&self, id: MemberId) -> bool {
+        let conf = self.raw.store().conf_state();
+        let lists = [&conf.voters, &conf.voters_outgoing, &conf.learners];
+        lists.iter().any(|ids| ids.contains(&id.0)) || self.state.membership.member(id).is_some()
+    }
+
+    /// Whether this member neither leads nor follows, nor decides alone: only then may somebody be
+    /// the leader of whom it has never heard.
+    fn has_no_leader(&self) -> bool {
+        let leader = MemberId(self.raw.raft.leader_id);
+        let is_led = leader.0 != 0 && self.is_in_configuration(leader);
+        !is_led && !self.is_alone()
+    }
+
+    /// What a claimant acknowledged to this leader in its term, if its log ends before that.
+    fn forgotten(&self, claim: &PeerClaim) -> Option<LogIndex> {
+        let raft = &self.raw.raft;
+        // A later term may have cut its log for good reason; this leader does not know it yet.
+        if !self.is_leader() || claim.term.0 > raft.term {
+            return None;
+        }
+        let matched = raft.prs().get(claim.id.0).filter(|_| claim.id != self.id)?.matched;
+        (matched > claim.last_index.0).then_some(LogIndex(matched))
+    }
+
+    /// Sends a member again what it lost, from the end of its log on.
+    fn bring_up_from(&mut self, id: MemberId, last: LogIndex) {
+        if let Some(progress) = self.raw.raft.mut_prs().get_mut(id.0) {
+            progress.matched = 0;
+            progress.become_probe();
+            progress.next_idx = last.0 + 1;
+        }
+    }
+
+    /// Whether an honest member can have sent a message. raft ends the process on some that none
+    /// can (raft-rs 0.7: `commit_to`, `maybe_commit`, `handle_append_entries`).
+    fn is_possible(&self, message: &Message) -> bool {
+        /// Terms grow by one with each election; a number beyond this is no term.
+        const TERM_MAX: u64 = 1 << 62;
+        let log = &self.raw.raft.raft_log;
+        let last = log.last_index();
+        let fits = match message.get_msg_type() {
+            // An entry at or above the commit index was written in its term or later.
+            MessageType::MsgAppend => {
+                let committed = log.term(log.committed).unwrap_or_default();
+                message.index < log.committed || message.log_term >= committed
+            }
+            // Nobody has what this member never sent.
+            MessageType::MsgAppendResponse => message.reject || message.index <= last,
+            _ => true,
+        };
+        fits && message.term <= TERM_MAX && message.index <= TERM_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_majority_with_it_in_a_dispute_stops() {
+        let (same, other, unknown) = (Some(true), Some(false), None);
+        for (others, stops) in [
+            (&[][..], false),
+            (&[same], false),
+            (&[other], true),
+            (&[unknown], false),
+            (&[same, other], false),
+            (&[other, other], true),
+            (&[unknown, other], true),
+            (&[unknown, unknown], false),
+            (&[same, same, other, other], false),
+            (&[same, other, other, unknown], true),
+        ] {
+            assert_eq!(differs_from_majority(others), stops, "{others:?}");
+        }
+    }
+}
