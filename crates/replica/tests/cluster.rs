@@ -4,6 +4,8 @@
 mod behind;
 #[path = "parts/edges.rs"]
 mod edges;
+#[path = "parts/identity.rs"]
+mod identity;
 mod testkit;
 
 use replica::{EngineError, Failure, MemberId, Role};

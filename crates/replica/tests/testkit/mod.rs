@@ -173,7 +173,7 @@ impl Cluster {
         self.places[at].driver.as_ref().expect("it runs")
     }
 
-    fn member_mut(&mut self, at: usize) -> &mut TestDriver {
+    pub(crate) fn member_mut(&mut self, at: usize) -> &mut TestDriver {
         self.places[at].driver.as_mut().expect("it runs")
     }
 
@@ -237,6 +237,33 @@ impl Cluster {
         let clock = &self.places[at].clock;
         let now = clock.0.get();
         clock.0.set(Now { wall: now.wall + ms * 1_000_000, ..now });
+    }
+
+    /// Ends a process; its disk stays as it is. Gives a copy of it.
+    pub(crate) fn stop(&mut self, at: usize) -> MemDisk {
+        self.places[at].driver = None;
+        self.places[at].out = Output::default();
+        self.places[at].job = None;
+        self.tell_lost(at);
+        self.places[at].disk.kill()
+    }
+
+    /// Puts another disk in the place of a stopped member's.
+    pub(crate) fn put_disk(&mut self, at: usize, disk: MemDisk) {
+        self.places[at].disk = disk;
+    }
+
+    /// Makes the directory of a stopped member anew, under the same id.
+    pub(crate) fn lose_disk(&mut self, at: usize, founders: Vec<MemberId>) {
+        self.places[at].disk = MemDisk::new();
+        self.prepare(at, ClusterId(9), founders);
+    }
+
+    /// Hands a member a message as if another one had sent it.
+    pub(crate) fn say(&mut self, from: MemberId, at: usize, bytes: Vec<u8>) {
+        let to = self.places[at].id;
+        self.hand_to((from, to, bytes));
+        self.turn(at);
     }
 
     /// Power loss: what was not synced is lost, and so is what is on the way.
