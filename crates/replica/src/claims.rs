@@ -174,8 +174,16 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
     }
 
-    /// Why this member takes no writes and proves no reads, if it does not.
-    pub(crate) fn unfit(&self) -> Result<(), EngineError> {
+    /// Committed entries that could not be applied and were skipped, since this process started.
+    pub fn entries_skipped(&self) -> u64 {
+        self.replica.state.entries_skipped
+    }
+
+    /// Whether this member takes writes and proves reads.
+    ///
+    /// # Errors
+    /// [`EngineError`] with why it does not, and what to do.
+    pub fn unfit(&self) -> Result<(), EngineError> {
         if self.claims.lost.is_some() {
             Err(EngineError::LostPromise)
         } else if self.has_diverged() {

@@ -156,21 +156,45 @@ impl Owner {
         }
     }
 
-    /// Says once of each member whose state differs that it does. Nothing is done about it: which
-    /// of the two is right cannot be told from here.
+    /// Says once of each member whose state differs that it does, and whether this one stops for
+    /// it; and what of the log could not be applied.
     pub(crate) fn report_divergence(&mut self) {
         let index = self.driver.status().applied.0;
         for member in self.driver.membership().members() {
             let has_diverged = self.driver.peer(member.id).is_some_and(|peer| peer.diverged);
             if has_diverged && self.diverged.insert(member.id) {
                 let (id, name) = (member.id, member.name.as_str());
+                let stops = self.driver.has_diverged();
                 tracing::error!(
                     member = %id, name, index,
-                    "the state of this member differs from the one here at the same log index. \
-                     Find out which members agree, stop the one that does not, remove it from the \
-                     cluster and let it join anew with an empty data directory"
+                    "the state of this member differs from the one here at the same log index. {}",
+                    if stops {
+                        "No majority has the state of this machine: it takes no writes and proves \
+                         no reads. Find out which members agree, and start the other with \
+                         -force-rejoin"
+                    } else {
+                        "A majority has the state of this machine. Start the other with \
+                         -force-rejoin: its files are set aside, and it joins anew"
+                    }
                 );
             }
+        }
+        let skipped = self.driver.entries_skipped();
+        if skipped > self.entries_skipped {
+            tracing::error!(
+                skipped = skipped - self.entries_skipped,
+                "committed entries could not be applied and were skipped, by every member alike"
+            );
+            self.entries_skipped = skipped;
+        }
+        if let Some(lost) = self.driver.lost_promise()
+            && !std::mem::replace(&mut self.has_told_loss, true)
+        {
+            tracing::error!(
+                entry = lost.0,
+                "this machine acknowledged an entry that its log does not hold: it takes no part \
+                 any more. Start it with -force-rejoin: its files are set aside, and it joins anew"
+            );
         }
     }
 
@@ -304,6 +328,7 @@ impl Owner {
                 refused(ADDRESS_TAKEN, cause, 409)
             }
             EngineError::Removed => refused(NAME_TAKEN, error.to_string(), 410),
+            EngineError::AlreadyMember => refused(NAME_TAKEN, error.to_string(), 409),
             other => ApiError::from_engine(other, index),
         };
         self.answer_error(key, &error);

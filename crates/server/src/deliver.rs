@@ -136,7 +136,11 @@ impl Owner {
             _ => return,
         };
         match (read.outcome, KeyPath::parse(&path)) {
-            (Ok(()), Ok(path)) => self.answer_get(key, path, get),
+            (Ok(()), Ok(path)) => {
+                self.driver.warm_up();
+                self.answer_get(key, path, get);
+            }
+            (Err(_), Ok(path)) if !get.quorum => self.give_up_waiting(key, path, get),
             (Err(error), _) => self.answer_engine_error(key, error),
             (Ok(()), Err(_)) => unreachable!("the path was parsed before it was kept"),
         }

@@ -114,6 +114,10 @@ pub(crate) struct Owner {
     pub(crate) leader_changes: u64,
     /// Members whose state was found to differ, as far as the log says so.
     pub(crate) diverged: BTreeSet<MemberId>,
+    /// Entries that were skipped, as far as the log says so.
+    pub(crate) entries_skipped: u64,
+    /// Whether the log says that this member lost what it had acknowledged.
+    pub(crate) has_told_loss: bool,
     /// The connections over which other members speak to this one.
     pub(crate) speakers: BTreeMap<MemberId, Key>,
     /// The version of the membership that connections are held for.
@@ -190,6 +194,8 @@ impl Owner {
             last_leader: None,
             leader_changes: 0,
             diverged: BTreeSet::new(),
+            entries_skipped: 0,
+            has_told_loss: false,
             speakers: BTreeMap::new(),
             known_membership: u64::MAX,
             standbys: Standbys::default(),

@@ -109,8 +109,10 @@ impl Owner {
     }
 
     fn machines(&mut self, key: Key) {
-        let membership = self.driver.membership();
-        let body = listing_of_urls(membership.members(), self.driver.status().leader);
+        // Clients are not sent to a machine that has not been brought up yet.
+        let members = self.driver.membership().members();
+        let members = members.filter(|member| self.driver.is_voter(member.id));
+        let body = listing_of_urls(members, self.driver.status().leader);
         self.answer_resource(key, 200, TEXT, body.as_bytes());
     }
 
@@ -241,12 +243,25 @@ impl Owner {
         status.leader.is_some_and(hears)
     }
 
-    fn is_healthy(&self) -> bool {
-        self.hears_leader() && !self.driver.status().is_disk_full
+    /// Why this member is not ready, if it is not: the first reason.
+    pub(crate) fn why_unready(&self) -> Option<String> {
+        if let Err(error) = self.driver.unfit() {
+            return Some(error.to_string());
+        }
+        if self.driver.status().is_disk_full {
+            return Some("the disk is full: writes are refused".to_owned());
+        }
+        if !self.hears_leader() {
+            return Some(format!("no leader is reachable{}", self.who_is_unreachable()));
+        }
+        if !self.driver.has_store() {
+            return Some("joined, and not brought up by the leader yet".to_owned());
+        }
+        None
     }
 
     fn health(&mut self, key: Key) {
-        if self.is_healthy() {
+        if self.why_unready().is_none() {
             self.answer_resource(key, 200, JSON, b"{\"health\": \"true\"}");
         } else {
             self.answer_resource(key, 503, JSON, b"{\"health\": \"false\"}\n");
@@ -254,13 +269,9 @@ impl Owner {
     }
 
     fn readyz(&mut self, key: Key) {
-        let status = self.driver.status();
-        if self.is_healthy() {
-            self.answer_resource(key, 200, TEXT, b"ok\n");
-        } else if status.is_disk_full {
-            self.answer_resource(key, 503, TEXT, b"the disk is full: writes are refused\n");
-        } else {
-            self.answer_resource(key, 503, TEXT, b"no leader is reachable\n");
+        match self.why_unready() {
+            None => self.answer_resource(key, 200, TEXT, b"ok\n"),
+            Some(why) => self.answer_resource(key, 503, TEXT, format!("{why}\n").as_bytes()),
         }
     }
 

@@ -187,10 +187,7 @@ impl Owner {
         match wanted {
             KeysRequest::Write(write) => self.write(key, &write, path),
             KeysRequest::Get(get) if get.quorum => self.quorum_read(key, path, get),
-            KeysRequest::Get(get) => {
-                self.note_read();
-                self.answer_get(key, path, get);
-            }
+            KeysRequest::Get(get) => self.plain_read(key, path, get),
             KeysRequest::Watch(watch) => self.watch(key, path, watch),
         }
     }
@@ -219,6 +216,38 @@ impl Owner {
             }
             Err(error) => self.answer_engine_error(key, error),
         }
+    }
+
+    /// A read of what this member has. Until it has seen once what was answered before it started,
+    /// it asks the leader first: what it has may be older than what this client has read here.
+    fn plain_read(&mut self, key: Key, path: KeyPath<'_>, get: Get) {
+        if self.driver.is_warm() {
+            self.note_read();
+            return self.answer_get(key, path, get);
+        }
+        if !self.driver.has_store() && !self.driver.status().is_voter {
+            return self.refuse_without_store(key);
+        }
+        if self.driver.unfit().is_err() {
+            return self.answer_get(key, path, get);
+        }
+        self.quorum_read(key, path, get);
+    }
+
+    /// This machine has never had the key space, and does not know what is in it.
+    fn refuse_without_store(&mut self, key: Key) {
+        let cause = "this machine has joined and was not brought up yet: it does not know the keys";
+        self.answer_error(key, &ApiError::overloaded(cause, 0));
+    }
+
+    /// A plain read that waited for a leader has waited long enough: this member says what it has,
+    /// and does not let others wait again.
+    pub(crate) fn give_up_waiting(&mut self, key: Key, path: KeyPath<'_>, get: Get) {
+        if !self.driver.has_store() {
+            return self.refuse_without_store(key);
+        }
+        self.driver.warm_up();
+        self.answer_get(key, path, get);
     }
 
     fn quorum_read(&mut self, key: Key, path: KeyPath<'_>, get: Get) {

@@ -101,8 +101,14 @@ impl ApiError {
     /// This server cannot serve the request now.
     pub(crate) fn from_engine(error: EngineError, index: u64) -> Self {
         let status = match error {
-            EngineError::Overloaded | EngineError::DiskFull | EngineError::Stopping => Some(503),
-            EngineError::QuorumAtRisk | EngineError::ChangePending => Some(409),
+            EngineError::Overloaded
+            | EngineError::DiskFull
+            | EngineError::Stopping
+            | EngineError::Diverged
+            | EngineError::LostPromise => Some(503),
+            EngineError::QuorumAtRisk | EngineError::ChangePending | EngineError::AlreadyMember => {
+                Some(409)
+            }
             _ => None,
         };
         Self { code: RAFT_INTERNAL, cause: error.to_string(), index, status }

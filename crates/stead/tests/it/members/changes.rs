@@ -95,8 +95,11 @@ fn a_machine_that_was_added_joins_with_the_id_it_was_given() {
     wait_until("everybody lists it", LIMIT, || {
         trio.servers.iter().all(|one| members(one).len() == 4)
     });
-    let machines = ask(others[0].addr(), &Request::get("/v2/machines")).text();
-    assert_eq!(machines.split(", ").count(), 3, "it is no machine for clients yet: {machines}");
+    // Machines that joined are listed from when the leader has brought them up.
+    let listed = || ask(others[0].addr(), &Request::get("/v2/machines")).text();
+    wait_until("three are listed", LIMIT, || listed().split(", ").count() == 3);
+    let new = site.addr().to_string();
+    assert!(!listed().contains(&new), "it is no machine for clients yet: {}", listed());
 
     let list: Vec<String> = std::iter::zip(["n1", "n2", "n3"], &trio.sites)
         .map(|(name, site)| format!("{name}=http://{}", site.peer_addr()))
@@ -181,4 +184,30 @@ fn an_address_that_an_operator_gave_stays_until_the_next_start() {
     server.kill();
     let server = site.start();
     wait_until("it says where it is", LIMIT, || members(&server)[0] == own);
+}
+
+#[test]
+fn nobody_joins_under_the_id_of_a_member_that_votes() {
+    let alone = Site::new("voter-alone").start();
+    let trio = Trio::start("voter");
+    let (leader, _) = trio.roles();
+    let listed = || ask(leader.addr(), &Request::get("/v2/machines")).text();
+    wait_until("three vote", LIMIT, || listed().split(", ").count() == 3);
+    for server in [leader, &alone] {
+        let view = ask(server.peer_addr(), &Request::get("/v2/peer/members")).json();
+        for member in view["members"].as_array().expect("a list") {
+            let body = serde_json::json!({
+                "id": member["id"], "name": member["name"],
+                "clientURL": member["clientURL"], "peerURL": member["peerURL"],
+            });
+            let answer = send_json(server.peer_addr(), "POST", "/v2/peer/join", &body.to_string());
+            assert_eq!(answer.status(), 409, "{}", answer.text());
+        }
+        let put = Request::put("/v2/keys/goes-on", "value=1");
+        assert_eq!(ask(server.addr(), &put).status(), 201);
+    }
+    for server in &trio.servers {
+        let ready = ask(server.addr(), &Request::get("/readyz"));
+        assert_eq!(ready.status(), 200, "{}", ready.text());
+    }
 }

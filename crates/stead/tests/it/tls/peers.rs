@@ -59,7 +59,8 @@ fn a_cluster_speaks_tls_and_hears_nobody_else() {
     }
     // A large value crosses in many records.
     let big = format!("value={}", "x".repeat(4 << 20));
-    assert_eq!(ask(cluster.machines[1].addr(), &Request::put("/v2/keys/big", &big)).status(), 201);
+    let answer = ask(cluster.machines[1].addr(), &Request::put("/v2/keys/big", &big));
+    assert_eq!(answer.status(), 201, "{}", answer.text().get(..300).unwrap_or(&answer.text()));
     cluster.wait_equal();
 }
 
