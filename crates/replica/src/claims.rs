@@ -27,6 +27,8 @@ pub(crate) struct Claims {
     pub(crate) lost: Option<LogIndex>,
     /// The latest identity under which each member spoke to this process.
     met: BTreeMap<MemberId, Identity>,
+    /// Whom each member says to be one.
+    vouched: BTreeMap<MemberId, Vec<MemberId>>,
 }
 
 impl Claims {
@@ -95,8 +97,27 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // A stranger is not worth remembering, and there is no end of them.
         if self.replica.is_in_configuration(claim.id) {
             self.claims.met.insert(claim.id, claim.identity);
+            // Who comes back is told soon who is a member now.
+            self.last_beacon = 0;
         }
         Ok(())
+    }
+
+    /// A member says who is a member by its configuration.
+    pub(crate) fn note_vouched(&mut self, from: MemberId, members: Vec<MemberId>) {
+        if self.replica.is_in_configuration(from) {
+            self.claims.vouched.insert(from, members);
+            let replica = &self.replica;
+            self.claims.vouched.retain(|from, _| replica.is_in_configuration(*from));
+        }
+    }
+
+    /// Whether what a machine says is taken: it is a member, or a member says that it is one. A
+    /// member that was away while the cluster changed may be called by a leader of which it has
+    /// never heard; a stranger's word alone is nothing.
+    pub(crate) fn listens_to(&self, from: MemberId) -> bool {
+        self.replica.is_in_configuration(from)
+            || self.claims.vouched.values().any(|members| members.contains(&from))
     }
 
     /// Whether this member keeps out of an election for now.
@@ -114,12 +135,6 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let from = MemberId(message.from);
         let kind = message.get_msg_type();
         let is_of_leader = matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat);
-        // A member that was away while the cluster changed may be called by a leader that it does
-        // not know; nobody else whom it does not know has anything to say.
-        let may_be_leader = is_of_leader && self.replica.has_no_leader();
-        if !may_be_leader && !self.replica.is_in_configuration(from) {
-            return false;
-        }
         let raft = &self.replica.raw.raft;
         if is_of_leader && message.term >= raft.term {
             self.claims.end_abstention();
@@ -220,14 +235,6 @@ impl Replica {
         let conf = self.raw.store().conf_state();
         let lists = [&conf.voters, &conf.voters_outgoing, &conf.learners];
         lists.iter().any(|ids| ids.contains(&id.0)) || self.state.membership.member(id).is_some()
-    }
-
-    /// Whether this member neither leads nor follows, nor decides alone: only then may somebody be
-    /// the leader of whom it has never heard.
-    fn has_no_leader(&self) -> bool {
-        let leader = MemberId(self.raw.raft.leader_id);
-        let is_led = leader.0 != 0 && self.is_in_configuration(leader);
-        !is_led && !self.is_alone()
     }
 
     /// What a claimant acknowledged to this leader in its term, if its log ends before that.

@@ -101,7 +101,7 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     pub(crate) last_announcement: Option<u64>,
     /// Whether the cluster knew this member as it is once since it started.
     was_announced: bool,
-    last_beacon: u64,
+    pub(crate) last_beacon: u64,
     /// Nanoseconds of each sync in place that was not asked for yet.
     sync_times: Vec<u64>,
     pub(crate) log_bytes: u64,
@@ -612,8 +612,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let own = self.replica.id;
         let conf = self.replica.conf_state();
         let ids: Vec<u64> = conf.voters.iter().chain(&conf.learners).copied().collect();
+        let members = Envelope::Members(ids.iter().copied().map(MemberId).collect()).encode();
         for id in ids.into_iter().map(MemberId).filter(|id| *id != own) {
             self.network.send(id, beacon.clone());
+            self.network.send(id, members.clone());
         }
         self.replica.forget_strangers();
     }

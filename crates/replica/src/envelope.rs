@@ -4,6 +4,7 @@
 //! version u8 | kind u8 | fields        kinds below 64 are raft's own, see message.rs
 //! 64 forward: term, start, seq u64 | batch       65 change: term, start, seq u64 | change
 //! 66 placed: start, seq, term, index, position u64   67 refused: start, seq u64 | error u8
+//! 72 members: id u64, ...
 //! 68 piece: snapshot term, index, member term, offset, total u64 | configuration | bytes
 //! 69 piece wanted: index, offset u64             70 beacon: index, hash, uptime u64 | version text
 //! ```
@@ -26,6 +27,10 @@ const REFUSED: u8 = 67;
 const PIECE: u8 = 68;
 const PIECE_WANTED: u8 = 69;
 const BEACON: u8 = 70;
+const MEMBERS: u8 = 72;
+
+/// How many members are named to another one at most.
+const MEMBERS_MAX: usize = 256;
 
 /// Longest version text of a beacon, in bytes.
 const VERSION_TEXT_MAX: usize = 64;
@@ -92,6 +97,9 @@ pub(crate) enum Envelope<'a> {
         uptime: u64,
         version: &'a str,
     },
+    /// Who is a member by the sender's configuration: a member that was away may be called by one
+    /// that it does not know.
+    Members(Vec<MemberId>),
 }
 
 impl Envelope<'_> {
@@ -109,6 +117,9 @@ impl Envelope<'_> {
             }
             Envelope::PieceWanted { index, offset } => (PIECE_WANTED, vec![*index, *offset]),
             Envelope::Beacon { index, hash, uptime, .. } => (BEACON, vec![*index, *hash, *uptime]),
+            Envelope::Members(ids) => {
+                (MEMBERS, ids.iter().take(MEMBERS_MAX).map(|id| id.0).collect())
+            }
         };
         let mut out = vec![VERSION, kind];
         numbers.iter().for_each(|number| codec::put_u64(&mut out, *number));
@@ -173,6 +184,16 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
             }
             return Ok(Envelope::Beacon { index, hash, uptime, version });
         }
+        MEMBERS => {
+            let mut ids = Vec::new();
+            while !input.is_empty() {
+                ids.push(MemberId(codec::take_u64(input)?));
+                if ids.len() > MEMBERS_MAX {
+                    return Err(Malformed);
+                }
+            }
+            return Ok(Envelope::Members(ids));
+        }
         _ => return Err(Malformed),
     };
     if input.is_empty() { Ok(envelope) } else { Err(Malformed) }
@@ -231,6 +252,7 @@ mod tests {
             Envelope::PieceWanted { index: 10, offset: 5 },
             Envelope::Forward { term: 3, id, batch: b"batch" },
             Envelope::Beacon { index: 4, hash: 5, uptime: 6, version: "0.1.0" },
+            Envelope::Members(vec![MemberId(1), MemberId(2)]),
         ]
     }
 

@@ -11,7 +11,7 @@ use crate::types::{LogIndex, MemberId, Term};
 use std::fmt;
 
 /// What tells one data directory, and one start of it, from all others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
     /// Drawn when the directory was made; zero in one that version 0.1 made and that has not been
     /// started since.
@@ -49,7 +49,7 @@ impl Identity {
 }
 
 /// What a member says of itself before it is listened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerClaim {
     /// Who it says that it is.
     pub id: MemberId,

@@ -40,9 +40,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let Some(envelope) = envelope::decode(bytes, from, self.replica.id) else { return Ok(()) };
         let now = self.clock.now();
         self.now = now;
-        // Only who may lead it is listened to without being known: raft is asked about that.
-        let is_of_raft = matches!(envelope, Envelope::Raft(_) | Envelope::Piece(_));
-        if !is_of_raft && !self.replica.is_in_configuration(from) {
+        if !self.listens_to(from) {
             return Ok(());
         }
         self.replica.note_heard(from, now.monotonic);
@@ -62,6 +60,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Envelope::Refused { id, error } => self.replica.refused(from, id, error, out),
             Envelope::Piece(piece) => self.take_piece(from, &piece),
             Envelope::PieceWanted { index, offset } => self.piece_wanted(from, index, offset, now),
+            Envelope::Members(members) => self.note_vouched(from, members),
             Envelope::Beacon { index, hash, uptime, version } => {
                 let differs = self.replica.marks.differs(index, hash);
                 let peer = self.replica.peers.entry(from);

@@ -86,7 +86,7 @@ impl World {
         }
         let members = self.machines.iter().filter(|machine| !machine.is_gone).count();
         match self.rng.below(4) {
-            0 if members >= 3 && self.plan.founders > 1 => self.lose_disk(),
+            0 => self.lose_disk(),
             1 if members >= 3 => self.ask_removal(),
             _ if members < MEMBERS_MAX && self.machines.len() < MACHINES_MAX => self.ask_join(),
             _ => {}
@@ -129,7 +129,11 @@ impl World {
     }
 
     /// A machine is lost with its disk, and its member is removed.
-    fn lose_disk(&mut self) {
+    pub(crate) fn lose_disk(&mut self) {
+        let members = self.machines.iter().filter(|machine| !machine.is_gone).count();
+        if members < 3 || self.plan.founders == 1 {
+            return;
+        }
         let all_up = self.machines.iter().filter(|machine| !machine.is_gone).all(|m| m.is_up());
         let was_changed = self.machines.len() > self.plan.founders;
         // A member that may have left already would be one more that is missed.
@@ -140,6 +144,9 @@ impl World {
         self.has_lost_disk = true;
         self.faults.count(Fault::LostDisk);
         self.give_up_machine(victim);
+        if self.rng.permille(600) {
+            self.come_back_as_another(victim);
+        }
         if let Some(at) = self.any_up() {
             self.remove_through(at, victim);
         }
@@ -217,7 +224,7 @@ impl World {
             one.is_some_and(|one| !one.is_off && !members.contains(&one.identity.id))
         };
         // Nobody is known before the members have announced themselves.
-        if members.is_empty() || !self.plan.churn {
+        if members.is_empty() || !(self.plan.churn || self.plan.losses) {
             return;
         }
         let out: Vec<usize> = (0..self.machines.len()).filter(is_out).collect();

@@ -18,6 +18,7 @@ mod churn;
 mod client;
 mod clock;
 pub mod history;
+mod imposture;
 mod machine;
 mod member;
 mod nemesis;

@@ -3,8 +3,8 @@
 use crate::Nanos;
 use crate::clock::SimClock;
 use crate::member::{Identity, Running};
-use replica::{MemberId, SnapshotJob};
-use std::collections::VecDeque;
+use replica::{Identity as Directory, MemberId, PeerClaim, SnapshotJob};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use wal::mem::MemDisk;
 use wal::{FillTask, SyncTarget};
@@ -14,6 +14,13 @@ pub(crate) struct Sync {
     pub(crate) target: SyncTarget<MemDisk>,
     /// Nothing before it is done.
     pub(crate) result: Option<io::Result<()>>,
+}
+
+/// A message, with what its sender says of itself: it comes over a connection that began with that.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Letter {
+    pub(crate) claim: PeerClaim,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// One machine.
@@ -27,7 +34,11 @@ pub(crate) struct Machine {
     pub(crate) is_paused: bool,
     /// When the next turn is due.
     pub(crate) turn_at: Option<Nanos>,
-    pub(crate) inbox: VecDeque<(MemberId, Vec<u8>)>,
+    pub(crate) inbox: VecDeque<Letter>,
+    /// Under which identity each member has said hello to the process, and whether it was welcome.
+    pub(crate) met: BTreeMap<MemberId, (Directory, bool)>,
+    /// The disk as it was when some earlier process ended.
+    pub(crate) copy: Option<MemDisk>,
     pub(crate) sync: Option<Sync>,
     pub(crate) snapshot: Option<SnapshotJob<MemDisk>>,
     pub(crate) fill: Option<FillTask<MemDisk>>,
@@ -55,6 +66,8 @@ impl Machine {
             is_paused: false,
             turn_at: None,
             inbox: VecDeque::new(),
+            met: BTreeMap::new(),
+            copy: None,
             sync: None,
             snapshot: None,
             fill: None,
@@ -77,6 +90,7 @@ impl Machine {
         self.is_paused = false;
         self.turn_at = None;
         self.inbox.clear();
+        self.met.clear();
         self.sync = None;
         self.snapshot = None;
         self.fill = None;

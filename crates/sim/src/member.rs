@@ -7,7 +7,7 @@ use crate::clock::SimClock;
 use crate::plan::Plan;
 use replica::{
     Birth, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal, Member, MemberId, Network,
-    Options, Output, Role, SnapshotJob, Status, SyncMode, Ticket,
+    Options, Output, PeerClaim, Role, SnapshotJob, Status, SyncMode, Ticket,
 };
 use std::cell::RefCell;
 use std::fmt;
@@ -162,6 +162,21 @@ impl Running {
 
     pub(crate) fn hand_over(&mut self) {
         self.driver.hand_over();
+    }
+
+    /// What this process says of itself before it is listened to.
+    pub(crate) fn claim(&self) -> PeerClaim {
+        self.driver.own_claim()
+    }
+
+    /// Whether another process may speak as the member that it says it is.
+    pub(crate) fn meet(&mut self, claim: &PeerClaim) -> bool {
+        self.driver.meet(claim).is_ok()
+    }
+
+    /// Whether the registry says which directory speaks for a member.
+    pub(crate) fn knows_directory(&self, id: MemberId) -> bool {
+        self.driver.membership().identity(id).is_some()
     }
 
     pub(crate) fn receive(&mut self, from: MemberId, message: &[u8]) -> Result<(), Fatal> {

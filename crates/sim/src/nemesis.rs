@@ -33,6 +33,8 @@ enum Kind {
     HandOver,
     Storm,
     Churn,
+    Lie,
+    LoseDisk,
 }
 
 impl World {
@@ -53,6 +55,8 @@ impl World {
         add(plan.full_disks, &[Kind::FullDisk]);
         add(plan.wall_jumps, &[Kind::WallJump, Kind::WallJump]);
         add(plan.churn, &[Kind::Churn]);
+        add(plan.losses, &[Kind::LoseDisk]);
+        add(plan.liars, &[Kind::Lie, Kind::Lie]);
         kinds
     }
 
@@ -119,6 +123,8 @@ impl World {
             Kind::HandOver => self.hand_over(),
             Kind::Storm => self.storm(),
             Kind::Churn => self.churn(),
+            Kind::Lie => self.lie(at),
+            Kind::LoseDisk => self.lose_disk(),
         }
     }
 
@@ -149,6 +155,9 @@ impl World {
         } else {
             machine.disk = machine.disk.kill();
             self.faults.count(Fault::Kill);
+        }
+        if self.rng.permille(300) {
+            machine.copy = Some(machine.disk.kill());
         }
         let (start, id) = (machine.start, machine.identity.id);
         machine.sync_takes = SYNC_TAKES;
@@ -192,10 +201,14 @@ impl World {
             self.try_damage(at);
         }
         let seed = self.rng.next();
+        let takes_copy = self.rng.permille(300);
         let plan = &self.plan;
         let Some(machine) = self.machines.get_mut(at) else { return };
         if machine.running.is_some() || machine.is_off {
             return;
+        }
+        if takes_copy {
+            machine.copy = Some(machine.disk.kill());
         }
         let opened = Running::open(&machine.disk, &machine.clock, &machine.identity, plan, seed);
         let name = machine.identity.name.clone();
@@ -400,6 +413,7 @@ impl World {
         self.note(format_args!("everything is put right"));
         self.is_healing = true;
         self.heal_network();
+        self.end_imposture();
         for at in 0..self.machines.len() {
             self.heal_disk(at);
             self.resume(at);

@@ -45,6 +45,10 @@ pub(crate) enum Fault {
     Join,
     Removal,
     LostDisk,
+    DiskMadeAnew,
+    OlderCopy,
+    ClaimRefused,
+    Lie,
     Snapshot,
     SnapshotInstalled,
     TtlStorm,
@@ -52,7 +56,7 @@ pub(crate) enum Fault {
     HistoryCleared,
 }
 
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 40] = [
     "power loss",
     "kill",
     "crash within a turn",
@@ -84,6 +88,10 @@ const NAMES: [&str; 36] = [
     "join",
     "removal",
     "lost disk",
+    "lost disk, the same id",
+    "older copy of a disk",
+    "claim refused",
+    "lie of a stranger",
     "snapshot written",
     "snapshot installed",
     "storm of expiries",
@@ -161,6 +169,10 @@ pub(crate) struct Plan {
     /// that tells how much time has passed, so setting it in that moment does shorten a TTL.
     pub(crate) wall_jumps: bool,
     pub(crate) churn: bool,
+    /// A machine is lost with its disk, and may come back as another.
+    pub(crate) losses: bool,
+    /// Strangers say what members say.
+    pub(crate) liars: bool,
     pub(crate) snapshot_count: Option<u64>,
     pub(crate) segment_bytes: u64,
     /// Whether the window of past events is so small that watchers can fall behind it.
@@ -186,6 +198,8 @@ impl Plan {
             damage: half(),
             wall_jumps: half() && half(),
             churn: half() && half(),
+            losses: half() && half(),
+            liars: half(),
             short_history: half() && half(),
             drifts: half(),
             clients: 0,

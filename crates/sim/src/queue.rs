@@ -2,6 +2,7 @@
 
 use crate::Nanos;
 use crate::history::OpId;
+use crate::machine::Letter;
 use replica::MemberId;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,7 +14,7 @@ pub(crate) enum Event {
     /// A machine's loop runs.
     Turn { at: usize },
     /// A message arrives.
-    Message { from: MemberId, from_start: u64, at: usize, start: u64, bytes: Vec<u8> },
+    Message { letter: Letter, from_start: u64, at: usize, start: u64 },
     /// A machine learns that a connection broke.
     Disconnected { at: usize, start: u64, other: MemberId },
     /// A sync that was handed out is done.

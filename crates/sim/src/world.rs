@@ -5,7 +5,7 @@ use crate::churn::Asked;
 use crate::client::{Client, Part};
 use crate::clock::{DRIFT_PERMILLE_MAX, SimClock};
 use crate::history::{Change, Changes, History, OpId};
-use crate::machine::{Machine, SYNC_TAKES, Sync};
+use crate::machine::{Letter, Machine, SYNC_TAKES, Sync};
 use crate::member::{self, Identity, Running};
 use crate::network::SimNetwork;
 use crate::plan::{Fault, Faults, MILLI, Plan};
@@ -13,7 +13,7 @@ use crate::queue::{Event, Queue};
 use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::watcher::Watcher;
-use replica::{Fatal, MemberId, Output};
+use replica::{Fatal, Identity as Directory, MemberId, Output, PeerClaim};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -56,6 +56,8 @@ pub(crate) struct World {
     /// Changes of the membership that are under way.
     pub(crate) asked: BTreeMap<OpId, Asked>,
     pub(crate) has_lost_disk: bool,
+    /// Machines that are not who they say.
+    pub(crate) impostors: Vec<usize>,
     /// Whether the operator does not know what became of a removal.
     pub(crate) has_unknown_removal: bool,
     pub(crate) is_healing: bool,
@@ -84,6 +86,7 @@ impl World {
             changes: Changes::default(),
             asked: BTreeMap::new(),
             has_lost_disk: false,
+            impostors: Vec::new(),
             has_unknown_removal: false,
             is_healing: false,
             steps: 0,
@@ -183,11 +186,11 @@ impl World {
                     self.turn(at);
                 }
             }
-            Event::Message { from, from_start, at, start, bytes } => {
-                let sender = self.places.get(&from).copied().unwrap_or(usize::MAX);
+            Event::Message { letter, from_start, at, start } => {
+                let sender = self.places.get(&letter.claim.id).copied().unwrap_or(usize::MAX);
                 let is_fresh = self.is_current(at, start) && self.is_current(sender, from_start);
                 if is_fresh || self.network.quality.is_wild {
-                    self.deliver(from, at, bytes);
+                    self.deliver(letter, at);
                 }
             }
             Event::Disconnected { at, start, other } if self.is_current(at, start) => {
@@ -219,12 +222,12 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, from: MemberId, at: usize, bytes: Vec<u8>) {
+    pub(crate) fn deliver(&mut self, letter: Letter, at: usize) {
         let Some(machine) = self.machines.get_mut(at) else { return };
         if machine.running.is_none() {
             return;
         }
-        machine.inbox.push_back((from, bytes));
+        machine.inbox.push_back(letter);
         // What arrives within a moment is taken in by one turn.
         let soon = self.now + self.rng.below(60_000);
         self.wake(at, soon);
@@ -258,7 +261,13 @@ impl World {
         }
         let Some(running) = &mut machine.running else { return };
         let arrived = std::mem::take(&mut machine.inbox);
-        let taken = arrived.iter().try_for_each(|(from, bytes)| running.receive(*from, bytes));
+        let taken = arrived.iter().try_for_each(|letter| {
+            if is_welcome(running, &mut machine.met, &letter.claim, &mut self.faults) {
+                running.receive(letter.claim.id, &letter.bytes)
+            } else {
+                Ok(())
+            }
+        });
         let result = taken.and_then(|()| running.turn(is_deferred));
         let messages = running.take_messages();
         self.dispatch(at, messages);
@@ -310,6 +319,7 @@ impl World {
     fn dispatch(&mut self, at: usize, messages: Vec<(MemberId, Vec<u8>)>) {
         let Some(machine) = self.machines.get(at) else { return };
         let (from, from_start) = (machine.identity.id, machine.start);
+        let Some(claim) = machine.running.as_ref().map(Running::claim) else { return };
         for (to, bytes) in messages {
             let Some(place) = self.places.get(&to).copied() else { continue };
             let Some(start) = self.machines.get(place).map(|machine| machine.start) else {
@@ -320,8 +330,8 @@ impl World {
             let when = self.network.route(self.now, at, place, &mut self.faults);
             self.note(format_args!("m{} -> m{} kind {kind} len {len} {when:?}", from.0, to.0));
             for when in when.into_iter().flatten() {
-                let bytes = bytes.clone();
-                let message = Event::Message { from, from_start, at: place, start, bytes };
+                let letter = Letter { claim, bytes: bytes.clone() };
+                let message = Event::Message { letter, from_start, at: place, start };
                 self.queue.push(when, message);
             }
         }
@@ -454,4 +464,25 @@ impl World {
         self.faults.count(Fault::CrashInTurn);
         self.crash(at, true);
     }
+}
+
+/// Whether a process listens to another one: it decides that once for each connection, by what the
+/// other says of itself when it makes it.
+fn is_welcome(
+    running: &mut Running,
+    met: &mut BTreeMap<MemberId, (Directory, bool)>,
+    claim: &PeerClaim,
+    faults: &mut Faults,
+) -> bool {
+    if let Some((directory, is_welcome)) = met.get(&claim.id)
+        && *directory == claim.identity
+    {
+        return *is_welcome;
+    }
+    let is_welcome = running.meet(claim);
+    if !is_welcome {
+        faults.count(Fault::ClaimRefused);
+    }
+    met.insert(claim.id, (claim.identity, is_welcome));
+    is_welcome
 }
