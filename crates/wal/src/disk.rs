@@ -71,6 +71,10 @@ pub trait DiskFile: Clone + Send + 'static {
     /// Makes sure that writes to the range find room, and that the file is at least as long. Bytes
     /// that were never written read as zeros.
     ///
+    /// No byte that can be read is changed by it. Where a disk has no such call, zeros may be
+    /// written behind the present end of the file, and nowhere else: what lies below may be data,
+    /// and a promise of room is not worth a byte of it. `len` is not zero.
+    ///
     /// # Errors
     /// `StorageFull` when there is no room, or what else the disk gave.
     fn reserve(&self, offset: u64, len: u64) -> io::Result<()>;

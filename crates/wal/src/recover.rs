@@ -235,12 +235,12 @@ impl<D: Disk> Wal<D> {
             })
             .collect();
         let file = self.disk.open(&last.name).context("open", &last.name)?;
-        // A directory that was copied may have holes where zeros were.
-        let end = match file.reserve(0, last.len).context("reserve room for", &last.name) {
-            Ok(()) => last.len,
-            Err(error) if error.is_full() => last.end,
-            Err(error) => return Err(error),
-        };
+        // A directory that was copied may have holes where zeros were. Only what lies behind the
+        // records is asked for: a disk that cannot reserve may write there. Without a promise the
+        // next record gets a segment of its own.
+        let left = last.len.saturating_sub(last.end);
+        let is_reserved = left > 0 && file.reserve(last.end, left).is_ok();
+        let end = if is_reserved { last.len } else { last.end };
         self.active = Some(Active {
             name: last.name.clone(),
             file,

@@ -1,6 +1,6 @@
 //! Files of log format 2 and snapshot format 1 stay readable, and are what this program writes.
 
-use crate::testkit::{CLUSTER, fill, open, open_all, payload};
+use crate::testkit::{CLUSTER, fill, new_disk, open, open_all, payload};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use wal::mem::MemDisk;
@@ -13,7 +13,7 @@ fn golden_dir() -> PathBuf {
 }
 
 fn golden() -> MemDisk {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     for entry in std::fs::read_dir(golden_dir()).expect("the golden directory is there") {
         let path = entry.unwrap().path();
         disk.put(path.file_name().unwrap().to_str().unwrap(), &std::fs::read(&path).unwrap());
@@ -28,7 +28,7 @@ fn snapshot_content() -> Vec<u8> {
 /// The story that the golden directory tells: a grown segment, a filled one, a record larger than a
 /// segment, a recycled segment with old records behind its last one.
 fn write() -> MemDisk {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = open(&disk).unwrap();
     let mut append = |seq: u64, len: usize| {
         let bytes = payload(seq, 1, len);

@@ -1,6 +1,6 @@
 //! The log on a disk that works: segments, marks, fills, syncs.
 
-use crate::testkit::{Bench, CLUSTER, fill, open, open_all, options, payload};
+use crate::testkit::{Bench, CLUSTER, fill, new_disk, open, open_all, options, payload};
 use wal::mem::MemDisk;
 use wal::{Disk, Error, Options, RECORD_BYTES_MAX, Wal};
 
@@ -24,7 +24,7 @@ fn records_come_back_in_order_over_many_segments() {
 
 #[test]
 fn an_empty_record_is_a_record() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = open_all(&disk);
     wal.append(0, &[]).unwrap();
     wal.append(0, &[b"", b"x", b""]).unwrap();
@@ -62,7 +62,7 @@ fn a_record_larger_than_a_segment_gets_one_of_its_own() {
 
 #[test]
 fn the_largest_record_comes_back_and_a_larger_one_is_refused() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = open_all(&disk);
     let half = vec![7; RECORD_BYTES_MAX / 2];
     let refused = wal.append(1, &[&half, &half, b"x"]);
@@ -173,7 +173,7 @@ fn a_filled_segment_is_used_as_soon_as_it_is_there() {
 
 #[test]
 fn a_filled_segment_is_whole_and_durable_before_it_is_used() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = open_all(&disk);
     let mut task = wal.next_fill().unwrap();
     for failing in 0..4 {
@@ -278,7 +278,7 @@ fn a_failed_release_leaves_no_gap() {
 
 #[test]
 fn foreign_files_are_left_alone() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let foreign = ["LOCK", "notes.tmp", "log-1.wal", "spare-x.wal", "snapshot-1.tmp", "a.snap"];
     for name in foreign {
         disk.put(name, b"mine");
@@ -298,7 +298,7 @@ fn foreign_files_are_left_alone() {
 
 #[test]
 fn a_change_of_the_segment_size_is_no_matter() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let mut expected = Vec::new();
     for (round, segment_bytes) in [4096, 1 << 20, 0, 9000].into_iter().enumerate() {
         let options = Options { segment_bytes, spares_max: 2 };

@@ -1,9 +1,8 @@
 //! A full disk is a state, not an end.
 
-use crate::testkit::{Bench, CLUSTER, fill, open_all};
+use crate::testkit::{Bench, CLUSTER, fill, new_disk, open_all};
 use proptest::prelude::*;
 use std::io;
-use wal::mem::MemDisk;
 use wal::{Error, Options, Wal};
 
 fn roomy() -> Options {
@@ -12,7 +11,7 @@ fn roomy() -> Options {
 
 #[test]
 fn room_is_refused_before_it_is_short_and_votes_still_fit() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     disk.set_capacity(Some(400 << 10));
     let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, roomy()).unwrap();
     let mut taken = 0;
@@ -41,7 +40,7 @@ fn room_is_refused_before_it_is_short_and_votes_still_fit() {
 
 #[test]
 fn room_that_was_promised_is_there_when_the_disk_fills_up() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, roomy()).unwrap();
     wal.append(0, &[&[1; 100]]).unwrap();
     for bytes in [10, 100_000, 200_000, 1_000_000, 50_000] {
@@ -61,7 +60,7 @@ fn room_that_was_promised_is_there_when_the_disk_fills_up() {
 
 #[test]
 fn a_large_segment_is_not_left_for_a_smaller_one_that_is_better() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, roomy()).unwrap();
     wal.append(0, &[&[1; 1000]]).unwrap();
     assert!(wal.make_room(1_000_000).unwrap());
