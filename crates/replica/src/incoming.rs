@@ -145,6 +145,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             name: self.options.name.clone(),
             seen: self.clock.now(),
             metadata: metadata.clone(),
+            log_seq: self.wal.synced_seq(),
         };
         incoming.stage = Stage::Preparing(whole);
         Some(SnapshotJob::incoming(job))

@@ -1,7 +1,5 @@
 //! Where files live.
 
-use crate::segment;
-use crate::snapshot;
 use std::io;
 
 /// One data directory. Clones name the same directory.
@@ -90,17 +88,6 @@ pub trait DiskFile: Clone + Send + 'static {
     /// # Errors
     /// As [`DiskFile::sync_data`].
     fn sync_all(&self) -> io::Result<()>;
-}
-
-/// Whether the directory holds neither log nor snapshot.
-///
-/// # Errors
-/// What the disk gave.
-pub fn is_empty<D: Disk>(disk: &D) -> io::Result<bool> {
-    let names = disk.list()?;
-    Ok(!names
-        .iter()
-        .any(|name| segment::parse_name(name).is_some() || snapshot::parse_name(name).is_some()))
 }
 
 /// The length of a file.

@@ -113,7 +113,7 @@ pub struct WalStats {
 #[derive(Debug)]
 pub struct Wal<D: Disk> {
     pub(crate) disk: D,
-    pub(crate) cluster: u64,
+    pub(crate) log_id: u64,
     pub(crate) active: Option<Active<D::File>>,
     pub(crate) closed: VecDeque<Closed>,
     options: Options,
@@ -161,11 +161,11 @@ impl<D: Disk> SyncTarget<D> {
 }
 
 impl<D: Disk> Wal<D> {
-    pub(crate) fn assemble(disk: D, cluster: u64, mut options: Options, next_seq: u64) -> Self {
+    pub(crate) fn assemble(disk: D, log_id: u64, mut options: Options, next_seq: u64) -> Self {
         options.segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         Self {
             disk,
-            cluster,
+            log_id,
             active: None,
             closed: VecDeque::new(),
             options,
@@ -284,7 +284,7 @@ impl<D: Disk> Wal<D> {
         let active = self.active.as_mut().expect("rotate made a segment active");
         self.buf.clear();
         if active.at == 0 {
-            segment::encode_header(&mut self.buf, self.cluster, seq, active.is_filled);
+            segment::encode_header(&mut self.buf, self.log_id, seq, active.is_filled);
         }
         let label = Label { seq, mark, synced: self.synced_seq };
         segment::encode_record(&mut self.buf, active.seed, label, parts);
@@ -333,7 +333,7 @@ impl<D: Disk> Wal<D> {
             name,
             file: spare.file,
             first_seq,
-            seed: segment::seed(self.cluster, first_seq),
+            seed: segment::seed(self.log_id, first_seq),
             at: 0,
             end: spare.len,
             mark_max: 0,

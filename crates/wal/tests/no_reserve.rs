@@ -12,6 +12,8 @@ mod damage;
 mod golden;
 #[path = "it/log.rs"]
 mod log;
+#[path = "it/reach.rs"]
+mod reach;
 #[path = "it/reserve.rs"]
 mod reserve;
 #[path = "it/room.rs"]

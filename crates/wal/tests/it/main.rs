@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod golden;
 mod log;
+mod reach;
 mod real;
 mod reserve;
 mod room;

@@ -1,10 +1,12 @@
 //! Snapshot files: whole or not there, and never a wrong byte.
 
-use crate::testkit::{Rng, new_disk, open};
+use crate::testkit::{CLUSTER, Rng, new_disk, open};
 use proptest::prelude::*;
 use std::io::{ErrorKind, Read, Write};
 use wal::mem::MemDisk;
-use wal::{Disk, SnapshotReader, SnapshotWriter, check, list_snapshots, remove_older_snapshots};
+use wal::{
+    Disk, Seq, SnapshotReader, SnapshotWriter, check, list_snapshots, remove_older_snapshots,
+};
 
 const NAME: &str = "snapshot-0000000000000007.snap";
 
@@ -14,7 +16,7 @@ fn content(len: usize) -> Vec<u8> {
 }
 
 fn write(disk: &MemDisk, index: u64, content: &[u8]) -> std::io::Result<u64> {
-    let mut writer = SnapshotWriter::create(disk, index)?;
+    let mut writer = SnapshotWriter::create(disk, index, Seq(1))?;
     for piece in content.chunks(1000) {
         writer.write_all(piece)?;
     }
@@ -44,7 +46,7 @@ fn content_of_any_length_comes_back() {
 #[test]
 fn a_snapshot_that_is_dropped_leaves_nothing() {
     let disk = new_disk();
-    let mut writer = SnapshotWriter::create(&disk, 7).unwrap();
+    let mut writer = SnapshotWriter::create(&disk, 7, Seq(1)).unwrap();
     writer.write_all(&content(100_000)).unwrap();
     assert_eq!(list_snapshots(&disk).unwrap(), Vec::<String>::new());
     drop(writer);
@@ -105,7 +107,7 @@ fn each_operation_may_fail_and_the_power_with_it() {
 #[test]
 fn a_failed_sync_is_not_tried_again() {
     let disk = new_disk();
-    let mut writer = SnapshotWriter::create(&disk, 7).unwrap();
+    let mut writer = SnapshotWriter::create(&disk, 7, Seq(1)).unwrap();
     disk.set_fail_syncs(true);
     let failed = (0..100).any(|_| writer.write_all(&content(65_536)).is_err());
     assert!(failed, "it syncs now and then");
@@ -147,7 +149,7 @@ fn no_byte_of_a_bad_chunk_is_handed_out() {
     let expected = content(200_000);
     write(&disk, 7, &expected).unwrap();
     // A byte in the third chunk.
-    disk.corrupt(NAME, 32 + 2 * (8 + 65_536) + 8 + 10, 1);
+    disk.corrupt(NAME, 40 + 2 * (8 + 65_536) + 8 + 10, 1);
     let mut reader = SnapshotReader::open(&disk, NAME).unwrap();
     let mut got = Vec::new();
     assert!(reader.read_to_end(&mut got).is_err());
@@ -155,7 +157,7 @@ fn no_byte_of_a_bad_chunk_is_handed_out() {
     let mut buf = [0; 100];
     assert!(reader.read(&mut buf).is_err(), "asked again, it does not change its mind");
     assert_eq!(reader.read(&mut []).unwrap(), 0);
-    let offset = 32 + 2 * (8 + 65_536);
+    let offset = 40 + 2 * (8 + 65_536);
     let error = SnapshotReader::open(&disk, NAME).unwrap().verify().unwrap_err();
     assert!(error.to_string().contains(&format!("offset {offset}")), "{error}");
 }
@@ -165,7 +167,7 @@ fn chunks_that_changed_places_are_noticed() {
     let disk = new_disk();
     write(&disk, 7, &content(131_072)).unwrap();
     let mut bytes = disk.content(NAME).unwrap();
-    let (first, second) = bytes[32..32 + 2 * 65_544].split_at_mut(65_544);
+    let (first, second) = bytes[40..40 + 2 * 65_544].split_at_mut(65_544);
     first.swap_with_slice(second);
     disk.put(NAME, &bytes);
     assert!(read(&disk, NAME).is_err());
@@ -207,6 +209,7 @@ fn another_thread_can_write_and_read() {
 fn the_check_names_each_snapshot_and_what_is_wrong_with_it() {
     let disk = new_disk();
     assert!(!check(&disk).unwrap().is_sound(), "there is nothing to start from");
+    wal::begin(&disk, CLUSTER).unwrap();
     write(&disk, 7, &content(1000)).unwrap();
     write(&disk, 9, &content(10)).unwrap();
     let report = check(&disk).unwrap();

@@ -32,7 +32,7 @@ pub(crate) fn options() -> Options {
 }
 
 pub(crate) fn open<D: Disk>(disk: &D) -> Result<(Wal<D>, Recovered<D>), Error> {
-    Wal::open(disk.clone(), CLUSTER, options())
+    Wal::open(disk.clone(), CLUSTER, Seq(0), options())
 }
 
 /// Opens a log that must open, and reads all its records.

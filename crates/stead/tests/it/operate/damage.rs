@@ -135,6 +135,32 @@ fn a_log_that_is_gone_is_not_replaced_by_an_empty_store() {
 }
 
 #[test]
+fn a_snapshot_whose_log_is_gone_is_not_served_as_an_empty_store() {
+    for flags in ["", "-snapshot-count 15"] {
+        let site = Site::new("lost-wal").flags(flags);
+        write_and_kill(&site, KEYS);
+        let logs = files(&site, ".wal");
+        for (path, _) in &logs {
+            fs::remove_file(path).unwrap();
+        }
+        // The second start is refused as well: the first one made no log in its place.
+        for _ in 0..2 {
+            let (status, text) = site.run_to_end();
+            assert_eq!(status.code(), Some(1), "{text}");
+            assert!(text.contains("the log is missing"), "{text}");
+            assert!(text.contains("-force-rejoin"), "no word of what to do: {text}");
+        }
+        let (status, text) = check(&site);
+        assert!(status != Some(0) && text.contains("the log is missing"), "{text}");
+        // With its files back it is as it was.
+        for (path, bytes) in &logs {
+            fs::write(path, bytes).unwrap();
+        }
+        assert_all_there(&site.start(), KEYS);
+    }
+}
+
+#[test]
 fn a_torn_last_record_is_cut_and_nothing_else() {
     let site = Site::new("torn");
     write_and_kill(&site, KEYS);
