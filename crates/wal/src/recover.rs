@@ -273,6 +273,7 @@ impl<D: Disk> Wal<D> {
         let left = last.len.saturating_sub(last.end);
         let is_reserved = left > 0 && file.reserve(last.end, left).is_ok();
         let end = if is_reserved { last.len } else { last.end };
+        self.is_closed = last.ends_empty;
         self.active = Some(Active {
             name: last.name.clone(),
             file,

@@ -171,6 +171,8 @@ pub(crate) struct Scanned {
     /// The highest sequence number that the good records say was durable.
     synced: u64,
     pub(crate) behind: Option<Behind>,
+    /// Whether the last good record is an empty one.
+    pub(crate) ends_empty: bool,
     /// The header cannot be read, but once could: the first record's head, which was written with
     /// it and lies in the same sector of the disk, is there.
     pub(crate) has_lost_header: bool,
@@ -231,6 +233,7 @@ fn scan_file<F: DiskFile>(
         mark_max: 0,
         synced: 0,
         behind: None,
+        ends_empty: false,
         has_lost_header: false,
     };
     // No more records than these fit, so no higher number can be in it.
@@ -247,6 +250,7 @@ fn scan_file<F: DiskFile>(
     scanned.end = HEADER_LEN;
     while let Some((head, _)) = reader.record(scanned.end, scanned.next_seq())? {
         scanned.records += 1;
+        scanned.ends_empty = head.payload_len == 0;
         scanned.mark_max = scanned.mark_max.max(head.mark);
         scanned.synced = scanned.synced.max(head.synced);
         scanned.end += head.record_len();

@@ -248,6 +248,24 @@ fn after_a_failed_sync_everything_is_refused_and_nothing_is_tried_again() {
 }
 
 #[test]
+fn an_error_that_another_thread_was_shown_is_everybodys() {
+    // Linux reports a failed write-back to one sync; the next one succeeds.
+    let mut bench = Bench::new();
+    bench.append(0, 10).unwrap();
+    let target = bench.wal.sync_target();
+    bench.disk.fail_next_sync();
+    let syncing = std::thread::spawn(move || (target.seq(), target.sync()));
+    let (seq, result) = syncing.join().unwrap();
+    assert!(result.is_err());
+    // It has not been reported yet.
+    bench.append(0, 10).unwrap();
+    let text = bench.wal.sync().unwrap_err().to_string();
+    assert!(text.contains("injected sync failure"), "{text}");
+    assert!(bench.wal.has_failed() && bench.wal.synced_seq().0 == 0);
+    assert!(bench.wal.synced(seq, result).is_err());
+}
+
+#[test]
 fn after_a_failed_write_everything_is_refused() {
     let mut bench = Bench::new();
     bench.append(0, 10).unwrap();

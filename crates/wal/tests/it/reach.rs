@@ -162,3 +162,66 @@ fn a_log_with_one_record_of_worth_is_not_empty() {
     let text = is_empty(&disk).unwrap_err().to_string();
     assert!(text.contains("cannot read log-0000000000000001.wal"), "{text}");
 }
+
+/// Three records, and an end in order.
+fn closed() -> MemDisk {
+    let disk = new_disk();
+    let (mut wal, _) = open_all(&disk);
+    for seq in 1..=3 {
+        wal.append(seq, &[&payload(seq, 1, 100)]).unwrap();
+        wal.sync().unwrap();
+    }
+    wal.append(3, &[&payload(4, 1, 100)]).unwrap();
+    wal.close().unwrap();
+    // Closed twice is closed.
+    wal.close().unwrap();
+    assert_eq!((wal.last_seq(), wal.synced_seq()), (Seq(5), Seq(5)));
+    disk
+}
+
+#[test]
+fn a_log_that_was_closed_is_whole_and_goes_on() {
+    let disk = closed();
+    let (mut wal, records) = open_all(&disk.crash(&mut || 0));
+    assert_eq!(records.len(), 4);
+    wal.close().unwrap();
+    assert_eq!(wal.last_seq(), Seq(5), "nothing was written since");
+    let (mut wal, _) = open_all(&disk);
+    wal.append(9, &[b"more"]).unwrap();
+    wal.close().unwrap();
+    let (wal, records) = open_all(&disk.crash(&mut || 0));
+    assert_eq!((wal.last_seq(), records.len()), (Seq(7), 5));
+}
+
+#[test]
+fn a_flipped_bit_in_the_last_record_of_a_closed_log_is_damage() {
+    let disk = closed();
+    let name = "log-0000000000000001.wal";
+    let last = 64 + 3 * 144;
+    for at in (last..last + 140).step_by(3) {
+        disk.corrupt(name, at, 1);
+        let (before, opened) =
+            (disk.content(name), Wal::open(disk.clone(), CLUSTER, Seq(0), options()));
+        assert!(matches!(opened.err(), Some(Error::Damaged { offset: 496, .. })), "offset {at}");
+        assert_eq!(disk.content(name), before, "nothing was changed");
+        disk.corrupt(name, at, 1);
+    }
+    // The record that closes the log holds nothing.
+    disk.corrupt(name, last + 144 + 4, 1);
+    assert_eq!(open_all(&disk).1.len(), 4);
+}
+
+#[test]
+fn a_log_without_room_for_its_last_record_is_closed_all_the_same() {
+    let disk = new_disk();
+    let (mut wal, _) = open_all(&disk);
+    wal.append(1, &[b"x"]).unwrap();
+    disk.set_refuse_writes(true);
+    wal.close().unwrap();
+    assert_eq!(wal.synced_seq(), Seq(1));
+    let disk = disk.crash(&mut || 0);
+    assert_eq!(open_all(&disk).1, [b"x"]);
+    let (mut wal, _) = open_all(&disk);
+    disk.set_fail_syncs(true);
+    assert!(matches!(wal.close(), Err(Error::Io { .. })));
+}

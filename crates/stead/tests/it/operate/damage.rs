@@ -176,6 +176,26 @@ fn a_torn_last_record_is_cut_and_nothing_else() {
 }
 
 #[test]
+fn a_flipped_bit_in_the_last_record_after_a_clean_stop_is_named_and_not_cut() {
+    let site = Site::new("closed");
+    let server = site.start();
+    for number in 0..3 {
+        let form = format!("value={}", marker(number));
+        let answer = ask(server.addr(), &Request::put(&format!("/v2/keys/m/{number}"), &form));
+        assert_eq!(answer.status(), 201);
+    }
+    assert!(server.terminate().success());
+    let (path, at) = find(&files(&site, ".wal"), &marker(2)).expect("the value is in the log");
+    change(&path, |bytes| bytes[at] ^= 1);
+    assert_damage_is_named(&site, &path);
+    change(&path, |bytes| bytes[at] ^= 1);
+    let server = site.start();
+    assert_all_there(&server, 3);
+    assert!(server.terminate().success());
+    assert_all_there(&site.start(), 3);
+}
+
+#[test]
 fn a_file_of_an_unknown_version_is_refused() {
     let site = Site::new("version");
     write_and_kill(&site, 3);
