@@ -5,7 +5,7 @@
 //! was written properly: eight bytes each, which say where, how and with what.
 
 use wal::mem::MemDisk;
-use wal::{Disk, Error, Options, Wal};
+use wal::{Disk, Error, Options, Seq, Wal};
 
 const CLUSTER: u64 = 7;
 
@@ -24,7 +24,8 @@ fn payload(seq: u64) -> Vec<u8> {
 /// Ten records in some segments, half of them synced one by one.
 fn written() -> MemDisk {
     let disk = MemDisk::new();
-    let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, options()).expect("an empty directory");
+    let (mut wal, _) =
+        Wal::open(disk.clone(), CLUSTER, Seq(0), options()).expect("an empty directory");
     for seq in 1..=10 {
         wal.append(seq, &[&payload(seq)]).expect("there is room");
         if seq % 2 == 0 {
@@ -71,7 +72,7 @@ fn content(disk: &MemDisk, name: &str) -> Vec<u8> {
 /// Opens what is there. Records must be ones that were written, in order.
 fn open(disk: &MemDisk) -> Option<usize> {
     let report = wal::check(disk).expect("the directory can be listed");
-    let opened = Wal::open(disk.clone(), CLUSTER, options());
+    let opened = Wal::open(disk.clone(), CLUSTER, Seq(0), options());
     let (mut wal, recovered) = match opened {
         Ok(opened) => opened,
         // The check knows no cluster that the log should belong to.
@@ -91,7 +92,8 @@ fn open(disk: &MemDisk) -> Option<usize> {
     }
     wal.append(99, &[b"a new record"]).expect("an open log takes records");
     wal.sync().expect("the disk works");
-    let (_, again) = Wal::open(disk.clone(), CLUSTER, options()).expect("it was just written");
+    let (_, again) =
+        Wal::open(disk.clone(), CLUSTER, Seq(0), options()).expect("it was just written");
     let again = again.records.collect::<Result<Vec<_>, _>>().expect("it was just written");
     assert_eq!(again.len(), records.len() + 1, "an append brought something else along");
     assert_eq!(again.last().map(Vec::as_slice), Some(&b"a new record"[..]));

@@ -4,13 +4,13 @@
 use std::io::{Read, Write};
 use store::{Command, KeyPath, Limits, Stamp, Store, Timestamp, WallOffset};
 use wal::mem::MemDisk;
-use wal::{SnapshotReader, SnapshotWriter};
+use wal::{Seq, SnapshotReader, SnapshotWriter};
 
 const NAME: &str = "snapshot-0000000000000007.snap";
 
 fn written(content: &[u8]) -> MemDisk {
     let disk = MemDisk::new();
-    let mut writer = SnapshotWriter::create(&disk, 7).expect("the disk works");
+    let mut writer = SnapshotWriter::create(&disk, 7, Seq(1)).expect("the disk works");
     writer.write_all(content).expect("the disk works");
     writer.finish().expect("the disk works");
     disk

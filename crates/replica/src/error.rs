@@ -153,8 +153,9 @@ impl fmt::Display for Fatal {
             Fatal::Wal(error) => error.fmt(f),
             Fatal::Snapshot { file, detail } => write!(
                 f,
-                "{file}: {detail}. The file is damaged: run `stead check` on the data directory \
-                 and restore it from a backup"
+                "{file}: {detail}. Nothing was changed. Run `stead check` on the data directory to \
+                 see what else is. {}",
+                wal::REMEDY
             ),
             Fatal::Log(detail) => write!(f, "the log cannot be replayed: {detail}"),
             Fatal::Identity(detail) => f.write_str(detail),

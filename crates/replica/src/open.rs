@@ -19,7 +19,7 @@ use raft::eraftpb::{ConfState, Entry, EntryType, HardState};
 use raft::{RawNode, ReadOnlyOption};
 use std::collections::VecDeque;
 use store::{Limits, Store};
-use wal::{Disk, SnapshotReader, Wal};
+use wal::{Disk, Seq, SnapshotReader, Wal};
 
 /// What a member is told at its start.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if is_new {
             prepare(&disk, Birth::alone(&options, now), options.store_limits, now)?;
         }
-        let (header, store, file) = load_snapshot(&disk, options.store_limits)?;
+        let (header, store, reach, file) = load_snapshot(&disk, options.store_limits)?;
         if header.name != options.name {
             return Err(Fatal::Identity(format!(
                 "the data directory belongs to the machine named {:?}, not to {:?}: give it its \
@@ -104,7 +104,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             )));
         }
         let (mut wal, recovered) =
-            Wal::open(disk.clone(), header.log_id, options.wal_options.clone())?;
+            Wal::open(disk.clone(), header.log_id, reach, options.wal_options.clone())?;
         let torn_tail = recovered.cut.as_ref().map(ToString::to_string);
         let mut found = Found::from_snapshot(header, store, now);
         for payload in recovered.records {
@@ -197,7 +197,9 @@ impl Birth {
     }
 }
 
-/// Writes the snapshot of an empty store that a member starts from, before any entry of the log.
+/// Writes the first record of the log, and then the snapshot of an empty store that a member starts
+/// from. The log is durable before the snapshot has its name, so that a snapshot without a log is
+/// always one that has lost it.
 ///
 /// # Errors
 /// [`Fatal`] when the directory cannot be written.
@@ -218,27 +220,29 @@ pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Res
         identity: Identity::default(),
         log_id: mix([birth.cluster.0, birth.id.0, now.wall ^ now.boot]),
     };
+    let log_seq = wal::begin(disk, header.log_id)?;
     let store = Store::new(limits).snapshot();
-    SnapshotJob::first(disk.clone(), header, store)
+    SnapshotJob::first(disk.clone(), header, store, log_seq)
         .run(&mut |_| {})
         .map_err(|error| Fatal::Wal(error.into()))?;
     Ok(())
 }
 
-fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, String), Fatal> {
+/// The newest snapshot, the record that the log must reach, and the file.
+fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, Seq, String), Fatal> {
     let names = wal::list_snapshots(disk).map_err(wal::Error::from)?;
     let Some(file) = names.into_iter().next_back() else {
-        return Err(Fatal::Identity(
-            "the data directory has a log but no snapshot to start from: it is incomplete, restore \
-             it from a backup"
-                .to_owned(),
-        ));
+        return Err(Fatal::Identity(format!(
+            "the data directory has a log, but no snapshot-*.snap to start from: files are \
+             missing. Nothing was changed. Put them back if they are somewhere. {}",
+            wal::REMEDY
+        )));
     };
     let damaged =
         |error: std::io::Error| Fatal::Snapshot { file: file.clone(), detail: error.to_string() };
     let mut reader = SnapshotReader::open(disk, &file).map_err(damaged)?;
     let (header, store) = snapshot::read(&mut reader, limits).map_err(damaged)?;
-    Ok((header, store, file))
+    Ok((header, store, reader.log_seq(), file))
 }
 
 impl Found {

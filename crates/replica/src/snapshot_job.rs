@@ -8,7 +8,7 @@ use crate::types::{ClusterId, LogIndex, MemberId, Term};
 use raft::eraftpb::{ConfState, SnapshotMetadata};
 use std::io;
 use store::{Limits, Store, StoreSnapshot};
-use wal::{Disk, SealedSnapshot, SnapshotReader, SnapshotWriter};
+use wal::{Disk, SealedSnapshot, Seq, SnapshotReader, SnapshotWriter};
 
 /// A snapshot to be written, by any thread: of the present state, or of one that came from the
 /// leader. The former shares the store's nodes, so that making the job costs nothing; the store
@@ -24,6 +24,8 @@ struct OwnJob<D: Disk> {
     disk: D,
     header: Header,
     store: StoreSnapshot,
+    /// What the log must reach that goes with it.
+    log_seq: Seq,
 }
 
 /// What is needed to make a snapshot of this member from one that came from the leader.
@@ -37,6 +39,7 @@ pub(crate) struct IncomingJob<D: Disk> {
     pub(crate) metadata: SnapshotMetadata,
     pub(crate) identity: Identity,
     pub(crate) log_id: u64,
+    pub(crate) log_seq: Seq,
 }
 
 /// A snapshot of the leader that is loaded, and durable as one of this member, without a name.
@@ -102,11 +105,12 @@ impl<D: Disk> SnapshotJob<D> {
             identity: driver.claims.identity,
             log_id: driver.log_id,
         };
-        Self::first(driver.disk.clone(), header, state.store.snapshot())
+        let log_seq = driver.wal.synced_seq();
+        Self::first(driver.disk.clone(), header, state.store.snapshot(), log_seq)
     }
 
-    pub(crate) fn first(disk: D, header: Header, store: StoreSnapshot) -> Self {
-        Self(Work::Own(Box::new(OwnJob { disk, header, store })))
+    pub(crate) fn first(disk: D, header: Header, store: StoreSnapshot, log_seq: Seq) -> Self {
+        Self(Work::Own(Box::new(OwnJob { disk, header, store, log_seq })))
     }
 
     pub(crate) fn incoming(job: IncomingJob<D>) -> Self {
@@ -134,7 +138,7 @@ impl<D: Disk> SnapshotJob<D> {
 
 impl<D: Disk> OwnJob<D> {
     fn run(self, pace: &mut dyn FnMut(usize)) -> io::Result<SnapshotDone<D>> {
-        let bytes = write(&self.disk, &self.header, &self.store, pace)?.finish()?;
+        let bytes = write(&self.disk, &self.header, &self.store, self.log_seq, pace)?.finish()?;
         // The new file replaces the older ones; one that stays behind only takes up room.
         wal::remove_older_snapshots(&self.disk, self.header.index.0)?;
         let Header { index, term, conf_state, .. } = self.header;
@@ -153,7 +157,7 @@ impl<D: Disk> IncomingJob<D> {
         header.conf_state = self.metadata.get_conf_state().clone();
         header.term = Term(self.metadata.term);
         (header.identity, header.log_id) = (self.identity, self.log_id);
-        let sealed = write(&self.disk, &header, &store.snapshot(), pace)?.seal()?;
+        let sealed = write(&self.disk, &header, &store.snapshot(), self.log_seq, pace)?.seal()?;
         Ok(SnapshotDone(Outcome::Prepared(Box::new(Prepared { header, store, sealed }))))
     }
 }
@@ -162,9 +166,10 @@ fn write<D: Disk>(
     disk: &D,
     header: &Header,
     store: &StoreSnapshot,
+    log_seq: Seq,
     pace: &mut dyn FnMut(usize),
 ) -> io::Result<SnapshotWriter<D>> {
-    let writer = SnapshotWriter::create(disk, header.index.0)?;
+    let writer = SnapshotWriter::create(disk, header.index.0, log_seq)?;
     let mut paced = Paced { writer, pace };
     snapshot::write(header, store, &mut paced)?;
     Ok(paced.writer)

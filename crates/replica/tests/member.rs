@@ -7,6 +7,7 @@ use replica::{
 use std::cell::Cell;
 use std::rc::Rc;
 use store::{Applied, Command, KeyPath, StoreIndex};
+use wal::Disk;
 use wal::mem::MemDisk;
 
 #[derive(Clone, Default)]
@@ -134,6 +135,65 @@ fn a_restart_from_snapshot_and_log_gives_the_same_bytes() {
         let member = open(&disk, &clock);
         assert_eq!(member.store().index(), index, "round {round}");
         assert_eq!(bytes(&member), before, "round {round}");
+    }
+}
+
+fn logs(disk: &MemDisk) -> Vec<String> {
+    let mut names = disk.list().expect("the disk is sound");
+    names.retain(|name| name.starts_with("log-"));
+    names
+}
+
+#[test]
+fn a_member_whose_log_is_gone_or_ends_too_early_is_not_started() {
+    for snapshots in [0, 1] {
+        let (disk, clock) = (MemDisk::new(), TestClock::default());
+        let mut member = open(&disk, &clock);
+        for number in 0..30 {
+            write(&mut member, &set("/a", &number.to_string(), None)).expect("there is room");
+        }
+        for _ in 0..snapshots {
+            let done = member.begin_snapshot().run(&mut |_| {}).expect("the disk is sound");
+            member.snapshot_finished(Some(done)).expect("the disk is sound");
+        }
+        drop(member);
+        let lost = disk.kill();
+        logs(&lost).iter().for_each(|name| lost.remove(name).expect("it is there"));
+        let text = try_open(&lost, &clock, "m0").err().expect("it is refused").to_string();
+        assert!(text.contains("the log is missing") && text.contains("-force-rejoin"), "{text}");
+        // The beginning alone is no better, where a snapshot says how far the log went.
+        let short = disk.kill();
+        for name in logs(&short).iter().skip(1) {
+            short.remove(name).expect("it is there");
+        }
+        if snapshots > 0 {
+            let content = short.content(&logs(&short)[0]).expect("it is there");
+            short.put(&logs(&short)[0], &content[..500]);
+            let text = try_open(&short, &clock, "m0").err().expect("it is refused").to_string();
+            assert!(text.contains("is incomplete"), "{text}");
+        }
+        open(&disk, &clock);
+    }
+}
+
+#[test]
+fn a_member_may_die_at_each_step_of_its_making() {
+    let mut rng = 1_u64;
+    for failing in 0..40 {
+        let (disk, clock) = (MemDisk::new(), TestClock::default());
+        disk.fail_after(Some(failing));
+        let is_made = try_open(&disk, &clock, "m0").is_ok();
+        let disk = disk.crash(&mut || {
+            rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(failing);
+            rng >> 33
+        });
+        let mut member = open(&disk, &clock);
+        assert_eq!(member.store().index(), StoreIndex(1), "{failing}");
+        write(&mut member, &set("/a", "1", None)).expect("there is room");
+        if is_made {
+            break;
+        }
+        assert!(failing < 39, "making a member takes too many operations");
     }
 }
 

@@ -45,6 +45,7 @@ impl Owner {
         tracing::info!("stopping");
         self.hand_over()?;
         self.finish_up()?;
+        self.driver.close()?;
         tracing::info!("stopped");
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Looking a data directory over without changing it.
 
 use crate::disk::Disk;
-use crate::error::Error;
+use crate::error::{Context, Error};
+use crate::log::Seq;
 use crate::recover;
-use crate::scan::{Scanned, cluster_of, is_blank, scan, segment_names};
+use crate::scan::{Scanned, is_blank, log_id_of, scan, segment_names};
 use crate::segment::{self, Header};
 use crate::snapshot::{self, SnapshotReader, list_snapshots};
 
@@ -35,15 +36,19 @@ impl Report {
 /// [`Error::Io`] when the directory itself cannot be read.
 pub fn check<D: Disk>(disk: &D) -> Result<Report, Error> {
     let mut report = Report::default();
-    for name in list_snapshots(disk)? {
-        let result = SnapshotReader::open(disk, &name).and_then(SnapshotReader::verify);
+    // What the log must reach: by the newest snapshot, from which a start goes on.
+    let mut reach = Seq(0);
+    for name in list_snapshots(disk).context("list", "the data directory")? {
+        let opened = SnapshotReader::open(disk, &name);
+        reach = opened.as_ref().map_or(Seq(0), SnapshotReader::log_seq);
+        let result = opened.and_then(SnapshotReader::verify);
         report.snapshots.push((name, result.map_err(|error| error.to_string())));
     }
-    let mut leftovers = disk.list()?;
+    let mut leftovers = disk.list().context("list", "the data directory")?;
     leftovers.retain(|name| segment::is_spare_name(name) || snapshot::is_temporary_name(name));
     report.leftovers = leftovers;
     let names = segment_names(disk)?;
-    if let Err(error) = check_log(disk, names, &mut report) {
+    if let Err(error) = check_log(disk, names, reach, &mut report) {
         report.log_error = Some(error.to_string());
     }
     Ok(report)
@@ -52,21 +57,23 @@ pub fn check<D: Disk>(disk: &D) -> Result<Report, Error> {
 fn check_log<D: Disk>(
     disk: &D,
     names: Vec<(u64, String)>,
+    reach: Seq,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let cluster = cluster_of(disk, &names);
+    let log_id = log_id_of(disk, &names);
     let mut segments = Vec::new();
     for (first_seq, name) in names {
-        let segment = scan(disk, cluster.unwrap_or(0), &name, first_seq)?;
+        let segment = scan(disk, log_id.unwrap_or(0), &name, first_seq)?;
         report.segments.push((name, segment.records, segment.end));
         segments.push(segment);
     }
-    // Only a member that knows its cluster finds records without a header. A check that cannot
+    // Only who knows what the log is called finds records without a header. A check that cannot
     // must not call sound what may be refused at the start.
-    if cluster.is_none() {
+    if log_id.is_none() {
         segments.iter().try_for_each(|segment| refuse_unless_blank(disk, segment))?;
     }
-    let keep = recover::judge(&segments, cluster.unwrap_or(0))?;
+    let keep = recover::judge(&segments, log_id.unwrap_or(0))?;
+    recover::refuse_too_short(&segments, keep, reach)?;
     report.cut = recover::find_cut(&segments, keep).map(|cut| cut.to_string());
     Ok(())
 }

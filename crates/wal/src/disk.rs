@@ -1,7 +1,5 @@
 //! Where files live.
 
-use crate::segment;
-use crate::snapshot;
 use std::io;
 
 /// One data directory. Clones name the same directory.
@@ -71,6 +69,10 @@ pub trait DiskFile: Clone + Send + 'static {
     /// Makes sure that writes to the range find room, and that the file is at least as long. Bytes
     /// that were never written read as zeros.
     ///
+    /// No byte that can be read is changed by it. Where a disk has no such call, zeros may be
+    /// written behind the present end of the file, and nowhere else: what lies below may be data,
+    /// and a promise of room is not worth a byte of it. `len` is not zero.
+    ///
     /// # Errors
     /// `StorageFull` when there is no room, or what else the disk gave.
     fn reserve(&self, offset: u64, len: u64) -> io::Result<()>;
@@ -86,17 +88,6 @@ pub trait DiskFile: Clone + Send + 'static {
     /// # Errors
     /// As [`DiskFile::sync_data`].
     fn sync_all(&self) -> io::Result<()>;
-}
-
-/// Whether the directory holds neither log nor snapshot.
-///
-/// # Errors
-/// What the disk gave.
-pub fn is_empty<D: Disk>(disk: &D) -> io::Result<bool> {
-    let names = disk.list()?;
-    Ok(!names
-        .iter()
-        .any(|name| segment::parse_name(name).is_some() || snapshot::parse_name(name).is_some()))
 }
 
 /// The length of a file.

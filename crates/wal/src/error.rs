@@ -1,5 +1,6 @@
 //! What can go wrong with the files.
 
+use crate::log::Seq;
 use std::fmt;
 use std::io;
 
@@ -32,16 +33,30 @@ pub enum Error {
         /// The version that it names.
         version: u8,
     },
-    /// A file belongs to another cluster.
+    /// A file belongs to the log of another data directory.
     WrongCluster {
         /// The file, relative to the data directory.
         file: String,
+    },
+    /// The log ends before a record that the snapshot knows to have been durable.
+    TooShort {
+        /// The last file of the log, relative to the data directory; nothing if there is none.
+        file: Option<String>,
+        /// The last record that is there.
+        found: Seq,
+        /// The record that must be.
+        reach: Seq,
     },
     /// A record is larger than any may be.
     TooLarge(usize),
     /// An earlier write or sync failed.
     Failed,
 }
+
+/// What to do with a directory that cannot be used any more.
+pub const REMEDY: &str = "A member of a cluster is started with -force-rejoin: its files are set \
+                          aside, and it joins anew with what the others have. A machine that is \
+                          alone needs a copy of its whole data directory";
 
 impl Error {
     /// Whether it only says that there is no room.
@@ -63,9 +78,8 @@ impl fmt::Display for Error {
             Error::Full => f.write_str("the disk is full: free some room, nothing was written"),
             Error::Damaged { file, offset, detail } => write!(
                 f,
-                "{file} is damaged at offset {offset}: {detail}. Nothing was changed. Run `stead \
-                 check` on the data directory to see what else is; then restore it from a backup, \
-                 or give this member an empty one and add it to its cluster anew"
+                "{file} is damaged at offset {offset}: {detail}. Run `stead check` on \
+                  the data directory to see what else is. {REMEDY}"
             ),
             Error::UnknownVersion { file, version } => write!(
                 f,
@@ -73,8 +87,26 @@ impl fmt::Display for Error {
                  with the program that wrote it"
             ),
             Error::WrongCluster { file } => {
-                write!(f, "{file} belongs to another cluster: move it out of the data directory")
+                write!(
+                    f,
+                    "{file} belongs to another data directory: it was written in another cluster \
+                     or by another member. Nothing was changed. {REMEDY}"
+                )
             }
+            Error::TooShort { file: None, reach, .. } => write!(
+                f,
+                "the log is missing: there is no log-*.wal with record {}, which was durable when \
+                 the snapshot was written. Nothing was changed. Put the files back if they are \
+                 somewhere. {REMEDY}",
+                reach.0
+            ),
+            Error::TooShort { file: Some(file), found, reach } => write!(
+                f,
+                "the log is incomplete: {file} ends with record {}, and record {} was durable when \
+                 the snapshot was written: files of the log are missing, cut short or older ones. \
+                 Nothing was changed. Put the right ones back if they are somewhere. {REMEDY}",
+                found.0, reach.0
+            ),
             Error::TooLarge(len) => write!(f, "a record of {len} bytes is too large for the log"),
             Error::Failed => f.write_str("the log is closed since an earlier write or sync failed"),
         }

@@ -11,6 +11,7 @@
 //!
 //! Formats are drawn in `segment.rs` and `snapshot.rs`; both carry a version byte.
 
+mod birth;
 mod check;
 mod disk;
 mod error;
@@ -21,15 +22,18 @@ mod recover;
 mod scan;
 mod segment;
 mod snapshot;
+mod sync;
 
+pub use birth::{begin, is_empty};
 pub use check::{Report, check};
-pub use disk::{Disk, DiskFile, file_len, is_empty};
-pub use error::Error;
+pub use disk::{Disk, DiskFile, file_len};
+pub use error::{Error, REMEDY};
 pub use fill::FillTask;
-pub use log::{Options, Seq, SyncTarget, Wal, WalStats};
+pub use log::{Options, Seq, Wal, WalStats};
 pub use recover::{Cut, Records, Recovered};
 pub use segment::RECORD_BYTES_MAX;
 pub use snapshot::{
     INCOMING_NAME, SealedSnapshot, SnapshotReader, SnapshotWriter, list_snapshots,
     remove_older_snapshots, snapshot_name,
 };
+pub use sync::SyncTarget;

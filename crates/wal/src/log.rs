@@ -7,6 +7,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
 use crate::fill::FillTask;
 use crate::segment::{self, HEADER_LEN, Label, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX};
+use crate::sync::{Gate, Unsynced};
 use std::collections::VecDeque;
 use std::io;
 
@@ -88,14 +89,6 @@ pub(crate) struct Spare<F> {
     pub(crate) usable_from: u64,
 }
 
-/// A file that was written since it was last synced.
-#[derive(Debug)]
-struct Unsynced<F> {
-    file: F,
-    first_seq: u64,
-    last_seq: u64,
-}
-
 /// Counts for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WalStats {
@@ -113,59 +106,35 @@ pub struct WalStats {
 #[derive(Debug)]
 pub struct Wal<D: Disk> {
     pub(crate) disk: D,
-    pub(crate) cluster: u64,
+    pub(crate) log_id: u64,
     pub(crate) active: Option<Active<D::File>>,
     pub(crate) closed: VecDeque<Closed>,
     options: Options,
     spares: VecDeque<Spare<D::File>>,
     next_spare: u64,
-    next_seq: u64,
-    synced_seq: u64,
+    pub(crate) next_seq: u64,
+    pub(crate) synced_seq: u64,
     /// In the order of their records.
-    unsynced: VecDeque<Unsynced<D::File>>,
+    pub(crate) unsynced: VecDeque<Unsynced<D::File>>,
+    pub(crate) gate: Gate,
     /// Names are durable when this record is.
-    names_synced_with: u64,
+    pub(crate) names_synced_with: u64,
     is_filling: bool,
     fill_failed: bool,
     is_full: bool,
     has_failed: bool,
+    /// Whether the last record is one that closes the log.
+    pub(crate) is_closed: bool,
     buf: Vec<u8>,
     segments_grown: u64,
 }
 
-/// What has to be synced for records up to [`SyncTarget::seq`] to be durable. Any thread may do it;
-/// the result goes to [`Wal::synced`]. Targets must be synced and reported in the order in which
-/// they were made.
-#[derive(Debug)]
-#[must_use = "nothing is durable before it is synced"]
-pub struct SyncTarget<D: Disk> {
-    files: Vec<D::File>,
-    dir: Option<D>,
-    seq: Seq,
-}
-
-impl<D: Disk> SyncTarget<D> {
-    /// The last record that is durable after a successful sync.
-    pub fn seq(&self) -> Seq {
-        self.seq
-    }
-
-    /// Syncs.
-    ///
-    /// # Errors
-    /// What the disk gave. It must not be tried again.
-    pub fn sync(&self) -> io::Result<()> {
-        self.files.iter().try_for_each(DiskFile::sync_data)?;
-        self.dir.iter().try_for_each(Disk::sync_dir)
-    }
-}
-
 impl<D: Disk> Wal<D> {
-    pub(crate) fn assemble(disk: D, cluster: u64, mut options: Options, next_seq: u64) -> Self {
+    pub(crate) fn assemble(disk: D, log_id: u64, mut options: Options, next_seq: u64) -> Self {
         options.segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         Self {
             disk,
-            cluster,
+            log_id,
             active: None,
             closed: VecDeque::new(),
             options,
@@ -174,11 +143,13 @@ impl<D: Disk> Wal<D> {
             next_seq,
             synced_seq: next_seq - 1,
             unsynced: VecDeque::new(),
+            gate: Gate::default(),
             names_synced_with: 0,
             is_filling: false,
             fill_failed: false,
             is_full: false,
             has_failed: false,
+            is_closed: false,
             buf: Vec::new(),
             segments_grown: 0,
         }
@@ -256,6 +227,7 @@ impl<D: Disk> Wal<D> {
         match self.write(seq, mark, parts) {
             Ok(()) => {
                 self.next_seq += 1;
+                self.is_closed = len == 0;
                 Ok(Seq(seq))
             }
             // What may have been written of it lies behind the end, where the next record goes.
@@ -284,7 +256,7 @@ impl<D: Disk> Wal<D> {
         let active = self.active.as_mut().expect("rotate made a segment active");
         self.buf.clear();
         if active.at == 0 {
-            segment::encode_header(&mut self.buf, self.cluster, seq, active.is_filled);
+            segment::encode_header(&mut self.buf, self.log_id, seq, active.is_filled);
         }
         let label = Label { seq, mark, synced: self.synced_seq };
         segment::encode_record(&mut self.buf, active.seed, label, parts);
@@ -333,7 +305,7 @@ impl<D: Disk> Wal<D> {
             name,
             file: spare.file,
             first_seq,
-            seed: segment::seed(self.cluster, first_seq),
+            seed: segment::seed(self.log_id, first_seq),
             at: 0,
             end: spare.len,
             mark_max: 0,
@@ -353,41 +325,6 @@ impl<D: Disk> Wal<D> {
         Ok(())
     }
 
-    /// Makes everything that was appended durable.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; the log then refuses everything, and a sync is never tried again.
-    pub fn sync(&mut self) -> Result<(), Error> {
-        self.refuse_after_failure()?;
-        let target = self.sync_target();
-        let result = target.sync();
-        self.synced(target.seq, result)
-    }
-
-    /// What another thread has to sync, as of now. Report the result with [`Wal::synced`].
-    pub fn sync_target(&self) -> SyncTarget<D> {
-        let files = self.unsynced.iter().map(|unsynced| unsynced.file.clone()).collect();
-        let has_new_names = self.names_synced_with > self.synced_seq;
-        let dir = has_new_names.then(|| self.disk.clone());
-        SyncTarget { files, dir, seq: Seq(self.next_seq - 1) }
-    }
-
-    /// Takes note of a sync's result.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when it failed; the log then refuses everything.
-    pub fn synced(&mut self, seq: Seq, result: io::Result<()>) -> Result<(), Error> {
-        self.refuse_after_failure()?;
-        if let Err(error) = result.context("sync", "the log") {
-            return self.fail(error);
-        }
-        self.synced_seq = self.synced_seq.max(seq.0);
-        while self.unsynced.front().is_some_and(|file| file.last_seq <= self.synced_seq) {
-            self.unsynced.pop_front();
-        }
-        Ok(())
-    }
-
     /// The last record that is known to be durable.
     pub fn synced_seq(&self) -> Seq {
         Seq(self.synced_seq)
@@ -403,11 +340,11 @@ impl<D: Disk> Wal<D> {
         self.has_failed
     }
 
-    fn refuse_after_failure(&self) -> Result<(), Error> {
+    pub(crate) fn refuse_after_failure(&self) -> Result<(), Error> {
         if self.has_failed { Err(Error::Failed) } else { Ok(()) }
     }
 
-    fn fail<T>(&mut self, error: Error) -> Result<T, Error> {
+    pub(crate) fn fail<T>(&mut self, error: Error) -> Result<T, Error> {
         self.has_failed = true;
         Err(error)
     }

@@ -10,7 +10,7 @@
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
-use crate::log::{Active, Closed, Options, Wal};
+use crate::log::{Active, Closed, Options, Seq, Wal};
 use crate::scan::{Scanned, SegmentReader, read_full_at, scan, segment_names};
 use crate::segment::{self, HEADER_LEN, Header};
 use crate::snapshot;
@@ -36,16 +36,17 @@ impl fmt::Display for Cut {
 /// What a log held when it was opened.
 #[derive(Debug)]
 pub struct Recovered<D: Disk> {
-    /// The payloads of all records in order.
+    /// The payloads of all records that have one, in order.
     pub records: Records<D>,
     /// What was cut off the end; nothing if it ended cleanly.
     pub cut: Option<Cut>,
 }
 
-/// Reads the payloads of a log in order, one record in memory at a time.
+/// Reads the payloads of a log in order, one record in memory at a time. Records without one, which
+/// begin and close a log, are passed over.
 pub struct Records<D: Disk> {
     disk: D,
-    cluster: u64,
+    log_id: u64,
     segments: VecDeque<Part>,
     current: Option<(SegmentReader<D::File>, Part)>,
 }
@@ -67,20 +68,20 @@ impl<D: Disk> fmt::Debug for Records<D> {
 }
 
 impl<D: Disk> Records<D> {
-    fn new(disk: D, cluster: u64, segments: &[Scanned]) -> Self {
+    fn new(disk: D, log_id: u64, segments: &[Scanned]) -> Self {
         let part = |segment: &Scanned| Part {
             name: segment.name.clone(),
-            seed: segment::seed(cluster, segment.first_seq),
+            seed: segment::seed(log_id, segment.first_seq),
             seq: segment.first_seq,
             left: segment.records,
             at: HEADER_LEN,
         };
-        Self { disk, cluster, segments: segments.iter().map(part).collect(), current: None }
+        Self { disk, log_id, segments: segments.iter().map(part).collect(), current: None }
     }
 
-    /// The cluster that the records belong to.
-    pub fn cluster(&self) -> u64 {
-        self.cluster
+    /// What the log is called, as it was opened.
+    pub fn log_id(&self) -> u64 {
+        self.log_id
     }
 
     fn try_next(&mut self) -> Result<Option<Vec<u8>>, Error> {
@@ -102,13 +103,22 @@ impl<D: Disk> Records<D> {
         (part.left, part.seq, part.at) = (part.left - 1, part.seq + 1, part.at + head.record_len());
         Ok(Some(payload.to_vec()))
     }
+
+    fn try_next_used(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        loop {
+            let next = self.try_next()?;
+            if next.as_ref().is_none_or(|payload| !payload.is_empty()) {
+                return Ok(next);
+            }
+        }
+    }
 }
 
 impl<D: Disk> Iterator for Records<D> {
     type Item = Result<Vec<u8>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let result = self.try_next().transpose();
+        let result = self.try_next_used().transpose();
         if matches!(result, Some(Err(_))) {
             // What follows a record that cannot be read must not be taken for the next one.
             self.segments.clear();
@@ -120,8 +130,8 @@ impl<D: Disk> Iterator for Records<D> {
 
 /// Decides what is good, what was never finished and what is damage. Gives the number of segments
 /// to keep; the last of them is to be cut where its good records end.
-pub(crate) fn judge(segments: &[Scanned], cluster: u64) -> Result<usize, Error> {
-    segments.iter().try_for_each(|segment| judge_header(segment, cluster))?;
+pub(crate) fn judge(segments: &[Scanned], log_id: u64) -> Result<usize, Error> {
+    segments.iter().try_for_each(|segment| judge_header(segment, log_id))?;
     let mut expected = None;
     for (at, segment) in segments.iter().enumerate() {
         let tail = segments.get(at..).unwrap_or_default();
@@ -154,13 +164,11 @@ pub(crate) fn judge(segments: &[Scanned], cluster: u64) -> Result<usize, Error> 
     Ok(segments.len())
 }
 
-fn judge_header(segment: &Scanned, cluster: u64) -> Result<(), Error> {
+fn judge_header(segment: &Scanned, log_id: u64) -> Result<(), Error> {
     let file = segment.name.clone();
     match segment.header {
         Header::Unknown(version) => Err(Error::UnknownVersion { file, version }),
-        Header::Valid { cluster: found, .. } if found != cluster => {
-            Err(Error::WrongCluster { file })
-        }
+        Header::Valid { log_id: found, .. } if found != log_id => Err(Error::WrongCluster { file }),
         // An older header is what a recycled file holds before it is written to.
         Header::Valid { first_seq, .. } if first_seq > segment.first_seq => Err(damage(
             segment,
@@ -171,7 +179,9 @@ fn judge_header(segment: &Scanned, cluster: u64) -> Result<(), Error> {
     }
 }
 
+/// Damage that was found before anything was changed.
 fn damage(segment: &Scanned, offset: u64, detail: String) -> Error {
+    let detail = format!("{detail}. Nothing was changed");
     Error::Damaged { file: segment.name.clone(), offset, detail }
 }
 
@@ -179,6 +189,17 @@ fn lost_record(segment: &Scanned) -> Error {
     let seq = segment.next_seq();
     let detail = format!("record {seq} cannot be read, and later ones say that it was durable");
     damage(segment, segment.end, detail)
+}
+
+/// Refuses a log of which `keep` segments are kept, if it ends before a record that was durable.
+pub(crate) fn refuse_too_short(segments: &[Scanned], keep: usize, reach: Seq) -> Result<(), Error> {
+    let last = keep.checked_sub(1).and_then(|last| segments.get(last));
+    let found = last.map_or(0, |last| last.next_seq() - 1);
+    if found >= reach.0 {
+        return Ok(());
+    }
+    let file = last.map(|last| last.name.clone());
+    Err(Error::TooShort { file, found: Seq(found), reach })
 }
 
 /// Whether anything that may have been a record is behind the good part of a log of which `keep`
@@ -198,15 +219,26 @@ impl<D: Disk> Wal<D> {
     /// Opens the log of a directory; an empty directory gives an empty log. What was found is
     /// durable when this returns.
     ///
+    /// `log_id` is what the log was called when it was begun; files of another one are refused.
+    /// `reach` is a record that was durable once, by what the caller knows from elsewhere: a log
+    /// that ends before it has lost files, or is an older one, and is refused. With zero nothing
+    /// is known.
+    ///
     /// # Errors
     /// [`Error`] with the file and what to do. Nothing was changed then, but for errors of the
     /// disk while an unfinished tail was being cut.
-    pub fn open(disk: D, cluster: u64, options: Options) -> Result<(Self, Recovered<D>), Error> {
+    pub fn open(
+        disk: D,
+        log_id: u64,
+        reach: Seq,
+        options: Options,
+    ) -> Result<(Self, Recovered<D>), Error> {
         let mut segments = Vec::new();
         for (first_seq, name) in segment_names(&disk)? {
-            segments.push(scan(&disk, cluster, &name, first_seq)?);
+            segments.push(scan(&disk, log_id, &name, first_seq)?);
         }
-        let keep = judge(&segments, cluster)?;
+        let keep = judge(&segments, log_id)?;
+        refuse_too_short(&segments, keep, reach)?;
         let cut = find_cut(&segments, keep);
         for dropped in segments.drain(keep..).rev() {
             disk.remove(&dropped.name).context("remove", &dropped.name)?;
@@ -215,9 +247,9 @@ impl<D: Disk> Wal<D> {
         remove_leftovers(&disk)?;
         disk.sync_dir().context("sync", "the data directory")?;
         let next_seq = segments.last().map_or(1, Scanned::next_seq);
-        let mut wal = Wal::assemble(disk.clone(), cluster, options, next_seq);
+        let mut wal = Wal::assemble(disk.clone(), log_id, options, next_seq);
         wal.adopt(&segments)?;
-        Ok((wal, Recovered { records: Records::new(disk, cluster, &segments), cut }))
+        Ok((wal, Recovered { records: Records::new(disk, log_id, &segments), cut }))
     }
 
     fn adopt(&mut self, segments: &[Scanned]) -> Result<(), Error> {
@@ -235,17 +267,18 @@ impl<D: Disk> Wal<D> {
             })
             .collect();
         let file = self.disk.open(&last.name).context("open", &last.name)?;
-        // A directory that was copied may have holes where zeros were.
-        let end = match file.reserve(0, last.len).context("reserve room for", &last.name) {
-            Ok(()) => last.len,
-            Err(error) if error.is_full() => last.end,
-            Err(error) => return Err(error),
-        };
+        // A directory that was copied may have holes where zeros were. Only what lies behind the
+        // records is asked for: a disk that cannot reserve may write there. Without a promise the
+        // next record gets a segment of its own.
+        let left = last.len.saturating_sub(last.end);
+        let is_reserved = left > 0 && file.reserve(last.end, left).is_ok();
+        let end = if is_reserved { last.len } else { last.end };
+        self.is_closed = last.ends_empty;
         self.active = Some(Active {
             name: last.name.clone(),
             file,
             first_seq: last.first_seq,
-            seed: segment::seed(self.cluster, last.first_seq),
+            seed: segment::seed(self.log_id, last.first_seq),
             at: last.end,
             end,
             mark_max: last.mark_max,

@@ -171,6 +171,8 @@ pub(crate) struct Scanned {
     /// The highest sequence number that the good records say was durable.
     synced: u64,
     pub(crate) behind: Option<Behind>,
+    /// Whether the last good record is an empty one.
+    pub(crate) ends_empty: bool,
     /// The header cannot be read, but once could: the first record's head, which was written with
     /// it and lies in the same sector of the disk, is there.
     pub(crate) has_lost_header: bool,
@@ -193,15 +195,15 @@ impl Scanned {
     }
 }
 
-/// Reads one segment. `cluster` finds records behind a header that is gone.
+/// Reads one segment. `log_id` finds records behind a header that is gone.
 pub(crate) fn scan<D: Disk>(
     disk: &D,
-    cluster: u64,
+    log_id: u64,
     name: &str,
     first_seq: u64,
 ) -> Result<Scanned, Error> {
     let file = disk.open(name).context("open", name)?;
-    let scanned = scan_file(file, cluster, name, first_seq).context("read", name)?;
+    let scanned = scan_file(file, log_id, name, first_seq).context("read", name)?;
     scanned.ok_or_else(|| Error::Damaged {
         file: name.to_owned(),
         offset: SEGMENT_BYTES_MAX,
@@ -211,11 +213,11 @@ pub(crate) fn scan<D: Disk>(
 
 fn scan_file<F: DiskFile>(
     file: F,
-    cluster: u64,
+    log_id: u64,
     name: &str,
     first_seq: u64,
 ) -> io::Result<Option<Scanned>> {
-    let mut reader = SegmentReader::new(file, segment::seed(cluster, first_seq))?;
+    let mut reader = SegmentReader::new(file, segment::seed(log_id, first_seq))?;
     let header = reader.header()?;
     let len = reader.window.len;
     if len > SEGMENT_BYTES_MAX {
@@ -231,6 +233,7 @@ fn scan_file<F: DiskFile>(
         mark_max: 0,
         synced: 0,
         behind: None,
+        ends_empty: false,
         has_lost_header: false,
     };
     // No more records than these fit, so no higher number can be in it.
@@ -241,12 +244,13 @@ fn scan_file<F: DiskFile>(
             reader.head(HEADER_LEN)?.is_some_and(|head| head.seq == first_seq);
         return Ok(Some(scanned));
     }
-    if let Header::Valid { cluster: own, .. } = header {
+    if let Header::Valid { log_id: own, .. } = header {
         reader.seed = segment::seed(own, first_seq);
     }
     scanned.end = HEADER_LEN;
     while let Some((head, _)) = reader.record(scanned.end, scanned.next_seq())? {
         scanned.records += 1;
+        scanned.ends_empty = head.payload_len == 0;
         scanned.mark_max = scanned.mark_max.max(head.mark);
         scanned.synced = scanned.synced.max(head.synced);
         scanned.end += head.record_len();
@@ -255,12 +259,12 @@ fn scan_file<F: DiskFile>(
     Ok(Some(scanned))
 }
 
-/// The cluster that the first readable header of a directory names.
-pub(crate) fn cluster_of<D: Disk>(disk: &D, names: &[(u64, String)]) -> Option<u64> {
+/// The log_id that the first readable header of a directory names.
+pub(crate) fn log_id_of<D: Disk>(disk: &D, names: &[(u64, String)]) -> Option<u64> {
     names.iter().find_map(|(_, name)| {
         let file = disk.open(name).ok()?;
         match SegmentReader::new(file, 0).and_then(|mut reader| reader.header()).ok()? {
-            Header::Valid { cluster, .. } => Some(cluster),
+            Header::Valid { log_id, .. } => Some(log_id),
             _ => None,
         }
     })

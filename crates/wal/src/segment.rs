@@ -1,7 +1,7 @@
 //! The bytes of a log segment.
 //!
 //! ```text
-//! header, 64 bytes:  magic "STEADLOG" | version u8 | flags u8 | 6 zeros | cluster u64
+//! header, 64 bytes:  magic "STEADLOG" | version u8 | flags u8 | 6 zeros | log id u64
 //!                    | first seq u64 | salt u64 | CRC-32C u32 of the 40 bytes before | 20 zeros
 //! record, 40 bytes:  CRC-32C u32 of the 36 bytes behind it | CRC-32C u32 of the payload
 //!                    | payload length u32 | 4 zeros | seq u64 | mark u64 | synced u64
@@ -9,6 +9,9 @@
 //! ```
 //! Integers are little-endian. Magic, version and the header's checksum keep their places in every
 //! version, so that a damaged version byte is not taken for a newer program's.
+//!
+//! The log id is the caller's and the same in all segments of a log. It tells the files of one
+//! directory from those of another.
 //!
 //! Both checksums of a record start from the segment's salt. A recycled segment still holds old
 //! records that are valid by themselves; the salt, which is drawn from the first sequence number,
@@ -76,14 +79,14 @@ pub(crate) fn is_spare_name(found: &str) -> bool {
 }
 
 /// Drawn from what never repeats in a log: no two segments begin with the same record.
-fn salt(cluster: u64, first_seq: u64) -> u64 {
-    let mixed = (cluster ^ first_seq.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+fn salt(log_id: u64, first_seq: u64) -> u64 {
+    let mixed = (log_id ^ first_seq.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ mixed >> 31
 }
 
 /// What every checksum of a segment's records starts from.
-pub(crate) fn seed(cluster: u64, first_seq: u64) -> u32 {
-    crc32c::crc32c(&salt(cluster, first_seq).to_le_bytes())
+pub(crate) fn seed(log_id: u64, first_seq: u64) -> u32 {
+    crc32c::crc32c(&salt(log_id, first_seq).to_le_bytes())
 }
 
 /// The room that a record takes.
@@ -91,12 +94,12 @@ pub(crate) fn record_len(payload_len: usize) -> u64 {
     (RECORD_HEADER_LEN + payload_len as u64).next_multiple_of(ALIGNMENT)
 }
 
-pub(crate) fn encode_header(out: &mut Vec<u8>, cluster: u64, first_seq: u64, is_filled: bool) {
+pub(crate) fn encode_header(out: &mut Vec<u8>, log_id: u64, first_seq: u64, is_filled: bool) {
     let start = out.len();
     let flags = if is_filled { FLAG_FILLED } else { 0 };
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, flags, 0, 0, 0, 0, 0, 0]);
-    for number in [cluster, first_seq, salt(cluster, first_seq)] {
+    for number in [log_id, first_seq, salt(log_id, first_seq)] {
         out.extend_from_slice(&number.to_le_bytes());
     }
     let sum = crc32c::crc32c(out.get(start..).unwrap_or_default());
@@ -108,7 +111,7 @@ pub(crate) fn encode_header(out: &mut Vec<u8>, cluster: u64, first_seq: u64, is_
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
     /// A header of this version.
-    Valid { cluster: u64, first_seq: u64, is_filled: bool },
+    Valid { log_id: u64, first_seq: u64, is_filled: bool },
     /// Another version.
     Unknown(u8),
     /// No header: never written, torn or overwritten.
@@ -134,10 +137,10 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Header {
         if version != VERSION {
             return Some(Header::Unknown(version));
         }
-        let (cluster, first_seq) = (u64_at(bytes, 16)?, u64_at(bytes, 24)?);
+        let (log_id, first_seq) = (u64_at(bytes, 16)?, u64_at(bytes, 24)?);
         let is_filled = bytes.get(9)? & FLAG_FILLED != 0;
-        (u64_at(bytes, 32)? == salt(cluster, first_seq)).then_some(Header::Valid {
-            cluster,
+        (u64_at(bytes, 32)? == salt(log_id, first_seq)).then_some(Header::Valid {
+            log_id,
             first_seq,
             is_filled,
         })
@@ -250,7 +253,7 @@ mod tests {
     fn a_header_round_trips_and_each_flipped_bit_is_noticed() {
         let mut bytes = Vec::new();
         encode_header(&mut bytes, 7, 9, true);
-        let header = Header::Valid { cluster: 7, first_seq: 9, is_filled: true };
+        let header = Header::Valid { log_id: 7, first_seq: 9, is_filled: true };
         assert_eq!(bytes.len() as u64, HEADER_LEN);
         assert_eq!(decode_header(&bytes), header);
         for bit in 0..44 * 8 {
@@ -286,7 +289,7 @@ mod tests {
         assert!(head.is_head_of(b"payload", seed(1, 5)));
         assert!(!head.is_head_of(b"payloaf", seed(1, 5)));
         assert_eq!(Head::decode(&bytes, seed(1, 6)), None, "the next segment's");
-        assert_eq!(Head::decode(&bytes, seed(2, 5)), None, "another cluster's");
+        assert_eq!(Head::decode(&bytes, seed(2, 5)), None, "another log's");
         for bit in 0..RECORD_HEADER_LEN as usize * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

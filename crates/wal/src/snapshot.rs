@@ -1,22 +1,30 @@
 //! Snapshot files: written in one go under a temporary name, checked as they are read.
 //!
 //! ```text
-//! header, 32 bytes:  magic "STEADSNP" | version u8, 7 zeros | index u64 | CRC-32C u32 | zeros
+//! header, 40 bytes:  magic "STEADSNP" | version u8, 7 zeros | index u64 | log seq u64
+//!                    | CRC-32C u32 of the 32 bytes before | zeros
 //! chunk:             length u32 (1 to 65536) | CRC-32C u32 of (chunk number u64, bytes) | bytes
 //! footer:            0 u32 | CRC-32C u32 of the rest | chunks u64 | bytes u64
 //! ```
 //! Integers are little-endian. A file without its footer was never finished, whatever its name.
 //!
+//! `log seq` is the highest record of the log that was durable when the snapshot was begun: a log
+//! that does not reach it is not the one that the snapshot goes with. Version 1 had a header of 32
+//! bytes without it, with the checksum in its place.
+//!
 //! Writing and reading need nothing of the log, so that other threads can do both.
 
 use crate::disk::{Disk, DiskFile};
+use crate::log::Seq;
 use crate::scan::read_full_at;
 use crate::segment::{u32_at, u64_at};
 use std::io::{self, Read, Write};
 
 const MAGIC: [u8; 8] = *b"STEADSNP";
-const VERSION: u8 = 1;
-const HEADER_LEN: usize = 32;
+const VERSION: u8 = 2;
+const HEADER_LEN: usize = 40;
+const VERSION_1: u8 = 1;
+const HEADER_1_LEN: usize = 32;
 const CHUNK_BYTES_MAX: usize = 64 << 10;
 const CHUNK_HEADER_LEN: usize = 8;
 const FOOTER_LEN: usize = 24;
@@ -80,13 +88,17 @@ pub fn remove_older_snapshots<D: Disk>(disk: &D, index: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn encode_header(index: u64) -> Vec<u8> {
-    let mut header = Vec::with_capacity(HEADER_LEN);
+fn encode_header(index: u64, log_seq: Seq) -> Vec<u8> {
+    encode_header_of(VERSION, &[index, log_seq.0], HEADER_LEN)
+}
+
+fn encode_header_of(version: u8, numbers: &[u64], len: usize) -> Vec<u8> {
+    let mut header = Vec::with_capacity(len);
     header.extend_from_slice(&MAGIC);
-    header.extend_from_slice(&[VERSION, 0, 0, 0, 0, 0, 0, 0]);
-    header.extend_from_slice(&index.to_le_bytes());
+    header.extend_from_slice(&[version, 0, 0, 0, 0, 0, 0, 0]);
+    numbers.iter().for_each(|number| header.extend_from_slice(&number.to_le_bytes()));
     header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
-    header.resize(HEADER_LEN, 0);
+    header.resize(len, 0);
     header
 }
 
@@ -108,11 +120,14 @@ pub struct SnapshotWriter<D: Disk> {
 }
 
 impl<D: Disk> SnapshotWriter<D> {
-    /// Starts the snapshot that covers the log up to `index`.
+    /// Starts the snapshot that covers the log up to `index`. `log_seq` is the last record of the
+    /// log that is durable now: a start refuses the snapshot with a log that does not reach it.
+    /// There is always one.
     ///
     /// # Errors
     /// What the disk gave.
-    pub fn create(disk: &D, index: u64) -> io::Result<Self> {
+    pub fn create(disk: &D, index: u64, log_seq: Seq) -> io::Result<Self> {
+        let log_seq = log_seq.max(Seq(1));
         let temporary = temporary_name(index);
         if disk.list()?.contains(&temporary) {
             disk.remove(&temporary)?;
@@ -132,7 +147,7 @@ impl<D: Disk> SnapshotWriter<D> {
             has_failed: false,
             is_sealed: false,
         };
-        writer.file.write_at(&encode_header(index), 0)?;
+        writer.file.write_at(&encode_header(index, log_seq), 0)?;
         Ok(writer)
     }
 
@@ -281,6 +296,7 @@ pub struct SnapshotReader<D: Disk> {
     file: D::File,
     name: String,
     index: u64,
+    log_seq: Seq,
     /// How many chunks there are, by the footer.
     chunks: u64,
     /// How many bytes are in them, by the footer.
@@ -302,9 +318,10 @@ impl<D: Disk> SnapshotReader<D> {
             file: disk.open(name)?,
             name: name.to_owned(),
             index: 0,
+            log_seq: Seq(1),
             chunks: 0,
             bytes: 0,
-            at: HEADER_LEN as u64,
+            at: 0,
             chunks_read: 0,
             bytes_read: 0,
             chunk: Vec::new(),
@@ -316,17 +333,26 @@ impl<D: Disk> SnapshotReader<D> {
     }
 
     fn read_header(&mut self) -> io::Result<()> {
+        // The longer header of the two fits into the shortest file: there is a footer behind it.
         let mut header = [0; HEADER_LEN];
         self.read_exact_at(&mut header, 0)?;
         if header.get(..8) != Some(&MAGIC) {
             return Err(self.damaged("it is no snapshot", 0));
         }
-        let version = header.get(8).copied().unwrap_or(0);
-        if version != VERSION {
-            return Err(self.damaged(&format!("its format version {version} is unknown"), 8));
-        }
         self.index = u64_at(&header, 16).unwrap_or(0);
-        if encode_header(self.index) != header {
+        let expected = match header.get(8).copied().unwrap_or(0) {
+            VERSION => {
+                self.log_seq = Seq(u64_at(&header, 24).unwrap_or(0)).max(Seq(1));
+                encode_header(self.index, self.log_seq)
+            }
+            VERSION_1 => encode_header_of(VERSION_1, &[self.index], HEADER_1_LEN),
+            version => {
+                let detail = format!("its format version {version} is unknown");
+                return Err(self.damaged(&detail, 8));
+            }
+        };
+        self.at = expected.len() as u64;
+        if !header.starts_with(&expected) {
             return Err(self.damaged("its header cannot be read", 0));
         }
         if self.name != INCOMING_NAME && parse_name(&self.name) != Some(self.index) {
@@ -344,7 +370,7 @@ impl<D: Disk> SnapshotReader<D> {
         self.bytes = u64_at(&footer, 16).unwrap_or(0);
         let is_written = encode_footer(self.chunks, self.bytes) == footer;
         let headers = self.chunks.saturating_mul(CHUNK_HEADER_LEN as u64);
-        let end = (HEADER_LEN as u64).saturating_add(headers).saturating_add(self.bytes);
+        let end = self.at.saturating_add(headers).saturating_add(self.bytes);
         if !is_written || end != at {
             return Err(self.damaged("its end is missing or cannot be read", at));
         }
@@ -354,6 +380,12 @@ impl<D: Disk> SnapshotReader<D> {
     /// The log index that the snapshot covers.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    /// The record that the log must reach, at least the first: the highest one that was durable
+    /// when the snapshot was begun. Version 1 did not say, and there always was one.
+    pub fn log_seq(&self) -> Seq {
+        self.log_seq
     }
 
     /// The bytes of content, by the footer.

@@ -168,7 +168,7 @@ fn what_no_member_can_have_sent_ends_nothing() {
     let lies = [
         Lie { kind: HEARTBEAT, term: 1_000_000, commit: huge, ..Lie::default() },
         Lie { kind: HEARTBEAT, term: u64::MAX, commit: huge, ..Lie::default() },
-        Lie { kind: APPEND, term, index: huge, log_term: 1, commit: huge, ..Lie::default() },
+        Lie { kind: APPEND, term, index: huge, log_term: 1, commit: huge },
         Lie { kind: APPEND, term: term + 1, index: huge, log_term: 0, ..Lie::default() },
         Lie { kind: APPEND_RESPONSE, term, index: huge, ..Lie::default() },
         Lie { kind: VOTE, term: u64::MAX - 1, index: huge, log_term: huge, ..Lie::default() },

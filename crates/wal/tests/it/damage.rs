@@ -1,14 +1,14 @@
 //! Bytes that changed after they were durable: named, never cut, never taken for something else.
 
-use crate::testkit::{CLUSTER, Model, Rng, open, open_all, options, payload};
+use crate::testkit::{CLUSTER, Model, Rng, new_disk, open, open_all, options, payload};
 use proptest::prelude::*;
 use std::io;
 use wal::mem::{MemDisk, MemFile};
-use wal::{Disk, DiskFile, Error, Wal, check};
+use wal::{Disk, DiskFile, Error, Seq, Wal, check};
 
 /// A log of twelve records in four segments, each synced before the next was written.
 fn sound() -> (MemDisk, Model) {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let mut model = Model::default();
     let (mut wal, _) = open(&disk).unwrap();
     for seq in 1..=12 {
@@ -88,7 +88,7 @@ fn each_flipped_byte_of_a_durable_record_is_damage() {
 
 #[test]
 fn a_flipped_byte_of_the_only_segments_header_is_damage() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = open(&disk).unwrap();
     wal.append(1, &[b"the only record"]).unwrap();
     wal.sync().unwrap();
@@ -107,7 +107,7 @@ fn a_flipped_byte_of_the_only_segments_header_is_damage() {
 #[test]
 fn a_segment_that_was_only_begun_is_no_error_of_the_check() {
     for content in [Vec::new(), vec![0; 600_000]] {
-        let disk = MemDisk::new();
+        let disk = new_disk();
         disk.put("log-0000000000000001.wal", &content);
         assert_eq!(check(&disk).unwrap().log_error, None);
         open(&disk).unwrap();
@@ -129,7 +129,9 @@ fn the_error_says_where_and_what_to_do() {
         &error,
         Error::Damaged { file, offset: 1112, .. } if file == "log-0000000000000004.wal"
     ));
-    for part in ["log-0000000000000004.wal", "offset 1112", "record 5", "stead check", "backup"] {
+    for part in
+        ["log-0000000000000004.wal", "offset 1112", "record 5", "stead check", "-force-rejoin"]
+    {
         assert!(text.contains(part), "{text}");
     }
 }
@@ -173,7 +175,7 @@ fn a_truncated_segment_is_damage_unless_it_is_the_last() {
 #[test]
 fn another_cluster_and_another_version_are_refused_by_name() {
     let (disk, _) = sound();
-    let other = Wal::open(disk.clone(), CLUSTER + 1, options());
+    let other = Wal::open(disk.clone(), CLUSTER + 1, Seq(0), options());
     assert!(matches!(other.err(), Some(Error::WrongCluster { file }) if file.starts_with("log-")));
 
     let name = "log-000000000000000a.wal";
@@ -189,7 +191,7 @@ fn another_cluster_and_another_version_are_refused_by_name() {
 
 #[test]
 fn a_log_of_version_1_is_refused_and_not_taken_for_an_empty_one() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let name = "log-0000000000000001.wal";
     let segment = include_bytes!("../data/log-v1.wal");
     disk.put(name, segment);
@@ -215,7 +217,7 @@ fn segments_that_changed_places_are_damage() {
 #[test]
 fn a_segment_that_overlaps_the_one_before_is_damage() {
     let (disk, _) = sound();
-    let (short, _) = (MemDisk::new(), ());
+    let (short, _) = (new_disk(), ());
     let (mut wal, _) = open(&short).unwrap();
     wal.append(0, &[b"x"]).unwrap();
     wal.append(0, &[&[0; 4000]]).unwrap();
@@ -240,8 +242,8 @@ fn an_unfinished_newest_segment_is_dropped() {
 
 #[test]
 fn a_directory_with_nothing_but_rubbish_in_its_first_segment_is_new() {
-    let disk = MemDisk::new();
-    disk.put("log-0000000000000001.wal", b"");
+    let disk = new_disk();
+    disk.put("log-0000000000000001.wal", b"rubbish");
     assert!(!wal::is_empty(&disk).unwrap());
     let (wal, records) = open_all(&disk);
     assert_eq!((wal.last_seq().0, records.len()), (0, 0));
@@ -254,7 +256,7 @@ fn a_directory_with_nothing_but_rubbish_in_its_first_segment_is_new() {
 #[test]
 fn a_tail_that_never_was_durable_is_cut_and_stays_cut() {
     // Records 3 and 4 were written but not synced; the disk kept only 4.
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = open(&disk).unwrap();
     for seq in 1..=4 {
         wal.append(seq, &[&payload(seq, 1, 100)]).unwrap();
@@ -283,7 +285,7 @@ fn a_tail_that_never_was_durable_is_cut_and_stays_cut() {
 fn a_record_inside_a_record_is_not_found() {
     // A client sends bytes that are a valid later record of this very segment, and the power fails
     // while they are written.
-    let other = MemDisk::new();
+    let other = new_disk();
     let (mut wal, _) = open(&other).unwrap();
     for seq in 1..=8 {
         wal.append(seq, &[&payload(seq, 1, 50)]).unwrap();
@@ -292,7 +294,7 @@ fn a_record_inside_a_record_is_not_found() {
     let name = "log-0000000000000001.wal";
     let forged = other.content(name).unwrap();
 
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = open(&disk).unwrap();
     wal.append(1, &[b"first"]).unwrap();
     wal.sync().unwrap();
@@ -310,7 +312,7 @@ fn a_record_inside_a_record_is_not_found() {
 #[test]
 fn a_segment_full_of_what_looks_like_records_is_read_in_one_go() {
     // Each multiple of 8 could be a record that reaches to the end of the file.
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = open(&disk).unwrap();
     wal.append(1, &[b"first"]).unwrap();
     wal.sync().unwrap();
@@ -460,7 +462,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..2000),
         first_seq in 1_u64..3,
     ) {
-        let disk = MemDisk::new();
+        let disk = new_disk();
         disk.put(&format!("log-{first_seq:016x}.wal"), &bytes);
         match open(&disk) {
             Ok((wal, recovered)) => {

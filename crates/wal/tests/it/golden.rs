@@ -1,20 +1,24 @@
-//! Files of log format 2 and snapshot format 1 stay readable, and are what this program writes.
+//! Files of log format 2 and snapshot formats 1 and 2 stay readable, and the newer ones are what this
+//! program writes.
 
-use crate::testkit::{CLUSTER, fill, open, open_all, payload};
+use crate::testkit::{CLUSTER, fill, new_disk, open, open_all, payload};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use wal::mem::MemDisk;
-use wal::{Disk, SnapshotReader, SnapshotWriter, check};
+use wal::{Disk, Seq, SnapshotReader, SnapshotWriter, check};
 
 const SNAPSHOT: &str = "snapshot-0000000000000003.snap";
 
-fn golden_dir() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/log-2-snapshot-1")
-}
+/// What release 0.1 wrote: its snapshots did not say what the log must reach.
+const RELEASE_0_1: &str = "log-2-snapshot-1";
 
-fn golden() -> MemDisk {
-    let disk = MemDisk::new();
-    for entry in std::fs::read_dir(golden_dir()).expect("the golden directory is there") {
+/// What this program writes.
+const CURRENT: &str = "log-2-snapshot-2";
+
+fn golden(version: &str) -> MemDisk {
+    let disk = new_disk();
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(version);
+    for entry in std::fs::read_dir(dir).expect("the golden directory is there") {
         let path = entry.unwrap().path();
         disk.put(path.file_name().unwrap().to_str().unwrap(), &std::fs::read(&path).unwrap());
     }
@@ -28,7 +32,7 @@ fn snapshot_content() -> Vec<u8> {
 /// The story that the golden directory tells: a grown segment, a filled one, a record larger than a
 /// segment, a recycled segment with old records behind its last one.
 fn write() -> MemDisk {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let (mut wal, _) = open(&disk).unwrap();
     let mut append = |seq: u64, len: usize| {
         let bytes = payload(seq, 1, len);
@@ -44,35 +48,42 @@ fn write() -> MemDisk {
         append(seq, len);
     }
     append(8, 500);
-    let mut writer = SnapshotWriter::create(&disk, 3).unwrap();
+    let mut writer = SnapshotWriter::create(&disk, 3, Seq(8)).unwrap();
     writer.write_all(&snapshot_content()).unwrap();
     writer.finish().unwrap();
     disk
 }
 
 #[test]
-fn the_golden_directory_opens() {
-    let disk = golden();
-    let report = check(&disk).unwrap();
+fn the_golden_directories_open() {
+    for (version, reach) in [(RELEASE_0_1, 1), (CURRENT, 8)] {
+        opens(&golden(version), Seq(reach));
+    }
+}
+
+fn opens(disk: &MemDisk, reach: Seq) {
+    let report = check(disk).unwrap();
     assert!(report.is_sound(), "{report:?}");
     assert_eq!(report.cut, None);
-    let (mut wal, records) = open_all(&disk);
+    let (mut wal, records) = open_all(disk);
     assert_eq!(wal.last_seq().0, 8);
     let expected: Vec<_> = [(4, 2000), (5, 5000), (6, 10), (7, 33), (8, 500)]
         .map(|(seq, len)| payload(seq, 1, len))
         .to_vec();
     assert_eq!(records[records.len() - 5..], expected);
     let mut content = Vec::new();
-    SnapshotReader::open(&disk, SNAPSHOT).unwrap().read_to_end(&mut content).unwrap();
+    let mut reader = SnapshotReader::open(disk, SNAPSHOT).unwrap();
+    assert_eq!(reader.log_seq(), reach);
+    reader.read_to_end(&mut content).unwrap();
     assert_eq!(content, snapshot_content());
     wal.append(9, &[b"more"]).unwrap();
     wal.sync().unwrap();
-    assert_eq!(open_all(&disk).1.len(), records.len() + 1);
+    assert_eq!(open_all(disk).1.len(), records.len() + 1);
 }
 
 #[test]
 fn the_golden_directory_is_what_is_written() {
-    let (golden, written) = (golden(), write());
+    let (golden, written) = (golden(CURRENT), write());
     let is_same = golden.list().unwrap() == written.list().unwrap()
         && golden.list().unwrap().iter().all(|name| golden.content(name) == written.content(name));
     if is_same {

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use wal::{
-    Disk, DiskFile, Options, SnapshotReader, SnapshotWriter, Wal, check, list_snapshots,
+    Disk, DiskFile, Options, Seq, SnapshotReader, SnapshotWriter, Wal, check, list_snapshots,
     remove_older_snapshots,
 };
 
@@ -98,7 +98,7 @@ fn a_log_lives_in_a_directory() {
     let mut expected: Vec<Vec<u8>> = Vec::new();
     let mut seq = 0;
     for life in 0..4 {
-        let (mut wal, recovered) = Wal::open(disk.clone(), CLUSTER, options()).unwrap();
+        let (mut wal, recovered) = Wal::open(disk.clone(), CLUSTER, Seq(0), options()).unwrap();
         let found: Vec<_> = recovered.records.map(Result::unwrap).collect();
         assert!(expected.ends_with(&found), "life {life}");
         assert!(!found.is_empty() || life == 0);
@@ -131,8 +131,9 @@ fn a_log_lives_in_a_directory() {
 fn a_snapshot_lives_in_a_directory() {
     let disk = StdDisk::new("snapshot");
     let content = payload(1, 1, 9 << 20);
+    wal::begin(&disk, CLUSTER).unwrap();
     for index in [4, 5] {
-        let mut writer = SnapshotWriter::create(&disk, index).unwrap();
+        let mut writer = SnapshotWriter::create(&disk, index, Seq(1)).unwrap();
         writer.write_all(&content).unwrap();
         writer.finish().unwrap();
     }

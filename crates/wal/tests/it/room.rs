@@ -1,10 +1,9 @@
 //! A full disk is a state, not an end.
 
-use crate::testkit::{Bench, CLUSTER, fill, open_all};
+use crate::testkit::{Bench, CLUSTER, fill, new_disk, open_all};
 use proptest::prelude::*;
 use std::io;
-use wal::mem::MemDisk;
-use wal::{Error, Options, Wal};
+use wal::{Error, Options, Seq, Wal};
 
 fn roomy() -> Options {
     Options { segment_bytes: 256 << 10, spares_max: 2 }
@@ -12,9 +11,9 @@ fn roomy() -> Options {
 
 #[test]
 fn room_is_refused_before_it_is_short_and_votes_still_fit() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     disk.set_capacity(Some(400 << 10));
-    let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, roomy()).unwrap();
+    let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, Seq(0), roomy()).unwrap();
     let mut taken = 0;
     while wal.make_room(1000).unwrap() {
         assert!(wal.has_room(1000));
@@ -35,14 +34,14 @@ fn room_is_refused_before_it_is_short_and_votes_still_fit() {
     assert!(!wal.is_full());
     wal.append(2, &[&[7; 1000]]).unwrap();
     wal.sync().unwrap();
-    let (_, recovered) = Wal::open(disk.crash(&mut || 0), CLUSTER, roomy()).unwrap();
+    let (_, recovered) = Wal::open(disk.crash(&mut || 0), CLUSTER, Seq(0), roomy()).unwrap();
     assert_eq!(recovered.records.count(), taken + 500 + 1);
 }
 
 #[test]
 fn room_that_was_promised_is_there_when_the_disk_fills_up() {
-    let disk = MemDisk::new();
-    let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, roomy()).unwrap();
+    let disk = new_disk();
+    let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, Seq(0), roomy()).unwrap();
     wal.append(0, &[&[1; 100]]).unwrap();
     for bytes in [10, 100_000, 200_000, 1_000_000, 50_000] {
         disk.set_capacity(None);
@@ -55,14 +54,14 @@ fn room_that_was_promised_is_there_when_the_disk_fills_up() {
         wal.append(0, &[&[4; 200]]).expect("a vote fits as well");
     }
     wal.sync().unwrap();
-    let (_, recovered) = Wal::open(disk.kill(), CLUSTER, roomy()).unwrap();
+    let (_, recovered) = Wal::open(disk.kill(), CLUSTER, Seq(0), roomy()).unwrap();
     assert_eq!(recovered.records.count(), 11);
 }
 
 #[test]
 fn a_large_segment_is_not_left_for_a_smaller_one_that_is_better() {
-    let disk = MemDisk::new();
-    let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, roomy()).unwrap();
+    let disk = new_disk();
+    let (mut wal, _) = Wal::open(disk.clone(), CLUSTER, Seq(0), roomy()).unwrap();
     wal.append(0, &[&[1; 1000]]).unwrap();
     assert!(wal.make_room(1_000_000).unwrap());
     wal.append(0, &[&vec![2; 262_000]]).unwrap();

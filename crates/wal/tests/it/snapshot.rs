@@ -1,10 +1,12 @@
 //! Snapshot files: whole or not there, and never a wrong byte.
 
-use crate::testkit::{Rng, open};
+use crate::testkit::{CLUSTER, Rng, new_disk, open};
 use proptest::prelude::*;
 use std::io::{ErrorKind, Read, Write};
 use wal::mem::MemDisk;
-use wal::{Disk, SnapshotReader, SnapshotWriter, check, list_snapshots, remove_older_snapshots};
+use wal::{
+    Disk, Seq, SnapshotReader, SnapshotWriter, check, list_snapshots, remove_older_snapshots,
+};
 
 const NAME: &str = "snapshot-0000000000000007.snap";
 
@@ -14,7 +16,7 @@ fn content(len: usize) -> Vec<u8> {
 }
 
 fn write(disk: &MemDisk, index: u64, content: &[u8]) -> std::io::Result<u64> {
-    let mut writer = SnapshotWriter::create(disk, index)?;
+    let mut writer = SnapshotWriter::create(disk, index, Seq(1))?;
     for piece in content.chunks(1000) {
         writer.write_all(piece)?;
     }
@@ -30,7 +32,7 @@ fn read(disk: &MemDisk, name: &str) -> std::io::Result<Vec<u8>> {
 #[test]
 fn content_of_any_length_comes_back() {
     for len in [0, 1, 65_535, 65_536, 65_537, 131_072, 300_000] {
-        let disk = MemDisk::new();
+        let disk = new_disk();
         let size = write(&disk, 7, &content(len)).unwrap();
         assert_eq!(size, wal::file_len(&disk, NAME).unwrap());
         let after = disk.crash(&mut || 0);
@@ -43,8 +45,8 @@ fn content_of_any_length_comes_back() {
 
 #[test]
 fn a_snapshot_that_is_dropped_leaves_nothing() {
-    let disk = MemDisk::new();
-    let mut writer = SnapshotWriter::create(&disk, 7).unwrap();
+    let disk = new_disk();
+    let mut writer = SnapshotWriter::create(&disk, 7, Seq(1)).unwrap();
     writer.write_all(&content(100_000)).unwrap();
     assert_eq!(list_snapshots(&disk).unwrap(), Vec::<String>::new());
     drop(writer);
@@ -53,7 +55,7 @@ fn a_snapshot_that_is_dropped_leaves_nothing() {
 
 #[test]
 fn what_an_earlier_process_left_is_no_hindrance() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     disk.put("snapshot-0000000000000007.tmp", b"half");
     write(&disk, 7, b"whole").unwrap();
     assert_eq!(disk.list().unwrap(), [NAME]);
@@ -66,7 +68,7 @@ fn what_an_earlier_process_left_is_no_hindrance() {
 
 #[test]
 fn older_ones_are_removed() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     for index in [3, 200, 17] {
         write(&disk, index, b"x").unwrap();
     }
@@ -82,7 +84,7 @@ fn each_operation_may_fail_and_the_power_with_it() {
     let (old, new) = (content(5000), content(200_000));
     for failing in 0.. {
         assert!(failing < 100, "writing takes too many operations");
-        let disk = MemDisk::new();
+        let disk = new_disk();
         write(&disk, 3, &old).unwrap();
         disk.fail_after(Some(failing));
         let is_written = write(&disk, 7, &new).is_ok();
@@ -104,8 +106,8 @@ fn each_operation_may_fail_and_the_power_with_it() {
 
 #[test]
 fn a_failed_sync_is_not_tried_again() {
-    let disk = MemDisk::new();
-    let mut writer = SnapshotWriter::create(&disk, 7).unwrap();
+    let disk = new_disk();
+    let mut writer = SnapshotWriter::create(&disk, 7, Seq(1)).unwrap();
     disk.set_fail_syncs(true);
     let failed = (0..100).any(|_| writer.write_all(&content(65_536)).is_err());
     assert!(failed, "it syncs now and then");
@@ -118,7 +120,7 @@ fn a_failed_sync_is_not_tried_again() {
 
 #[test]
 fn each_flipped_bit_and_each_truncation_is_noticed() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let expected = content(700);
     write(&disk, 7, &expected).unwrap();
     let bytes = disk.content(NAME).unwrap();
@@ -143,11 +145,11 @@ fn each_flipped_bit_and_each_truncation_is_noticed() {
 
 #[test]
 fn no_byte_of_a_bad_chunk_is_handed_out() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let expected = content(200_000);
     write(&disk, 7, &expected).unwrap();
     // A byte in the third chunk.
-    disk.corrupt(NAME, 32 + 2 * (8 + 65_536) + 8 + 10, 1);
+    disk.corrupt(NAME, 40 + 2 * (8 + 65_536) + 8 + 10, 1);
     let mut reader = SnapshotReader::open(&disk, NAME).unwrap();
     let mut got = Vec::new();
     assert!(reader.read_to_end(&mut got).is_err());
@@ -155,17 +157,17 @@ fn no_byte_of_a_bad_chunk_is_handed_out() {
     let mut buf = [0; 100];
     assert!(reader.read(&mut buf).is_err(), "asked again, it does not change its mind");
     assert_eq!(reader.read(&mut []).unwrap(), 0);
-    let offset = 32 + 2 * (8 + 65_536);
+    let offset = 40 + 2 * (8 + 65_536);
     let error = SnapshotReader::open(&disk, NAME).unwrap().verify().unwrap_err();
     assert!(error.to_string().contains(&format!("offset {offset}")), "{error}");
 }
 
 #[test]
 fn chunks_that_changed_places_are_noticed() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     write(&disk, 7, &content(131_072)).unwrap();
     let mut bytes = disk.content(NAME).unwrap();
-    let (first, second) = bytes[32..32 + 2 * 65_544].split_at_mut(65_544);
+    let (first, second) = bytes[40..40 + 2 * 65_544].split_at_mut(65_544);
     first.swap_with_slice(second);
     disk.put(NAME, &bytes);
     assert!(read(&disk, NAME).is_err());
@@ -173,7 +175,7 @@ fn chunks_that_changed_places_are_noticed() {
 
 #[test]
 fn a_snapshot_under_another_ones_name_is_noticed() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     write(&disk, 7, b"x").unwrap();
     let other = "snapshot-0000000000000008.snap";
     disk.rename(NAME, other).unwrap();
@@ -183,7 +185,7 @@ fn a_snapshot_under_another_ones_name_is_noticed() {
 
 #[test]
 fn a_newer_version_is_refused_by_name() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     write(&disk, 7, b"x").unwrap();
     let mut bytes = disk.content(NAME).unwrap();
     bytes[8] = 9;
@@ -194,7 +196,7 @@ fn a_newer_version_is_refused_by_name() {
 
 #[test]
 fn another_thread_can_write_and_read() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     let its = disk.clone();
     let writer = std::thread::spawn(move || write(&its, 7, &content(100_000)));
     writer.join().unwrap().unwrap();
@@ -205,8 +207,9 @@ fn another_thread_can_write_and_read() {
 
 #[test]
 fn the_check_names_each_snapshot_and_what_is_wrong_with_it() {
-    let disk = MemDisk::new();
+    let disk = new_disk();
     assert!(!check(&disk).unwrap().is_sound(), "there is nothing to start from");
+    wal::begin(&disk, CLUSTER).unwrap();
     write(&disk, 7, &content(1000)).unwrap();
     write(&disk, 9, &content(10)).unwrap();
     let report = check(&disk).unwrap();
@@ -232,7 +235,7 @@ proptest! {
         len in 0_usize..150_000,
         cuts in prop::collection::vec((any::<usize>(), 0_usize..40, any::<u8>()), 1..4),
     ) {
-        let disk = MemDisk::new();
+        let disk = new_disk();
         let expected = content(len);
         write(&disk, 7, &expected).unwrap();
         let mut bytes = disk.content(NAME).unwrap();
@@ -262,7 +265,7 @@ proptest! {
 
     #[test]
     fn garbage_is_no_snapshot(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
-        let disk = MemDisk::new();
+        let disk = new_disk();
         disk.put(NAME, &bytes);
         prop_assert!(SnapshotReader::open(&disk, NAME).is_err());
     }

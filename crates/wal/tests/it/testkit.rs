@@ -19,13 +19,20 @@ impl Rng {
     }
 }
 
+/// An empty disk, with or without a call that reserves room.
+pub(crate) fn new_disk() -> MemDisk {
+    let disk = MemDisk::new();
+    disk.set_reserving(crate::RESERVING);
+    disk
+}
+
 /// Small segments, so that a test sees many of them.
 pub(crate) fn options() -> Options {
     Options { segment_bytes: 4096, spares_max: 2 }
 }
 
 pub(crate) fn open<D: Disk>(disk: &D) -> Result<(Wal<D>, Recovered<D>), Error> {
-    Wal::open(disk.clone(), CLUSTER, options())
+    Wal::open(disk.clone(), CLUSTER, Seq(0), options())
 }
 
 /// Opens a log that must open, and reads all its records.
@@ -126,7 +133,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let disk = MemDisk::new();
+        let disk = new_disk();
         let (wal, records) = open_all(&disk);
         assert!(records.is_empty());
         Self { disk, wal, model: Model::default(), targets: Vec::new(), filling: None, life: 1 }

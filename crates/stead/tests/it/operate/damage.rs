@@ -135,6 +135,32 @@ fn a_log_that_is_gone_is_not_replaced_by_an_empty_store() {
 }
 
 #[test]
+fn a_snapshot_whose_log_is_gone_is_not_served_as_an_empty_store() {
+    for flags in ["", "-snapshot-count 15"] {
+        let site = Site::new("lost-wal").flags(flags);
+        write_and_kill(&site, KEYS);
+        let logs = files(&site, ".wal");
+        for (path, _) in &logs {
+            fs::remove_file(path).unwrap();
+        }
+        // The second start is refused as well: the first one made no log in its place.
+        for _ in 0..2 {
+            let (status, text) = site.run_to_end();
+            assert_eq!(status.code(), Some(1), "{text}");
+            assert!(text.contains("the log is missing"), "{text}");
+            assert!(text.contains("-force-rejoin"), "no word of what to do: {text}");
+        }
+        let (status, text) = check(&site);
+        assert!(status != Some(0) && text.contains("the log is missing"), "{text}");
+        // With its files back it is as it was.
+        for (path, bytes) in &logs {
+            fs::write(path, bytes).unwrap();
+        }
+        assert_all_there(&site.start(), KEYS);
+    }
+}
+
+#[test]
 fn a_torn_last_record_is_cut_and_nothing_else() {
     let site = Site::new("torn");
     write_and_kill(&site, KEYS);
@@ -147,6 +173,26 @@ fn a_torn_last_record_is_cut_and_nothing_else() {
     let torn = ask(server.addr(), &Request::get(&format!("/v2/keys/m/{}", KEYS - 1)));
     assert_eq!(torn.status(), 404);
     assert_eq!(ask(server.addr(), &Request::put("/v2/keys/m/next", "value=1")).status(), 201);
+}
+
+#[test]
+fn a_flipped_bit_in_the_last_record_after_a_clean_stop_is_named_and_not_cut() {
+    let site = Site::new("closed");
+    let server = site.start();
+    for number in 0..3 {
+        let form = format!("value={}", marker(number));
+        let answer = ask(server.addr(), &Request::put(&format!("/v2/keys/m/{number}"), &form));
+        assert_eq!(answer.status(), 201);
+    }
+    assert!(server.terminate().success());
+    let (path, at) = find(&files(&site, ".wal"), &marker(2)).expect("the value is in the log");
+    change(&path, |bytes| bytes[at] ^= 1);
+    assert_damage_is_named(&site, &path);
+    change(&path, |bytes| bytes[at] ^= 1);
+    let server = site.start();
+    assert_all_there(&server, 3);
+    assert!(server.terminate().success());
+    assert_all_there(&site.start(), 3);
 }
 
 #[test]
