@@ -1,11 +1,14 @@
 //! The data directory on a real disk.
 
+mod file;
+
+pub(crate) use file::DataFile;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wal::{Disk, DiskFile};
+use wal::Disk;
 
 /// The file whose lock says that a process owns the directory.
 const LOCK_NAME: &str = "LOCK";
@@ -22,10 +25,6 @@ pub(crate) struct DataDir {
     dir: Arc<File>,
     _lock: Arc<File>,
 }
-
-/// A file in a data directory.
-#[derive(Clone, Debug)]
-pub(crate) struct DataFile(Arc<File>);
 
 impl DataDir {
     /// Makes the directory if need be (mode 0700), and takes its lock.
@@ -120,7 +119,7 @@ impl DataDir {
 
     fn open_with(&self, options: &mut OpenOptions, name: &str) -> io::Result<DataFile> {
         let file = options.read(true).write(true).mode(0o600).open(self.path.join(name))?;
-        Ok(DataFile(Arc::new(file)))
+        Ok(DataFile::from(file))
     }
 }
 
@@ -167,53 +166,6 @@ impl Disk for DataDir {
 
     fn sync_dir(&self) -> io::Result<()> {
         self.dir.sync_all()
-    }
-}
-
-impl DiskFile for DataFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buf, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
-    }
-
-    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
-        use rustix::fs::{FallocateFlags, fallocate};
-        match fallocate(&*self.0, FallocateFlags::empty(), offset, len) {
-            Ok(()) => Ok(()),
-            // Some file systems cannot reserve; writing zeros is the same promise at a higher
-            // price.
-            Err(rustix::io::Errno::OPNOTSUPP) => self.write_zeros(offset, len),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
-    }
-}
-
-impl DataFile {
-    fn write_zeros(&self, mut offset: u64, mut len: u64) -> io::Result<()> {
-        let zeros = [0; 16 << 10];
-        while len > 0 {
-            let step = len.min(zeros.len() as u64);
-            let slice = zeros.get(..usize::try_from(step).unwrap_or(zeros.len()));
-            self.0.write_all_at(slice.unwrap_or(&zeros), offset)?;
-            offset += step;
-            len -= step;
-        }
-        Ok(())
     }
 }
 
