@@ -3,6 +3,7 @@
 
 mod damage;
 mod dashboard;
+mod data_dir;
 mod disk_full;
 mod endpoints;
 mod lifecycle;
