@@ -9,6 +9,7 @@ use crate::error::StartError;
 use crate::join::{self, JoinError, Start};
 use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
 use crate::peer::Peers;
+use crate::process;
 use crate::standby;
 use crate::tls::Keyring;
 use crate::worker::Workers;
@@ -110,16 +111,6 @@ fn draw_seed(clock: SystemClock) -> u64 {
     hasher.finish()
 }
 
-/// Raises the limit on open files as far as the system lets us: each client is one.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if setrlimit(Resource::Nofile, raised).is_err() {
-        tracing::warn!("the limit on open files could not be raised");
-    }
-}
-
 /// What lives as long as the process, whatever part the machine plays.
 struct Host {
     config: Config,
@@ -135,8 +126,8 @@ struct Host {
 ///
 /// # Errors
 /// [`StartError`] with one sentence for the operator.
-pub fn run(config: Config) -> Result<(), StartError> {
-    raise_file_limit();
+pub fn run(mut config: Config) -> Result<(), StartError> {
+    process::adapt(&mut config)?;
     // Without this SIGHUP would end the process, whether there is anything to be read again or not.
     let hangup = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup))?;

@@ -8,6 +8,7 @@ mod disk_full;
 mod endpoints;
 mod lifecycle;
 mod limits;
+mod process;
 mod protocol;
 mod second_listener;
 mod watching;
