@@ -5,6 +5,9 @@
 
 mod coverage;
 mod deps;
+mod filesystems;
+mod machine;
+mod place;
 mod planted;
 mod tidy;
 
@@ -14,6 +17,7 @@ const USAGE: &str = "\
 cargo xtask ci      everything that CI checks
 cargo xtask coverage lines of replica, store and wal that no test runs
 cargo xtask deps    licences, sources and versions of the dependencies, against deny.toml
+cargo xtask filesystems  restarts and kills on ext2, ext3, XFS, FAT, FUSE ...: --rounds N, names
 cargo xtask planted classic mistakes, planted one at a time: does the simulator find them?
 cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
 cargo xtask torture real processes under real faults: --minutes N, --members N, --help for more
@@ -25,6 +29,10 @@ fn main() -> ExitCode {
         Some("ci") => ci(),
         Some("coverage") => report("coverage", &coverage::check()),
         Some("deps") => report("deps", &deps::check()),
+        Some("filesystems") => {
+            let args: Vec<String> = std::env::args().skip(2).collect();
+            report("filesystems", &filesystems::check(&args))
+        }
         Some("planted") => {
             let names: Vec<String> = std::env::args().skip(2).collect();
             report("planted", &planted::check(&names))
@@ -102,6 +110,10 @@ fn ci() -> ExitCode {
         ("torture", torture(CI_TORTURE.map(str::to_owned).into_iter()) == ExitCode::SUCCESS),
         ("simulator", sim(CI_SEEDS.map(str::to_owned).into_iter()) == ExitCode::SUCCESS),
     ];
+    if is_ci_machine() {
+        let problems = filesystems::check(&[]);
+        steps.push(("filesystems", report("filesystems", &problems) == ExitCode::SUCCESS));
+    }
     let (passed, failed, ignored) = tests();
     steps.push(("tests", failed == 0 && passed > 0));
     steps.push(("dashboard", script("dashboard/test/run")));
@@ -111,6 +123,17 @@ fn ci() -> ExitCode {
     }
     println!("{passed} passed, {failed} failed, {ignored} skipped");
     if steps.iter().all(|(_, is_good)| *is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether this is a machine that does nothing else, where packages may be installed and file
+/// systems be mounted.
+fn is_ci_machine() -> bool {
+    let is_ci = std::env::var("CI").as_deref() == Ok("true");
+    if !is_ci || !place::is_root() {
+        println!("filesystems: skipped: CI=true and root are wanted (cargo xtask filesystems)");
+        return false;
+    }
+    true
 }
 
 /// Runs all tests and adds up what the test runner says at the end of each target.

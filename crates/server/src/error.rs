@@ -20,6 +20,8 @@ pub enum StartError {
     Join(String),
     /// The member cannot go on.
     Member(Fatal),
+    /// The system gives this process too little to work with.
+    Limit(String),
     /// A certificate or a key cannot be used.
     Tls(String),
     /// The operating system refused something that a server needs.
@@ -29,9 +31,10 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::DataDir(detail) | StartError::Join(detail) | StartError::Tls(detail) => {
-                f.write_str(detail)
-            }
+            StartError::DataDir(detail)
+            | StartError::Join(detail)
+            | StartError::Limit(detail)
+            | StartError::Tls(detail) => f.write_str(detail),
             StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
                 write!(
                     f,

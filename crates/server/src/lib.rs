@@ -4,6 +4,7 @@
 //! requests and answers into bytes without touching a socket.
 
 mod api;
+mod backlog;
 mod chores;
 mod claim;
 mod clock;
@@ -28,6 +29,7 @@ mod outbox;
 mod owner;
 mod pace;
 mod peer;
+mod process;
 mod resource;
 mod serve;
 mod slab;

@@ -10,6 +10,7 @@ use crate::api::cluster_stats::Standbys;
 use crate::api::cors::Cors;
 use crate::api::route::Port;
 use crate::api::time::http_date;
+use crate::backlog::Backlog;
 use crate::claim::Claims;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -92,6 +93,8 @@ pub(crate) struct Owner {
     pub(crate) listeners: Vec<Listener>,
     /// Kept open: its other end is written to when a signal comes.
     _signals: UnixStream,
+    /// Ports whose callers must wait until there is room.
+    backlog: Backlog,
     pub(crate) connections: Slab<Connection>,
     /// Clients that wait for locks.
     pub(crate) claims: Claims,
@@ -179,6 +182,7 @@ impl Owner {
             keyring: parts.keyring,
             listeners: parts.listeners,
             _signals: parts.signals,
+            backlog: Backlog::default(),
             connections: Slab::new(),
             claims: Claims::new(),
             driver: parts.driver,
@@ -258,6 +262,9 @@ impl Owner {
                 self.turn()?;
             }
             self.housekeep();
+            for at in self.backlog.take_due(self.now.monotonic) {
+                self.accept(at);
+            }
         }
     }
 
@@ -315,15 +322,8 @@ impl Owner {
         loop {
             let Some(listener) = self.listeners.get(at) else { return };
             let port = listener.port;
-            let (socket, _) = match listener.socket.accept() {
-                Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    // Out of descriptors, most likely: the next event tries again.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    return;
-                }
-            };
+            let now = self.now.monotonic;
+            let Some(socket) = self.backlog.accept(at, &listener.socket, now) else { return };
             let is_full = self.connections.len() >= self.config.limits.connections;
             if is_full {
                 self.meters.refuse_connection();
@@ -474,6 +474,7 @@ impl Owner {
 
     pub(crate) fn close(&mut self, key: Key) {
         let Some(mut connection) = self.connections.remove(key) else { return };
+        self.backlog.make_room();
         match &connection.task {
             Task::Watch(watch) => self.driver.store_mut().unwatch(watch.watcher),
             Task::Peer(from) => self.speaker_left(key, *from),

@@ -9,6 +9,7 @@ use crate::error::StartError;
 use crate::join::{self, JoinError, Start};
 use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
 use crate::peer::Peers;
+use crate::process;
 use crate::standby;
 use crate::tls::Keyring;
 use crate::worker::Workers;
@@ -110,16 +111,6 @@ fn draw_seed(clock: SystemClock) -> u64 {
     hasher.finish()
 }
 
-/// Raises the limit on open files as far as the system lets us: each client is one.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if setrlimit(Resource::Nofile, raised).is_err() {
-        tracing::warn!("the limit on open files could not be raised");
-    }
-}
-
 /// What lives as long as the process, whatever part the machine plays.
 struct Host {
     config: Config,
@@ -135,8 +126,8 @@ struct Host {
 ///
 /// # Errors
 /// [`StartError`] with one sentence for the operator.
-pub fn run(config: Config) -> Result<(), StartError> {
-    raise_file_limit();
+pub fn run(mut config: Config) -> Result<(), StartError> {
+    process::adapt(&mut config)?;
     // Without this SIGHUP would end the process, whether there is anything to be read again or not.
     let hangup = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup))?;
@@ -146,7 +137,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     let keyring = Keyring::open(&config, hangup)?;
     let ports = Ports::open(&config)?;
     if config.force {
-        data_dir.clear()?;
+        set_aside(&data_dir, "replaced")?;
         data_dir.set_standby(None)?;
     }
     let (signals, sender) = UnixStream::pair()?;
@@ -157,6 +148,16 @@ pub fn run(config: Config) -> Result<(), StartError> {
     signals.set_nonblocking(true)?;
     let seed = draw_seed(clock);
     Host { config, clock, data_dir, seed, signals, ports, keyring }.run()
+}
+
+/// Moves the log and the snapshots out of the way, if there are any.
+fn set_aside(data_dir: &DataDir, label: &str) -> Result<(), StartError> {
+    let failed = |error| StartError::DataDir(format!("cannot set the data aside: {error}"));
+    if !wal::is_empty(data_dir).map_err(failed)? {
+        let directory = data_dir.set_aside(label).map_err(failed)?;
+        tracing::warn!("the log and the snapshots were moved to {}", directory.display());
+    }
+    Ok(())
 }
 
 /// The part that a machine plays next.
@@ -206,7 +207,7 @@ impl Host {
         if !wal::is_empty(&self.data_dir).map_err(|error| failed(error.to_string()))? {
             return Ok(Part::Member);
         }
-        if let Some(peers) = self.data_dir.standby() {
+        if let Some(peers) = self.data_dir.standby().map_err(|error| failed(error.to_string()))? {
             return Ok(Part::Standby(peers));
         }
         let own = self.own();
@@ -315,11 +316,13 @@ impl Host {
             Ended::Removed => {
                 let members = owner.view().members.into_iter();
                 let others = members.filter(|member| member.name != self.config.name);
-                let peers = others.map(|member| member.peer_url).collect();
+                let peers: Vec<_> = others.map(|member| member.peer_url).collect();
                 drop(owner);
                 tracing::warn!("{} was removed from the cluster", self.config.name);
-                // A removed member's state is of no use to anybody, and it may never come back.
-                self.data_dir.clear()?;
+                // First of all, so that no crash leaves an empty directory that founds a cluster.
+                self.data_dir.set_standby(Some(&peers))?;
+                // What it held must not be served again, and is nobody's to delete.
+                set_aside(&self.data_dir, "removed")?;
                 Ok(Part::Standby(peers))
             }
         }

@@ -111,7 +111,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     works("data-dir", "ETCD_DATA_DIR", "data_dir", Kind::Text, "", MACHINE_GROUP,
         "Where the log and the snapshots are kept (made with mode 0700). Default: NAME.etcd in the working directory.").alias(&["d"]),
     works("force", "", "", Kind::Bool, "false", MACHINE_GROUP,
-        "Throw away the log and the snapshots in the data directory first.").alias(&["f"]),
+        "Begin anew: the log and the snapshots in the data directory are first moved to its sub-directory replaced-DATE-TIME.").alias(&["f"]),
     works("config", "ETCD_CONFIG", "", Kind::Text, "", MACHINE_GROUP,
         "A configuration file (TOML). /etc/etcd/etcd.conf is read before it if it exists."),
     works("addr", "ETCD_ADDR", "addr", Kind::Text, "127.0.0.1:4001", NETWORK_GROUP,

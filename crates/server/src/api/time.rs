@@ -37,6 +37,14 @@ fn put_clock(out: &mut Vec<u8>, seconds: u64) {
     put_padded(out, of_day % 60, 2);
 }
 
+/// Seconds since 1970 as `YYYYMMDD-HHMMSS` in UTC, for names of files.
+pub(crate) fn compact(seconds: u64) -> String {
+    let (year, month, day) = civil(seconds / DAY_SECONDS);
+    let of_day = seconds % DAY_SECONDS;
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
+}
+
 /// RFC 3339 in UTC, with as many digits of the second as are not zero (spec keys.md section 4.6).
 pub(crate) fn put_rfc3339(out: &mut Vec<u8>, nanos: u64) {
     let seconds = nanos / NANOS;

@@ -14,6 +14,7 @@ use crate::api::redirect::Redirect;
 use crate::api::route::{Port, Route, route};
 use crate::api::stats::{self, SelfStats};
 use crate::api::time::http_date;
+use crate::backlog::Backlog;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::connection::{Connection, Manner};
@@ -77,6 +78,8 @@ struct Standby<'a> {
     poll: Poll,
     listeners: Vec<(TcpListener, Port)>,
     _signals: UnixStream,
+    /// Ports whose callers must wait until there is room.
+    backlog: Backlog,
     connections: Slab<Connection>,
     /// Connections that are passed on, by their places in the slab.
     tunnels: BTreeMap<u32, Tunnel>,
@@ -134,6 +137,7 @@ pub(crate) fn run(
         poll,
         listeners,
         _signals: signals,
+        backlog: Backlog::default(),
         connections: Slab::new(),
         keyring,
         limits,
@@ -191,6 +195,9 @@ impl Standby<'_> {
                 self.carry(key);
             }
             self.housekeep();
+            for at in self.backlog.take_due(self.now.monotonic) {
+                self.accept(at);
+            }
         }
     }
 
@@ -215,6 +222,7 @@ impl Standby<'_> {
     }
 
     fn close(&mut self, key: Key) {
+        self.backlog.make_room();
         self.tunnels.remove(&key.slot);
         self.connections.remove(key);
     }
@@ -223,7 +231,8 @@ impl Standby<'_> {
         loop {
             let Some((listener, port)) = self.listeners.get(at) else { return };
             let port = *port;
-            let Ok((socket, _)) = listener.accept() else { return };
+            let now = self.now.monotonic;
+            let Some(socket) = self.backlog.accept(at, listener, now) else { return };
             if self.connections.len() >= self.config.limits.connections {
                 continue;
             }

@@ -3,10 +3,12 @@
 
 mod damage;
 mod dashboard;
+mod data_dir;
 mod disk_full;
 mod endpoints;
 mod lifecycle;
 mod limits;
+mod process;
 mod protocol;
 mod second_listener;
 mod watching;

@@ -1,0 +1,298 @@
+//! The data directory on a real disk.
+//!
+//! `directory.rs` makes, syncs and locks directories, `contents.rs` says whose one is, `aside.rs`
+//! moves our files out of the way, `standby.rs` keeps the word that the machine stands by.
+
+mod aside;
+mod contents;
+mod directory;
+mod file;
+mod standby;
+
+use contents::{Contents, LOCK_NAME, STANDBY_NAME};
+use directory::{Directory, explain};
+pub(crate) use file::DataFile;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use wal::Disk;
+
+/// A data directory that this process owns: nobody else can open it while a clone of this lives.
+#[derive(Clone, Debug)]
+pub(crate) struct DataDir {
+    path: Arc<PathBuf>,
+    /// The directory itself, to be synced. It is locked as well as `LOCK`, which somebody may
+    /// remove.
+    dir: Arc<Directory>,
+    _lock: Arc<Option<File>>,
+}
+
+impl DataDir {
+    /// Makes the directory if need be (mode 0700), takes its lock, and finishes what an earlier
+    /// process began to set aside. A directory that is neither empty nor ours is left as it is.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
+        let name = path.display();
+        let failed = |error| format!("cannot use the data directory {name}: {error}");
+        directory::make(path)?;
+        let dir = Directory::open(path).map_err(|error| failed(explain(path, &error)))?;
+        refuse_foreign(path)?;
+        let is_free = dir.try_lock();
+        if !path.join(LOCK_NAME).exists() {
+            // Once that file is there, the names of the directories above it are durable.
+            directory::sync_names(path).map_err(|error| {
+                failed(format!("the names of the directories above it cannot be synced: {error}"))
+            })?;
+        }
+        directory::restrict(path).map_err(|error| failed(error.to_string()))?;
+        let mut options = OpenOptions::new();
+        let lock = options.create(true).truncate(false).write(true).mode(0o600);
+        let lock = lock.open(path.join(LOCK_NAME)).map_err(|error| {
+            failed(format!("{LOCK_NAME} cannot be opened: {}", explain(path, &error)))
+        })?;
+        let data_dir = Self::lock(path, dir, is_free, Some(lock))?;
+        for word in [STANDBY_NAME, aside::MARK_NAME] {
+            // What a write that was never finished left behind; what cannot be removed harms
+            // nobody.
+            let _ = fs::remove_file(path.join(temporary_name(word)));
+        }
+        if let Some(directory) = data_dir.finish_set_aside()? {
+            tracing::warn!("files that were being set aside are in {}", directory.display());
+        }
+        Ok(data_dir)
+    }
+
+    /// Opens a directory that is only looked at: nothing is made or changed in it. One without a
+    /// lock file is used by nobody.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub(crate) fn look(path: &Path) -> Result<Self, String> {
+        let name = path.display();
+        let failed = |error: io::Error| {
+            format!("cannot read the data directory {name}: {}", explain(path, &error))
+        };
+        let dir = Directory::open(path).map_err(failed)?;
+        refuse_foreign(path)?;
+        let is_free = dir.try_lock();
+        let lock = match File::open(path.join(LOCK_NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(failed)?),
+        };
+        let data_dir = Self::lock(path, dir, is_free, lock)?;
+        match aside::unfinished(path)? {
+            None => Ok(data_dir),
+            Some(target) => Err(format!(
+                "the files in {name} are being moved to {name}/{target}, and some are still here: \
+                 the next start finishes that"
+            )),
+        }
+    }
+
+    fn lock(
+        path: &Path,
+        dir: Directory,
+        is_free: bool,
+        lock: Option<File>,
+    ) -> Result<Self, String> {
+        let name = path.display();
+        let locked = if is_free {
+            lock.as_ref().map_or(Ok(()), File::try_lock)
+        } else {
+            Err(fs::TryLockError::WouldBlock)
+        };
+        match locked {
+            Ok(()) => {
+                let (path, dir) = (Arc::new(path.to_owned()), Arc::new(dir));
+                Ok(Self { path, dir, _lock: Arc::new(lock) })
+            }
+            Err(fs::TryLockError::WouldBlock) => Err(format!(
+                "the data directory {name} is in use by another process: stop it, or give this one \
+                 another -data-dir"
+            )),
+            Err(fs::TryLockError::Error(error)) => Err(format!(
+                "cannot lock {LOCK_NAME} in the data directory {name}: {error}; without locks two \
+                 processes could use it at once: give this one a -data-dir on another file system"
+            )),
+        }
+    }
+
+    /// Gives a small file this content, whole or not at all. It is durable when this returns.
+    fn replace(&self, name: &str, text: &str) -> io::Result<()> {
+        let temporary = self.path.join(temporary_name(name));
+        let written = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&temporary, self.path.join(name)));
+        if written.is_err() {
+            // What cannot be removed now is removed at the next start.
+            let _ = fs::remove_file(&temporary);
+        }
+        written?;
+        self.dir.sync()
+    }
+
+    fn open_with(&self, options: &mut OpenOptions, name: &str) -> io::Result<DataFile> {
+        let file = options.read(true).write(true).mode(0o600).open(self.path.join(name))?;
+        Ok(DataFile::from(file))
+    }
+}
+
+fn temporary_name(name: &str) -> String {
+    format!("{name}.tmp")
+}
+
+/// Refuses a directory that somebody else uses; nothing in it is changed.
+fn refuse_foreign(path: &Path) -> Result<(), String> {
+    let name = path.display();
+    let found = contents::inspect(path).map_err(|error| {
+        format!("cannot read the data directory {name}: {}", explain(path, &error))
+    })?;
+    match found {
+        Contents::Empty => Ok(()),
+        Contents::Ours(strangers) => {
+            if !strangers.is_empty() {
+                let strangers = contents::enumerate(&strangers);
+                tracing::info!("{name} also holds what is not of Stead: {strangers}");
+            }
+            Ok(())
+        }
+        Contents::Etcd(version) => Err(format!(
+            "{name} is {version}: Stead does not open it, and has changed nothing in it; give \
+             another -data-dir, and see \"Moving from etcd\" in docs/operating.md for the data"
+        )),
+        Contents::Foreign(names) => Err(format!(
+            "{name} is no data directory of Stead, and not empty ({}): nothing was changed in it; \
+             give -data-dir a directory that is empty or not there yet",
+            contents::enumerate(&names)
+        )),
+    }
+}
+
+impl Disk for DataDir {
+    type File = DataFile;
+
+    fn create(&self, name: &str) -> io::Result<DataFile> {
+        self.open_with(OpenOptions::new().create_new(true), name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<DataFile> {
+        self.open_with(&mut OpenOptions::new(), name)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&*self.path)? {
+            // Our own names are ASCII; anything else is not ours.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.dir.sync()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+
+    /// A path where nothing is yet, and where nothing is left.
+    pub(super) struct Scratch(PathBuf);
+
+    impl Scratch {
+        pub(super) fn new(label: &str) -> Self {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("stead-disk-{}-{number}-{label}", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+
+        pub(super) fn path(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_directory_is_held_open() {
+        let scratch = Scratch::new("held");
+        let data_dir = DataDir::open(scratch.path()).expect("a place for files");
+        data_dir.create("log").expect("the disk works");
+        data_dir.sync_dir().expect("the disk works");
+        // Nothing is looked up by its name for a sync.
+        fs::remove_dir_all(scratch.path()).expect("it is ours");
+        data_dir.sync_dir().expect("the handle is still there");
+    }
+
+    #[test]
+    fn a_lock_file_that_was_removed_lets_nobody_in() {
+        let scratch = Scratch::new("lock-removed");
+        let data_dir = DataDir::open(scratch.path()).expect("a place for files");
+        for _ in 0..2 {
+            let refusal = DataDir::open(scratch.path()).expect_err("it is in use");
+            assert!(refusal.contains("in use by another process"), "{refusal}");
+            let refusal = DataDir::look(scratch.path()).expect_err("it is in use");
+            assert!(refusal.contains("in use by another process"), "{refusal}");
+            let _ = fs::remove_file(scratch.path().join(LOCK_NAME));
+        }
+        drop(data_dir);
+        DataDir::open(scratch.path()).expect("nobody has it");
+    }
+
+    #[test]
+    fn a_foreign_directory_is_neither_used_nor_changed() {
+        for (names, want) in [
+            (&["notes.txt"][..], "not empty (notes.txt)"),
+            (&["log", "conf"], "an etcd 0.4 or older"),
+        ] {
+            let scratch = Scratch::new("foreign");
+            fs::create_dir(scratch.path()).expect("the disk works");
+            for name in names {
+                fs::write(scratch.path().join(name), "theirs").expect("the disk works");
+            }
+            let permissions = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(scratch.path(), permissions).expect("it is ours");
+            for refusal in [DataDir::open(scratch.path()), DataDir::look(scratch.path())] {
+                let refusal = refusal.expect_err("it is not ours");
+                assert!(refusal.contains(want), "{refusal}");
+                assert!(refusal.contains(&scratch.path().display().to_string()), "{refusal}");
+            }
+            let mode = fs::metadata(scratch.path()).expect("it is there").permissions().mode();
+            assert_eq!(mode & 0o7777, 0o755);
+            let left = fs::read_dir(scratch.path()).expect("it is there").count();
+            assert_eq!(left, names.len());
+        }
+    }
+}

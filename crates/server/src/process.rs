@@ -1,0 +1,179 @@
+//! What the system lets this process have, looked at once before anything is opened.
+//!
+//! Who gives a process little should hear of it at its start, in words, and not at the first busy
+//! hour by a connection that nobody answers.
+
+use crate::config::Config;
+use crate::error::StartError;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Descriptors that are not for clients: files, ports, connections between members, and some to
+/// refuse clients with.
+const FILES_RESERVED: u64 = 64;
+
+/// Connections below which nothing would work.
+const CONNECTIONS_MIN: u64 = 16;
+
+/// Address space below which warnings are due, in bytes: a snapshot of a store of some size, its
+/// threads and what an allocator keeps.
+const MEMORY_BYTES: u64 = 1 << 30;
+
+/// Stack below which warnings are due, in bytes.
+const STACK_BYTES: u64 = 1 << 20;
+
+/// What a limit leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    /// The server starts, and says this.
+    Warn(String),
+    /// The server does not start, and says this.
+    Refuse(String),
+}
+
+/// Raises what can be raised, and adapts `config` to what is left.
+///
+/// # Errors
+/// [`StartError::Limit`] when a server could not work within the limits.
+pub(crate) fn adapt(config: &mut Config) -> Result<(), StartError> {
+    // With a handler a file that would grow too large gives an error; without one it is the end.
+    let signal = signal_hook::consts::SIGXFSZ;
+    signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    let files = raise_file_limit();
+    let (connections, verdict) = judge_files(files, config.limits.connections);
+    config.limits.connections = connections;
+    act(verdict)?;
+    let limit = |resource| getrlimit(resource).current;
+    act(judge_file_size(limit(Resource::Fsize), wal::Options::default().segment_bytes))?;
+    act(judge_memory("address space (ulimit -v)", limit(Resource::As)))?;
+    act(judge_memory("data (ulimit -d)", limit(Resource::Data)))?;
+    act(judge_stack(limit(Resource::Stack)))
+}
+
+fn act(verdict: Verdict) -> Result<(), StartError> {
+    match verdict {
+        Verdict::Fine => Ok(()),
+        Verdict::Warn(sentence) => {
+            tracing::warn!("{sentence}");
+            Ok(())
+        }
+        Verdict::Refuse(sentence) => Err(StartError::Limit(sentence)),
+    }
+}
+
+/// Raises the limit on open files as far as the system lets us: each client is one. Gives the limit
+/// that holds then.
+fn raise_file_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(errno) => {
+            let error = io::Error::from(errno);
+            tracing::warn!("the limit on open files could not be raised: {error}");
+            limit.current
+        }
+    }
+}
+
+/// How many connections may be taken where so many files may be open.
+fn judge_files(limit: Option<u64>, wanted: usize) -> (usize, Verdict) {
+    let Some(limit) = limit else { return (wanted, Verdict::Fine) };
+    let left = limit.saturating_sub(FILES_RESERVED);
+    if left < CONNECTIONS_MIN {
+        let sentence = format!(
+            "only {limit} files may be open at once, and a server needs {} at least: raise the \
+             limit (ulimit -n, LimitNOFILE)",
+            FILES_RESERVED + CONNECTIONS_MIN
+        );
+        return (wanted, Verdict::Refuse(sentence));
+    }
+    let left = usize::try_from(left).unwrap_or(usize::MAX);
+    if wanted <= left {
+        return (wanted, Verdict::Fine);
+    }
+    let sentence = format!(
+        "only {limit} files may be open at once: {left} connections are taken instead of {wanted} \
+         (-max-connections); raise the limit (ulimit -n, LimitNOFILE) for more"
+    );
+    (left, Verdict::Warn(sentence))
+}
+
+fn judge_file_size(limit: Option<u64>, segment: u64) -> Verdict {
+    match limit {
+        None => Verdict::Fine,
+        Some(limit) if limit < segment => Verdict::Refuse(format!(
+            "no file may be larger than {limit} bytes, and a segment of the log takes {segment}: \
+             raise the limit (ulimit -f, LimitFSIZE)"
+        )),
+        Some(limit) => Verdict::Warn(format!(
+            "no file may be larger than {limit} bytes: a snapshot that would be larger fails, and \
+             the log then grows until the disk is full; raise the limit (ulimit -f, LimitFSIZE)"
+        )),
+    }
+}
+
+fn judge_memory(what: &str, limit: Option<u64>) -> Verdict {
+    match limit {
+        Some(limit) if limit < MEMORY_BYTES => Verdict::Warn(format!(
+            "this process may have {limit} bytes of {what} at most, and ends when it needs more: \
+             raise the limit"
+        )),
+        _ => Verdict::Fine,
+    }
+}
+
+fn judge_stack(limit: Option<u64>) -> Verdict {
+    match limit {
+        Some(limit) if limit < STACK_BYTES => Verdict::Warn(format!(
+            "the stack of this process may have {limit} bytes at most, which may end it at any \
+             time: raise the limit (ulimit -s, LimitSTACK) to {STACK_BYTES} bytes at least"
+        )),
+        _ => Verdict::Fine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_the_rest() {
+        assert_eq!(judge_files(None, 65_536), (65_536, Verdict::Fine));
+        assert_eq!(judge_files(Some(65_600), 65_536), (65_536, Verdict::Fine));
+        for (limit, want) in [(65_599, 65_535), (256, 192), (80, 16)] {
+            let (connections, verdict) = judge_files(Some(limit), 65_536);
+            let Verdict::Warn(sentence) = verdict else { panic!("{limit}: {verdict:?}") };
+            assert_eq!(connections, want);
+            assert!(sentence.contains(&format!("{want} connections")), "{sentence}");
+        }
+        // What fits is said by nobody.
+        assert_eq!(judge_files(Some(256), 192), (192, Verdict::Fine));
+        for limit in [0, 10, 64, 79] {
+            let (_, verdict) = judge_files(Some(limit), 4);
+            let Verdict::Refuse(sentence) = verdict else { panic!("{limit}: {verdict:?}") };
+            assert!(sentence.contains("needs 80") && sentence.contains("ulimit -n"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_segment_must_fit_into_a_file() {
+        let segment = 16 << 20;
+        assert_eq!(judge_file_size(None, segment), Verdict::Fine);
+        assert!(matches!(judge_file_size(Some(segment - 1), segment), Verdict::Refuse(_)));
+        assert!(matches!(judge_file_size(Some(segment), segment), Verdict::Warn(_)));
+    }
+
+    #[test]
+    fn little_memory_is_said() {
+        assert_eq!(judge_memory("data", None), Verdict::Fine);
+        assert_eq!(judge_memory("data", Some(MEMORY_BYTES)), Verdict::Fine);
+        assert!(matches!(judge_memory("data", Some(150_000_000)), Verdict::Warn(_)));
+        assert_eq!(judge_stack(None), Verdict::Fine);
+        assert_eq!(judge_stack(Some(8 << 20)), Verdict::Fine);
+        assert!(matches!(judge_stack(Some(65_536)), Verdict::Warn(_)));
+    }
+}

@@ -1,0 +1,165 @@
+//! File systems of other kinds, mounted for a while.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Bytes of the image of a file system: as much as the largest of them wants at least.
+const IMAGE_BYTES: u64 = 320 << 20;
+
+/// The kinds that there are, with the program that makes one, and the packages of Debian that it
+/// takes.
+pub(crate) const KINDS: [(&str, &str, &str); 8] = [
+    ("ext3", "mkfs.ext3", "e2fsprogs"),
+    ("ext2", "mkfs.ext2", "e2fsprogs"),
+    ("ext4", "mkfs.ext4", "e2fsprogs"),
+    ("xfs", "mkfs.xfs", "xfsprogs"),
+    ("vfat", "mkfs.vfat", "dosfstools"),
+    ("exfat", "mkfs.exfat", "exfatprogs exfat-fuse"),
+    ("tmpfs", "mount", "mount"),
+    ("bindfs", "bindfs", "bindfs"),
+];
+
+/// All packages that are wanted.
+pub(crate) fn packages() -> Vec<&'static str> {
+    KINDS.iter().flat_map(|(_, _, packages)| packages.split(' ')).collect()
+}
+
+/// A mounted file system; unmounted and removed when dropped.
+pub(crate) struct Place {
+    folder: PathBuf,
+    /// A loop device that goes with it.
+    device: Option<String>,
+    is_mounted: bool,
+}
+
+impl Place {
+    /// Makes a file system of a kind below `root` and mounts it.
+    ///
+    /// # Errors
+    /// Why that cannot be done here.
+    pub(crate) fn mount(kind: &str, root: &Path) -> Result<Self, String> {
+        let folder = root.join(kind);
+        let mut place = Self { folder, device: None, is_mounted: false };
+        // What an earlier run left behind.
+        place.remove();
+        make_dir(&place.path())?;
+        let image = place.folder.join("image");
+        let (image, path) = (text(&image), text(&place.path()));
+        match kind {
+            "tmpfs" => run("mount", &["-t", "tmpfs", "-o", "size=512m", "stead-test", &path])?,
+            "bindfs" => {
+                let behind = place.folder.join("behind");
+                make_dir(&behind)?;
+                run("bindfs", &[&text(&behind), &path])?;
+            }
+            _ => {
+                let made = fs::File::create(&image).and_then(|file| file.set_len(IMAGE_BYTES));
+                made.map_err(|error| format!("{image}: {error}"))?;
+                let (_, program, _) = KINDS
+                    .iter()
+                    .find(|(name, _, _)| *name == kind)
+                    .ok_or_else(|| format!("{kind} is not known"))?;
+                let quietly: &[&str] = match kind {
+                    "xfs" => &["-q", "-f"],
+                    "vfat" | "exfat" => &[],
+                    _ => &["-q", "-F"],
+                };
+                run(program, &[quietly, &[&image]].concat())?;
+                // Of exFAT there is one in user space, which every kernel takes.
+                match kind {
+                    "exfat" => {
+                        let device = output("losetup", &["--find", "--show", &image])?;
+                        let device = place.device.insert(device.trim().to_owned());
+                        run("mount.exfat-fuse", &[device, &path])?;
+                    }
+                    _ => run("mount", &["-o", "loop", &image, &path])?,
+                }
+            }
+        }
+        place.is_mounted = true;
+        Ok(place)
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join("mounted")
+    }
+
+    fn remove(&mut self) {
+        let path = text(&self.path());
+        if self.is_mounted {
+            // What is in use now goes when it is not any more.
+            let _ = run("umount", &[&path]).or_else(|_| run("umount", &["-l", &path]));
+        }
+        if let Some(device) = self.device.take() {
+            // It stays where it is still in use.
+            let _ = run("losetup", &["--detach", &device]);
+        }
+        // Only what is not mounted can be removed, so that nothing behind a mount is.
+        let _ = fs::remove_dir(&path);
+        if !self.path().exists() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn make_dir(path: &Path) -> Result<(), String> {
+    fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// What it said, when it failed.
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), String> {
+    output(program, args).map(|_| ())
+}
+
+/// Runs a program to its end, and gives what it wrote.
+///
+/// # Errors
+/// What it said, when it failed.
+fn output(program: &str, args: &[&str]) -> Result<String, String> {
+    // Where programs for root are is not in everybody's path.
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new(program)
+        .args(args)
+        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program}: {}", said.lines().next().unwrap_or("it failed")))
+}
+
+/// Whether this process may mount.
+pub(crate) fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    output.is_ok_and(|output| output.stdout.starts_with(b"0\n"))
+}
+
+/// Installs packages of Debian, where this is a machine for that alone; says what it cannot.
+pub(crate) fn install(packages: &[&str]) {
+    if std::env::var("CI").as_deref() != Ok("true") {
+        return;
+    }
+    let install = [&["install", "-y", "-qq"], packages].concat();
+    let installed = run("apt-get", &install)
+        .or_else(|_| run("apt-get", &["update", "-qq"]).and_then(|()| run("apt-get", &install)));
+    if let Err(error) = installed {
+        eprintln!("{}: not installed: {error}", packages.join(", "));
+    }
+}
