@@ -101,6 +101,7 @@ impl<D: Disk> SnapshotJob<D> {
             membership: state.membership.clone(),
             identity: driver.claims.identity,
             log_id: driver.log_id,
+            sessions: state.sessions.clone(),
         };
         Self::first(driver.disk.clone(), header, state.store.snapshot())
     }
