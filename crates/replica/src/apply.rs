@@ -5,8 +5,10 @@ use crate::clock::Now;
 use crate::error::{EngineError, Failure, Fatal};
 use crate::membership::{ClusterConfig, Member, Membership};
 use crate::progress;
-use crate::proposal::{Answer, Output, Places, fail};
+use crate::proposal::{Answer, Output, fail};
 use crate::replica::Replica;
+use crate::session::Sessions;
+use crate::settle::{Group, Waiters};
 use crate::snapshot::Header;
 use crate::types::{LogIndex, Term};
 use protobuf::Message as _;
@@ -18,6 +20,8 @@ use store::{Applied, Command, InternalWrite, KeyPath, Stamp, Store};
 pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) membership: Membership,
+    /// Which requests of members were carried out.
+    pub(crate) sessions: Sessions,
     pub(crate) applied: LogIndex,
     pub(crate) applied_term: Term,
     /// The running hash of all entries applied.
@@ -56,6 +60,7 @@ impl Replica {
         let state = State {
             store,
             membership: header.membership,
+            sessions: header.sessions,
             applied: header.index,
             applied_term: header.term,
             hash: header.hash,
@@ -63,6 +68,7 @@ impl Replica {
             entries_skipped: self.state.entries_skipped,
         };
         let old = std::mem::replace(&mut self.state, state);
+        self.settle_from_snapshot(out);
         out.wakes.clear();
         out.replaced = Some(Box::new(old.store));
         self.clock.observe(header.stamp, now, false);
@@ -80,7 +86,9 @@ impl Replica {
         out: &mut Output,
     ) -> Result<(), Fatal> {
         let places = self.proposals.take(entry.term, entry.index, &mut out.answers);
-        let applied = self.state.apply_items(entry.index, batch, &places, out)?;
+        let mut waiters =
+            Waiters { places, requests: Some((self.id, &mut self.forwards, &mut self.inbox)) };
+        let applied = self.state.apply_items(entry.index, batch, &mut waiters, out)?;
         if let Some(stamp) = applied.stamp {
             // What a new leader finds in the log was stamped by another, unless there is no other.
             let is_own_term = entry.term == self.raw.raft.term || self.is_alone();
@@ -149,41 +157,52 @@ impl State {
         self.hash = progress::advance(self.hash, entry.index, entry.term, &entry.data);
     }
 
-    /// Applies the items of an entry. `places` says who waits for which of them.
+    /// Applies the items of an entry, and answers who waits for them. A request that was carried
+    /// out before is passed over.
     pub(crate) fn apply_items(
         &mut self,
         index: u64,
         batch: &[u8],
-        places: &Places,
+        waiters: &mut Waiters<'_>,
         out: &mut Output,
     ) -> Result<AppliedBatch, Fatal> {
         let unknown = |_| Fatal::Log(format!("entry {index} has an unknown content"));
         let mut applied = AppliedBatch::default();
-        let mut waiting = places.iter().peekable();
+        let places = std::mem::take(&mut waiters.places);
         let Some(mut batch) = BatchReader::open(batch).map_err(unknown)? else {
             // raft puts an empty entry where it refuses a change of the configuration.
-            for (_, ticket) in waiting {
-                let outcome = Err(Failure::Engine(EngineError::ChangePending));
-                out.answers.push(Answer { ticket: *ticket, outcome });
-            }
+            fail(places, EngineError::ChangePending, &mut out.answers);
             return Ok(applied);
         };
         applied.stamp = Some(batch.stamp);
+        let mut waiting = places.iter().peekable();
         let mut position = 0;
+        let mut group: Option<Group> = None;
         while let Some(item) = batch.next_item().map_err(unknown)? {
-            applied.count += 1;
+            if group.as_ref().is_some_and(|group| !group.is_new && group.left > 0) {
+                group.as_mut().expect("just seen").left -= 1;
+                continue;
+            }
             let outcome = match item {
+                Item::Request(mark) => {
+                    group = Some(self.open_group(mark, index, waiters, out));
+                    continue;
+                }
                 Item::Store(command) => {
                     applied.expired |= matches!(command, Command::Expire { .. });
                     self.store.apply(&command, batch.stamp, &mut out.wakes)
                 }
                 Item::Control(Control::Started(id, identity)) => {
                     self.membership.note_start(id, identity);
-                    position += 1;
-                    continue;
+                    Ok(Applied::Internal)
                 }
                 Item::Control(control) => self.apply_control(control, batch.stamp, out),
             };
+            applied.count += 1;
+            if let Some(group) = group.as_mut().filter(|group| group.left > 0) {
+                self.note_outcome(group, outcome, out);
+                continue;
+            }
             if let Some((_, ticket)) = waiting.next_if(|(at, _)| *at == position) {
                 let outcome = outcome.map_err(Failure::Store);
                 out.answers.push(Answer { ticket: *ticket, outcome });
@@ -214,6 +233,7 @@ impl State {
         } else if let Control::Remove(id) = &control
             && let Some(member) = self.membership.remove(*id)
         {
+            self.sessions.forget(*id);
             member_path = machine_key(&member);
             if let Ok(path) = KeyPath::parse(&member_path) {
                 writes.push(InternalWrite { path, value: None });

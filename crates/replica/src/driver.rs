@@ -15,7 +15,7 @@ use crate::clock::{Clock, Now};
 use crate::envelope::Envelope;
 use crate::error::{EngineError, Fatal};
 use crate::inbound::Transfers;
-use crate::limits::{LOG_TAIL_BYTES, LOG_TAIL_BYTES_ALONE, TICK_NS};
+use crate::limits::{LOG_TAIL_BYTES, LOG_TAIL_BYTES_ALONE, RECORD_BYTES_MAX, RESEND_NS, TICK_NS};
 use crate::membership::{ClusterConfig, Member, Membership};
 use crate::message;
 use crate::open::Options;
@@ -27,7 +27,7 @@ use crate::snapshot_job::{Outcome, SnapshotDone, SnapshotJob};
 use crate::traffic::Traffic;
 use crate::types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
 use raft::Ready;
-use raft::eraftpb::{EntryType, HardState, Message, MessageType};
+use raft::eraftpb::{Entry, EntryType, HardState, Message, MessageType};
 use std::collections::VecDeque;
 use store::{Command, Store, StoreError};
 use wal::{Disk, Seq, SyncTarget, Wal};
@@ -43,6 +43,12 @@ const ANNOUNCE_NS: u64 = 2_000_000_000;
 
 /// Room asked of the log for a record beyond the commands in it.
 pub(crate) const RECORD_OVERHEAD: usize = 4096;
+
+/// Bytes of an entry in a record beside its payload, about.
+const ENTRY_OVERHEAD: usize = 64;
+
+/// A buffer for records that grew beyond this is given back.
+const RECORD_BYTES_KEPT: usize = 2 << 20;
 
 /// Where messages to other members go. Delivery is not promised; what is delivered comes in order,
 /// at most once, and never from before a restart of either end.
@@ -108,6 +114,9 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     snapshot_running: bool,
     pub(crate) snapshot_bytes: u64,
     pub(crate) transfers: Transfers<D>,
+    /// The length of the append that could not be taken in for want of room; zero if the last one
+    /// could.
+    pub(crate) append_refused: usize,
     pub(crate) sent: Traffic,
     pub(crate) received: Traffic,
     pub(crate) claims: Claims,
@@ -178,6 +187,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             snapshot_running: false,
             snapshot_bytes: 0,
             transfers: Transfers::default(),
+            append_refused: 0,
             sent: Traffic::default(),
             received: Traffic::default(),
             claims: Claims::default(),
@@ -286,19 +296,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.write_identity(self.claims.identity)?;
         }
         self.replica.expire_due(now);
-        if self.replica.has_batch_to_write() {
-            let bytes = self.replica.batch_bytes() + RECORD_OVERHEAD;
-            if !self.wal.make_room(bytes)? {
-                self.replica.refuse_batch(EngineError::DiskFull, out);
-                self.replica.rest_expiry(now);
-            }
-        }
         // A member that has just started may hear its leader before it can speak to it. What it
         // would pass on then is lost without a sign, so it waits.
         if let Some(leader) = self.replica.other_leader()
             && !self.network.can_send(leader)
         {
             self.replica.note_gone(leader);
+        }
+        if let Some(bytes) = self.replica.bytes_to_write()
+            && !self.wal.make_room(self.room_needed(bytes))?
+        {
+            self.replica.refuse_gathered(EngineError::DiskFull, now, out);
         }
         self.replica.flush(now, out);
         self.offer_incoming()?;
@@ -323,6 +331,15 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 }
             }
         }
+    }
+
+    /// The room that commands of so many bytes take up in the log. What a follower passes on comes
+    /// back to it, behind what it could not take in for want of room: where that does not fit, no
+    /// outcome could be told.
+    fn room_needed(&self, bytes: usize) -> usize {
+        let records = 2 + bytes / RECORD_BYTES_MAX;
+        let refused = if self.replica.is_leader() { 0 } else { self.append_refused };
+        bytes + refused + records * RECORD_OVERHEAD
     }
 
     /// A deferred sync is done. Run a turn next: there is news.
@@ -445,22 +462,34 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     fn write(&mut self, ready: &Ready, now: Now) -> Result<(), Fatal> {
         let entries = ready.entries();
-        let mark = entries.last().map_or(0, |entry| entry.index);
         if entries.is_empty() {
             // A term or a vote takes of the room that is kept for it; more is put in its place.
             self.wal.make_room(0)?;
         }
         let log = self.replica.raw.mut_store();
         log.append(entries);
-        let hard_state = durable_hard_state(log.hard_state(), log.last_index());
+        let (hard_state, last) = (log.hard_state().clone(), log.last_index());
         let stamp = self.replica.clock.reading(now);
-        // What the leader stamped is not applied yet, and this member's own clock may have run
-        // ahead of it; a restart must not go on from there.
-        let newest = entries.iter().rev().find_map(batch::stamp_of);
-        let stamp = newest.filter(|newest| newest.time < stamp.time).unwrap_or(stamp);
-        record::encode(&mut self.record, &hard_state, stamp, now, record::NO_CUT, entries);
-        self.wal.append(mark, &[&self.record])?;
-        self.log_bytes += self.record.len() as u64;
+        let mut rest = entries.as_slice();
+        loop {
+            let (part, more) = rest.split_at(fits_one_record(rest));
+            let mark = part.last().map_or(0, |entry| entry.index);
+            let hard_state = durable_hard_state(&hard_state, if mark == 0 { last } else { mark });
+            // What the leader stamped is not applied yet, and this member's own clock may have run
+            // ahead of it; a restart must not go on from there.
+            let newest = part.iter().rev().find_map(batch::stamp_of);
+            let stamp = newest.filter(|newest| newest.time < stamp.time).unwrap_or(stamp);
+            record::encode(&mut self.record, &hard_state, stamp, now, record::NO_CUT, part);
+            self.wal.append(mark, &[&self.record])?;
+            self.log_bytes += self.record.len() as u64;
+            if more.is_empty() {
+                break;
+            }
+            rest = more;
+        }
+        if self.record.capacity() > RECORD_BYTES_KEPT {
+            self.record = Vec::new();
+        }
         Ok(())
     }
 
@@ -507,6 +536,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let retry_ns = self.options.heartbeat_ms.saturating_mul(3_000_000);
         let retry_before = now.monotonic.saturating_sub(retry_ns);
         self.replica.expire_waiting(since, retry_before, out);
+        self.replica.resend(now.monotonic.saturating_sub(RESEND_NS));
         self.announce(now);
         if !alone {
             self.announce_start(now);
@@ -636,6 +666,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Nanoseconds until the next turn is due even if nothing arrives; nothing if it can wait for
     /// ever.
     pub fn until_due(&self) -> Option<u64> {
+        if self.replica.has_more_to_propose() {
+            return Some(0);
+        }
         let now = self.clock.now();
         let expiry = self.replica.until_expiry(now);
         let alone = self.replica.is_alone() && self.replica.is_leader();
@@ -702,7 +735,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // A snapshot of the leader may have come in between.
         if log.snapshot_index().is_none_or(|newest| newest <= index.0) {
             log.set_snapshot(index.0, term.0, conf_state);
-            self.wal.release(index.0)?;
+            // What is in memory for members that lag stays on disk, for after a restart.
+            let kept_above = log.before_first();
+            self.wal.release(index.0.min(kept_above))?;
         }
         Ok(())
     }
@@ -816,6 +851,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub fn network(&self) -> &N {
         &self.network
     }
+}
+
+/// How many of these entries go into one record: as many as are not too long together, and one at
+/// least.
+fn fits_one_record(entries: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let fits = |entry: &&Entry| {
+        bytes += entry.data.len() + ENTRY_OVERHEAD;
+        bytes <= RECORD_BYTES_MAX
+    };
+    entries.iter().take_while(fits).count().max(1).min(entries.len())
 }
 
 /// The commit index is not worth a sync, so what is written may not claim more than the log holds.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! version u8 | kind u8 | fields        kinds below 64 are raft's own, see message.rs
-//! 64 forward: term, start, seq u64 | batch       65 change: term, start, seq u64 | change
+//! 71 forward: term, start, seq, floor u64 | items   65 change: term, start, seq u64 | change
 //! 66 placed: start, seq, term, index, position u64   67 refused: start, seq u64 | error u8
 //! 72 members: id u64, ...
 //! 68 piece: snapshot term, index, member term, offset, total u64 | configuration | bytes
@@ -20,7 +20,9 @@ use raft::eraftpb::{ConfState, Message};
 
 pub(crate) const VERSION: u8 = 1;
 
-const FORWARD: u8 = 64;
+/// The first kind that is not raft's. Release 0.1 forwarded with it, without a floor.
+const KINDS_OWN: u8 = 64;
+const FORWARD: u8 = 71;
 const CHANGE: u8 = 65;
 const PLACED: u8 = 66;
 const REFUSED: u8 = 67;
@@ -36,7 +38,7 @@ const MEMBERS_MAX: usize = 256;
 const VERSION_TEXT_MAX: usize = 64;
 
 /// Names a request that was forwarded: which start of the sender, and which of its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ForwardId {
     pub(crate) start: u64,
     pub(crate) seq: u64,
@@ -59,11 +61,13 @@ pub(crate) struct Piece<'a> {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Envelope<'a> {
     Raft(Box<Message>),
-    /// Commands for the leader of `term` to propose.
+    /// Commands for the leader of `term` to propose; everything up to `floor` is settled where they
+    /// come from.
     Forward {
         term: u64,
         id: ForwardId,
-        batch: &'a [u8],
+        floor: u64,
+        items: &'a [u8],
     },
     /// A change of the membership for the leader of `term` to propose.
     Change {
@@ -71,14 +75,14 @@ pub(crate) enum Envelope<'a> {
         id: ForwardId,
         change: Change,
     },
-    /// Where in the log a forwarded request was proposed: its first item is at `position`.
+    /// Where in the log a forwarded change was proposed: it is at `position` of the entry.
     Placed {
         id: ForwardId,
         term: u64,
         index: u64,
         position: usize,
     },
-    /// A forwarded request was not proposed.
+    /// What was forwarded was not proposed.
     Refused {
         id: ForwardId,
         error: EngineError,
@@ -106,7 +110,9 @@ impl Envelope<'_> {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let (kind, numbers): (u8, Vec<u64>) = match self {
             Envelope::Raft(message) => return message::encode(message),
-            Envelope::Forward { term, id, .. } => (FORWARD, vec![*term, id.start, id.seq]),
+            Envelope::Forward { term, id, floor, .. } => {
+                (FORWARD, vec![*term, id.start, id.seq, *floor])
+            }
             Envelope::Change { term, id, .. } => (CHANGE, vec![*term, id.start, id.seq]),
             Envelope::Placed { id, term, index, position } => {
                 (PLACED, vec![id.start, id.seq, *term, *index, *position as u64])
@@ -124,7 +130,7 @@ impl Envelope<'_> {
         let mut out = vec![VERSION, kind];
         numbers.iter().for_each(|number| codec::put_u64(&mut out, *number));
         match self {
-            Envelope::Forward { batch, .. } => out.extend_from_slice(batch),
+            Envelope::Forward { items, .. } => out.extend_from_slice(items),
             Envelope::Change { change, .. } => change.encode(&mut out),
             Envelope::Refused { error, .. } => out.push(error.code()),
             Envelope::Piece(piece) => {
@@ -141,7 +147,7 @@ impl Envelope<'_> {
 /// Gives nothing for bytes that are no message from `from` to this member.
 pub(crate) fn decode(bytes: &[u8], from: MemberId, own: MemberId) -> Option<Envelope<'_>> {
     let kind = *bytes.get(1).filter(|_| bytes.first() == Some(&VERSION))?;
-    if kind < FORWARD {
+    if kind < KINDS_OWN {
         let message = message::decode(bytes, own)?;
         return (message.from == from.0).then(|| Envelope::Raft(Box::new(message)));
     }
@@ -153,7 +159,12 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
     let envelope = match kind {
         FORWARD => {
             let (term, id) = (codec::take_u64(input)?, take_id(input)?);
-            return Ok(Envelope::Forward { term, id, batch: input });
+            return Ok(Envelope::Forward {
+                term,
+                id,
+                floor: codec::take_u64(input)?,
+                items: input,
+            });
         }
         CHANGE => Envelope::Change {
             term: codec::take_u64(input)?,
@@ -250,7 +261,7 @@ mod tests {
                 bytes: b"bytes",
             })),
             Envelope::PieceWanted { index: 10, offset: 5 },
-            Envelope::Forward { term: 3, id, batch: b"batch" },
+            Envelope::Forward { term: 3, id, floor: 6, items: b"items" },
             Envelope::Beacon { index: 4, hash: 5, uptime: 6, version: "0.1.0" },
             Envelope::Members(vec![MemberId(1), MemberId(2)]),
         ]

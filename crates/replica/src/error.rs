@@ -127,6 +127,12 @@ pub enum Failure {
     Engine(EngineError),
 }
 
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Failure::Engine(error)
+    }
+}
+
 /// This member is broken: the process must stop before it can lie.
 #[derive(Debug)]
 pub enum Fatal {

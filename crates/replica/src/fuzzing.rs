@@ -2,8 +2,9 @@
 //!
 //! Only there with the feature `fuzzing`, which changes nothing else.
 
-use crate::batch::{BatchReader, BatchWriter, check_forwarded};
+use crate::batch::{BatchReader, EntryWriter, Item, check_forwarded};
 use crate::envelope::{self, Envelope};
+use crate::session::Mark;
 use crate::types::MemberId;
 use store::Stamp;
 
@@ -19,13 +20,16 @@ pub fn message(bytes: &[u8]) -> bool {
     let Some(read) = envelope::decode(bytes, OTHER, OWN) else { return false };
     let written = read.encode();
     assert_eq!(envelope::decode(&written, OTHER, OWN).as_ref(), Some(&read));
-    if let Envelope::Forward { batch, .. } = read
-        && let Some(count) = check_forwarded(batch)
+    if let Envelope::Forward { id, floor, items, .. } = read
+        && let Some(count) = check_forwarded(items)
     {
-        let mut writer = BatchWriter::default();
-        writer.push_items(batch, count);
+        let mark = Mark { member: OTHER, id, floor, count };
+        let mut writer = EntryWriter::default();
+        writer.push_request(&mark, items);
         let entry = writer.finish(Stamp::default());
         let mut reader = BatchReader::open(&entry).expect("it was just written").expect("a batch");
+        let first = reader.next_item().expect("it was just written");
+        assert_eq!(first, Some(Item::Request(mark)));
         for _ in 0..count {
             assert!(reader.next_item().expect("each was read before").is_some());
         }

@@ -7,7 +7,6 @@ use crate::error::Fatal;
 use crate::incoming::Incoming;
 use crate::message;
 use crate::proposal::Output;
-use crate::replica::Forwarded;
 use crate::transfer::{Progress, Sending};
 use crate::types::{LogIndex, MemberId};
 use raft::SnapshotStatus;
@@ -46,13 +45,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.note_heard(from, now.monotonic);
         match envelope {
             Envelope::Raft(message) => self.step(*message, bytes.len(), now)?,
-            Envelope::Forward { term, id, batch } => {
-                let what = Forwarded::Batch(batch);
-                self.replica.take_forwarded(from, term, id, what, now.monotonic);
+            Envelope::Forward { term, id, floor, items } => {
+                self.replica.take_request(from, term, (id, floor), items);
             }
             Envelope::Change { term, id, change } => {
-                let what = Forwarded::Change(change);
-                self.replica.take_forwarded(from, term, id, what, now.monotonic);
+                self.replica.take_change(from, term, id, change, now.monotonic);
             }
             Envelope::Placed { id, term, index, position } => {
                 self.replica.placed(from, id, (term, index), position, out);
@@ -87,8 +84,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         match message.get_msg_type() {
             MessageType::MsgAppend if !self.wal.make_room(len + RECORD_OVERHEAD)? => {
                 // Not acknowledged, so the leader sends it again when there is room.
+                self.append_refused = len;
                 return Ok(());
             }
+            MessageType::MsgAppend => self.append_refused = 0,
             MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse => {
                 self.replica.peers.answered(MemberId(message.from), now.monotonic);
             }

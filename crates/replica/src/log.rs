@@ -5,6 +5,7 @@
 //! business of the `wal` crate; this view is filled before the bytes are synced, as raft's
 //! asynchronous append demands.
 
+use crate::limits::LOG_TAIL_BYTES;
 use crate::types::LogIndex;
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
@@ -35,6 +36,37 @@ pub(crate) struct LogView {
     kept_above: Option<u64>,
 }
 
+/// The latest of the entries that a start finds applied, in a row.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+impl Tail {
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Adds an entry. Those at its index or above were never committed; when those right below it
+    /// are missing the ones before are of no use.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        while let Some(last) = self.entries.pop_back_if(|last| last.index >= entry.index) {
+            self.bytes -= weight(&last);
+        }
+        if self.entries.back().is_some_and(|last| last.index + 1 != entry.index) {
+            self.clear();
+        }
+        self.bytes += weight(&entry);
+        self.entries.push_back(entry);
+        while self.bytes > LOG_TAIL_BYTES
+            && let Some(first) = self.entries.pop_front()
+        {
+            self.bytes -= weight(&first);
+        }
+    }
+}
+
 fn weight(entry: &Entry) -> usize {
     entry.data.len() + ENTRY_OVERHEAD
 }
@@ -51,6 +83,27 @@ impl LogView {
             wants_snapshot: Cell::new(false),
             kept_above: None,
         }
+    }
+
+    /// Begins with what a start found, up to the entry `applied` (index and term). Of the first
+    /// entry only index and term are kept: raft wants to know those of the one before.
+    pub(crate) fn behind(
+        mut tail: Tail,
+        applied: (u64, u64),
+        hard_state: HardState,
+        conf_state: ConfState,
+    ) -> Self {
+        let ends = tail.entries.back().map(|last| (last.index, last.term));
+        let before = match tail.entries.pop_front() {
+            Some(first) if ends == Some(applied) => (first.index, first.term),
+            _ => {
+                tail.clear();
+                applied
+            }
+        };
+        let mut log = Self::new(before, hard_state, conf_state);
+        log.append(tail.entries.make_contiguous());
+        log
     }
 
     /// Whether raft has asked for a newer snapshot than there is, since the last call.
@@ -74,6 +127,11 @@ impl LogView {
 
     pub(crate) fn last_index(&self) -> u64 {
         self.before.0 + self.entries.len() as u64
+    }
+
+    /// The index before the first entry kept.
+    pub(crate) fn before_first(&self) -> u64 {
+        self.before.0
     }
 
     /// Appends entries; those that are there at the same index or above make way.

@@ -7,11 +7,13 @@ use crate::driver::{Driver, Network, SyncMode};
 use crate::error::Fatal;
 use crate::identity::Identity;
 use crate::limits::{COMMITTED_BYTES_PER_READY, TICK_NS, UNCOMMITTED_BYTES_MAX};
-use crate::log::LogView;
+use crate::log::{LogView, Tail};
 use crate::membership::{ClusterConfig, Member, Membership};
 use crate::proposal::Output;
 use crate::record;
 use crate::replica::Replica;
+use crate::session::Sessions;
+use crate::settle::Waiters;
 use crate::snapshot::{self, Header};
 use crate::snapshot_job::SnapshotJob;
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
@@ -76,6 +78,8 @@ struct Found {
     hard_state: HardState,
     conf_state: ConfState,
     clock: ClusterClock,
+    /// The latest entries that are applied, for members that lag.
+    kept: Tail,
     /// Entries that are not known to be committed.
     tail: VecDeque<Entry>,
     entries_replayed: u64,
@@ -219,6 +223,7 @@ pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Res
         membership: Membership::founded_by(birth.founders, birth.known),
         identity: Identity::default(),
         log_id: mix([birth.cluster.0, birth.id.0, now.wall ^ now.boot]),
+        sessions: Sessions::default(),
     };
     let log_seq = wal::begin(disk, header.log_id)?;
     let store = Store::new(limits).snapshot();
@@ -246,13 +251,14 @@ fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, Se
 }
 
 impl Found {
-    fn from_snapshot(header: Header, store: Store, now: Now) -> Self {
+    fn from_snapshot(mut header: Header, store: Store, now: Now) -> Self {
         let mut hard_state = HardState::default();
         hard_state.term = header.term.0;
         hard_state.commit = header.index.0;
         let state = State {
             store,
             membership: header.membership.clone(),
+            sessions: std::mem::take(&mut header.sessions),
             applied: header.index,
             applied_term: header.term,
             hash: header.hash,
@@ -267,6 +273,7 @@ impl Found {
             header,
             state,
             hard_state,
+            kept: Tail::default(),
             tail: VecDeque::new(),
             entries_replayed: 0,
         }
@@ -279,6 +286,11 @@ impl Found {
             .map_err(|_| Fatal::Log("a record has an unknown content".to_owned()))?;
         while self.tail.back().is_some_and(|last| last.index > record.cut) {
             self.tail.pop_back();
+        }
+        if record.cut != record::NO_CUT {
+            // A snapshot of the leader took the place of the log: what came before it may never
+            // have been committed.
+            self.kept.clear();
         }
         for entry in record.entries {
             self.push(entry)?;
@@ -295,7 +307,9 @@ impl Found {
 
     fn push(&mut self, entry: Entry) -> Result<(), Fatal> {
         if entry.index <= self.state.applied.0 {
-            // The snapshot is newer than this record, or an overwritten tail was never committed.
+            // The snapshot is newer than this record. The last entry that was written with an
+            // index is the one that was committed.
+            self.kept.push(entry);
             return Ok(());
         }
         while self.tail.back().is_some_and(|last| last.index >= entry.index) {
@@ -321,10 +335,13 @@ impl Found {
             {
                 break;
             }
-            self.state.apply_items(entry.index, &entry.data, &Vec::new(), &mut out)?;
+            let mut nobody = Waiters::default();
+            self.state.apply_items(entry.index, &entry.data, &mut nobody, &mut out)?;
             self.state.note_applied(entry);
             self.entries_replayed += 1;
-            self.tail.pop_front();
+            if let Some(entry) = self.tail.pop_front() {
+                self.kept.push(entry);
+            }
             drop(self.state.store.take_garbage());
         }
         Ok(())
@@ -343,7 +360,7 @@ impl Found {
         let last = self.tail.back().map_or(applied.0, |entry| entry.index);
         // The commit index is written without a sync and may have been ahead of what survived.
         self.hard_state.commit = self.hard_state.commit.clamp(applied.0, last);
-        let mut log = LogView::new(applied, self.hard_state, self.conf_state.clone());
+        let mut log = LogView::behind(self.kept, applied, self.hard_state, self.conf_state);
         log.append(self.tail.make_contiguous());
         log.set_snapshot(self.header.index.0, self.header.term.0, self.header.conf_state);
         let id = self.header.member;

@@ -4,38 +4,39 @@
 //! raft's ready state and of [`Replica::outgoing`], and the driver carries it out in the order that
 //! safety demands.
 //!
-//! Any member takes proposals and quorum reads. A follower passes proposals on (`forward.rs`), and
+//! Any member takes proposals and quorum reads. A follower passes proposals on (`submit.rs`), and
 //! raft passes its quorum reads on; while nobody leads both wait, within the request time-out.
 
 use crate::apply::State;
-use crate::batch::{self, BatchWriter, Control};
+use crate::batch::{Control, EntryWriter, Items};
 use crate::change::{Change, Standing, Standings};
 use crate::clock::{ClusterClock, Now};
 use crate::envelope::{Envelope, ForwardId};
 use crate::error::EngineError;
-use crate::forward::{Content, Forwards, Seen, Taken};
-use crate::limits::{BATCH_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, READS_MAX, TICK_NS};
+use crate::forward::Forwards;
+use crate::gather::Gathering;
+use crate::inbox::{Inbox, Seen};
+use crate::limits::{READS_MAX, TICK_NS};
 use crate::log::LogView;
 use crate::progress::{Marks, Peers};
-use crate::proposal::{Output, Places, Proposals, fail};
+use crate::proposal::{Output, Proposals, fail};
 use crate::read::Reads;
 use crate::types::{MemberId, Role, Ticket};
 use raft::eraftpb::{ConfChangeV2, ConfState};
 use raft::{Changer, RawNode, StateRole};
 use std::collections::VecDeque;
-use store::{Command, Stamp};
 
 /// A change of the membership that waits to be proposed.
 #[derive(Debug)]
-struct PendingChange {
-    change: Change,
-    since: u64,
-    origin: Origin,
+pub(crate) struct PendingChange {
+    pub(crate) change: Change,
+    pub(crate) since: u64,
+    pub(crate) origin: Origin,
 }
 
 /// Who wants to know what came of a change.
 #[derive(Debug)]
-enum Origin {
+pub(crate) enum Origin {
     Own(Option<Ticket>),
     Member(MemberId, ForwardId),
 }
@@ -53,24 +54,24 @@ pub(crate) struct Replica {
     /// Commands applied since the last snapshot was begun.
     pub(crate) commands_since_snapshot: u64,
     pub(crate) expire_in_flight: bool,
+    /// Whether the next entry is to remove what has expired.
+    pub(crate) expire_wanted: bool,
     /// No expiry is proposed before this reading of the monotonic clock.
-    expiry_rests_until: u64,
+    pub(crate) expiry_rests_until: u64,
     /// Whether raft's configuration has ever held this member.
     pub(crate) was_member: bool,
     /// Messages to other members beside raft's own. They leave before raft's.
     pub(crate) outgoing: Vec<(MemberId, Vec<u8>)>,
-    batch: BatchWriter,
-    batch_places: Places,
-    batch_since: u64,
-    /// Whether the leader has just refused a batch: it is asked again at the next tick.
-    batch_rests: bool,
-    forwards: Forwards,
-    seen: Seen,
-    taken: Vec<Taken>,
-    changes: VecDeque<PendingChange>,
+    pub(crate) gathering: Gathering,
+    pub(crate) forwards: Forwards,
+    /// Whether a request has just been refused: the leader is asked again at the next tick.
+    pub(crate) requests_rest: bool,
+    pub(crate) seen: Seen,
+    pub(crate) inbox: Inbox,
+    pub(crate) changes: VecDeque<PendingChange>,
     /// The leader, if its connection broke and nothing was heard from it since: what waits is kept
     /// for the next one.
-    gone: Option<MemberId>,
+    pub(crate) gone: Option<MemberId>,
     leading: bool,
     /// Seeds the election time-outs, so that a simulated run can be repeated.
     seed: u64,
@@ -98,16 +99,15 @@ impl Replica {
             marks: Marks::default(),
             commands_since_snapshot: 0,
             expire_in_flight: false,
+            expire_wanted: false,
             expiry_rests_until: 0,
             was_member: false,
             outgoing: Vec::new(),
-            batch: BatchWriter::default(),
-            batch_places: Vec::new(),
-            batch_since: 0,
-            batch_rests: false,
-            forwards: Forwards::new(seed),
+            gathering: Gathering::default(),
+            forwards: Forwards::new(id, seed),
+            requests_rest: false,
             seen: Seen::default(),
-            taken: Vec::new(),
+            inbox: Inbox::default(),
             changes: VecDeque::new(),
             gone: None,
             leading: false,
@@ -128,7 +128,7 @@ impl Replica {
     }
 
     pub(crate) fn proposals_waiting(&self) -> usize {
-        self.proposals.len() + self.forwards.len() + self.batch_places.len()
+        self.proposals.len() + self.forwards.len() + self.gathering.tickets()
     }
 
     pub(crate) fn is_leader(&self) -> bool {
@@ -137,7 +137,7 @@ impl Replica {
 
     /// Whether this member may decide now. A new leader first applies what others decided, so that
     /// its clock has seen all their stamps; one that hands over takes nothing any more.
-    fn can_decide(&self) -> bool {
+    pub(crate) fn can_decide(&self) -> bool {
         self.is_leader()
             && self.raw.raft.apply_to_current_term()
             && self.raw.raft.lead_transferee.is_none()
@@ -173,38 +173,6 @@ impl Replica {
         conf.voters.contains(&id.0) || conf.voters_outgoing.contains(&id.0)
     }
 
-    /// Takes a command for the next batch.
-    ///
-    /// # Errors
-    /// [`EngineError`] when it is certain that nothing was done with it.
-    pub(crate) fn propose(
-        &mut self,
-        ticket: Ticket,
-        command: &Command<'_>,
-        now: u64,
-    ) -> Result<(), EngineError> {
-        if self.proposals_waiting() >= PROPOSALS_MAX {
-            return Err(EngineError::Overloaded);
-        }
-        self.enter_batch(Some(ticket), now);
-        self.batch.push(command);
-        Ok(())
-    }
-
-    pub(crate) fn propose_control(&mut self, ticket: Option<Ticket>, control: &Control, now: u64) {
-        self.enter_batch(ticket, now);
-        self.batch.push_control(control);
-    }
-
-    fn enter_batch(&mut self, ticket: Option<Ticket>, now: u64) {
-        if self.batch.len() == 0 {
-            self.batch_since = now;
-        }
-        if let Some(ticket) = ticket {
-            self.batch_places.push((self.batch.len(), ticket));
-        }
-    }
-
     /// Takes a change of the membership.
     pub(crate) fn propose_change(&mut self, ticket: Option<Ticket>, change: Change, now: u64) {
         self.changes.push_back(PendingChange { change, since: now, origin: Origin::Own(ticket) });
@@ -220,56 +188,6 @@ impl Replica {
         }
         self.reads.gather(ticket, now);
         Ok(())
-    }
-
-    /// Whether requests have come since the last turn, or wait since earlier.
-    pub(crate) fn has_gathered(&self) -> bool {
-        self.batch.len() > 0 || self.reads.has_gathered() || !self.changes.is_empty()
-    }
-
-    /// Whether a batch is so large that it should go out before more is taken in.
-    pub(crate) fn is_batch_full(&self) -> bool {
-        self.batch_bytes() >= BATCH_BYTES_MAX
-    }
-
-    pub(crate) fn batch_bytes(&self) -> usize {
-        let taken: usize = self.taken.iter().map(|taken| taken.batch.len()).sum();
-        self.batch.bytes_len() + taken
-    }
-
-    /// Whether this turn will write commands into the log.
-    pub(crate) fn has_batch_to_write(&self) -> bool {
-        self.can_decide() && (self.batch.len() > 0 || !self.taken.is_empty())
-    }
-
-    /// Refuses what is in the batch.
-    pub(crate) fn refuse_batch(&mut self, error: EngineError, out: &mut Output) {
-        let _ = self.batch.finish(Stamp::default());
-        self.expire_in_flight = false;
-        fail(std::mem::take(&mut self.batch_places), error, &mut out.answers);
-        self.refuse_taken(error);
-    }
-
-    fn refuse_taken(&mut self, error: EngineError) {
-        for taken in std::mem::take(&mut self.taken) {
-            self.refuse(taken.from, taken.id, error);
-        }
-    }
-
-    fn refuse(&mut self, to: MemberId, id: ForwardId, error: EngineError) {
-        self.outgoing.push((to, Envelope::Refused { id, error }.encode()));
-    }
-
-    /// Adds an expiry command when something is due. Only a leader decides that time has passed.
-    pub(crate) fn expire_due(&mut self, now: Now) {
-        if self.expire_in_flight || !self.can_decide() || now.monotonic < self.expiry_rests_until {
-            return;
-        }
-        if self.state.store.next_deadline().is_some_and(|due| due <= self.clock.time(now)) {
-            self.expire_in_flight = true;
-            self.enter_batch(None, now.monotonic);
-            self.batch.push(&Command::Expire { limit: EXPIRE_BATCH_MAX });
-        }
     }
 
     /// Nanoseconds until the next expiry can be proposed; nothing if none is to come.
@@ -291,14 +209,14 @@ impl Replica {
     /// that gathered.
     pub(crate) fn flush(&mut self, now: Now, out: &mut Output) {
         if self.can_decide() {
-            self.flush_batch(now, out);
+            self.propose_gathered(now, out);
             self.flush_change(now, out);
         } else {
             if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
                 self.refuse_taken(EngineError::NotLeader);
             }
-            if let Some(leader) = self.other_leader().filter(|one| self.gone != Some(*one)) {
-                self.forward(leader);
+            if let Some(leader) = self.reachable_leader() {
+                self.forward(leader, now.monotonic);
             }
         }
         // raft drops a read that comes before the leader has committed in its own term.
@@ -310,31 +228,6 @@ impl Replica {
         if self.reads.has_gathered() && can_ask {
             let context = self.reads.start_round(now.monotonic);
             self.raw.read_index(context);
-        }
-    }
-
-    fn flush_batch(&mut self, now: Now, out: &mut Output) {
-        let mut positions = Vec::new();
-        for taken in &self.taken {
-            positions.push(self.batch.len());
-            self.batch.push_items(&taken.batch, taken.len);
-        }
-        if self.batch.len() == 0 {
-            return;
-        }
-        let data = self.batch.finish(self.clock.stamp(now));
-        let places = std::mem::take(&mut self.batch_places);
-        if self.raw.propose(Vec::new(), data).is_err() {
-            // There is too much that is not committed.
-            self.expire_in_flight = false;
-            fail(places, EngineError::Overloaded, &mut out.answers);
-            return self.refuse_taken(EngineError::Overloaded);
-        }
-        let (term, index) = (self.raw.raft.term, self.raw.raft.raft_log.last_index());
-        self.proposals.register(term, index, now.monotonic, places);
-        for (taken, position) in std::mem::take(&mut self.taken).into_iter().zip(positions) {
-            let placed = Envelope::Placed { id: taken.id, term, index, position };
-            self.outgoing.push((taken.from, placed.encode()));
         }
     }
 
@@ -386,133 +279,28 @@ impl Replica {
 
     /// What is written into the store together with a change of the membership.
     fn change_context(&self, change: &Change, now: Now) -> Vec<u8> {
-        let mut batch = BatchWriter::default();
+        let mut items = Items::default();
         match change {
             Change::Join(member) => {
-                batch.push_control(&Control::Register { member: member.clone(), config: None });
+                items.push_control(&Control::Register { member: member.clone(), config: None });
             }
-            Change::Remove(id) => batch.push_control(&Control::Remove(*id)),
-            Change::Promote(_) => {}
+            Change::Remove(id) => items.push_control(&Control::Remove(*id)),
+            Change::Promote(_) => return Vec::new(),
         }
-        batch.finish(self.clock.stamp(now))
-    }
-
-    /// Passes everything that waits here on to the leader.
-    fn forward(&mut self, to: MemberId) {
-        let term = self.raw.raft.term;
-        if self.batch.len() > 0 && !self.batch_rests {
-            let len = self.batch.len();
-            let bytes = self.batch.finish(Stamp::default());
-            let places = std::mem::take(&mut self.batch_places);
-            let content = Content::Batch { bytes: bytes.clone(), len, places };
-            let id = self.forwards.add(to, self.batch_since, content);
-            self.outgoing.push((to, Envelope::Forward { term, id, batch: &bytes }.encode()));
-        }
-        for pending in std::mem::take(&mut self.changes) {
-            match pending.origin {
-                Origin::Own(ticket) => {
-                    let change = pending.change.clone();
-                    let content = Content::Change { change, ticket };
-                    let id = self.forwards.add(to, pending.since, content);
-                    let envelope = Envelope::Change { term, id, change: pending.change };
-                    self.outgoing.push((to, envelope.encode()));
-                }
-                Origin::Member(from, id) => self.refuse(from, id, EngineError::NotLeader),
-            }
-        }
-    }
-
-    /// Another member wants commands or a change to be proposed.
-    pub(crate) fn take_forwarded(
-        &mut self,
-        from: MemberId,
-        term: u64,
-        id: ForwardId,
-        what: Forwarded<'_>,
-        now: u64,
-    ) {
-        if !self.seen.is_new(from, id) {
-            return;
-        }
-        let leads = self.is_leader() && self.raw.raft.term == term;
-        if !leads || self.raw.raft.lead_transferee.is_some() {
-            return self.refuse(from, id, EngineError::NotLeader);
-        }
-        match what {
-            Forwarded::Batch(batch) => match batch::check_forwarded(batch) {
-                Some(len) => self.taken.push(Taken { from, id, batch: batch.to_vec(), len }),
-                None => self.refuse(from, id, EngineError::Superseded),
-            },
-            Forwarded::Change(change) => {
-                let origin = Origin::Member(from, id);
-                self.changes.push_back(PendingChange { change, since: now, origin });
-            }
-        }
-    }
-
-    /// The leader said where a request was proposed.
-    pub(crate) fn placed(
-        &mut self,
-        from: MemberId,
-        id: ForwardId,
-        (term, index): (u64, u64),
-        position: usize,
-        out: &mut Output,
-    ) {
-        let Some((since, content)) = self.forwards.settle(from, id) else { return };
-        let mut places = match content {
-            Content::Batch { places, .. } => places,
-            Content::Change { ticket, .. } => {
-                ticket.into_iter().map(|ticket| (0, ticket)).collect()
-            }
-        };
-        for (at, _) in &mut places {
-            *at = at.saturating_add(position);
-        }
-        if index <= self.state.applied.0 {
-            return fail(places, EngineError::Unknown, &mut out.answers);
-        }
-        self.proposals.register(term, index, since, places);
-    }
-
-    /// A request was not proposed. What only found no leader is kept for the next one.
-    pub(crate) fn refused(
-        &mut self,
-        from: MemberId,
-        id: ForwardId,
-        error: EngineError,
-        out: &mut Output,
-    ) {
-        let Some((since, content)) = self.forwards.settle(from, id) else { return };
-        match content {
-            Content::Batch { bytes, len, places } if error == EngineError::NotLeader => {
-                let shift = self.batch.len();
-                self.batch_since = if shift == 0 { since } else { self.batch_since.min(since) };
-                let shifted = places.into_iter().map(|(at, ticket)| (at + shift, ticket));
-                self.batch_places.extend(shifted);
-                self.batch.push_items(&bytes, len);
-                self.batch_rests = true;
-            }
-            Content::Batch { places, .. } => fail(places, error, &mut out.answers),
-            Content::Change { change, ticket } if error == EngineError::NotLeader => {
-                let origin = Origin::Own(ticket);
-                self.changes.push_back(PendingChange { change, since, origin });
-            }
-            Content::Change { ticket, .. } => {
-                let places = ticket.into_iter().map(|ticket| (0, ticket)).collect();
-                fail(places, error, &mut out.answers);
-            }
-        }
+        let mut entry = EntryWriter::default();
+        entry.push_items(&items.bytes);
+        entry.finish(self.clock.stamp(now))
     }
 
     /// A member's connection broke.
     pub(crate) fn lost(&mut self, id: MemberId, out: &mut Output) {
-        self.forwards.lose(id, &mut out.answers);
+        self.forwards.lose_changes(id, &mut out.answers);
         self.note_gone(id);
     }
 
-    /// Nothing can be sent to a member now.
+    /// Nothing can be sent to a member now, and what was on its way is lost.
     pub(crate) fn note_gone(&mut self, id: MemberId) {
+        self.forwards.unsend(id);
         if self.other_leader() == Some(id) {
             self.gone = Some(id);
         }
@@ -528,16 +316,13 @@ impl Replica {
 
     /// Gives up on what has waited since before `since`, and tries again what may have been lost.
     pub(crate) fn expire_waiting(&mut self, since: u64, retry_before: u64, out: &mut Output) {
-        self.batch_rests = false;
         self.proposals.expire(since, EngineError::Timeout, &mut out.answers);
         self.forwards.expire(since, &mut out.answers);
         self.reads.regather(retry_before);
         let waits_for_leader = self.raw.raft.leader_id == 0;
         let error = if waits_for_leader { EngineError::NoLeader } else { EngineError::Timeout };
         self.reads.expire(since, error, &mut out.reads);
-        if self.batch.len() > 0 && self.batch_since <= since {
-            self.refuse_batch(EngineError::NoLeader, out);
-        }
+        self.gathering.expire(since, EngineError::NoLeader, &mut out.answers);
         while let Some(old) = self.changes.pop_front_if(|pending| pending.since <= since) {
             match old.origin {
                 Origin::Own(ticket) => {
@@ -668,11 +453,4 @@ impl Replica {
     pub(crate) fn conf_state(&self) -> &ConfState {
         self.raw.store().conf_state()
     }
-}
-
-/// What another member wants to have proposed.
-#[derive(Debug)]
-pub(crate) enum Forwarded<'a> {
-    Batch(&'a [u8]),
-    Change(Change),
 }

@@ -4,9 +4,10 @@
 //! version u8 | header length u32 | header | store stream
 //! header: cluster u64, member u64, name, index u64, term u64, hash u64,
 //!         clocks (record.rs), configuration (4 lists of ids, flag u8), membership table,
-//!         identity of the directory (3 u64), log id u64, identities of the members
+//!         identity of the directory (3 u64), log id u64, identities of the members,
+//!         sessions (session.rs) with their length in front
 //! ```
-//! Version 1 ends with the membership table; its log id is the cluster's.
+//! Version 1 ends with the membership table; its log id is the cluster's, and no request had an id.
 //!
 //! Checksums and the file's life cycle are the `wal` crate's business.
 
@@ -15,6 +16,7 @@ use crate::codec::{self, Malformed};
 use crate::identity::Identity;
 use crate::membership::Membership;
 use crate::record;
+use crate::session::Sessions;
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
 use raft::eraftpb::ConfState;
 use std::io::{self, Read, Write};
@@ -43,6 +45,7 @@ pub(crate) struct Header {
     pub(crate) identity: Identity,
     /// What the log behind this snapshot is marked with: no other directory has it.
     pub(crate) log_id: u64,
+    pub(crate) sessions: Sessions,
 }
 
 impl Header {
@@ -59,6 +62,9 @@ impl Header {
         self.identity.encode(out);
         codec::put_u64(out, self.log_id);
         self.membership.encode_identities(out);
+        let mut sessions = Vec::new();
+        self.sessions.encode(&mut sessions);
+        codec::put_bytes(out, &sessions);
     }
 
     fn decode(mut input: &[u8], version: u8) -> Result<Self, Malformed> {
@@ -73,9 +79,11 @@ impl Header {
         let conf_state = decode_conf_state(input)?;
         let mut membership = Membership::decode(input)?;
         let (mut identity, mut log_id) = (Identity::default(), cluster.0);
+        let mut sessions = Sessions::default();
         if version > VERSION_1 {
             (identity, log_id) = (Identity::decode(input)?, codec::take_u64(input)?);
             membership.decode_identities(input)?;
+            sessions = Sessions::decode(codec::take_bytes(input)?)?;
         }
         if !input.is_empty() || member.0 == 0 {
             return Err(Malformed);
@@ -93,6 +101,7 @@ impl Header {
             membership,
             identity,
             log_id,
+            sessions,
         })
     }
 }
@@ -168,6 +177,8 @@ fn invalid(detail: String) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::ForwardId;
+    use crate::session::Mark;
     use store::{Timestamp, WallOffset};
 
     #[test]
@@ -175,7 +186,7 @@ mod tests {
         let mut conf_state = ConfState::default();
         conf_state.voters = vec![1, 2];
         conf_state.learners = vec![3];
-        let header = Header {
+        let mut header = Header {
             cluster: ClusterId(5),
             member: MemberId(1),
             name: "m0".into(),
@@ -188,16 +199,22 @@ mod tests {
             membership: Membership::default(),
             identity: Identity { incarnation: 1, start: 2, nonce: 3 },
             log_id: 8,
+            sessions: Sessions::default(),
         };
+        let id = ForwardId { start: 4, seq: 2 };
+        header.sessions.begin(&Mark { member: MemberId(9), id, floor: 1, count: 1 }, 70);
         let mut bytes = Vec::new();
         header.encode(&mut bytes);
-        assert_eq!(Header::decode(&bytes, VERSION), Ok(header.clone()));
+        assert_eq!(Header::decode(&bytes, VERSION).as_ref(), Ok(&header));
         for len in 0..bytes.len() {
             assert!(Header::decode(bytes.get(..len).expect("shorter"), VERSION).is_err());
         }
-        let first = &bytes[..bytes.len() - 3 * 8 - 8 - 4];
+        let mut sessions = Vec::new();
+        header.sessions.encode(&mut sessions);
+        let first = &bytes[..bytes.len() - sessions.len() - 4 - 3 * 8 - 8 - 4];
         let first = Header::decode(first, VERSION_1).expect("what version 1 had");
         assert_eq!((first.identity, first.log_id), (Identity::default(), 5));
+        assert_eq!(first.sessions, Sessions::default());
     }
 
     #[test]

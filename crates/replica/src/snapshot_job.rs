@@ -104,6 +104,7 @@ impl<D: Disk> SnapshotJob<D> {
             membership: state.membership.clone(),
             identity: driver.claims.identity,
             log_id: driver.log_id,
+            sessions: state.sessions.clone(),
         };
         let log_seq = driver.wal.synced_seq();
         Self::first(driver.disk.clone(), header, state.store.snapshot(), log_seq)

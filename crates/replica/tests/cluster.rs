@@ -6,6 +6,8 @@ mod behind;
 mod edges;
 #[path = "parts/identity.rs"]
 mod identity;
+#[path = "parts/outcomes.rs"]
+mod outcomes;
 mod testkit;
 
 use replica::{EngineError, Failure, MemberId, Role};

@@ -116,6 +116,11 @@ impl History {
         self.chunks.iter().flat_map(|chunk| chunk.events.iter())
     }
 
+    /// The first event with this index.
+    pub(crate) fn at(&self, index: StoreIndex) -> Option<&Arc<Event>> {
+        self.since(index, |_| true).next().filter(|event| event.index == index)
+    }
+
     /// The first event at `from` or above that the filter lets through.
     pub(crate) fn find(&self, filter: &WatchFilter, from: StoreIndex) -> Option<Arc<Event>> {
         self.since(from, |chunk| chunk.may_concern(filter))

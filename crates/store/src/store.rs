@@ -192,6 +192,11 @@ impl Store {
         Ok(self.history.find(filter, from))
     }
 
+    /// The event of a client's change with this index, if it is still kept.
+    pub fn event(&self, index: StoreIndex) -> Option<Arc<Event>> {
+        self.history.at(index).cloned()
+    }
+
     /// The first kept event after another one that the filter lets through: where a watcher goes on
     /// that had `after`. Unlike with the next index, no event of an internal command is passed
     /// over, whose events have one index.

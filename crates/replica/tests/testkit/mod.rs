@@ -348,7 +348,20 @@ impl Cluster {
         }
     }
 
-    fn turn(&mut self, at: usize) {
+    /// One tick; nothing is delivered.
+    pub(crate) fn tick(&mut self) {
+        for at in 0..self.places.len() {
+            self.advance(at);
+            self.turn(at);
+        }
+    }
+
+    pub(crate) fn is_running(&self, at: usize) -> bool {
+        self.places[at].driver.is_some()
+    }
+
+    /// One turn of a member.
+    pub(crate) fn turn(&mut self, at: usize) {
         let place = &mut self.places[at];
         let Some(driver) = &mut place.driver else { return };
         driver.turn(SyncMode::InPlace, &mut place.out).expect("sound");
@@ -417,6 +430,10 @@ impl Cluster {
 
     pub(crate) fn is_answered(&self, ticket: Ticket) -> bool {
         self.outcomes.contains_key(&ticket.0)
+    }
+
+    pub(crate) fn outcome_of(&self, ticket: Ticket) -> Option<&Result<(), Failure>> {
+        self.outcomes.get(&ticket.0)
     }
 
     fn outcome(&mut self, ticket: Ticket) -> Result<(), Failure> {
@@ -504,15 +521,23 @@ impl Cluster {
         &mut self,
         at: usize,
         command: &Command<'_>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Ticket, EngineError> {
         let ticket = self.ticket();
-        self.member_mut(at).propose(ticket, command)
+        self.member_mut(at).propose(ticket, command)?;
+        Ok(ticket)
     }
 
     /// Asks for a quorum read without a turn.
     pub(crate) fn try_read(&mut self, at: usize) -> Result<(), EngineError> {
         let ticket = self.ticket();
         self.member_mut(at).read(ticket)
+    }
+
+    /// Asks a member for a removal; what it has to say to others is on its way then.
+    pub(crate) fn begin_removal(&mut self, at: usize, id: MemberId) {
+        let ticket = self.ticket();
+        self.member_mut(at).propose_removal(ticket, id);
+        self.turn(at);
     }
 
     pub(crate) fn remove(&mut self, at: usize, id: MemberId) -> Result<(), EngineError> {
