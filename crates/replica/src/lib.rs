@@ -35,6 +35,7 @@ mod snapshot_job;
 mod traffic;
 mod transfer;
 mod types;
+mod unwritten;
 
 pub use clock::{Clock, Now};
 pub use driver::{Driver, Network, Status, SyncMode};

@@ -20,7 +20,7 @@ use crate::progress::{Marks, Peers};
 use crate::proposal::{Output, Places, Proposals, fail};
 use crate::read::Reads;
 use crate::types::{MemberId, Role, Ticket};
-use raft::eraftpb::ConfState;
+use raft::eraftpb::{ConfState, Message};
 use raft::{RawNode, StateRole};
 use std::collections::VecDeque;
 use store::{Command, Stamp};
@@ -168,6 +168,19 @@ impl Replica {
             .any(|ids| ids.contains(&self.id.0))
     }
 
+    /// Whether raft, told of a snapshot of its leader, will want it to be installed: by the same
+    /// conditions, in the same order.
+    pub(crate) fn wants_snapshot(&self, message: &Message) -> bool {
+        let raft = &self.raw.raft;
+        let metadata = message.get_snapshot().get_metadata();
+        let conf = metadata.get_conf_state();
+        let is_in = |ids: &[u64]| ids.contains(&self.id.0);
+        raft.state == StateRole::Follower
+            && metadata.index >= raft.raft_log.committed
+            && (is_in(&conf.voters) || is_in(&conf.learners) || is_in(&conf.voters_outgoing))
+            && !raft.raft_log.match_term(metadata.index, metadata.term)
+    }
+
     pub(crate) fn is_voter(&self, id: MemberId) -> bool {
         let conf = self.raw.store().conf_state();
         conf.voters.contains(&id.0) || conf.voters_outgoing.contains(&id.0)
@@ -237,9 +250,14 @@ impl Replica {
         self.batch.bytes_len() + taken
     }
 
+    /// Whether commands have gathered, of whoever.
+    pub(crate) fn has_batch(&self) -> bool {
+        self.batch.len() > 0 || !self.taken.is_empty()
+    }
+
     /// Whether this turn will write commands into the log.
     pub(crate) fn has_batch_to_write(&self) -> bool {
-        self.can_decide() && (self.batch.len() > 0 || !self.taken.is_empty())
+        self.can_decide() && self.has_batch()
     }
 
     /// Refuses what is in the batch.

@@ -4,6 +4,8 @@
 mod behind;
 #[path = "parts/edges.rs"]
 mod edges;
+#[path = "parts/full.rs"]
+mod full;
 mod testkit;
 
 use replica::{EngineError, Failure, MemberId, Role};

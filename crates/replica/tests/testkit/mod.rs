@@ -321,7 +321,7 @@ impl Cluster {
         }
     }
 
-    fn turn(&mut self, at: usize) {
+    pub(crate) fn turn(&mut self, at: usize) {
         let place = &mut self.places[at];
         let Some(driver) = &mut place.driver else { return };
         driver.turn(SyncMode::InPlace, &mut place.out).expect("sound");
@@ -392,7 +392,12 @@ impl Cluster {
         self.outcomes.contains_key(&ticket.0)
     }
 
-    fn outcome(&mut self, ticket: Ticket) -> Result<(), Failure> {
+    /// The outcome of a write, if it is there.
+    pub(crate) fn outcome_of(&self, ticket: Ticket) -> Option<&Result<(), Failure>> {
+        self.outcomes.get(&ticket.0)
+    }
+
+    pub(crate) fn outcome(&mut self, ticket: Ticket) -> Result<(), Failure> {
         self.deliver();
         self.run_until(|cluster| cluster.outcomes.contains_key(&ticket.0));
         self.outcomes.remove(&ticket.0).expect("just seen")
