@@ -26,8 +26,9 @@ use crate::replica::Replica;
 use crate::snapshot_job::{Outcome, SnapshotDone, SnapshotJob};
 use crate::traffic::Traffic;
 use crate::types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
+use crate::unwritten::Unwritten;
 use raft::Ready;
-use raft::eraftpb::{Entry, EntryType, HardState, Message, MessageType};
+use raft::eraftpb::{Entry, HardState, Message, MessageType};
 use std::collections::VecDeque;
 use store::{Command, Store, StoreError};
 use wal::{Disk, Seq, SyncTarget, Wal};
@@ -99,6 +100,10 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     pub(crate) options: Options,
     pub(crate) cluster: ClusterId,
     unsynced: Unsynced,
+    pub(crate) unwritten: Unwritten,
+    /// Bytes of the appends that were taken in and are not in a record yet.
+    pub(crate) appended: usize,
+    last_flush: u64,
     pub(crate) record: Vec<u8>,
     pub(crate) now: Now,
     started: u64,
@@ -174,6 +179,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             options,
             cluster,
             unsynced: Unsynced::default(),
+            unwritten: Unwritten::default(),
+            appended: 0,
+            last_flush: 0,
             record: Vec::new(),
             now,
             started: now.monotonic,
@@ -292,9 +300,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let now = self.clock.now();
         self.now = now;
         self.tick(now, out);
-        if std::mem::take(&mut self.keep_identity) {
+        if self.keep_identity && !self.unwritten.has_records() {
+            self.keep_identity = false;
             self.write_identity(self.claims.identity)?;
         }
+        self.write_waiting(now)?;
         self.replica.expire_due(now);
         // A member that has just started may hear its leader before it can speak to it. What it
         // would pass on then is lost without a sign, so it waits.
@@ -303,13 +313,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         {
             self.replica.note_gone(leader);
         }
-        if let Some(bytes) = self.replica.bytes_to_write()
-            && !self.wal.make_room(self.room_needed(bytes))?
-        {
+        if self.has_requests_without_room()? {
             self.replica.refuse_gathered(EngineError::DiskFull, now, out);
         }
-        self.replica.flush(now, out);
-        self.offer_incoming()?;
+        if self.may_flush(now) {
+            self.last_flush = now.monotonic;
+            self.replica.flush(now, out);
+        }
+        self.offer_incoming(now)?;
         loop {
             self.drain(now, out)?;
             self.network.flush();
@@ -322,7 +333,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                     self.wal.sync()?;
                     self.sync_times.push(self.clock.now().monotonic.saturating_sub(start));
                     let written = self.unsynced.written.take();
-                    self.persisted(written.unwrap_or_default());
+                    self.note_synced(written.unwrap_or_default());
                 }
                 SyncMode::Deferred => {
                     self.unsynced.handed_out_at = now.monotonic;
@@ -349,7 +360,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub fn synced(&mut self, seq: Seq, result: std::io::Result<()>) -> Result<(), Fatal> {
         self.wal.synced(seq, result)?;
         if let Some(number) = self.unsynced.in_flight.take() {
-            self.persisted(number);
+            self.note_synced(number);
         }
         Ok(())
     }
@@ -367,6 +378,22 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         Ok(self.wal.close()?)
     }
 
+    /// Whether requests have come for which there is no room in the log.
+    fn has_requests_without_room(&mut self) -> Result<bool, Fatal> {
+        if self.is_held_up() {
+            return Ok(self.replica.has_requests());
+        }
+        let Some(bytes) = self.replica.bytes_to_write() else { return Ok(false) };
+        Ok(!self.wal.make_room(self.room_needed(bytes))?)
+    }
+
+    /// Whether raft may be given work. While something finds no room each piece of it leaves a
+    /// trace in raft until there is some.
+    fn may_flush(&self, now: Now) -> bool {
+        let rests = now.monotonic.saturating_sub(self.last_flush) < TEND_NS;
+        !self.is_held_up() || (!self.is_silenced() && !rests)
+    }
+
     /// How many nanoseconds each sync in place took since this was last asked. Who does a deferred
     /// sync knows how long it took.
     pub fn take_sync_times(&mut self) -> impl Iterator<Item = u64> {
@@ -376,6 +403,21 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether a sync was handed out and not reported.
     pub fn is_syncing(&self) -> bool {
         self.unsynced.in_flight.is_some()
+    }
+
+    /// A record is in the log: the last one of a ready, if that has a number.
+    pub(crate) fn note_written(&mut self, number: Option<u64>, len: usize) {
+        self.unsynced.written = number.or(self.unsynced.written);
+        self.log_bytes += len as u64;
+    }
+
+    /// The readies up to this number are durable. Those behind it that had nothing to write are as
+    /// well, if nothing else is on its way.
+    fn note_synced(&mut self, number: u64) {
+        let is_all = self.unsynced.written.is_none()
+            && self.unsynced.in_flight.is_none()
+            && !self.unwritten.has_records();
+        self.persisted(if is_all { self.unsynced.newest } else { number });
     }
 
     fn persisted(&mut self, number: u64) {
@@ -390,11 +432,15 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     fn drain(&mut self, now: Now, out: &mut Output) -> Result<(), Fatal> {
         self.replica.fix_election_timeout();
         self.send_outgoing();
+        if self.apply_committed(Vec::new(), now, out)? {
+            self.note_applied();
+        }
         while self.replica.raw.has_ready() {
             let ready = self.replica.raw.ready();
             self.carry_out(ready, now, out)?;
             self.replica.observe_role(now.monotonic);
         }
+        self.appended = 0;
         self.send_outgoing();
         self.replica.reads.settle(self.replica.state.applied.0, &mut out.reads);
         Ok(())
@@ -411,18 +457,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         for state in ready.take_read_states() {
             self.replica.reads.confirm(&state.request_ctx, state.index);
         }
-        let committed = ready.take_committed_entries();
-        self.replica.apply(&committed, now, out)?;
         if let Some(hard_state) = ready.hs() {
             self.replica.raw.mut_store().set_hard_state(hard_state.clone());
         }
-        if committed.iter().any(|entry| entry.get_entry_type() != EntryType::EntryNormal) {
-            self.keep_commit_index(now)?;
-        }
-        let must_write = ready.must_sync();
-        if must_write {
+        let committed = ready.take_committed_entries();
+        let has_applied = self.apply_committed(committed, now, out)?;
+        // The log says already what comes with a snapshot of the leader.
+        if ready.must_sync() && !(installed && ready.entries().is_empty()) {
             self.write(&ready, now)?;
-            self.unsynced.written = Some(number);
         }
         let promises = ready.take_persisted_messages();
         if !promises.is_empty() {
@@ -436,28 +478,41 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.unsynced.written = None;
             self.persisted(number);
         }
-        let applied = self.replica.state.applied;
-        if !committed.is_empty() || installed {
-            self.replica.raw.advance_apply_to(applied.0);
-            let tail = if self.replica.is_alone() { LOG_TAIL_BYTES_ALONE } else { LOG_TAIL_BYTES };
-            self.replica.raw.mut_store().compact(applied, tail);
+        if has_applied || installed {
+            self.note_applied();
         }
-        if self.unsynced.written.is_none() && self.unsynced.in_flight.is_none() {
+        if self.unsynced.written.is_none()
+            && self.unsynced.in_flight.is_none()
+            && !self.unwritten.has_records()
+        {
             self.persisted(number);
         }
         Ok(())
     }
 
+    /// Tells raft what is applied, and lets go of entries that nobody needs any more.
+    fn note_applied(&mut self) {
+        let applied = self.replica.state.applied;
+        self.replica.raw.advance_apply_to(applied.0);
+        let tail = if self.replica.is_alone() { LOG_TAIL_BYTES_ALONE } else { LOG_TAIL_BYTES };
+        self.replica.raw.mut_store().compact(applied, tail);
+    }
+
     /// Makes the commit index durable. It usually need not be; but who left the cluster by a change
-    /// is switched off when that is answered, and must not be needed again after a power loss.
-    fn keep_commit_index(&mut self, now: Now) -> Result<(), Fatal> {
+    /// is switched off when that is answered, and must not be needed again after a power loss. Says
+    /// whether there was room for it.
+    pub(crate) fn keep_commit_index(&mut self, now: Now) -> Result<bool, Fatal> {
         let log = self.replica.raw.store();
         let hard_state = durable_hard_state(log.hard_state(), log.last_index());
         let stamp = self.replica.clock.reading(now);
         record::encode(&mut self.record, &hard_state, stamp, now, record::NO_CUT, &[]);
-        self.wal.append(0, &[&self.record])?;
+        match self.wal.append(0, &[&self.record]) {
+            Ok(_) => {}
+            Err(error) if error.is_full() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
         self.wal.sync()?;
-        Ok(())
+        Ok(true)
     }
 
     fn write(&mut self, ready: &Ready, now: Now) -> Result<(), Fatal> {
@@ -480,9 +535,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             let newest = part.iter().rev().find_map(batch::stamp_of);
             let stamp = newest.filter(|newest| newest.time < stamp.time).unwrap_or(stamp);
             record::encode(&mut self.record, &hard_state, stamp, now, record::NO_CUT, part);
-            self.wal.append(mark, &[&self.record])?;
-            self.log_bytes += self.record.len() as u64;
-            if more.is_empty() {
+            let is_last = more.is_empty();
+            self.write_record(is_last.then_some(ready.number()), mark, !part.is_empty())?;
+            if is_last {
                 break;
             }
             rest = more;
@@ -529,7 +584,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.last_tick = now.monotonic;
         let alone = self.replica.is_alone();
         let may_campaign = self.replica.is_leader() || !self.abstains();
-        if !(alone && self.replica.is_leader()) && may_campaign {
+        if may_campaign && !(self.is_silenced() || alone && self.replica.is_leader()) {
             self.replica.raw.tick();
         }
         let since = now.monotonic.saturating_sub(self.options.request_timeout_ns);
@@ -639,6 +694,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 // member would hold up everybody.
                 self.replica.hand_over();
             }
+            let waits_since = self.unwritten.since();
+            if waits_since.is_some_and(|at| now.monotonic.saturating_sub(at) > patience_ns) {
+                self.replica.hand_over();
+            }
         }
         if now.monotonic.saturating_sub(self.last_beacon) >= BEACON_NS {
             self.last_beacon = now.monotonic;
@@ -672,8 +731,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let now = self.clock.now();
         let expiry = self.replica.until_expiry(now);
         let alone = self.replica.is_alone() && self.replica.is_leader();
-        let tick = (!alone || self.unsynced.in_flight.is_some())
-            .then(|| (self.last_tick + TICK_NS).saturating_sub(now.monotonic));
+        let must_tick = !alone || self.unsynced.in_flight.is_some() || self.is_held_up();
+        let tick = must_tick.then(|| (self.last_tick + TICK_NS).saturating_sub(now.monotonic));
         match (expiry, tick) {
             (Some(expiry), Some(tick)) => Some(expiry.min(tick)),
             (one, other) => one.or(other),
@@ -793,7 +852,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             commit: LogIndex(raft.raft_log.committed),
             applied: self.replica.state.applied,
             applied_hash: self.replica.state.hash,
-            is_disk_full: self.wal.is_full(),
+            is_disk_full: self.wal.is_full() || self.is_held_up(),
             is_voter: self.replica.is_voter(self.replica.id),
             is_removed: self.replica.was_member && !self.replica.is_member(),
         }
@@ -865,7 +924,7 @@ fn fits_one_record(entries: &[Entry]) -> usize {
 }
 
 /// The commit index is not worth a sync, so what is written may not claim more than the log holds.
-fn durable_hard_state(hard_state: &HardState, last_index: u64) -> HardState {
+pub(crate) fn durable_hard_state(hard_state: &HardState, last_index: u64) -> HardState {
     let mut hard_state = hard_state.clone();
     hard_state.commit = hard_state.commit.min(last_index);
     hard_state

@@ -5,6 +5,7 @@ use crate::driver::{Driver, Network, RECORD_OVERHEAD};
 use crate::envelope::{self, Envelope};
 use crate::error::Fatal;
 use crate::incoming::Incoming;
+use crate::limits::APPENDED_BYTES_MAX;
 use crate::message;
 use crate::proposal::Output;
 use crate::transfer::{Progress, Sending};
@@ -82,7 +83,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.received.note(now.monotonic, len);
         }
         match message.get_msg_type() {
-            MessageType::MsgAppend if !self.wal.make_room(len + RECORD_OVERHEAD)? => {
+            // Neither could be answered before there is room on the disk.
+            _ if self.is_silenced() => return Ok(()),
+            MessageType::MsgAppend if !self.has_room_for_append(len)? => {
                 // Not acknowledged, so the leader sends it again when there is room.
                 self.append_refused = len;
                 return Ok(());
@@ -104,6 +107,18 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // raft's own refusals (an unknown sender, a stale term) need no answer.
         let _ = self.replica.raw.step(message);
         Ok(())
+    }
+
+    /// Whether an append finds room together with those that came before it in this turn: all of
+    /// them can end up in one record.
+    fn has_room_for_append(&mut self, len: usize) -> Result<bool, Fatal> {
+        let bytes = self.appended.saturating_add(len);
+        let is_too_much = self.appended > 0 && bytes > APPENDED_BYTES_MAX;
+        if self.is_held_up() || is_too_much || !self.wal.make_room(bytes + RECORD_OVERHEAD)? {
+            return Ok(false);
+        }
+        self.appended = bytes;
+        Ok(true)
     }
 
     /// The connection to a member broke or cannot be made.

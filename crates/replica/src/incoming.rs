@@ -9,7 +9,7 @@
 //! byte is here meanwhile, whenever it asks: it would take a longer silence for a failure.
 
 use crate::clock::{Clock, Now};
-use crate::driver::{Driver, Network, RECORD_OVERHEAD};
+use crate::driver::{Driver, Network, RECORD_OVERHEAD, durable_hard_state};
 use crate::envelope::{Envelope, Piece};
 use crate::error::Fatal;
 use crate::proposal::Output;
@@ -20,6 +20,7 @@ use crate::types::MemberId;
 use raft::Ready;
 use raft::eraftpb::Message;
 use std::io;
+use store::Stamp;
 use wal::Disk;
 
 /// After a failure no piece is taken for this long: 1 s. The sender waits as well.
@@ -170,11 +171,18 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     ///
     /// What a leader had applied is committed for good, so its snapshot is as good when another
     /// one leads meanwhile: raft is told that it comes from that one.
-    pub(crate) fn offer_incoming(&mut self) -> Result<(), Fatal> {
+    ///
+    /// The order makes every moment a good one to lose power: first the log says that its entries
+    /// above the snapshot are void (they contradict it, so that they were never committed), then the
+    /// snapshot gets its name, then the log it replaces is let go. The first is done here, before
+    /// raft is told: afterwards a disk that is full could not be waited for.
+    pub(crate) fn offer_incoming(&mut self, now: Now) -> Result<(), Fatal> {
+        let is_held_up = self.is_held_up();
         let incoming = &mut self.transfers.incoming;
         let leader = self.replica.other_leader();
         if !matches!(incoming.stage, Stage::Prepared(..))
             || leader.is_none()
+            || is_held_up
             || !self.wal.make_room(RECORD_OVERHEAD)?
         {
             return Ok(());
@@ -182,10 +190,18 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let Stage::Prepared(mut whole, prepared) = incoming.take_stage() else { return Ok(()) };
         whole.message.term = self.replica.raw.raft.term;
         whole.message.from = leader.map_or(whole.from.0, |leader| leader.0);
+        let will_be_wanted = self.replica.wants_snapshot(&whole.message);
+        if will_be_wanted && !self.void_log(whole.index, prepared.header.stamp, now)? {
+            self.transfers.incoming.stage = Stage::Prepared(whole, prepared);
+            return Ok(());
+        }
         let _ = self.replica.raw.step(*whole.message);
         let is_wanted = self.replica.raw.raft.raft_log.unstable_snapshot().is_some();
+        if is_wanted != will_be_wanted {
+            return Err(Fatal::Raft("a snapshot was judged in two ways".to_owned()));
+        }
         if is_wanted {
-            incoming.stage = Stage::Offered(prepared);
+            self.transfers.incoming.stage = Stage::Offered(prepared);
             self.send_wanted(whole.from, whole.index, whole.total);
         } else {
             self.drop_incoming();
@@ -193,12 +209,24 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         Ok(())
     }
 
+    /// Writes that entries above `index` are void. Says whether there was room for it.
+    fn void_log(&mut self, index: u64, stamp: Stamp, now: Now) -> Result<bool, Fatal> {
+        let log = self.replica.raw.store();
+        // The commit index is not yet that of the snapshot, which has no name yet.
+        let hard_state = durable_hard_state(&self.replica.raw.raft.hard_state(), log.last_index());
+        // This member's own clock may have run ahead of the leader's while it heard nothing.
+        record::encode(&mut self.record, &hard_state, stamp, now, index, &[]);
+        match self.wal.append(index, &[&self.record]) {
+            Ok(_) => {}
+            Err(error) if error.is_full() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        self.wal.sync()?;
+        Ok(true)
+    }
+
     /// Puts a snapshot of the leader in the place of this member's state, its log and its own
-    /// snapshots.
-    ///
-    /// The order makes every moment a good one to lose power: first the log says that its entries
-    /// above the snapshot are void (raft knows that they were never committed), then the snapshot
-    /// gets its name, then the log it replaces is let go.
+    /// snapshots. See [`Driver::offer_incoming`].
     pub(crate) fn install(
         &mut self,
         ready: &Ready,
@@ -210,18 +238,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             return Err(Fatal::Raft("a snapshot is to be installed that never came".to_owned()));
         };
         let Prepared { header, store, sealed } = *prepared;
-        let log = self.replica.raw.mut_store();
-        let mut hard_state = log.hard_state().clone();
-        if let Some(newer) = ready.hs() {
-            // The commit index is that of the snapshot, which is not here before it has its name.
-            (hard_state.term, hard_state.vote) = (newer.term, newer.vote);
-        }
-        // This member's own clock may have run ahead of the leader's while it heard nothing.
-        let stamp = header.stamp;
-        record::encode(&mut self.record, &hard_state, stamp, now, metadata.index, &[]);
-        self.wal.append(metadata.index, &[&self.record])?;
-        self.wal.sync()?;
-
+        self.unwritten.forget_held();
         self.snapshot_bytes = sealed.bytes();
         sealed.publish().map_err(wal::Error::from)?;
         wal::remove_older_snapshots(&self.disk, metadata.index).map_err(wal::Error::from)?;

@@ -42,6 +42,7 @@ mod submit;
 mod traffic;
 mod transfer;
 mod types;
+mod unwritten;
 
 pub use clock::{Clock, Now};
 pub use driver::{Driver, Network, Status, SyncMode};

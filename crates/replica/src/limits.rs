@@ -63,3 +63,7 @@ pub(crate) const WALL_DRIFT_MAX_NS: u64 = 500_000_000;
 
 /// One raft tick in nanoseconds: 10 ms.
 pub(crate) const TICK_NS: u64 = 10_000_000;
+
+/// How many bytes of appends a follower takes in during one turn: half of what a record may be.
+/// The leader sends the rest again.
+pub(crate) const APPENDED_BYTES_MAX: usize = wal::RECORD_BYTES_MAX / 2;

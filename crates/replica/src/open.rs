@@ -114,6 +114,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         for payload in recovered.records {
             found.replay(&payload?, now)?;
         }
+        found.commit_if_alone()?;
         let opened = Opened {
             is_new,
             snapshot_index: found.header.index,
@@ -140,7 +141,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // Changes of the membership that are known to be committed are applied first: a member that
         // is alone by its snapshot may long have company.
         self.turn(SyncMode::InPlace, &mut out)?;
-        if !self.replica.is_alone() {
+        if !self.replica.is_alone() || self.is_held_up() {
             return Ok(());
         }
         // It is announced below. Were it announced by a turn as well, as happens where turns take
@@ -150,6 +151,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.turn(SyncMode::InPlace, &mut out)?;
         if !self.replica.is_leader() {
             return Err(Fatal::Raft("the only member did not become leader".to_owned()));
+        }
+        if self.is_held_up() {
+            // There is no room for the new term. What is there is served, and writes are taken when
+            // there is some; until then there is nothing to announce.
+            return Ok(());
         }
         let config = self.options.cluster_config;
         if let Some(control) = self.replica.state.registration(&self.own_member(), Some(config)) {
@@ -324,6 +330,22 @@ impl Found {
         }
         self.tail.push_back(entry);
         Ok(())
+    }
+
+    /// What the only voter has in its log is committed: nobody else could decide otherwise. It need
+    /// not lead again to know, for which it would have to write a term: on a disk that is full it
+    /// serves everything that it acknowledged. What follows a change of the membership is left to
+    /// raft.
+    fn commit_if_alone(&mut self) -> Result<(), Fatal> {
+        let conf = &self.conf_state;
+        if conf.voters != [self.header.member.0] || !conf.voters_outgoing.is_empty() {
+            return Ok(());
+        }
+        let normal =
+            self.tail.iter().take_while(|entry| entry.get_entry_type() == EntryType::EntryNormal);
+        let last = normal.last().map_or(0, |entry| entry.index);
+        self.hard_state.commit = self.hard_state.commit.max(last);
+        self.apply_committed()
     }
 
     fn apply_committed(&mut self) -> Result<(), Fatal> {

@@ -22,7 +22,7 @@ use crate::progress::{Marks, Peers};
 use crate::proposal::{Output, Proposals, fail};
 use crate::read::Reads;
 use crate::types::{MemberId, Role, Ticket};
-use raft::eraftpb::{ConfChangeV2, ConfState};
+use raft::eraftpb::{ConfChangeV2, ConfState, Message};
 use raft::{Changer, RawNode, StateRole};
 use std::collections::VecDeque;
 
@@ -166,6 +166,19 @@ impl Replica {
         [&conf.voters, &conf.voters_outgoing, &conf.learners]
             .iter()
             .any(|ids| ids.contains(&self.id.0))
+    }
+
+    /// Whether raft, told of a snapshot of its leader, will want it to be installed: by the same
+    /// conditions, in the same order.
+    pub(crate) fn wants_snapshot(&self, message: &Message) -> bool {
+        let raft = &self.raw.raft;
+        let metadata = message.get_snapshot().get_metadata();
+        let conf = metadata.get_conf_state();
+        let is_in = |ids: &[u64]| ids.contains(&self.id.0);
+        raft.state == StateRole::Follower
+            && metadata.index >= raft.raft_log.committed
+            && (is_in(&conf.voters) || is_in(&conf.learners) || is_in(&conf.voters_outgoing))
+            && !raft.raft_log.match_term(metadata.index, metadata.term)
     }
 
     pub(crate) fn is_voter(&self, id: MemberId) -> bool {

@@ -64,6 +64,12 @@ impl Replica {
         !self.gathering.is_empty() || self.reads.has_gathered() || !self.changes.is_empty()
     }
 
+    /// Whether anything waits here that would be proposed or passed on.
+    pub(crate) fn has_requests(&self) -> bool {
+        let has_gathered = !self.gathering.is_empty() || !self.inbox.is_empty();
+        has_gathered || self.expire_wanted || self.has_unsent()
+    }
+
     /// Whether so much has gathered that it should go out before more is taken in.
     pub(crate) fn is_batch_full(&self) -> bool {
         self.gathering.bytes() + self.inbox.bytes() >= BATCH_BYTES_MAX

@@ -4,6 +4,8 @@
 mod behind;
 #[path = "parts/edges.rs"]
 mod edges;
+#[path = "parts/full.rs"]
+mod full;
 #[path = "parts/identity.rs"]
 mod identity;
 #[path = "parts/outcomes.rs"]

@@ -6,6 +6,7 @@
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
 use crate::fill::FillTask;
+use crate::recover::WaitingCut;
 use crate::segment::{self, HEADER_LEN, Label, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::sync::{Gate, Unsynced};
 use std::collections::VecDeque;
@@ -121,7 +122,9 @@ pub struct Wal<D: Disk> {
     pub(crate) names_synced_with: u64,
     is_filling: bool,
     fill_failed: bool,
-    is_full: bool,
+    pub(crate) is_full: bool,
+    /// What must be overwritten before anything is appended.
+    pub(crate) waiting_cut: Option<WaitingCut<D::File>>,
     has_failed: bool,
     /// Whether the last record is one that closes the log.
     pub(crate) is_closed: bool,
@@ -148,6 +151,7 @@ impl<D: Disk> Wal<D> {
             is_filling: false,
             fill_failed: false,
             is_full: false,
+            waiting_cut: None,
             has_failed: false,
             is_closed: false,
             buf: Vec::new(),
@@ -159,8 +163,9 @@ impl<D: Disk> Wal<D> {
     /// for any. Some is always left for terms and votes.
     pub fn has_room(&self, bytes: usize) -> bool {
         let need = room_for(bytes);
-        self.active.as_ref().is_some_and(|active| active.fits(need))
-            || self.spares.iter().any(|spare| self.is_usable(spare) && spare.len >= need)
+        let has_place = self.active.as_ref().is_some_and(|active| active.fits(need))
+            || self.spares.iter().any(|spare| self.is_usable(spare) && spare.len >= need);
+        has_place && self.waiting_cut.is_none()
     }
 
     /// As [`Wal::has_room`], but asks the disk for room if need be. While this says no, nothing but
@@ -170,6 +175,9 @@ impl<D: Disk> Wal<D> {
     /// [`Error::Io`] when the disk is broken rather than full.
     pub fn make_room(&mut self, bytes: usize) -> Result<bool, Error> {
         self.refuse_after_failure()?;
+        if !self.finish_cut()? {
+            return Ok(false);
+        }
         if !self.has_room(bytes) {
             match self.reserve_spare(room_for(bytes)) {
                 Ok(()) => {}
@@ -198,12 +206,12 @@ impl<D: Disk> Wal<D> {
         let name = segment::spare_name(self.next_spare);
         let len = need.max(self.options.segment_bytes);
         let file = self.disk.create(&name).context("create", &name)?;
+        self.next_spare += 1;
         if let Err(error) = file.reserve(0, len) {
             drop(file);
             self.disk.remove(&name).context("remove", &name)?;
             return Err(error).context("reserve room for", &name);
         }
-        self.next_spare += 1;
         self.spares.push_back(Spare { name, file, len, is_filled: false, usable_from: 0 });
         Ok(())
     }
@@ -219,6 +227,9 @@ impl<D: Disk> Wal<D> {
         let len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
         if len > RECORD_BYTES_MAX {
             return Err(Error::TooLarge(len));
+        }
+        if !self.finish_cut()? {
+            return Err(Error::Full);
         }
         if !self.has_place(len) {
             self.rotate(HEADER_LEN + segment::record_len(len))?;
@@ -292,14 +303,25 @@ impl<D: Disk> Wal<D> {
                 Err(error) => return Err(error),
             },
         };
-        self.segments_grown += u64::from(!spare.is_filled);
-        self.activate(spare).or_else(|error| self.fail(error))
+        let name = segment::name(self.next_seq);
+        match self.disk.rename(&spare.name, &name).context("rename", &spare.name) {
+            Ok(()) => {
+                self.activate(spare, name);
+                Ok(())
+            }
+            Err(error) if error.is_full() => {
+                // Its name takes room as well where names are copied on write.
+                self.spares.push_front(spare);
+                self.is_full = true;
+                Err(Error::Full)
+            }
+            Err(error) => self.fail(error),
+        }
     }
 
-    fn activate(&mut self, spare: Spare<D::File>) -> Result<(), Error> {
+    fn activate(&mut self, spare: Spare<D::File>, name: String) {
         let first_seq = self.next_seq;
-        let name = segment::name(first_seq);
-        self.disk.rename(&spare.name, &name).context("rename", &spare.name)?;
+        self.segments_grown += u64::from(!spare.is_filled);
         self.names_synced_with = first_seq;
         let active = Active {
             name,
@@ -322,7 +344,6 @@ impl<D: Disk> Wal<D> {
                 is_filled: old.is_filled,
             });
         }
-        Ok(())
     }
 
     /// The last record that is known to be durable.

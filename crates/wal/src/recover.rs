@@ -226,7 +226,8 @@ impl<D: Disk> Wal<D> {
     ///
     /// # Errors
     /// [`Error`] with the file and what to do. Nothing was changed then, but for errors of the
-    /// disk while an unfinished tail was being cut.
+    /// disk while an unfinished tail was being cut. A full disk is none: what is there can be read,
+    /// and the cut is made up for before anything is written ([`Wal::make_room`]).
     pub fn open(
         disk: D,
         log_id: u64,
@@ -243,12 +244,14 @@ impl<D: Disk> Wal<D> {
         for dropped in segments.drain(keep..).rev() {
             disk.remove(&dropped.name).context("remove", &dropped.name)?;
         }
-        settle(&disk, &segments)?;
+        let waiting_cut = settle(&disk, &segments)?;
         remove_leftovers(&disk)?;
         disk.sync_dir().context("sync", "the data directory")?;
         let next_seq = segments.last().map_or(1, Scanned::next_seq);
         let mut wal = Wal::assemble(disk.clone(), log_id, options, next_seq);
         wal.adopt(&segments)?;
+        wal.is_full = waiting_cut.is_some();
+        wal.waiting_cut = waiting_cut;
         Ok((wal, Recovered { records: Records::new(disk, log_id, &segments), cut }))
     }
 
@@ -290,17 +293,55 @@ impl<D: Disk> Wal<D> {
 
 /// Makes what was read durable: it may still be in the page cache alone, and nobody may act on it
 /// before. What is behind the last good record is overwritten first, so that nothing of it can ever
-/// be taken for a record again.
-fn settle<D: Disk>(disk: &D, segments: &[Scanned]) -> Result<(), Error> {
+/// be taken for a record again. Gives what is still to be overwritten, if there is no room for it:
+/// file systems that copy on write want room even for that.
+fn settle<D: Disk>(disk: &D, segments: &[Scanned]) -> Result<Option<WaitingCut<D::File>>, Error> {
+    let mut waiting = None;
     for (at, segment) in segments.iter().enumerate() {
         let file = disk.open(&segment.name).context("open", &segment.name)?;
         if let Some(behind) = segment.behind.filter(|_| at + 1 == segments.len()) {
-            let end = behind.end.min(segment.len);
-            write_zeros(&file, segment.end, end).context("cut", &segment.name)?;
+            let (from, to) = (segment.end, behind.end.min(segment.len));
+            match write_zeros(&file, from, to).context("cut", &segment.name) {
+                Ok(()) => {}
+                Err(error) if error.is_full() => {
+                    let (name, file) = (segment.name.clone(), file.clone());
+                    waiting = Some(WaitingCut { name, file, from, to });
+                }
+                Err(error) => return Err(error),
+            }
         }
         file.sync_all().context("sync", &segment.name)?;
     }
-    Ok(())
+    Ok(waiting)
+}
+
+/// What is behind the last good record and could not be overwritten for want of room.
+#[derive(Debug)]
+pub(crate) struct WaitingCut<F> {
+    name: String,
+    file: F,
+    from: u64,
+    to: u64,
+}
+
+impl<D: Disk> Wal<D> {
+    /// Overwrites what is behind the last good record, if that is still to be done. Nothing may be
+    /// appended before. Says whether it is done.
+    pub(crate) fn finish_cut(&mut self) -> Result<bool, Error> {
+        let Some(cut) = &self.waiting_cut else { return Ok(true) };
+        let result = write_zeros(&cut.file, cut.from, cut.to).context("cut", &cut.name);
+        match result.and_then(|()| cut.file.sync_all().context("sync", &cut.name)) {
+            Ok(()) => {
+                self.waiting_cut = None;
+                Ok(true)
+            }
+            Err(error) if error.is_full() => {
+                self.is_full = true;
+                Ok(false)
+            }
+            Err(error) => self.fail(error),
+        }
+    }
 }
 
 /// Writes zeros where there are other bytes.

@@ -35,7 +35,7 @@ fn is_arriving(cluster: &Cluster, behind: usize) -> bool {
 
 /// As [`with_one_far_behind`], with all of the snapshot there: the member looks through it until it
 /// is not [kept busy](Cluster::keep_busy) any more.
-fn preparing() -> (Cluster, usize, usize) {
+pub(crate) fn preparing() -> (Cluster, usize, usize) {
     let (mut cluster, leader, behind) = with_one_far_behind();
     cluster.keep_busy(behind, true);
     cluster.restart(behind);

@@ -432,11 +432,12 @@ impl Cluster {
         self.outcomes.contains_key(&ticket.0)
     }
 
+    /// The outcome of a write, if it is there.
     pub(crate) fn outcome_of(&self, ticket: Ticket) -> Option<&Result<(), Failure>> {
         self.outcomes.get(&ticket.0)
     }
 
-    fn outcome(&mut self, ticket: Ticket) -> Result<(), Failure> {
+    pub(crate) fn outcome(&mut self, ticket: Ticket) -> Result<(), Failure> {
         self.deliver();
         self.run_until(|cluster| cluster.outcomes.contains_key(&ticket.0));
         self.outcomes.remove(&ticket.0).expect("just seen")

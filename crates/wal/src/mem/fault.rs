@@ -25,7 +25,9 @@ pub(super) struct Faults {
     /// Only the next sync fails, as on Linux, which reports a failed write-back once.
     fail_next_sync: bool,
     pub(super) fail_reads: bool,
-    pub(super) refuse_writes: bool,
+    refuse_writes: bool,
+    /// Writes find the disk full once there were this many.
+    refuse_writes_after: Option<u64>,
     refuse_dir_syncs: bool,
     fail_after: Option<u64>,
     /// Which call fails, by its number, and how.
@@ -74,6 +76,12 @@ impl State {
             return Err(io::Error::other("injected sync failure"));
         }
         Ok(())
+    }
+
+    /// Whether a write is to find the disk full, by its number.
+    pub(super) fn refuses_write(&self) -> bool {
+        let is_late = |writes| self.writes > writes;
+        self.faults.refuse_writes || self.faults.refuse_writes_after.is_some_and(is_late)
     }
 
     /// Where a read that is meant for `offset` goes.
@@ -130,6 +138,13 @@ impl MemDisk {
     /// Makes the next sync of a file fail, and only that one.
     pub fn fail_next_sync(&self) {
         self.state().faults.fail_next_sync = true;
+    }
+
+    /// As [`MemDisk::set_refuse_writes`], but lets `writes` more writes work first; nothing lets all
+    /// work again.
+    pub fn refuse_writes_after(&self, writes: Option<u64>) {
+        let mut state = self.state();
+        state.faults.refuse_writes_after = writes.map(|writes| state.writes + writes);
     }
 
     /// Makes every sync of the names be refused from now on, as some file systems do, or work

@@ -100,7 +100,7 @@ impl DiskFile for MemFile {
         let mut state = self.disk.state();
         state.writes += 1;
         let result = state.operate();
-        let len_max = if state.faults.refuse_writes { 0 } else { state.len_max(self.inode) };
+        let len_max = if state.refuses_write() { 0 } else { state.len_max(self.inode) };
         let room = len_max.saturating_sub(at);
         let written = if result.is_err() { bytes.len() / 2 } else { bytes.len() }.min(room);
         let written = bytes.get(..written).unwrap_or(bytes);

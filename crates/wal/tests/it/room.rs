@@ -1,6 +1,6 @@
 //! A full disk is a state, not an end.
 
-use crate::testkit::{Bench, CLUSTER, fill, new_disk, open_all};
+use crate::testkit::{Bench, CLUSTER, fill, new_disk, open, open_all, payload};
 use proptest::prelude::*;
 use std::io;
 use wal::{Error, Options, Seq, Wal};
@@ -136,6 +136,42 @@ fn a_full_disk_is_found_out_by_a_fill_without_harm() {
     bench.append(0, 100).unwrap();
     bench.sync().unwrap();
     bench.restart_on(bench.disk.crash(&mut || 0));
+}
+
+#[test]
+fn a_log_is_opened_on_a_full_disk_and_its_cut_is_made_up_for() {
+    // Record 3 never reached the disk, record 4 did.
+    let disk = new_disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    for seq in 1..=4 {
+        wal.append(seq, &[&payload(seq, 1, 100)]).unwrap();
+        if seq == 2 {
+            wal.sync().unwrap();
+        }
+    }
+    let name = "log-0000000000000001.wal";
+    let third = 64 + 2 * 144;
+    let mut bytes = disk.content(name).unwrap();
+    bytes[third..third + 144].fill(0);
+    disk.put(name, &bytes);
+
+    // A file system that copies on write wants room for zeros as well.
+    disk.set_refuse_writes(true);
+    let (mut wal, recovered) = open(&disk).unwrap();
+    assert!(recovered.cut.is_some() && wal.is_full());
+    assert_eq!(recovered.records.map(Result::unwrap).count(), 2, "what is there can be read");
+    assert!(!wal.has_room(0) && !wal.make_room(0).unwrap());
+    assert!(matches!(wal.append(3, &[b"x"]), Err(Error::Full)));
+    assert!(wal.is_full() && !wal.has_failed());
+    assert_eq!(disk.content(name).unwrap(), bytes, "nothing is written before the cut");
+    wal.close().unwrap();
+
+    disk.set_refuse_writes(false);
+    assert!(wal.make_room(100).unwrap() && !wal.is_full());
+    wal.append(3, &[&payload(3, 2, 100)]).unwrap();
+    wal.sync().unwrap();
+    let (_, records) = open_all(&disk.crash(&mut || 0));
+    assert_eq!(records.last(), Some(&payload(3, 2, 100)), "the old record 4 is gone for good");
 }
 
 #[test]
