@@ -47,7 +47,7 @@ impl Place {
         let image = place.folder.join("image");
         let (image, path) = (text(&image), text(&place.path()));
         match kind {
-            "tmpfs" => run("mount", &["-t", "tmpfs", "-o", "size=512m", "stead-test", &path])?,
+            "tmpfs" => run("mount", &["-t", "tmpfs", "-o", "size=1g", "stead-test", &path])?,
             "bindfs" => {
                 let behind = place.folder.join("behind");
                 make_dir(&behind)?;
