@@ -10,6 +10,7 @@ mod inject;
 mod machine;
 mod place;
 mod planted;
+mod shadow;
 mod tidy;
 
 use std::process::{Command, ExitCode, Stdio};
