@@ -1,5 +1,8 @@
-//! Restarts and kills on real file systems: what was acknowledged is there afterwards, byte for
-//! byte, whatever the file system can and cannot do.
+//! Restarts, kills and power losses on real file systems: what was acknowledged is there
+//! afterwards, byte for byte, whatever the file system can and cannot do.
+//!
+//! A power loss is the image of a file system as its device had it when the server was killed; or,
+//! on `lossy`, what the server's own syncs had made durable, at the strictest that POSIX allows.
 
 use crate::machine::{self, Machine, Started, Written, put, value};
 use crate::place::{self, Place};
@@ -45,7 +48,7 @@ pub(crate) fn check(args: &[String]) -> Vec<String> {
     let root = machine::target_dir().join("filesystems");
     let mut problems = Vec::new();
     for kind in &plan.kinds {
-        let place = match Place::mount(kind, &root) {
+        let mut place = match Place::mount(kind, &root) {
             Ok(place) => place,
             Err(error) => {
                 println!("{kind}: skipped: {error}");
@@ -53,7 +56,7 @@ pub(crate) fn check(args: &[String]) -> Vec<String> {
             }
         };
         let since = Instant::now();
-        match Cycle::new(&plan, &place).run() {
+        match Cycle::new(&plan, &mut place).run() {
             Ok(said) => println!("{kind}: {said}, {:.1} s", since.elapsed().as_secs_f64()),
             Err(error) => problems.push(format!("{kind}: {error}")),
         }
@@ -87,14 +90,16 @@ fn parse(args: &[String]) -> Result<Plan, String> {
 /// One file system's cycle.
 struct Cycle<'a> {
     plan: &'a Plan,
+    place: &'a mut Place,
     data_dir: PathBuf,
     written: Written,
     next: u64,
 }
 
 impl<'a> Cycle<'a> {
-    fn new(plan: &'a Plan, place: &Place) -> Self {
-        Self { plan, data_dir: place.path().join("deep/data"), written: Written::new(), next: 0 }
+    fn new(plan: &'a Plan, place: &'a mut Place) -> Self {
+        let data_dir = place.path().join("deep/data");
+        Self { plan, place, data_dir, written: Written::new(), next: 0 }
     }
 
     fn run(&mut self) -> Result<String, String> {
@@ -116,13 +121,25 @@ impl<'a> Cycle<'a> {
             let unknown = self.write_until_killed(&mut machine, round).map_err(failed)?;
             machine = self.restart(unknown.as_ref()).map_err(failed)?;
         }
+        let mut cuts = 0;
+        for round in 1..=self.plan.rounds {
+            let failed = |error: String| format!("power loss {round}: {error}");
+            let unknown = self.write_until_killed(&mut machine, round).map_err(failed)?;
+            if !self.place.cut_power().map_err(failed)? {
+                break;
+            }
+            cuts += 1;
+            machine = self.restart(unknown.as_ref()).map_err(failed)?;
+        }
         let rounds = self.plan.rounds;
         let keys = self.written.len();
-        Ok(format!("{rounds} clean restarts, {rounds} kills, {keys} keys, none lost"))
+        Ok(format!(
+            "{rounds} clean restarts, {rounds} kills, {cuts} power losses, {keys} keys, none lost"
+        ))
     }
 
     fn start(&self) -> Result<Machine, String> {
-        match Machine::start(&self.plan.binary, &self.data_dir, &[], &FLAGS)? {
+        match Machine::start(&self.plan.binary, &self.data_dir, &self.place.prefix(), &FLAGS)? {
             Started::Serving(machine) => Ok(machine),
             Started::Ended(code, said) => Err(format!("it does not start ({code:?}): {said}")),
         }

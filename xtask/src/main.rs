@@ -6,9 +6,11 @@
 mod coverage;
 mod deps;
 mod filesystems;
+mod inject;
 mod machine;
 mod place;
 mod planted;
+mod shadow;
 mod tidy;
 
 use std::process::{Command, ExitCode, Stdio};
@@ -18,6 +20,7 @@ cargo xtask ci      everything that CI checks
 cargo xtask coverage lines of replica, store and wal that no test runs
 cargo xtask deps    licences, sources and versions of the dependencies, against deny.toml
 cargo xtask filesystems  restarts and kills on ext2, ext3, XFS, FAT, FUSE ...: --rounds N, names
+cargo xtask inject  every call on files with every error: --show, names of calls and errors
 cargo xtask planted classic mistakes, planted one at a time: does the simulator find them?
 cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
 cargo xtask torture real processes under real faults: --minutes N, --members N, --help for more
@@ -32,6 +35,10 @@ fn main() -> ExitCode {
         Some("filesystems") => {
             let args: Vec<String> = std::env::args().skip(2).collect();
             report("filesystems", &filesystems::check(&args))
+        }
+        Some("inject") => {
+            let args: Vec<String> = std::env::args().skip(2).collect();
+            report("inject", &inject::check(&args))
         }
         Some("planted") => {
             let names: Vec<String> = std::env::args().skip(2).collect();
@@ -113,6 +120,8 @@ fn ci() -> ExitCode {
     if is_ci_machine() {
         let problems = filesystems::check(&[]);
         steps.push(("filesystems", report("filesystems", &problems) == ExitCode::SUCCESS));
+        let problems = inject::check(&[]);
+        steps.push(("inject", report("inject", &problems) == ExitCode::SUCCESS));
     }
     let (passed, failed, ignored) = tests();
     steps.push(("tests", failed == 0 && passed > 0));
@@ -130,7 +139,7 @@ fn ci() -> ExitCode {
 fn is_ci_machine() -> bool {
     let is_ci = std::env::var("CI").as_deref() == Ok("true");
     if !is_ci || !place::is_root() {
-        println!("filesystems: skipped: CI=true and root are wanted (cargo xtask filesystems)");
+        println!("filesystems, inject: skipped: CI=true and root are wanted");
         return false;
     }
     true

@@ -1,5 +1,6 @@
 //! File systems of other kinds, mounted for a while.
 
+use crate::shadow::Shadow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +10,7 @@ const IMAGE_BYTES: u64 = 320 << 20;
 
 /// The kinds that there are, with the program that makes one, and the packages of Debian that it
 /// takes.
-pub(crate) const KINDS: [(&str, &str, &str); 8] = [
+pub(crate) const KINDS: [(&str, &str, &str); 9] = [
     ("ext3", "mkfs.ext3", "e2fsprogs"),
     ("ext2", "mkfs.ext2", "e2fsprogs"),
     ("ext4", "mkfs.ext4", "e2fsprogs"),
@@ -18,6 +19,7 @@ pub(crate) const KINDS: [(&str, &str, &str); 8] = [
     ("exfat", "mkfs.exfat", "exfatprogs exfat-fuse"),
     ("tmpfs", "mount", "mount"),
     ("bindfs", "bindfs", "bindfs"),
+    ("lossy", "gcc", "gcc libc6-dev"),
 ];
 
 /// All packages that are wanted.
@@ -30,6 +32,10 @@ pub(crate) struct Place {
     folder: PathBuf,
     /// A loop device that goes with it.
     device: Option<String>,
+    /// The image of a file system that can lose what was not synced.
+    image: Option<PathBuf>,
+    /// What was synced, where a library keeps account of it.
+    shadow: Option<Shadow>,
     is_mounted: bool,
 }
 
@@ -40,14 +46,20 @@ impl Place {
     /// Why that cannot be done here.
     pub(crate) fn mount(kind: &str, root: &Path) -> Result<Self, String> {
         let folder = root.join(kind);
-        let mut place = Self { folder, device: None, is_mounted: false };
+        let mut place = Self { folder, device: None, image: None, shadow: None, is_mounted: false };
         // What an earlier run left behind.
         place.remove();
         make_dir(&place.path())?;
         let image = place.folder.join("image");
         let (image, path) = (text(&image), text(&place.path()));
         match kind {
-            "tmpfs" => run("mount", &["-t", "tmpfs", "-o", "size=512m", "stead-test", &path])?,
+            "tmpfs" | "lossy" => {
+                run("mount", &["-t", "tmpfs", "-o", "size=1g", "stead-test", &path])?;
+                if kind == "lossy" {
+                    place.is_mounted = true;
+                    place.shadow = Some(Shadow::new(&place.folder)?);
+                }
+            }
             "bindfs" => {
                 let behind = place.folder.join("behind");
                 make_dir(&behind)?;
@@ -73,12 +85,45 @@ impl Place {
                         let device = place.device.insert(device.trim().to_owned());
                         run("mount.exfat-fuse", &[device, &path])?;
                     }
-                    _ => run("mount", &["-o", "loop", &image, &path])?,
+                    _ => {
+                        run("mount", &["-o", "loop", &image, &path])?;
+                        place.image = Some(PathBuf::from(&image));
+                    }
                 }
             }
         }
         place.is_mounted = true;
         Ok(place)
+    }
+
+    /// What a server's command line begins with here.
+    pub(crate) fn prefix(&self) -> Vec<String> {
+        self.shadow.as_ref().map(Shadow::prefix).unwrap_or_default()
+    }
+
+    /// Loses what was not synced, as at a power loss; says whether that can be done here. Nobody
+    /// uses the file system meanwhile.
+    ///
+    /// # Errors
+    /// What cannot be done.
+    pub(crate) fn cut_power(&mut self) -> Result<bool, String> {
+        if let Some(shadow) = &self.shadow {
+            return shadow.restore(&self.path()).map(|()| true);
+        }
+        let Some(image) = self.image.clone() else { return Ok(false) };
+        // What the file system has not written to its device yet is in memory alone.
+        let (image, left) = (text(&image), text(&image.with_extension("left")));
+        run("cp", &["--sparse=always", &image, &left])?;
+        run("umount", &[&text(&self.path())])?;
+        self.is_mounted = false;
+        fs::rename(&left, &image).map_err(|error| format!("{image}: {error}"))?;
+        if self.folder.ends_with("ext2") {
+            // It has no journal. The status says that something was repaired.
+            let _ = run("fsck.ext2", &["-y", &image]);
+        }
+        run("mount", &["-o", "loop", &image, &text(&self.path())])?;
+        self.is_mounted = true;
+        Ok(true)
     }
 
     /// Where it is mounted.
@@ -110,11 +155,11 @@ impl Drop for Place {
     }
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn make_dir(path: &Path) -> Result<(), String> {
+pub(crate) fn make_dir(path: &Path) -> Result<(), String> {
     fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 

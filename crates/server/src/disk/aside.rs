@@ -5,6 +5,7 @@
 //! finishes the move first. So nobody ever serves half a directory, wherever the move was cut off.
 
 use super::directory::Directory;
+use super::told::{again, of_path};
 use super::{DataDir, contents};
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -100,7 +101,8 @@ impl DataDir {
 /// may show it in both, and then a rename does nothing and says nothing.
 fn move_into(from: &Path, to: &Path, name: &str) -> io::Result<()> {
     let source = from.join(name);
-    fs::rename(&source, to.join(name))?;
+    again(|| fs::rename(&source, to.join(name)))
+        .map_err(|error| of_path("rename", &source, &error))?;
     match fs::symlink_metadata(&source) {
         Ok(_) => fs::remove_file(&source),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

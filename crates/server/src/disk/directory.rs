@@ -1,5 +1,6 @@
 //! A directory as such: how it is made, made durable, locked and kept from others.
 
+use super::told::{again, explain, of_file};
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -17,28 +18,38 @@ pub(super) struct Directory(File);
 
 impl Directory {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        File::open(path).map(Self)
+        again(|| File::open(path)).map(Self)
     }
 
     /// Makes the names in it durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         match self.0.sync_all() {
             Err(error) if is_unsupported(&error) => self.sync_all_of_them(),
-            result => result,
+            result => result.map_err(|error| of_file("fsync", &self.0, &error)),
         }
     }
 
     /// Makes the whole file system durable. It is what is left where a directory has no sync of its
     /// own, or where its parent may not be opened.
     fn sync_all_of_them(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.0)?)
+        let synced = rustix::fs::syncfs(&self.0).map_err(io::Error::from);
+        synced.map_err(|error| of_file("syncfs", &self.0, &error))
     }
 
     /// Takes its lock; says whether nobody else has it. A lock on the directory itself is the
     /// second one: not every file system has it, and where it has none that of `LOCK` must do.
     pub(super) fn try_lock(&self) -> bool {
-        !matches!(self.0.try_lock(), Err(fs::TryLockError::WouldBlock))
+        !matches!(try_lock(&self.0), Err(fs::TryLockError::WouldBlock))
     }
+}
+
+/// Takes the lock of a file, if nobody else has it.
+pub(super) fn try_lock(file: &File) -> Result<(), fs::TryLockError> {
+    again(|| match file.try_lock() {
+        Err(fs::TryLockError::Error(error)) => Err(error),
+        locked => Ok(locked),
+    })
+    .map_err(fs::TryLockError::Error)?
 }
 
 /// Whether a file system says that directories cannot be synced.
@@ -53,25 +64,34 @@ fn is_unsupported(error: &io::Error) -> bool {
 /// # Errors
 /// A sentence for the operator.
 pub(super) fn make(path: &Path) -> Result<(), String> {
-    let create = || fs::DirBuilder::new().mode(0o700).create(path);
-    let made = match create() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => {
-                make(parent)?;
-                create()
-            }
-            _ => Err(error),
+    let create = || again(|| fs::DirBuilder::new().mode(0o700).create(path));
+    let is_there = || again(|| fs::metadata(path)).map(|found| found.is_dir());
+    let made = match is_there() {
+        Ok(true) => return Ok(()),
+        Ok(false) => Err(io::ErrorKind::NotADirectory.into()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) => match create() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => {
+                    make(parent)?;
+                    create()
+                }
+                _ => Err(error),
+            },
+            made => made,
         },
-        made => made,
     };
-    match made {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) => {
-            let detail = find_obstacle(path).unwrap_or_else(|| explain(path, &error));
-            Err(format!("cannot make the data directory {}: {detail}", path.display()))
-        }
-        Ok(()) => Ok(()),
-    }
+    let failed = match made {
+        // Somebody else may be as quick.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match is_there() {
+            Ok(true) => return Ok(()),
+            _ => error,
+        },
+        Err(error) => error,
+        Ok(()) => return Ok(()),
+    };
+    let detail = find_obstacle(path).unwrap_or_else(|| explain(path, &failed));
+    Err(format!("cannot make the data directory {}: {detail}", path.display()))
 }
 
 /// What is in the way where a directory should be; nothing if it is not there at all.
@@ -86,41 +106,6 @@ fn find_obstacle(path: &Path) -> Option<String> {
         Ok(_) => format!("there is a symbolic link of this name to {target}, which is a file"),
         Err(_) => format!("there is a symbolic link of this name to {target}, which is not there"),
     })
-}
-
-/// An error of a call on a path, with what to do about it.
-pub(super) fn explain(path: &Path, error: &io::Error) -> String {
-    let remedy = match error.kind() {
-        io::ErrorKind::PermissionDenied => find_owner(path),
-        io::ErrorKind::ReadOnlyFilesystem => Some(
-            "it is on a file system that is mounted read-only: mount it for writing".to_owned(),
-        ),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Some("free some room, or raise the quota".to_owned())
-        }
-        io::ErrorKind::NotADirectory => Some("a part of the path is a file".to_owned()),
-        _ => None,
-    };
-    let remedy = remedy.unwrap_or_else(|| "give another one with -data-dir".to_owned());
-    format!("{error}; {remedy}")
-}
-
-/// Who owns the next thing that is there on the way up, and who asks.
-fn find_owner(path: &Path) -> Option<String> {
-    let (found, metadata) = path
-        .ancestors()
-        .map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path })
-        .find_map(|path| Some((path, fs::metadata(path).ok()?)))?;
-    Some(format!(
-        "{} belongs to user {}, group {}, with mode {:04o}, and this process runs as user {}, \
-         group {}",
-        found.display(),
-        metadata.uid(),
-        metadata.gid(),
-        metadata.mode() & 0o7777,
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw(),
-    ))
 }
 
 /// Makes the names of a directory and of those above it durable, up to where its file system

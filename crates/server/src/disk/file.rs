@@ -1,5 +1,6 @@
 //! A file in a data directory.
 
+use super::told::{INTERRUPTS_MAX, of_file};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use std::fs::File;
@@ -7,10 +8,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use wal::DiskFile;
-
-/// How often a reservation that a signal interrupts is tried again. Where signals come quicker than
-/// the file system reserves, zeros are written instead.
-const INTERRUPTS_MAX: u32 = 100;
 
 /// A file in a data directory.
 #[derive(Clone, Debug)]
@@ -24,15 +21,15 @@ impl From<File> for DataFile {
 
 impl DiskFile for DataFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        self.tell("stat", self.0.metadata()).map(|metadata| metadata.len())
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buf, offset)
+        self.tell("read", self.0.read_at(buf, offset))
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.tell("write", self.0.write_all_at(bytes, offset))
     }
 
     fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
@@ -42,15 +39,19 @@ impl DiskFile for DataFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.tell("fdatasync", self.0.sync_data())
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
+        self.tell("fsync", self.0.sync_all())
     }
 }
 
 impl DataFile {
+    fn tell<T>(&self, call: &str, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| of_file(call, &self.0, &error))
+    }
+
     /// Reserves by `allocate`, or by zeros behind the end of the file where that cannot be done.
     fn reserve_by(
         &self,
@@ -66,9 +67,10 @@ impl DataFile {
                 Ok(()) => Ok(()),
                 Err(Errno::INTR) => continue,
                 Err(errno) if is_unsupported(errno) => self.extend(offset.saturating_add(len)),
-                Err(errno) => Err(errno.into()),
+                Err(errno) => self.tell("fallocate", Err(errno.into())),
             };
         }
+        // Where signals come quicker than the file system reserves.
         self.extend(offset.saturating_add(len))
     }
 
@@ -80,7 +82,7 @@ impl DataFile {
         while at < end {
             let left = usize::try_from(end - at).unwrap_or(usize::MAX);
             let piece = zeros.get(..left).unwrap_or(&zeros);
-            self.0.write_all_at(piece, at)?;
+            self.write_at(piece, at)?;
             at += piece.len() as u64;
         }
         Ok(())
@@ -157,7 +159,7 @@ mod tests {
         let scratch = Scratch::new("full", b"records");
         for errno in [Errno::NOSPC, Errno::IO, Errno::DQUOT, Errno::FBIG] {
             let error = scratch.1.reserve_by(0, 100, |_, _| Err(errno)).expect_err("it failed");
-            assert_eq!(error.raw_os_error(), Some(errno.raw_os_error()));
+            assert_eq!(error.kind(), io::Error::from(errno).kind());
         }
         assert_eq!(scratch.content(), b"records");
     }

@@ -8,15 +8,17 @@ mod contents;
 mod directory;
 mod file;
 mod standby;
+mod told;
 
 use contents::{Contents, LOCK_NAME, STANDBY_NAME};
-use directory::{Directory, explain};
+use directory::{Directory, try_lock};
 pub(crate) use file::DataFile;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use told::{again, explain, of_path};
 use wal::Disk;
 
 /// A data directory that this process owns: nobody else can open it while a clone of this lives.
@@ -101,7 +103,7 @@ impl DataDir {
     ) -> Result<Self, String> {
         let name = path.display();
         let locked = if is_free {
-            lock.as_ref().map_or(Ok(()), File::try_lock)
+            lock.as_ref().map_or(Ok(()), try_lock)
         } else {
             Err(fs::TryLockError::WouldBlock)
         };
@@ -124,28 +126,27 @@ impl DataDir {
     /// Gives a small file this content, whole or not at all. It is durable when this returns.
     fn replace(&self, name: &str, text: &str) -> io::Result<()> {
         let temporary = self.path.join(temporary_name(name));
-        let written = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(0o600);
+        let written = options
             .open(&temporary)
             .and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
                 file.sync_all()
             })
-            .and_then(|()| fs::rename(&temporary, self.path.join(name)));
-        if written.is_err() {
+            .and_then(|()| again(|| fs::rename(&temporary, self.path.join(name))));
+        if let Err(error) = written {
             // What cannot be removed now is removed at the next start.
             let _ = fs::remove_file(&temporary);
+            return Err(of_path("write", &self.path.join(name), &error));
         }
-        written?;
         self.dir.sync()
     }
 
     fn open_with(&self, options: &mut OpenOptions, name: &str) -> io::Result<DataFile> {
-        let file = options.read(true).write(true).mode(0o600).open(self.path.join(name))?;
-        Ok(DataFile::from(file))
+        let path = self.path.join(name);
+        let opened = options.read(true).write(true).mode(0o600).open(&path);
+        opened.map(DataFile::from).map_err(|error| of_path("open", &path, &error))
     }
 }
 
@@ -156,7 +157,7 @@ fn temporary_name(name: &str) -> String {
 /// Refuses a directory that somebody else uses; nothing in it is changed.
 fn refuse_foreign(path: &Path) -> Result<(), String> {
     let name = path.display();
-    let found = contents::inspect(path).map_err(|error| {
+    let found = again(|| contents::inspect(path)).map_err(|error| {
         format!("cannot read the data directory {name}: {}", explain(path, &error))
     })?;
     match found {
@@ -192,23 +193,29 @@ impl Disk for DataDir {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&*self.path)? {
-            // Our own names are ASCII; anything else is not ours.
-            if let Ok(name) = entry?.file_name().into_string() {
-                names.push(name);
+        let read = || {
+            let mut names = Vec::new();
+            for entry in fs::read_dir(&*self.path)? {
+                // Our own names are ASCII; anything else is not ours.
+                if let Ok(name) = entry?.file_name().into_string() {
+                    names.push(name);
+                }
             }
-        }
+            Ok(names)
+        };
+        let mut names = again(read).map_err(|error| of_path("list", &self.path, &error))?;
         names.sort();
         Ok(names)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path.join(from), self.path.join(to))
+        let (from, to) = (self.path.join(from), self.path.join(to));
+        again(|| fs::rename(&from, &to)).map_err(|error| of_path("rename", &from, &error))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        let path = self.path.join(name);
+        again(|| fs::remove_file(&path)).map_err(|error| of_path("unlink", &path, &error))
     }
 
     fn sync_dir(&self) -> io::Result<()> {

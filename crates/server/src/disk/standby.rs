@@ -7,6 +7,7 @@ use super::DataDir;
 use super::contents::STANDBY_NAME;
 use std::fs;
 use std::io;
+use wal::Disk;
 
 /// The first line of the file; peer URLs follow, a line each.
 const VERSION: &str = "stead standby 1";
@@ -48,15 +49,15 @@ impl DataDir {
             Some(peers) => {
                 self.replace(STANDBY_NAME, &format!("{VERSION}\n{}\n", peers.join("\n")))
             }
-            None => match fs::remove_file(self.path.join(STANDBY_NAME)) {
+            None => match self.remove(STANDBY_NAME) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(error) => Err(error),
                 Ok(()) => self.dir.sync(),
             },
         };
         done.map_err(|error| {
-            let path = self.path.join(STANDBY_NAME);
-            io::Error::new(error.kind(), format!("cannot change {}: {error}", path.display()))
+            let detail = format!("the word that this machine stands by: {error}");
+            io::Error::new(error.kind(), detail)
         })
     }
 }
