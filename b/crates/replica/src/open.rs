@@ -1,0 +1,399 @@
+//! Starting a member: from an empty directory, or from what an earlier process left there.
+
+use crate::apply::State;
+use crate::claims::Claims;
+use crate::clock::{Clock, ClusterClock, Now};
+use crate::driver::{Driver, Network, SyncMode};
+use crate::error::Fatal;
+use crate::identity::Identity;
+use crate::limits::{COMMITTED_BYTES_PER_READY, TICK_NS, UNCOMMITTED_BYTES_MAX};
+use crate::log::{LogView, Tail};
+use crate::membership::{ClusterConfig, Member, Membership};
+use crate::proposal::Output;
+use crate::record;
+use crate::replica::Replica;
+use crate::session::Sessions;
+use crate::settle::Waiters;
+use crate::snapshot::{self, Header};
+use crate::snapshot_job::SnapshotJob;
+use crate::types::{ClusterId, LogIndex, MemberId, Term};
+use raft::eraftpb::{ConfState, Entry, EntryType, HardState};
+use raft::{RawNode, ReadOnlyOption};
+use std::collections::VecDeque;
+use store::{Limits, Store};
+use wal::{Disk, SnapshotReader, Wal};
+
+/// What a member is told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What people call it.
+    pub name: String,
+    /// Where clients reach it, with scheme.
+    pub client_url: String,
+    /// Where other members reach it, with scheme.
+    pub peer_url: String,
+    /// The configuration that the first member of a cluster brings along.
+    pub cluster_config: ClusterConfig,
+    /// Bounds of the store's memory.
+    pub store_limits: Limits,
+    /// Bounds and sizes of the log.
+    pub wal_options: wal::Options,
+    /// After how many commands a snapshot is due; nothing for never.
+    pub snapshot_count: Option<u64>,
+    /// How many bytes of log must have gathered for each of those commands before a snapshot is
+    /// worth writing.
+    pub snapshot_log_bytes_per_command: u64,
+    /// How many bytes of a snapshot travel to another member in one message; not zero.
+    pub snapshot_piece_bytes: usize,
+    /// How many bytes of applied log entries a member of a cluster keeps for those that lag.
+    pub log_tail_bytes: usize,
+    /// Milliseconds between two heartbeats of a leader.
+    pub heartbeat_ms: u64,
+    /// The shortest silence of a leader, in milliseconds, after which others campaign.
+    pub election_timeout_ms: u64,
+    /// How long a request may wait for its outcome, in nanoseconds.
+    pub request_timeout_ns: u64,
+    /// The version of the program, as other members are told.
+    pub version: String,
+    /// A number that no other process shares: it tells this start's rounds from those of others,
+    /// and spreads elections.
+    pub seed: u64,
+}
+
+/// What was found at the start, for the log.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Whether the directory was empty, so that a new cluster was started.
+    pub is_new: bool,
+    /// The last log entry in the snapshot that was loaded.
+    pub snapshot_index: LogIndex,
+    /// How many log entries were replayed on top of it.
+    pub entries_replayed: u64,
+    /// What was cut off the log's end, in words; nothing if it ended cleanly.
+    pub torn_tail: Option<String>,
+}
+
+/// What the disk gave back.
+struct Found {
+    header: Header,
+    state: State,
+    hard_state: HardState,
+    conf_state: ConfState,
+    clock: ClusterClock,
+    /// The latest entries that are applied, for members that lag.
+    kept: Tail,
+    /// Entries that are not known to be committed.
+    tail: VecDeque<Entry>,
+    entries_replayed: u64,
+    identity: Identity,
+    lost: Option<LogIndex>,
+}
+
+impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
+    /// Opens the data directory, or starts a new cluster of one in an empty one, and brings the
+    /// member to where it can take part: a member that is alone leads when this returns.
+    ///
+    /// # Errors
+    /// [`Fatal`] with what is wrong and what to do.
+    pub fn open(disk: D, network: N, clock: C, options: Options) -> Result<(Self, Opened), Fatal> {
+        let now = clock.now();
+        let is_new = wal::is_empty(&disk).map_err(wal::Error::from)?;
+        if is_new {
+            prepare(&disk, Birth::alone(&options, now), options.store_limits, now)?;
+        }
+        let (header, store, file) = load_snapshot(&disk, options.store_limits)?;
+        if header.name != options.name {
+            return Err(Fatal::Identity(format!(
+                "the data directory belongs to the machine named {:?}, not to {:?}: give it its \
+                 own -name, or another -data-dir",
+                header.name, options.name
+            )));
+        }
+        let (mut wal, recovered) =
+            Wal::open(disk.clone(), header.log_id, options.wal_options.clone())?;
+        let torn_tail = recovered.cut.as_ref().map(ToString::to_string);
+        let mut found = Found::from_snapshot(header, store, options.log_tail_bytes, now);
+        for payload in recovered.records {
+            found.replay(&payload?, now)?;
+        }
+        let opened = Opened {
+            is_new,
+            snapshot_index: found.header.index,
+            entries_replayed: found.entries_replayed,
+            torn_tail,
+        };
+        // Room for terms and votes is set aside while there is some: the disk may be full before
+        // the first write comes. On one that is full already this member serves what it has.
+        wal.make_room(0)?;
+        let snapshot_bytes = wal::file_len(&disk, &file).map_err(wal::Error::from)?;
+        let is_doubtful = opened.torn_tail.is_some();
+        let mut driver = found.into_driver(wal, disk, network, clock, options, is_doubtful)?;
+        driver.snapshot_bytes = snapshot_bytes;
+        let drawn = mix([driver.options.seed, now.wall ^ now.monotonic, driver.replica.id.0]);
+        driver.write_identity(driver.claims.identity.next(drawn))?;
+        driver.lead_if_alone()?;
+        Ok((driver, opened))
+    }
+
+    /// A member that decides alone need not wait for an election time-out, nor announce itself
+    /// later.
+    fn lead_if_alone(&mut self) -> Result<(), Fatal> {
+        let mut out = Output::default();
+        // Changes of the membership that are known to be committed are applied first: a member that
+        // is alone by its snapshot may long have company.
+        self.turn(SyncMode::InPlace, &mut out)?;
+        if !self.replica.is_alone() {
+            return Ok(());
+        }
+        // It is announced below. Were it announced by a turn as well, as happens where turns take
+        // longer than a tick, that would take a second index.
+        self.last_announcement = Some(self.now.monotonic);
+        self.replica.raw.campaign()?;
+        self.turn(SyncMode::InPlace, &mut out)?;
+        if !self.replica.is_leader() {
+            return Err(Fatal::Raft("the only member did not become leader".to_owned()));
+        }
+        let config = self.options.cluster_config;
+        if let Some(control) = self.replica.state.registration(&self.own_member(), Some(config)) {
+            // The tick of this very turn must not announce it again.
+            self.last_announcement = Some(self.now.monotonic);
+            self.replica.propose_control(None, &control, self.now.monotonic);
+            self.turn(SyncMode::InPlace, &mut out)?;
+        }
+        Ok(())
+    }
+}
+
+/// A number that looks random, from numbers that do not repeat.
+fn mix(parts: [u64; 3]) -> u64 {
+    let mut mixed = 0x6a09_e667_f3bc_c908_u64;
+    for part in parts {
+        mixed = (mixed ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^= mixed >> 32;
+    }
+    mixed.max(1)
+}
+
+/// What makes an empty directory that of a certain member.
+#[derive(Clone, Debug)]
+pub struct Birth {
+    /// The cluster that it belongs to.
+    pub cluster: ClusterId,
+    /// The member.
+    pub id: MemberId,
+    /// Its name.
+    pub name: String,
+    /// Who voted at the very beginning of the cluster's log.
+    pub founders: Vec<MemberId>,
+    /// Addresses to begin with, until the log says more.
+    pub known: Vec<Member>,
+}
+
+impl Birth {
+    /// A new cluster of one.
+    fn alone(options: &Options, now: Now) -> Self {
+        let id = MemberId(mix([options.seed, now.wall, 1]));
+        Self {
+            cluster: ClusterId(mix([options.seed, now.wall, 2])),
+            id,
+            name: options.name.clone(),
+            founders: vec![id],
+            known: Vec::new(),
+        }
+    }
+}
+
+/// Writes the snapshot of an empty store that a member starts from, before any entry of the log.
+///
+/// # Errors
+/// [`Fatal`] when the directory cannot be written.
+pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Result<(), Fatal> {
+    let mut conf_state = ConfState::default();
+    conf_state.voters = birth.founders.iter().map(|id| id.0).collect();
+    let header = Header {
+        cluster: birth.cluster,
+        member: birth.id,
+        name: birth.name,
+        index: LogIndex(0),
+        term: Term(0),
+        hash: 0,
+        stamp: ClusterClock::start(now).stamp(now),
+        seen: now,
+        conf_state,
+        membership: Membership::founded_by(birth.founders, birth.known),
+        identity: Identity::default(),
+        log_id: mix([birth.cluster.0, birth.id.0, now.wall ^ now.boot]),
+        sessions: Sessions::default(),
+    };
+    let store = Store::new(limits).snapshot();
+    SnapshotJob::first(disk.clone(), header, store)
+        .run(&mut |_| {})
+        .map_err(|error| Fatal::Wal(error.into()))?;
+    Ok(())
+}
+
+fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, String), Fatal> {
+    let names = wal::list_snapshots(disk).map_err(wal::Error::from)?;
+    let Some(file) = names.into_iter().next_back() else {
+        return Err(Fatal::Identity(
+            "the data directory has a log but no snapshot to start from: it is incomplete, restore \
+             it from a backup"
+                .to_owned(),
+        ));
+    };
+    let damaged =
+        |error: std::io::Error| Fatal::Snapshot { file: file.clone(), detail: error.to_string() };
+    let mut reader = SnapshotReader::open(disk, &file).map_err(damaged)?;
+    let (header, store) = snapshot::read(&mut reader, limits).map_err(damaged)?;
+    Ok((header, store, file))
+}
+
+impl Found {
+    fn from_snapshot(mut header: Header, store: Store, log_tail_bytes: usize, now: Now) -> Self {
+        let mut hard_state = HardState::default();
+        hard_state.term = header.term.0;
+        hard_state.commit = header.index.0;
+        let state = State {
+            store,
+            membership: header.membership.clone(),
+            sessions: Sessions::default(),
+            applied: header.index,
+            applied_term: header.term,
+            hash: header.hash,
+            membership_version: 0,
+            entries_skipped: 0,
+        };
+        Self {
+            clock: ClusterClock::resume(header.stamp, header.seen, now),
+            identity: header.identity,
+            lost: None,
+            conf_state: header.conf_state.clone(),
+            header,
+            state,
+            hard_state,
+            kept: Tail::new(log_tail_bytes),
+            tail: VecDeque::new(),
+            entries_replayed: 0,
+        }
+    }
+
+    /// Takes in one record. Entries that are known to be committed are applied at once, so that a
+    /// long log is never in memory as a whole.
+    fn replay(&mut self, payload: &[u8], now: Now) -> Result<(), Fatal> {
+        let record = record::decode(payload)
+            .map_err(|_| Fatal::Log("a record has an unknown content".to_owned()))?;
+        while self.tail.back().is_some_and(|last| last.index > record.cut) {
+            self.tail.pop_back();
+        }
+        if record.cut != record::NO_CUT {
+            // A snapshot of the leader took the place of the log: what came before it may never
+            // have been committed.
+            self.kept.clear();
+        }
+        for entry in record.entries {
+            self.push(entry)?;
+        }
+        let commit = self.hard_state.commit.max(record.hard_state.commit);
+        self.hard_state = record.hard_state;
+        self.hard_state.commit = commit;
+        self.clock = ClusterClock::resume(record.stamp, record.seen, now);
+        if let Some(start) = record.start {
+            (self.identity, self.lost) = (start.identity, start.lost);
+        }
+        self.apply_committed()
+    }
+
+    fn push(&mut self, entry: Entry) -> Result<(), Fatal> {
+        if entry.index <= self.state.applied.0 {
+            // The snapshot is newer than this record. The last entry that was written with an
+            // index is the one that was committed.
+            self.kept.push(entry);
+            return Ok(());
+        }
+        while self.tail.back().is_some_and(|last| last.index >= entry.index) {
+            self.tail.pop_back();
+        }
+        let last = self.tail.back().map_or(self.state.applied.0, |last| last.index);
+        if entry.index != last + 1 {
+            return Err(Fatal::Log(format!(
+                "entry {} follows entry {last}: what lies between is missing",
+                entry.index
+            )));
+        }
+        self.tail.push_back(entry);
+        Ok(())
+    }
+
+    fn apply_committed(&mut self) -> Result<(), Fatal> {
+        let mut out = Output::default();
+        while let Some(entry) = self.tail.front() {
+            // Membership changes are left to raft, which must see them itself.
+            if entry.index > self.hard_state.commit
+                || entry.get_entry_type() != EntryType::EntryNormal
+            {
+                break;
+            }
+            let mut nobody = Waiters::default();
+            self.state.apply_items(entry.index, &entry.data, &mut nobody, &mut out)?;
+            self.state.note_applied(entry);
+            self.entries_replayed += 1;
+            if let Some(entry) = self.tail.pop_front() {
+                self.kept.push(entry);
+            }
+            drop(self.state.store.take_garbage());
+        }
+        Ok(())
+    }
+
+    fn into_driver<D: Disk, N: Network, C: Clock>(
+        mut self,
+        wal: Wal<D>,
+        disk: D,
+        network: N,
+        clock: C,
+        options: Options,
+        is_doubtful: bool,
+    ) -> Result<Driver<D, N, C>, Fatal> {
+        let applied = (self.state.applied.0, self.state.applied_term.0);
+        let last = self.tail.back().map_or(applied.0, |entry| entry.index);
+        // The commit index is written without a sync and may have been ahead of what survived.
+        self.hard_state.commit = self.hard_state.commit.clamp(applied.0, last);
+        let mut log = LogView::behind(self.kept, applied, self.hard_state, self.conf_state);
+        log.append(self.tail.make_contiguous());
+        log.set_snapshot(self.header.index.0, self.header.term.0, self.header.conf_state);
+        let id = self.header.member;
+        let config = raft_config(id, applied.0, &options);
+        let election_ticks = config.election_tick as u64;
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let raw = RawNode::new(&config, log, &logger)?;
+        let seed = options.seed;
+        let mut replica = Replica::new(id, raw, self.state, self.clock, seed, election_ticks);
+        replica.commands_since_snapshot = self.entries_replayed;
+        let election_timeout_ns = options.election_timeout_ms.saturating_mul(1_000_000);
+        let (cluster, log_id) = (self.header.cluster, self.header.log_id);
+        let mut driver = Driver::assemble(replica, wal, disk, network, clock, options, cluster);
+        driver.log_id = log_id;
+        driver.claims = Claims::new(self.identity, is_doubtful, self.lost);
+        driver.claims.begin_abstention(driver.now.monotonic, election_timeout_ns);
+        Ok(driver)
+    }
+}
+
+fn raft_config(id: MemberId, applied: u64, options: &Options) -> raft::Config {
+    let ticks = |ms: u64| usize::try_from((ms * 1_000_000 / TICK_NS).max(1)).unwrap_or(usize::MAX);
+    let heartbeat_tick = ticks(options.heartbeat_ms);
+    raft::Config {
+        id: id.0,
+        heartbeat_tick,
+        election_tick: ticks(options.election_timeout_ms).max(heartbeat_tick + 1),
+        applied,
+        max_size_per_msg: 1 << 20,
+        max_inflight_msgs: 256,
+        check_quorum: true,
+        pre_vote: true,
+        read_only_option: ReadOnlyOption::Safe,
+        max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
+        max_committed_size_per_ready: COMMITTED_BYTES_PER_READY,
+        ..raft::Config::default()
+    }
+}
