@@ -51,6 +51,7 @@ fn options() -> Options {
         snapshot_count: Some(10),
         snapshot_log_bytes_per_command: 1,
         snapshot_piece_bytes: 1 << 10,
+        log_tail_bytes: 4 << 10,
         heartbeat_ms: 50,
         election_timeout_ms: 200,
         request_timeout_ns: 1_000_000_000,

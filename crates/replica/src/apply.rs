@@ -219,6 +219,9 @@ impl State {
         out: &mut Output,
     ) -> Result<Applied, store::StoreError> {
         self.membership_version += 1;
+        if let Control::Remove(id) = &control {
+            self.sessions.forget(*id);
+        }
         let config_value;
         let (member_path, member_value);
         let mut writes = Vec::with_capacity(2);
@@ -233,7 +236,6 @@ impl State {
         } else if let Control::Remove(id) = &control
             && let Some(member) = self.membership.remove(*id)
         {
-            self.sessions.forget(*id);
             member_path = machine_key(&member);
             if let Ok(path) = KeyPath::parse(&member_path) {
                 writes.push(InternalWrite { path, value: None });

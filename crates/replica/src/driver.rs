@@ -15,7 +15,7 @@ use crate::clock::{Clock, Now};
 use crate::envelope::Envelope;
 use crate::error::{EngineError, Fatal};
 use crate::inbound::Transfers;
-use crate::limits::{LOG_TAIL_BYTES, LOG_TAIL_BYTES_ALONE, RECORD_BYTES_MAX, RESEND_NS, TICK_NS};
+use crate::limits::{LOG_TAIL_BYTES_ALONE, RECORD_BYTES_MAX, RESEND_NS, TICK_NS};
 use crate::membership::{ClusterConfig, Member, Membership};
 use crate::message;
 use crate::open::Options;
@@ -41,6 +41,12 @@ const BEACON_NS: u64 = 1_000_000_000;
 
 /// How long a member waits before it announces itself again: 2 s.
 const ANNOUNCE_NS: u64 = 2_000_000_000;
+
+/// A turn that comes so much later than the one before shows that this process stood still: 500 ms.
+const PAUSE_NS: u64 = 500_000_000;
+
+/// For how long no request is given up after that: 2 s.
+const PATIENCE_NS: u64 = 2_000_000_000;
 
 /// Room asked of the log for a record beyond the commands in it.
 pub(crate) const RECORD_OVERHEAD: usize = 4096;
@@ -108,6 +114,8 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     pub(crate) now: Now,
     started: u64,
     last_tick: u64,
+    /// Until then no request is given up: this process stood still, and not those who know.
+    patient_until: u64,
     last_tending: u64,
     pub(crate) last_announcement: Option<u64>,
     /// Whether the cluster knew this member as it is once since it started.
@@ -186,6 +194,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             now,
             started: now.monotonic,
             last_tick: now.monotonic,
+            patient_until: 0,
             last_tending: now.monotonic,
             last_announcement: None,
             was_announced: false,
@@ -494,8 +503,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     fn note_applied(&mut self) {
         let applied = self.replica.state.applied;
         self.replica.raw.advance_apply_to(applied.0);
-        let tail = if self.replica.is_alone() { LOG_TAIL_BYTES_ALONE } else { LOG_TAIL_BYTES };
-        self.replica.raw.mut_store().compact(applied, tail);
+        let mut tail = self.options.log_tail_bytes;
+        if self.replica.is_alone() {
+            tail = tail.min(LOG_TAIL_BYTES_ALONE);
+        }
+        if self.replica.raw.store().is_longer_than(tail) {
+            let needed = self.replica.slowest_live();
+            self.replica.raw.mut_store().compact(applied, tail, needed);
+        }
     }
 
     /// Makes the commit index durable. It usually need not be; but who left the cluster by a change
@@ -579,6 +594,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if now.monotonic.saturating_sub(self.last_tick) < TICK_NS {
             return;
         }
+        let was_stopped =
+            now.monotonic.saturating_sub(self.last_tick) > PAUSE_NS && !self.replica.is_alone();
+        if was_stopped {
+            self.patient_until = now.monotonic.saturating_add(PATIENCE_NS);
+        }
         // After a pause raft gets one tick, not the missed ones: a member that was stopped must not
         // campaign the moment it wakes up.
         self.last_tick = now.monotonic;
@@ -587,7 +607,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if may_campaign && !(self.is_silenced() || alone && self.replica.is_leader()) {
             self.replica.raw.tick();
         }
-        let since = now.monotonic.saturating_sub(self.options.request_timeout_ns);
+        let mut since = now.monotonic.saturating_sub(self.options.request_timeout_ns);
+        if now.monotonic < self.patient_until {
+            // What became of the requests is known in a moment.
+            since = 0;
+        }
         let retry_ns = self.options.heartbeat_ms.saturating_mul(3_000_000);
         let retry_before = now.monotonic.saturating_sub(retry_ns);
         self.replica.expire_waiting(since, retry_before, out);

@@ -10,6 +10,7 @@
 //! Changes of the membership have no id in the log. They are sent once: the leader says their place,
 //! and if it goes away before, the outcome is unknown.
 
+use crate::batch::MARK_LEN;
 use crate::change::Change;
 use crate::envelope::ForwardId;
 use crate::error::EngineError;
@@ -147,10 +148,10 @@ impl Forwards {
         !self.unsent.is_empty()
     }
 
-    /// The bytes of what is to be sent.
+    /// How many bytes of the log what is to be sent will take up.
     pub(crate) fn unsent_bytes(&self) -> usize {
         let requests = self.unsent.iter().filter_map(|seq| self.requests.get(seq));
-        requests.map(|request| request.batch.items.bytes.len()).sum()
+        requests.map(|request| request.batch.items.bytes.len() + MARK_LEN).sum()
     }
 
     /// A batch was sent, or proposed here.
@@ -338,7 +339,7 @@ mod tests {
         forwards.aim(LEADER, 4);
         assert!(!forwards.has_unsent());
         forwards.aim(NEXT, 5);
-        assert_eq!(forwards.unsent_bytes(), 20);
+        assert_eq!(forwards.unsent_bytes(), 20 + 2 * MARK_LEN);
         assert_eq!(send(&mut forwards, NEXT), [1, 2]);
         forwards.unsend(LEADER);
         assert!(!forwards.has_unsent(), "nothing waits there any more");

@@ -1,5 +1,6 @@
 //! Requests of other members that a leader takes.
 
+use crate::batch::MARK_LEN;
 use crate::envelope::ForwardId;
 use crate::session::Mark;
 use crate::types::MemberId;
@@ -28,6 +29,7 @@ impl Inbox {
         self.taken.is_empty()
     }
 
+    /// How much of the log it will take up.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -42,7 +44,7 @@ impl Inbox {
     }
 
     pub(crate) fn push(&mut self, taken: Taken) {
-        self.bytes += taken.items.len();
+        self.bytes += taken.items.len() + MARK_LEN;
         self.pending.insert((taken.mark.member, taken.mark.id));
         self.taken.push_back(taken);
     }
@@ -50,7 +52,7 @@ impl Inbox {
     /// The oldest one, which is proposed now.
     pub(crate) fn pop(&mut self) -> Option<Taken> {
         let taken = self.taken.pop_front()?;
-        self.bytes -= taken.items.len();
+        self.bytes -= taken.items.len() + MARK_LEN;
         Some(taken)
     }
 
@@ -107,7 +109,7 @@ mod tests {
         assert!(!inbox.holds(4, &mark(1)));
         inbox.push(Taken { mark: mark(1), items: vec![1, 2] });
         inbox.push(Taken { mark: mark(2), items: vec![3] });
-        assert!(inbox.holds(4, &mark(1)) && inbox.bytes() == 3);
+        assert!(inbox.holds(4, &mark(1)) && inbox.bytes() == 3 + 2 * MARK_LEN);
         assert_eq!(inbox.pop().map(|taken| taken.mark), Some(mark(1)));
         assert!(inbox.holds(4, &mark(1)), "it is proposed");
         assert!(!inbox.holds(5, &mark(1)), "another term's entry may never be applied");

@@ -48,9 +48,6 @@ pub(crate) const READS_MAX: usize = 1 << 17;
 /// How many bytes of applied log entries a lone member keeps in memory.
 pub(crate) const LOG_TAIL_BYTES_ALONE: usize = 64 << 10;
 
-/// How many bytes of applied log entries are kept in memory for members that lag.
-pub(crate) const LOG_TAIL_BYTES: usize = 32 << 20;
-
 /// How many bytes of committed entries raft hands out at a time, so that a long replay stays in
 /// slices.
 pub(crate) const COMMITTED_BYTES_PER_READY: u64 = 8 << 20;

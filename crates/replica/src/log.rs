@@ -5,7 +5,6 @@
 //! business of the `wal` crate; this view is filled before the bytes are synced, as raft's
 //! asynchronous append demands.
 
-use crate::limits::LOG_TAIL_BYTES;
 use crate::types::LogIndex;
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
@@ -37,15 +36,21 @@ pub(crate) struct LogView {
 }
 
 /// The latest of the entries that a start finds applied, in a row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tail {
     entries: VecDeque<Entry>,
     bytes: usize,
+    bytes_max: usize,
 }
 
 impl Tail {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { entries: VecDeque::new(), bytes: 0, bytes_max }
+    }
+
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        self.entries.clear();
+        self.bytes = 0;
     }
 
     /// Adds an entry. Those at its index or above were never committed; when those right below it
@@ -59,7 +64,7 @@ impl Tail {
         }
         self.bytes += weight(&entry);
         self.entries.push_back(entry);
-        while self.bytes > LOG_TAIL_BYTES
+        while self.bytes > self.bytes_max
             && let Some(first) = self.entries.pop_front()
         {
             self.bytes -= weight(&first);
@@ -150,12 +155,19 @@ impl LogView {
         }
     }
 
-    /// Drops applied entries from the front until the rest fits into `bytes_max`.
-    pub(crate) fn compact(&mut self, applied: LogIndex, bytes_max: usize) {
+    /// Whether [`LogView::compact`] has something to do.
+    pub(crate) fn is_longer_than(&self, bytes_max: usize) -> bool {
+        self.entries_bytes > bytes_max
+    }
+
+    /// Drops applied entries from the front until the rest fits into `bytes_max`. Those above
+    /// `needed`, which a slow member has not got, may take up as much again.
+    pub(crate) fn compact(&mut self, applied: LogIndex, bytes_max: usize, needed: Option<u64>) {
         while self.entries_bytes > bytes_max {
             let is_kept = |index: u64| {
-                self.kept_above.is_some_and(|above| index > above)
-                    && self.entries_bytes < KEPT_BYTES_MAX
+                let is_above = |bound: Option<u64>| bound.is_some_and(|bound| index > bound);
+                is_above(self.kept_above) && self.entries_bytes < KEPT_BYTES_MAX
+                    || is_above(needed) && self.entries_bytes < bytes_max.saturating_mul(2)
             };
             match self.entries.front() {
                 Some(entry) if entry.index <= applied.0 && !is_kept(entry.index) => {
@@ -331,9 +343,47 @@ mod tests {
     #[test]
     fn compaction_stops_at_what_is_not_applied() {
         let mut log = view(1, 6);
-        log.compact(LogIndex(3), 0);
+        log.compact(LogIndex(3), 0, None);
         assert_eq!(log.first_index().expect("always"), 4);
         assert_eq!(log.term(3).expect("the boundary"), 1);
         assert_eq!(indexes(&log, 4, 7, u64::MAX), [4, 5, 6]);
+    }
+
+    #[test]
+    fn what_a_slow_member_needs_may_take_up_as_much_again() {
+        // Each entry weighs 100.
+        let mut log = view(1, 10);
+        log.compact(LogIndex(10), 500, Some(3));
+        assert_eq!(log.before_first(), 3);
+        log.append(&(11..=20).map(|index| entry(index, 1)).collect::<Vec<_>>());
+        log.compact(LogIndex(20), 500, Some(3));
+        assert_eq!(log.before_first(), 11, "twice the bound");
+        log.compact(LogIndex(20), 500, None);
+        assert_eq!(log.before_first(), 15);
+    }
+
+    fn tail(indexes: &[(u64, u64)], bytes_max: usize) -> Tail {
+        let mut tail = Tail::new(bytes_max);
+        indexes.iter().for_each(|(index, term)| tail.push(entry(*index, *term)));
+        tail
+    }
+
+    fn behind(tail: Tail, applied: (u64, u64)) -> (u64, u64) {
+        let log = LogView::behind(tail, applied, HardState::default(), ConfState::default());
+        (log.before_first(), log.last_index())
+    }
+
+    #[test]
+    fn a_start_keeps_what_leads_up_to_what_is_applied() {
+        let found = [(3, 1), (4, 1), (5, 1), (6, 2)];
+        assert_eq!(behind(tail(&found, 1000), (6, 2)), (3, 6));
+        assert_eq!(behind(tail(&found, 300), (6, 2)), (4, 6), "as much as is kept");
+        assert_eq!(behind(tail(&found, 1000), (7, 2)), (7, 7), "one is missing");
+        assert_eq!(behind(tail(&found, 1000), (6, 3)), (6, 6), "it was another one");
+        assert_eq!(behind(tail(&[(3, 1), (5, 1), (6, 2)], 1000), (6, 2)), (5, 6), "a gap");
+        let overwritten = [(3, 1), (4, 1), (5, 1), (4, 2), (5, 2)];
+        assert_eq!(behind(tail(&overwritten, 1000), (5, 2)), (3, 5));
+        assert_eq!(behind(tail(&[], 1000), (5, 2)), (5, 5));
+        assert_eq!(behind(tail(&found, 0), (6, 2)), (6, 6));
     }
 }

@@ -45,6 +45,8 @@ pub struct Options {
     pub snapshot_log_bytes_per_command: u64,
     /// How many bytes of a snapshot travel to another member in one message; not zero.
     pub snapshot_piece_bytes: usize,
+    /// How many bytes of applied log entries a member of a cluster keeps for those that lag.
+    pub log_tail_bytes: usize,
     /// Milliseconds between two heartbeats of a leader.
     pub heartbeat_ms: u64,
     /// The shortest silence of a leader, in milliseconds, after which others campaign.
@@ -110,7 +112,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let (mut wal, recovered) =
             Wal::open(disk.clone(), header.log_id, reach, options.wal_options.clone())?;
         let torn_tail = recovered.cut.as_ref().map(ToString::to_string);
-        let mut found = Found::from_snapshot(header, store, now);
+        let mut found = Found::from_snapshot(header, store, options.log_tail_bytes, now);
         for payload in recovered.records {
             found.replay(&payload?, now)?;
         }
@@ -257,7 +259,7 @@ fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, Se
 }
 
 impl Found {
-    fn from_snapshot(mut header: Header, store: Store, now: Now) -> Self {
+    fn from_snapshot(mut header: Header, store: Store, log_tail_bytes: usize, now: Now) -> Self {
         let mut hard_state = HardState::default();
         hard_state.term = header.term.0;
         hard_state.commit = header.index.0;
@@ -279,7 +281,7 @@ impl Found {
             header,
             state,
             hard_state,
-            kept: Tail::default(),
+            kept: Tail::new(log_tail_bytes),
             tail: VecDeque::new(),
             entries_replayed: 0,
         }

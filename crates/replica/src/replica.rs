@@ -186,6 +186,14 @@ impl Replica {
         conf.voters.contains(&id.0) || conf.voters_outgoing.contains(&id.0)
     }
 
+    /// The last entry of the member that has the fewest, of those that are heard of; nothing where
+    /// this one does not lead.
+    pub(crate) fn slowest_live(&self) -> Option<u64> {
+        let others = self.raw.raft.prs().iter().filter(|(id, _)| **id != self.id.0);
+        let live = others.filter(|(_, progress)| progress.recent_active);
+        live.map(|(_, progress)| progress.matched).min().filter(|_| self.is_leader())
+    }
+
     /// Takes a change of the membership.
     pub(crate) fn propose_change(&mut self, ticket: Option<Ticket>, change: Change, now: u64) {
         self.changes.push_back(PendingChange { change, since: now, origin: Origin::Own(ticket) });

@@ -4,7 +4,7 @@
 //! A member that decides alone needs no ids: nobody else can propose, and what it proposed is
 //! applied. Its entries are settled by their place.
 
-use crate::batch::{self, Control, EntryWriter, Items, MARK_LEN};
+use crate::batch::{self, Control, EntryWriter, Items};
 use crate::change::Change;
 use crate::clock::Now;
 use crate::envelope::{Envelope, ForwardId};
@@ -287,7 +287,7 @@ impl Replica {
         if self.inbox.holds(term, &mark) || self.state.sessions.fate(from, id) != Fate::Open {
             return;
         }
-        if self.inbox.bytes() + items.len() + MARK_LEN > TAKEN_BYTES_MAX {
+        if self.inbox.bytes() + items.len() > TAKEN_BYTES_MAX {
             return self.refuse(from, id, EngineError::Overloaded);
         }
         self.inbox.push(Taken { mark, items: items.to_vec() });

@@ -53,6 +53,7 @@ fn options(name: &str) -> Options {
         snapshot_count: Some(50),
         snapshot_log_bytes_per_command: 1,
         snapshot_piece_bytes: 128 << 10,
+        log_tail_bytes: 32 << 20,
         heartbeat_ms: 50,
         election_timeout_ms: 200,
         request_timeout_ns: 5_000_000_000,

@@ -32,6 +32,10 @@ const BACKLOG: i32 = 4096;
 /// log each on average; smaller commands gather until they do.
 const SNAPSHOT_LOG_BYTES_PER_COMMAND: u64 = 3355;
 
+/// Bytes of the log that a member keeps, in memory and on disk, for members that lag: what is
+/// written in some seconds, so that one that restarts needs no snapshot.
+const LOG_TAIL_BYTES: usize = 32 << 20;
+
 /// Bytes of a snapshot in one message to another member: large enough to cost little for a byte,
 /// small enough for a heartbeat not to wait long behind it.
 const SNAPSHOT_PIECE_BYTES: usize = 128 << 10;
@@ -94,6 +98,7 @@ fn options(config: &Config, seed: u64) -> Options {
         snapshot_count: config.snapshot_count,
         snapshot_log_bytes_per_command: SNAPSHOT_LOG_BYTES_PER_COMMAND,
         snapshot_piece_bytes: SNAPSHOT_PIECE_BYTES,
+        log_tail_bytes: LOG_TAIL_BYTES,
         heartbeat_ms: config.heartbeat_interval_ms,
         election_timeout_ms: config.election_timeout_ms,
         request_timeout_ns: config.limits.request_timeout_ms.saturating_mul(1_000_000),

@@ -9,6 +9,8 @@ fn with_one_far_behind() -> (Cluster, usize, usize) {
     let (mut cluster, leader) = Cluster::led(3);
     let behind = (leader + 1) % 3;
     cluster.crash(behind);
+    // The leader misses it, and keeps nothing for it.
+    cluster.run(60);
     let text = "v".repeat(100_000);
     for number in 0..600 {
         cluster.write(leader, &set(&format!("/big/{number}"), &text)).expect("two of three");

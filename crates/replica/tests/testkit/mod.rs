@@ -60,6 +60,8 @@ struct Place {
     driver: Option<TestDriver>,
     out: Output,
     isolated: bool,
+    /// Its process stands still.
+    is_stopped: bool,
     /// Work beside the loop is begun and does not end.
     is_busy: bool,
     job: Option<SnapshotJob<MemDisk>>,
@@ -85,6 +87,7 @@ fn options(name: &str, seed: u64) -> Options {
         snapshot_count: Some(50),
         snapshot_log_bytes_per_command: 1,
         snapshot_piece_bytes: 128 << 10,
+        log_tail_bytes: 32 << 20,
         heartbeat_ms: 50,
         election_timeout_ms: 200,
         request_timeout_ns: 5_000_000_000,
@@ -157,6 +160,7 @@ impl Cluster {
             driver: None,
             out: Output::default(),
             isolated: false,
+            is_stopped: false,
             is_busy: false,
             job: None,
         });
@@ -199,6 +203,12 @@ impl Cluster {
 
     pub(crate) fn isolate(&mut self, at: usize, isolated: bool) {
         self.places[at].isolated = isolated;
+    }
+
+    /// A member's process stands still, or goes on. What is sent to it meanwhile is lost.
+    pub(crate) fn hang(&mut self, at: usize, is_stopped: bool) {
+        self.places[at].is_stopped = is_stopped;
+        self.isolate(at, is_stopped);
     }
 
     /// The others notice at once that a member is not heard any more; it does not.
@@ -363,6 +373,9 @@ impl Cluster {
     /// One turn of a member.
     pub(crate) fn turn(&mut self, at: usize) {
         let place = &mut self.places[at];
+        if place.is_stopped {
+            return;
+        }
         let Some(driver) = &mut place.driver else { return };
         driver.turn(SyncMode::InPlace, &mut place.out).expect("sound");
         if place.job.is_none() {

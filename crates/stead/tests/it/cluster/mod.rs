@@ -6,4 +6,5 @@ mod failures;
 mod formation;
 pub(crate) mod kit;
 mod membership;
+mod outcomes;
 mod reading;
