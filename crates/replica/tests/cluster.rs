@@ -8,6 +8,8 @@ mod edges;
 mod identity;
 #[path = "parts/outcomes.rs"]
 mod outcomes;
+#[path = "parts/peek.rs"]
+mod peek;
 mod testkit;
 
 use replica::{EngineError, Failure, MemberId, Role};

@@ -1,0 +1,82 @@
+//! A look at the directory of a member that is not going to be opened: whose it is, and which
+//! members it knows. Damage is no obstacle where something can be read all the same: a directory
+//! that is about to be given up is often one that is damaged.
+
+use crate::apply::parse_conf_change;
+use crate::batch::{BatchReader, Control, Item};
+use crate::membership::{Member, Membership};
+use crate::record;
+use crate::snapshot::{self, Header};
+use crate::types::{ClusterId, MemberId};
+use raft::eraftpb::{Entry, EntryType};
+use wal::{Disk, SnapshotReader};
+
+/// What a directory says of its member and of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peeked {
+    /// The cluster that it belongs to.
+    pub cluster: ClusterId,
+    /// The member whose it is.
+    pub id: MemberId,
+    /// That member's name.
+    pub name: String,
+    /// The members that it knows of, itself among them if it was announced.
+    pub members: Vec<Member>,
+}
+
+impl Peeked {
+    /// The members other than the one whose directory this is.
+    pub fn others(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.id != self.id)
+    }
+}
+
+/// Reads the newest snapshot that can be read, and what the log says about members, without
+/// changing anything. Entries count whether they were committed or not: this is only about who may
+/// be asked. Gives nothing if no snapshot can be read.
+///
+/// # Errors
+/// [`wal::Error`] when the directory itself cannot be read.
+pub fn peek<D: Disk>(disk: &D) -> Result<Option<Peeked>, wal::Error> {
+    let names = wal::list_snapshots(disk)?;
+    let Some(header) = names.iter().rev().find_map(|name| read_header(disk, name)) else {
+        return Ok(None);
+    };
+    let mut membership = header.membership;
+    for payload in wal::look(disk, header.cluster.0)? {
+        let Ok(record) = payload.map(|payload| record::decode(&payload)) else { break };
+        let Ok(record) = record else { break };
+        record.entries.iter().for_each(|entry| note(entry, &mut membership));
+    }
+    Ok(Some(Peeked {
+        cluster: header.cluster,
+        id: header.member,
+        name: header.name,
+        members: membership.members().cloned().collect(),
+    }))
+}
+
+fn read_header<D: Disk>(disk: &D, name: &str) -> Option<Header> {
+    let mut reader = SnapshotReader::open(disk, name).ok()?;
+    snapshot::read_header(&mut reader).ok()
+}
+
+/// Takes in what an entry says about members.
+fn note(entry: &Entry, membership: &mut Membership) {
+    let change;
+    let batch: &[u8] = if entry.get_entry_type() == EntryType::EntryNormal {
+        &entry.data
+    } else {
+        let Ok(parsed) = parse_conf_change(entry) else { return };
+        change = parsed;
+        &change.context
+    };
+    let Ok(Some(mut batch)) = BatchReader::open(batch) else { return };
+    while let Ok(Some(item)) = batch.next_item() {
+        match item {
+            Item::Control(Control::Register { member, .. }) => membership.register(member),
+            Item::Control(Control::Remove(id)) => drop(membership.remove(id)),
+            _ => {}
+        }
+    }
+}
