@@ -13,6 +13,7 @@ pub mod config;
 mod connection;
 mod dashboard;
 mod deliver;
+mod dialback;
 mod disk;
 mod error;
 mod frames;

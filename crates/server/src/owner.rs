@@ -15,6 +15,7 @@ use crate::claim::Claims;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::connection::{Connection, Task};
+use crate::dialback::DialBacks;
 use crate::disk::DataDir;
 use crate::error::StartError;
 use crate::frames::Frames;
@@ -125,6 +126,8 @@ pub(crate) struct Owner {
     pub(crate) speakers: BTreeMap<MemberId, Key>,
     /// The version of the membership that connections are held for.
     pub(crate) known_membership: u64,
+    /// Machines that ask for a place and are being dialled.
+    pub(crate) dial_backs: DialBacks,
     /// The standbys that asked this member how things are.
     pub(crate) standbys: Standbys,
     /// Whether this machine is no member any more.
@@ -202,6 +205,7 @@ impl Owner {
             has_told_loss: false,
             speakers: BTreeMap::new(),
             known_membership: u64::MAX,
+            dial_backs: DialBacks::default(),
             standbys: Standbys::default(),
             is_removed: false,
             is_stopping: false,

@@ -114,6 +114,11 @@ impl Peers {
         true
     }
 
+    /// Where members said that they are reached, as far as the membership says something else.
+    pub(crate) fn reached(&self) -> Vec<(MemberId, String)> {
+        self.callers.iter().map(|(id, at)| (*id, at.clone())).collect()
+    }
+
     /// A caller left: what the membership says counts again.
     pub(crate) fn forget_caller(&mut self, id: MemberId) {
         self.callers.remove(&id);

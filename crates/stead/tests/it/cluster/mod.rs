@@ -7,3 +7,4 @@ mod formation;
 pub(crate) mod kit;
 mod membership;
 mod reading;
+mod starting;
