@@ -43,7 +43,7 @@ pub fn peek<D: Disk>(disk: &D) -> Result<Option<Peeked>, wal::Error> {
         return Ok(None);
     };
     let mut membership = header.membership;
-    for payload in wal::look(disk, header.cluster.0)? {
+    for payload in wal::look(disk, header.log_id)? {
         let Ok(record) = payload.map(|payload| record::decode(&payload)) else { break };
         let Ok(record) = record else { break };
         record.entries.iter().for_each(|entry| note(entry, &mut membership));
@@ -67,7 +67,7 @@ fn note(entry: &Entry, membership: &mut Membership) {
     let batch: &[u8] = if entry.get_entry_type() == EntryType::EntryNormal {
         &entry.data
     } else {
-        let Ok(parsed) = parse_conf_change(entry) else { return };
+        let Some(parsed) = parse_conf_change(entry) else { return };
         change = parsed;
         &change.context
     };

@@ -38,6 +38,7 @@ impl Owner {
                 }
                 Done::Snapshot(result, took) => self.snapshot_done(result, took)?,
                 Done::Reached(key, verdict) => self.reached(key, verdict),
+                Done::Asked(answers) => self.asked(&answers),
             }
         }
         Ok(())

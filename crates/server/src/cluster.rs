@@ -212,10 +212,17 @@ impl Owner {
             leader: self.driver.status().leader,
             founders: membership.founders().to_vec(),
             members: membership.members().cloned().collect(),
-            reached: self.driver.network().reached(),
+            reached: self.reached_elsewhere(),
             active_size: membership.config().active_size,
             sync_interval: membership.config().sync_interval,
         }
+    }
+
+    /// Where members said that they are reached, if the membership says something else.
+    fn reached_elsewhere(&self) -> Vec<(MemberId, String)> {
+        let mut callers = self.driver.network().callers();
+        callers.retain(|(id, _)| self.driver.membership().member(*id).is_some());
+        callers
     }
 
     pub(crate) fn peer_members(&mut self, key: Key, query: &str) {

@@ -26,6 +26,7 @@ mod lock;
 mod members;
 mod meters;
 mod metrics;
+mod moved;
 mod outbox;
 mod owner;
 mod pace;

@@ -256,6 +256,7 @@ impl Host {
         let keyring = std::mem::take(&mut self.keyring);
         let parts = Parts { config, poll, listeners, signals, driver, workers, clock, keyring };
         let mut owner = Owner::new(parts)?;
+        owner.compare_with_list();
         let ended = owner.run()?;
         self.keyring = std::mem::take(&mut owner.keyring);
         match ended {

@@ -5,6 +5,7 @@
 //! come back through one queue, and the loop is woken for them.
 
 use crate::disk::DataDir;
+use crate::moved::Answers;
 use crate::slab::Key;
 use mio::Waker;
 use replica::{SnapshotDone, SnapshotJob};
@@ -29,6 +30,8 @@ pub(crate) enum Done {
     Snapshot(io::Result<SnapshotDone<DataDir>>, Duration),
     /// Whether the machine was reached that asks for a place over this connection.
     Reached(Key, Result<(), String>),
+    /// Who is reached where.
+    Asked(Answers),
 }
 
 /// The threads beside the loop.

@@ -187,6 +187,11 @@ fn together_cluster(initial: &InitialCluster) -> (ClusterId, Vec<Member>) {
     (ClusterId(cluster), members.into_iter().map(member).collect())
 }
 
+/// The cluster that a list begins.
+pub(crate) fn cluster_of_list(initial: &InitialCluster) -> ClusterId {
+    together_cluster(initial).0
+}
+
 /// Begins with all the machines of a list: every one of them knows all ids before the first word,
 /// since they are made of the list itself.
 fn begin_together(initial: &InitialCluster, own: &Member) -> Birth {

@@ -6,5 +6,6 @@ mod failures;
 mod formation;
 pub(crate) mod kit;
 mod membership;
+mod moving;
 mod reading;
 mod starting;

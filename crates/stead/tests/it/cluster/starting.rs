@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::kit::{Cluster, Machine, PATIENCE, members, sites};
+use super::kit::{Cluster, Machine, PATIENCE, identity, members, sites};
 use crate::testkit::http::send;
 use crate::testkit::{Request, Site, ask, port, wait_until};
 
@@ -46,13 +46,6 @@ fn put_away(site: &Site) -> Vec<PathBuf> {
 
 fn lose_disk(machine: &Machine) {
     std::fs::remove_dir_all(machine.site.data_dir()).expect("it is ours");
-}
-
-/// The machine's id and the cluster's, as it says them.
-fn identity(machine: &Machine) -> (String, String) {
-    let view = ask(machine.site.peer_addr(), &Request::get("/v2/peer/members")).json();
-    let text = |name: &str| view[name].as_str().unwrap_or_default().to_owned();
-    (text("self"), text("cluster"))
 }
 
 #[test]
