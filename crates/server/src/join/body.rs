@@ -99,6 +99,17 @@ pub(crate) fn is_url(text: &str) -> bool {
         })
 }
 
+/// Whether a URL leads to a certain machine. All interfaces of whoever uses it do not.
+pub(crate) fn leads_somewhere(url: &str) -> bool {
+    let host = url.split("://").last().and_then(|rest| rest.rsplit_once(':'));
+    let host = host.map_or("", |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let all = |address: std::net::IpAddr| address.to_canonical().is_unspecified();
+    // Texts like "0" are names of addresses too, as old programs write them.
+    let is_number = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    !host.contains('%') && host.parse().map_or(!is_number, |address| !all(address))
+}
+
 /// Whether a name may stand in a key, as the command line wants it too.
 fn is_name(text: &str) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -154,6 +165,11 @@ impl JoinRequest {
             .map_err(|error| format!("the body is no request to join: {error}"))?;
         let JoinWire { id, name, client_url, peer_url, replace, token } = wire;
         let member = MemberWire { id, name, client_url, peer_url }.member()?;
+        for url in [&member.client_url, &member.peer_url] {
+            if !leads_somewhere(url) {
+                return Err(format!("{url:?} is no URL at which others reach a machine"));
+            }
+        }
         Ok(Self { member, replace, token })
     }
 
@@ -330,6 +346,10 @@ mod tests {
             ("http://127.0.0.1:4001", "http://a:99999"),
             ("http://127.0.0.1:4001", "http://a:1/path"),
             ("\"replace\"", "\"unknown\""),
+            ("http://127.0.0.1:4001", "http://0.0.0.0:4001"),
+            ("https://[::1]:7001", "https://[::]:7001"),
+            ("https://[::1]:7001", "https://[fe80::1%25lo]:7001"),
+            ("http://127.0.0.1:4001", "http://0:4001"),
         ] {
             let bad = good.replace(from, to);
             assert_ne!(bad, good, "{from}");

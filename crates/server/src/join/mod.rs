@@ -12,7 +12,7 @@ pub(crate) mod decide;
 pub(crate) mod discovery;
 pub(crate) mod seek;
 
-pub(crate) use body::{IdentityCard, JoinRequest, View, is_url, parse_id};
+pub(crate) use body::{IdentityCard, JoinRequest, View, is_url, leads_somewhere, parse_id};
 pub(crate) use caller::Caller;
 
 use crate::config::{Config, InitialCluster};

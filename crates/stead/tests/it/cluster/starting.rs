@@ -275,3 +275,26 @@ fn a_machine_that_cannot_be_reached_where_it_says_gets_no_place() {
     cluster.machines.push(third);
     cluster.wait_formed(3);
 }
+
+#[test]
+fn all_interfaces_are_listened_on_and_never_advertised() {
+    let site = Site::new("start-all").unaddressed();
+    let (addr, peer) = (site.addr(), site.peer_addr());
+    let flags =
+        format!("-name m0 -addr 0.0.0.0:{} -peer-addr 0.0.0.0:{}", addr.port(), peer.port());
+    let site = site.flags(&flags);
+    let server = site.start();
+    let members = ask(addr, &Request::get("/v2/members")).text();
+    let machines = ask(addr, &Request::get("/v2/machines")).text();
+    for text in [&members, &machines] {
+        assert!(!text.contains("0.0.0.0") && text.contains(&addr.port().to_string()), "{text}");
+    }
+    assert!(server.log_text().contains("means all interfaces"), "{}", server.log_text());
+    // Nor is it taken from others.
+    let body = "{\"id\":\"5\",\"name\":\"x\",\"clientURL\":\"http://h:1\",\
+                \"peerURL\":\"http://0.0.0.0:7002\"}";
+    let join = Request::post("/v2/peer/join", "").body(body.as_bytes());
+    let answer = ask(peer, &join);
+    assert_eq!(answer.status(), 400, "{}", answer.text());
+    assert!(answer.text().contains("0.0.0.0:7002"), "{}", answer.text());
+}
