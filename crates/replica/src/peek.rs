@@ -4,6 +4,8 @@
 
 use crate::apply::parse_conf_change;
 use crate::batch::{BatchReader, Control, Item};
+use crate::clock::Clock;
+use crate::driver::{Driver, Network};
 use crate::membership::{Member, Membership};
 use crate::record;
 use crate::snapshot::{self, Header};
@@ -54,6 +56,19 @@ pub fn peek<D: Disk>(disk: &D) -> Result<Option<Peeked>, wal::Error> {
         name: header.name,
         members: membership.members().cloned().collect(),
     }))
+}
+
+impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
+    /// The members as they would be if everything in the log were committed. A member that starts
+    /// does not know what of its last entries is, and may have no other way to learn where those
+    /// are reached who could tell: this is only about who may be asked.
+    pub fn announced(&self) -> Vec<Member> {
+        let mut membership = self.membership().clone();
+        let applied = self.replica.state.applied.0;
+        let unapplied = self.replica.raw.store().behind_index(applied);
+        unapplied.for_each(|entry| note(entry, &mut membership));
+        membership.members().cloned().collect()
+    }
 }
 
 fn read_header<D: Disk>(disk: &D, name: &str) -> Option<Header> {

@@ -5,7 +5,7 @@
 //! so that a hint that lies costs a dial.
 
 use crate::config::Config;
-use crate::join::{Caller, View, ask_everybody, discovery, others};
+use crate::join::{Caller, View, ask_everybody, discovery, leads_somewhere, others};
 use crate::owner::Owner;
 use crate::worker::Done;
 use replica::{ClusterId, Member, MemberId};
@@ -77,7 +77,7 @@ fn moved(
     // A list that names what the membership names says nothing.
     let counts = |id: &MemberId, weight: u8, at: &str| {
         let known = members.get(id).filter(|_| *id != own);
-        known.is_some_and(|known| weight > 1 || address(known) != at)
+        known.is_some_and(|known| weight > 1 || address(known) != at) && leads_somewhere(at)
     };
     for (url, view) in answers {
         let Some(view) = view.as_ref().ok().filter(|view| view.cluster == cluster) else {
@@ -129,6 +129,13 @@ impl Owner {
         let now = self.now.monotonic;
         if self.asking.is_busy || now < self.asking.due || !(misses || is_first) {
             return;
+        }
+        // What is not known to be committed may be where they are all the same.
+        for one in self.driver.announced().iter().filter(|one| one.id != own.id) {
+            if self.asking.rounds == 0 {
+                self.driver.network_mut().hint(one.id, address(&one.peer_url));
+            }
+            urls.push(one.peer_url.clone());
         }
         let known = self.driver.membership().members().filter(|one| one.id != own.id);
         urls.extend(known.map(|one| one.peer_url.clone()));

@@ -39,3 +39,19 @@ fn a_damaged_directory_says_what_can_be_read_and_is_not_changed() {
     assert_eq!(replica::peek(&disk).expect("it can be read"), None);
     assert_eq!(wal::Disk::list(&disk).expect("it can be read"), names);
 }
+
+#[test]
+fn a_member_that_starts_knows_who_announced_what_before_it_is_committed() {
+    let mut cluster = Cluster::founded(3);
+    cluster.settle();
+    let names = |cluster: &Cluster, at: usize| -> Vec<String> {
+        let announced = cluster.member(at).announced();
+        announced.into_iter().map(|member| member.name).collect()
+    };
+    let all = names(&cluster, 0);
+    assert_eq!(all.len(), 3);
+    // Nobody is there to say what was committed.
+    (0..3).for_each(|at| cluster.crash(at));
+    cluster.restart(1);
+    assert_eq!(names(&cluster, 1), all);
+}
