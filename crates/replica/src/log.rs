@@ -204,6 +204,12 @@ impl LogView {
         self.snapshot.as_ref().map(|(index, ..)| *index)
     }
 
+    /// The entries behind `index` that are in memory.
+    pub(crate) fn behind_index(&self, index: u64) -> impl Iterator<Item = &Entry> {
+        let from = self.position(index.max(self.before.0) + 1).unwrap_or(0);
+        self.entries.iter().skip(from)
+    }
+
     fn position(&self, index: u64) -> Option<usize> {
         usize::try_from(index.checked_sub(self.before.0 + 1)?).ok()
     }

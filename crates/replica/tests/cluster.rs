@@ -10,6 +10,8 @@ mod full;
 mod identity;
 #[path = "parts/outcomes.rs"]
 mod outcomes;
+#[path = "parts/peek.rs"]
+mod peek;
 mod testkit;
 
 use replica::{EngineError, Failure, MemberId, Role};

@@ -37,6 +37,8 @@ impl Owner {
                     self.driver.wal_mut().filled(task, &result);
                 }
                 Done::Snapshot(result, took) => self.snapshot_done(result, took)?,
+                Done::Reached(key, verdict) => self.reached(key, verdict),
+                Done::Asked(answers) => self.asked(&answers),
             }
         }
         Ok(())

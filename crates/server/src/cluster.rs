@@ -9,7 +9,7 @@ use crate::join::{CLUSTER_FULL, JoinRequest, View};
 use crate::owner::Owner;
 use crate::peer::{PeerEvent, frame, hello, set_patience};
 use crate::slab::Key;
-use replica::{Clock, EngineError, Fatal, Member, MemberId, Ticket};
+use replica::{Clock, EngineError, Fatal, MemberId, Ticket};
 
 /// The error codes of a refused machine (spec cluster.md section 4).
 const ADDRESS_TAKEN: u16 = 109;
@@ -207,12 +207,22 @@ impl Owner {
         let membership = self.driver.membership();
         View {
             cluster: self.driver.cluster(),
+            own: Some(self.driver.status().id),
+            term: self.driver.status().term.0,
             leader: self.driver.status().leader,
             founders: membership.founders().to_vec(),
             members: membership.members().cloned().collect(),
+            reached: self.reached_elsewhere(),
             active_size: membership.config().active_size,
             sync_interval: membership.config().sync_interval,
         }
+    }
+
+    /// Where members said that they are reached, if the membership says something else.
+    fn reached_elsewhere(&self) -> Vec<(MemberId, String)> {
+        let mut callers = self.driver.network().callers();
+        callers.retain(|(id, _)| self.driver.membership().member(*id).is_some());
+        callers
     }
 
     pub(crate) fn peer_members(&mut self, key: Key, query: &str) {
@@ -242,7 +252,7 @@ impl Owner {
     /// A machine wants to become a member. Only the leader decides; others send it on.
     pub(crate) fn join(&mut self, key: Key, body: &[u8]) {
         let index = self.driver.store().index().0;
-        let mut request = match JoinRequest::parse(body) {
+        let request = match JoinRequest::parse(body) {
             Ok(request) => request,
             Err(detail) => {
                 return self.answer_error(key, &ApiError::new(INVALID_FORM, detail, index));
@@ -256,33 +266,11 @@ impl Owner {
         if status.leader != Some(status.id) {
             return self.send_to_leader(key, "/v2/peer/join");
         }
-        let membership = self.driver.membership();
-        // A machine that an operator announced by its address has its id already.
-        let is_it = |one: &&Member| one.peer_url == request.member.peer_url;
-        if let Some(id) = membership.expected().find(is_it).map(|expected| expected.id) {
-            request.member.id = id;
-        }
-        let named = membership.member_named(&request.member.name);
-        let named = named.filter(|named| named.id != request.member.id).map(|named| named.id);
-        let task = match named {
-            // A place that was never used is given anew; one that was used only if the operator
-            // says that the disk is lost, since the old self may have promised something.
-            Some(id) if request.replace || !self.driver.is_voter(id) => {
-                self.driver.propose_removal(Ticket(key.to_u64()), id);
-                JoinTask { member: request.member, removes: true }
-            }
-            _ => {
-                self.driver.propose_join(Ticket(key.to_u64()), request.member.clone());
-                JoinTask { member: request.member, removes: false }
-            }
-        };
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.task = Task::Join(Box::new(task));
-        }
+        self.dial_back(key, request);
     }
 
     /// Sends a request for the leader's peer port there.
-    fn send_to_leader(&mut self, key: Key, path: &str) {
+    pub(crate) fn send_to_leader(&mut self, key: Key, path: &str) {
         let leader = self.leader().map(|leader| leader.peer_url.clone());
         match leader {
             Some(url) => self.redirect_to(key, 307, &format!("{url}{}", encode_path(path))),

@@ -6,6 +6,7 @@ use crate::api::lock::LockField;
 use crate::api::route::Port;
 use crate::config::Dialect;
 use crate::http::reader::{Method, State};
+use crate::join::JoinRequest;
 use crate::outbox::Outbox;
 use crate::slab::Key;
 use crate::tls::Stream;
@@ -57,6 +58,8 @@ pub(crate) struct JoinTask {
     pub(crate) member: Member,
     /// Whether the one that has its name must go first.
     pub(crate) removes: bool,
+    /// What it asked for, while it is being dialled.
+    pub(crate) request: Option<JoinRequest>,
 }
 
 /// What a client of `/v2/members` waits for.

@@ -15,12 +15,14 @@ use crate::claim::Claims;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::connection::{Connection, Task};
+use crate::dialback::DialBacks;
 use crate::disk::DataDir;
 use crate::error::StartError;
 use crate::frames::Frames;
 use crate::handshake::{Handshakes, is_late as is_handshake_late};
 use crate::http::reader;
 use crate::meters::Meters;
+use crate::moved::Asking;
 use crate::pace::Pace;
 use crate::peer::{self, Peers};
 use crate::slab::{Key, Slab};
@@ -125,6 +127,10 @@ pub(crate) struct Owner {
     pub(crate) speakers: BTreeMap<MemberId, Key>,
     /// The version of the membership that connections are held for.
     pub(crate) known_membership: u64,
+    /// Members that are looked for.
+    pub(crate) asking: Asking,
+    /// Machines that ask for a place and are being dialled.
+    pub(crate) dial_backs: DialBacks,
     /// The standbys that asked this member how things are.
     pub(crate) standbys: Standbys,
     /// Whether this machine is no member any more.
@@ -202,6 +208,8 @@ impl Owner {
             has_told_loss: false,
             speakers: BTreeMap::new(),
             known_membership: u64::MAX,
+            asking: Asking::default(),
+            dial_backs: DialBacks::default(),
             standbys: Standbys::default(),
             is_removed: false,
             is_stopping: false,
@@ -656,6 +664,7 @@ impl Owner {
         self.last_housekeeping = self.now.monotonic;
         self.driver.wal_mut().retry_fill();
         self.report_divergence();
+        self.look_for_moved();
         self.keyring.refresh();
         self.driver.network_mut().set_tls(self.keyring.dialer());
         let read_limit = time_limit(self.config.http_read_timeout_secs);

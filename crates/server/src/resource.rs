@@ -8,6 +8,7 @@ use crate::config::Dialect;
 use crate::connection::Task;
 use crate::http::reader::{Method, Request};
 use crate::http::response::{JSON, METRICS, TEXT};
+use crate::join::IdentityCard;
 use crate::meters::{Gauges, PeerGauge};
 use crate::owner::Owner;
 use crate::slab::Key;
@@ -80,6 +81,10 @@ impl Owner {
             Route::PeerStream => self.upgrade(key, request),
             Route::PeerJoin => self.join(key, request.body),
             Route::PeerMembers => self.peer_members(key, request.query),
+            Route::PeerIdentity => {
+                let (id, name) = (self.driver.status().id, self.config.name.clone());
+                self.answer_resource(key, 200, JSON, &IdentityCard { id, name }.to_json());
+            }
             Route::Health => self.health(key),
             Route::Livez => self.answer_resource(key, 200, TEXT, b"ok\n"),
             Route::Readyz => self.readyz(key),

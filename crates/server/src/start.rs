@@ -1,21 +1,22 @@
 //! Starting a server, and looking a data directory over.
 
+mod part;
+
 use crate::api::admin::lift;
 use crate::api::route::Port;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::StartError;
-use crate::join::{self, JoinError, Start};
 use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
 use crate::peer::Peers;
 use crate::process;
-use crate::standby;
+use crate::standby::{self, Errand};
 use crate::tls::Keyring;
 use crate::worker::Workers;
 use mio::net::TcpListener;
 use mio::{Poll, Waker};
-use replica::{Birth, Clock, ClusterConfig, Driver, Member, MemberId, Options};
+use replica::{Clock, ClusterConfig, Driver, Options};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +24,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -141,10 +141,6 @@ pub fn run(mut config: Config) -> Result<(), StartError> {
     // A certificate that cannot be used is said before anything else is done.
     let keyring = Keyring::open(&config, hangup)?;
     let ports = Ports::open(&config)?;
-    if config.force {
-        set_aside(&data_dir, "replaced")?;
-        data_dir.set_standby(None)?;
-    }
     let (signals, sender) = UnixStream::pair()?;
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         let sender = rustix::io::dup(&sender).map_err(io::Error::from)?;
@@ -175,13 +171,7 @@ enum Part {
 
 impl Host {
     fn run(mut self) -> Result<(), StartError> {
-        let mut part = match self.find_part() {
-            Ok(part) => part,
-            Err(JoinError::Stopped) => Part::Stop,
-            Err(JoinError::Unreachable(detail) | JoinError::Refused(detail)) => {
-                return Err(StartError::Join(detail));
-            }
-        };
+        let mut part = self.find_part()?;
         loop {
             part = match part {
                 Part::Stop => return Ok(()),
@@ -191,51 +181,6 @@ impl Host {
             // What this machine forwards from here on is not what it forwarded before.
             self.seed = draw_seed(self.clock);
         }
-    }
-
-    /// This machine as it asks to become a member.
-    fn own(&self) -> Member {
-        let id = join::derive_id(&[&self.config.name, &self.seed.to_string()]);
-        let options = options(&self.config, self.seed);
-        Member {
-            id: MemberId(id),
-            name: self.config.name.clone(),
-            client_url: options.client_url,
-            peer_url: options.peer_url,
-        }
-    }
-
-    /// Finds out what this machine is, and gives an empty data directory an identity unless it is
-    /// to be that of a new cluster (spec cluster.md section 4).
-    fn find_part(&self) -> Result<Part, JoinError> {
-        let failed = |detail: String| JoinError::Refused(detail);
-        if !wal::is_empty(&self.data_dir).map_err(|error| failed(error.to_string()))? {
-            return Ok(Part::Member);
-        }
-        if let Some(peers) = self.data_dir.standby().map_err(|error| failed(error.to_string()))? {
-            return Ok(Part::Standby(peers));
-        }
-        let own = self.own();
-        let signals = &self.signals;
-        let start = join::start(&self.config, &own, &mut |time| signal_within(signals, time))?;
-        match start {
-            Start::Found => {
-                tracing::info!("{} is starting a new cluster", self.config.name);
-                Ok(Part::Member)
-            }
-            Start::Member(birth) => {
-                self.prepare(*birth).map_err(|error| failed(error.to_string()))?;
-                Ok(Part::Member)
-            }
-            Start::Standby(peers) => Ok(Part::Standby(peers)),
-        }
-    }
-
-    fn prepare(&self, birth: Birth) -> Result<(), StartError> {
-        let limits = options(&self.config, self.seed).store_limits;
-        replica::prepare(&self.data_dir, birth, limits, self.clock.now())?;
-        self.data_dir.set_standby(None)?;
-        Ok(())
     }
 
     fn signals(&self) -> io::Result<mio::net::UnixStream> {
@@ -250,7 +195,7 @@ impl Host {
             config: &self.config,
             clock: self.clock,
             own: self.own(),
-            peers,
+            errand: Errand::Place(peers),
             listeners: self.ports.again()?,
             signals: self.signals()?,
             keyring: &mut self.keyring,
@@ -271,6 +216,8 @@ impl Host {
                 tracing::info!("{} has a place in the cluster", self.config.name);
                 Ok(Part::Member)
             }
+            // Only who starts asks what it is to become.
+            standby::Ended::Decided(_) => Ok(Part::Stop),
         }
     }
 
@@ -314,6 +261,7 @@ impl Host {
         let keyring = std::mem::take(&mut self.keyring);
         let parts = Parts { config, poll, listeners, signals, driver, workers, clock, keyring };
         let mut owner = Owner::new(parts)?;
+        owner.compare_with_list();
         let ended = owner.run()?;
         self.keyring = std::mem::take(&mut owner.keyring);
         match ended {
@@ -332,17 +280,6 @@ impl Host {
             }
         }
     }
-}
-
-/// Waits for a signal, for some time at most.
-fn signal_within(signals: &UnixStream, time: Duration) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let timeout = Timespec {
-        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(time.subsec_nanos()),
-    };
-    let mut fds = [PollFd::new(signals, PollFlags::IN)];
-    poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
 /// Looks a data directory over without changing anything in it. Gives a report for people, and

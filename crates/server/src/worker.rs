@@ -5,6 +5,8 @@
 //! come back through one queue, and the loop is woken for them.
 
 use crate::disk::DataDir;
+use crate::moved::Answers;
+use crate::slab::Key;
 use mio::Waker;
 use replica::{SnapshotDone, SnapshotJob};
 use std::io;
@@ -26,6 +28,10 @@ pub(crate) enum Done {
     Synced(Seq, io::Result<()>, Duration),
     Filled(FillTask<DataDir>, io::Result<()>),
     Snapshot(io::Result<SnapshotDone<DataDir>>, Duration),
+    /// Whether the machine was reached that asks for a place over this connection.
+    Reached(Key, Result<(), String>),
+    /// Who is reached where.
+    Asked(Answers),
 }
 
 /// The threads beside the loop.
@@ -83,6 +89,18 @@ impl Workers {
                 let _ = waker.wake();
             }
         }
+    }
+
+    /// Does one piece of work on a thread of its own. It must not touch the data directory: nobody
+    /// waits for it at the end.
+    pub(crate) fn run_once(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> Done + Send + 'static,
+    ) -> io::Result<()> {
+        let report = self.report();
+        thread::Builder::new().name(format!("stead-{name}")).spawn(move || report(work()))?;
+        Ok(())
     }
 
     pub(crate) fn sync(&mut self, target: SyncTarget<DataDir>) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod fuzzed;
+mod reach;
 mod resolve;
 mod secure;
 mod setting;

@@ -1,5 +1,6 @@
 //! From values to what the server is told.
 
+use crate::reach;
 use crate::secure;
 use crate::source::{Source, Usage, Values};
 use server::config::{
@@ -44,12 +45,17 @@ fn advertised(values: &Values, flag: &str) -> Result<(String, u16), Usage> {
     }
     let parts = split(address);
     let Some(port) = parts.port else {
-        return Err(Usage(format!("-{flag}: address {address}: missing port in address")));
+        let is_bare = address.parse::<Ipv6Addr>().is_ok()
+            || address.rsplit_once(':').is_some_and(|(host, _)| host.contains(':'));
+        let hint = if is_bare { "; an IPv6 address stands in brackets, as [::1]:4001" } else { "" };
+        return Err(Usage(format!("-{flag}: address {address}: missing port in address{hint}")));
     };
     if parts.host.is_empty() {
         return Err(Usage(format!("-{flag}: address {address}: missing host in address")));
     }
-    Ok((address.to_owned(), parse_port(flag, address, port)?))
+    let port = parse_port(flag, address, port)?;
+    reach::check(flag, address, parts.host, port)?;
+    Ok((address.to_owned(), port))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -237,7 +243,15 @@ pub(crate) fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>,
         let Some((name, url)) = item.split_once('=') else {
             return Err(Usage(format!("-{flag}: {item}: NAME=PEER_URL is wanted")));
         };
-        in_url(flag, url)?;
+        let address = in_url(flag, url)?;
+        let parts = split(&address);
+        let port = parse_port(flag, url, parts.port.unwrap_or_default())?;
+        reach::check(flag, url, parts.host, port)?;
+        if reach::is_unspecified(parts.host) {
+            return Err(Usage(format!(
+                "-{flag}: {item}: nobody is reached there: an address of this one machine is wanted"
+            )));
+        }
         let url = url.trim_end_matches('/').to_owned();
         if members.iter().any(|(listed, other)| listed == name || *other == url) {
             return Err(Usage(format!("-{flag}: {item}: the name or the URL is there twice")));
@@ -317,6 +331,13 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         let bind = resolve("v2-addr", parts.host, port)?;
         client_listeners.push(ClientListener { bind, dialect: Dialect::V2 });
     }
+    // Where this machine listens is what was written; what others are told has to lead here.
+    let told = |values: &mut Values, flag: &str, address: &str, port: u16| {
+        reach::told(values, flag, address, split(address).host, port)
+    };
+    let peer_bind = bind(values, "peer-bind-addr", &peer_advertised, peer_port)?;
+    let client_advertised = told(values, "addr", &client_advertised, client_port);
+    let peer_advertised = told(values, "peer-addr", &peer_advertised, peer_port);
     let client_tls = secure::client_files(values)?;
     let peer_tls = secure::peer_files(values)?;
     secure::check_urls(values, client_tls.is_some(), peer_tls.is_some())?;
@@ -337,7 +358,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         client_listeners,
         client_advertised,
         client_tls,
-        peer_bind: bind(values, "peer-bind-addr", &peer_advertised, peer_port)?,
+        peer_bind,
         peer_advertised,
         peer_tls,
         cluster: ClusterDefaults {
@@ -402,6 +423,21 @@ mod tests {
     }
 
     #[test]
+    fn others_are_never_told_of_all_interfaces() {
+        let mut values = gathered(&["-addr=0.0.0.0:5001", "-peer-addr=[::]:7009"]).expect("sound");
+        let config = config(&mut values).expect("it is replaced");
+        assert_eq!(config.peer_bind.to_string(), "[::]:7009");
+        assert_eq!(config.client_listeners[0].bind.to_string(), "0.0.0.0:5001");
+        for (address, port) in [(&config.client_advertised, 5001), (&config.peer_advertised, 7009)]
+        {
+            let told: SocketAddr = address.parse().expect("an address");
+            assert!(!told.ip().is_unspecified() && told.port() == port, "{told}");
+            let is_said = |note: &&String| note.contains(address.as_str());
+            assert_eq!(values.notes.iter().filter(is_said).count(), 1, "{:?}", values.notes);
+        }
+    }
+
+    #[test]
     fn the_second_port_is_off_unless_asked_for() {
         assert_eq!(resolved(&[]).expect("sound").client_listeners.len(), 1);
         let config = resolved(&["-v2-addr=127.0.0.1"]).expect("sound");
@@ -426,6 +462,11 @@ mod tests {
     fn addresses_and_times_that_cannot_be_are_refused() {
         for (args, want) in [
             (vec!["-addr=127.0.0.1"], "missing port in address"),
+            (vec!["-addr=::1:4001"], "in brackets"),
+            (vec!["-addr=127.0.0.1:0"], "port 0"),
+            (vec!["-peer-addr=[fe80::1%lo]:7001"], "zone"),
+            (vec!["-initial-cluster=m0=http://0.0.0.0:7001"], "nobody is reached there"),
+            (vec!["-initial-cluster=m0=http://h:0"], "port 0"),
             (vec!["-addr=:4001"], "missing host in address"),
             (vec!["-addr=http://a:1"], "leave the scheme out"),
             (vec!["-addr=a:99999"], "is no port"),

@@ -17,6 +17,7 @@ mod disk;
 mod error;
 mod fill;
 mod log;
+mod look;
 pub mod mem;
 mod recover;
 mod scan;
@@ -30,6 +31,7 @@ pub use disk::{Disk, DiskFile, file_len};
 pub use error::{Error, REMEDY};
 pub use fill::FillTask;
 pub use log::{Options, Seq, Wal, WalStats};
+pub use look::look;
 pub use recover::{Cut, Records, Recovered};
 pub use segment::RECORD_BYTES_MAX;
 pub use snapshot::{

@@ -68,7 +68,7 @@ impl<D: Disk> fmt::Debug for Records<D> {
 }
 
 impl<D: Disk> Records<D> {
-    fn new(disk: D, log_id: u64, segments: &[Scanned]) -> Self {
+    pub(crate) fn new(disk: D, log_id: u64, segments: &[Scanned]) -> Self {
         let part = |segment: &Scanned| Part {
             name: segment.name.clone(),
             seed: segment::seed(log_id, segment.first_seq),

@@ -1,7 +1,7 @@
 //! The members as 2.x shows and takes them (spec cluster.md section 8.1).
 
 use super::json::{put_string, put_texts};
-use crate::join::is_url;
+use crate::join::{is_url, leads_somewhere};
 use replica::Member;
 use serde::Deserialize;
 
@@ -24,6 +24,9 @@ pub(crate) fn parse_peer_url(body: &[u8]) -> Result<String, String> {
         }
         if !is_url(url) {
             return Err(format!("URL address does not have the form \"host:port\": {url}"));
+        }
+        if !leads_somewhere(url) {
+            return Err(format!("URL address does not lead to a machine: {url}"));
         }
     }
     urls.first().map(|url| (*url).to_owned()).ok_or_else(|| "no valid URLs given".to_owned())

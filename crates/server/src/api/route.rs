@@ -34,6 +34,8 @@ pub(crate) enum Route<'a> {
     PeerStream,
     PeerJoin,
     PeerMembers,
+    /// Who answers here, while it is no member.
+    PeerIdentity,
     Health,
     Livez,
     Readyz,
@@ -106,6 +108,7 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
             "/v2/peer/stream" => Route::PeerStream,
             "/v2/peer/join" => Route::PeerJoin,
             "/v2/peer/members" => Route::PeerMembers,
+            "/v2/peer/identity" => Route::PeerIdentity,
             _ => shared,
         };
     };

@@ -3,6 +3,7 @@
 use crate::api::json::put_texts;
 use replica::{ClusterId, Member, MemberId};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Longest name and URL that are taken, in bytes.
 const TEXT_MAX: usize = 1024;
@@ -47,10 +48,16 @@ struct MemberWire {
 #[serde(rename_all = "camelCase")]
 struct ViewWire {
     cluster: String,
+    #[serde(default, rename = "self")]
+    own: String,
+    #[serde(default)]
+    term: u64,
     #[serde(default)]
     leader: String,
     founders: Vec<String>,
     members: Vec<MemberWire>,
+    #[serde(default)]
+    reached: BTreeMap<String, String>,
     #[serde(default)]
     active_size: u64,
     #[serde(default)]
@@ -61,9 +68,15 @@ struct ViewWire {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct View {
     pub(crate) cluster: ClusterId,
+    /// The member that describes it.
+    pub(crate) own: Option<MemberId>,
+    /// Its term; zero while nobody was ever elected there.
+    pub(crate) term: u64,
     pub(crate) leader: Option<MemberId>,
     pub(crate) founders: Vec<MemberId>,
     pub(crate) members: Vec<Member>,
+    /// Members that said that they are reached elsewhere than the membership says: HOST:PORT.
+    pub(crate) reached: Vec<(MemberId, String)>,
     pub(crate) active_size: u64,
     pub(crate) sync_interval: f64,
 }
@@ -86,12 +99,29 @@ pub(crate) fn is_url(text: &str) -> bool {
         })
 }
 
+/// Whether a URL leads to a certain machine. All interfaces of whoever uses it do not.
+pub(crate) fn leads_somewhere(url: &str) -> bool {
+    let host = url.split("://").last().and_then(|rest| rest.rsplit_once(':'));
+    let host = host.map_or("", |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let all = |address: std::net::IpAddr| address.to_canonical().is_unspecified();
+    // Texts like "0" are names of addresses too, as old programs write them.
+    let is_number = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    !host.contains('%') && host.parse().map_or(!is_number, |address| !all(address))
+}
+
 /// Whether a name may stand in a key, as the command line wants it too.
 fn is_name(text: &str) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=TEXT_MAX).contains(&text.len())
         && text.bytes().all(is_legal)
         && !matches!(text, "." | "..")
+}
+
+/// A member and where it is reached; nothing if it is not said properly.
+fn reached((id, at): (String, String)) -> Option<(MemberId, String)> {
+    let id = parse_id(&id)?;
+    is_url(&format!("http://{at}")).then_some((MemberId(id), at))
 }
 
 impl MemberWire {
@@ -135,6 +165,11 @@ impl JoinRequest {
             .map_err(|error| format!("the body is no request to join: {error}"))?;
         let JoinWire { id, name, client_url, peer_url, replace, token } = wire;
         let member = MemberWire { id, name, client_url, peer_url }.member()?;
+        for url in [&member.client_url, &member.peer_url] {
+            if !leads_somewhere(url) {
+                return Err(format!("{url:?} is no URL at which others reach a machine"));
+            }
+        }
         Ok(Self { member, replace, token })
     }
 
@@ -160,6 +195,41 @@ fn put_member_fields(out: &mut Vec<u8>, member: &Member) {
     put_texts(out, &texts);
 }
 
+/// A machine that is no member says who it is: `GET /v2/peer/identity`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdentityCard {
+    pub(crate) id: MemberId,
+    pub(crate) name: String,
+}
+
+#[derive(Deserialize)]
+struct IdentityWire {
+    id: String,
+    #[serde(default)]
+    name: String,
+}
+
+impl IdentityCard {
+    /// Reads a card.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
+        let wire: IdentityWire = serde_json::from_slice(body)
+            .map_err(|error| format!("the answer does not say who answers: {error}"))?;
+        let id = parse_id(&wire.id).ok_or("the answer does not say who answers")?;
+        Ok(Self { id: MemberId(id), name: wire.name })
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        let id = self.id.to_string();
+        put_texts(&mut out, &[("{\"id\":", id.as_str()), (",\"name\":", self.name.as_str())]);
+        out.extend_from_slice(b"}\n");
+        out
+    }
+}
+
 impl View {
     /// Reads a description.
     ///
@@ -175,16 +245,23 @@ impl View {
             wire.members.into_iter().map(MemberWire::known).collect();
         Ok(Self {
             cluster: ClusterId(cluster),
+            own: parse_id(&wire.own).map(MemberId),
+            term: wire.term,
             leader: parse_id(&wire.leader).map(MemberId),
             founders: founders.ok_or("the answer names no founders")?,
             members: members?,
+            reached: wire.reached.into_iter().filter_map(reached).collect(),
             active_size: wire.active_size,
             sync_interval: wire.sync_interval,
         })
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut out = format!("{{\"cluster\":\"{}\"", self.cluster).into_bytes();
+        let mut out =
+            format!("{{\"cluster\":\"{}\",\"term\":{}", self.cluster, self.term).into_bytes();
+        if let Some(own) = self.own {
+            out.extend_from_slice(format!(",\"self\":\"{own}\"").as_bytes());
+        }
         if let Some(leader) = self.leader {
             out.extend_from_slice(format!(",\"leader\":\"{leader}\"").as_bytes());
         }
@@ -198,9 +275,16 @@ impl View {
             put_member_fields(&mut out, member);
             out.push(b'}');
         }
+        out.push(b']');
+        if !self.reached.is_empty() {
+            // Neither ids nor addresses have characters that would have to be escaped.
+            let pairs: Vec<String> =
+                self.reached.iter().map(|(id, at)| format!("\"{id}\":\"{at}\"")).collect();
+            out.extend_from_slice(format!(",\"reached\":{{{}}}", pairs.join(",")).as_bytes());
+        }
         out.extend_from_slice(
             format!(
-                "],\"activeSize\":{},\"syncInterval\":{}}}\n",
+                ",\"activeSize\":{},\"syncInterval\":{}}}\n",
                 self.active_size, self.sync_interval
             )
             .as_bytes(),
@@ -229,9 +313,12 @@ mod tests {
         assert_eq!(JoinRequest::parse(&request.to_json()), Ok(request));
         let view = View {
             cluster: ClusterId(9),
+            own: Some(MemberId(8)),
+            term: 3,
             leader: Some(MemberId(7)),
             founders: vec![MemberId(7)],
             members: vec![member(7, "a"), member(8, "b")],
+            reached: vec![(MemberId(7), "[::1]:7009".into()), (MemberId(8), "h:1".into())],
             active_size: 9,
             sync_interval: 2.5,
         };
@@ -259,6 +346,10 @@ mod tests {
             ("http://127.0.0.1:4001", "http://a:99999"),
             ("http://127.0.0.1:4001", "http://a:1/path"),
             ("\"replace\"", "\"unknown\""),
+            ("http://127.0.0.1:4001", "http://0.0.0.0:4001"),
+            ("https://[::1]:7001", "https://[::]:7001"),
+            ("https://[::1]:7001", "https://[fe80::1%25lo]:7001"),
+            ("http://127.0.0.1:4001", "http://0:4001"),
         ] {
             let bad = good.replace(from, to);
             assert_ne!(bad, good, "{from}");

@@ -48,6 +48,9 @@ pub(crate) struct Caller {
     /// Whether members are called, and not anybody.
     is_for_members: bool,
     tls: Option<TlsFiles>,
+    /// How long one call may take, and how often it is sent on.
+    patience: Duration,
+    redirects_max: usize,
     /// What calls were last made with; kept for the time when the files cannot be used.
     last: RefCell<Option<ureq::Agent>>,
 }
@@ -55,23 +58,29 @@ pub(crate) struct Caller {
 impl Caller {
     /// Calls members, over TLS if there are files for it.
     pub(crate) fn for_members(tls: Option<TlsFiles>) -> Self {
-        Self { is_for_members: true, tls, last: RefCell::new(None) }
+        let (patience, redirects_max) = (CALL_TIMEOUT, REDIRECTS_MAX);
+        Self { is_for_members: true, tls, patience, redirects_max, last: RefCell::new(None) }
     }
 
     /// Calls anybody; over TLS it has to be somebody that the system trusts.
     pub(crate) fn for_anybody() -> Self {
-        Self { is_for_members: false, tls: None, last: RefCell::new(None) }
+        Self { is_for_members: false, ..Self::for_members(None) }
+    }
+
+    /// The same for a question that has to be answered at once, and by whoever is asked.
+    pub(crate) fn in_haste(self, patience: Duration) -> Self {
+        Self { patience, redirects_max: 0, ..self }
     }
 
     /// What a call is made with. The files are read each time: calls are rare, and so new files are
     /// used at once.
     fn agent(&self, is_encrypted: bool) -> Result<ureq::Agent, String> {
         if !is_encrypted {
-            return Ok(agent(None));
+            return Ok(agent(self.patience, None));
         }
         match tls::calls(self.tls.as_ref()) {
             Ok(config) => {
-                let agent = agent(Some(config));
+                let agent = agent(self.patience, Some(config));
                 *self.last.borrow_mut() = Some(agent.clone());
                 Ok(agent)
             }
@@ -111,7 +120,7 @@ impl Caller {
         body: &[u8],
     ) -> Result<Reply, String> {
         let mut url = self.target(url)?;
-        for _ in 0..=REDIRECTS_MAX {
+        for _ in 0..=self.redirects_max {
             let is_encrypted = url.starts_with("https://");
             let agent = self.agent(is_encrypted)?;
             let mut request = ureq::http::Request::builder().method(method).uri(&url);
@@ -119,7 +128,7 @@ impl Caller {
                 request = request.header("Content-Type", content_type);
             }
             let request = request.body(body).map_err(|error| format!("{url}: {error}"))?;
-            let response = agent.run(request).map_err(|error| format!("{url}: {error}"))?;
+            let response = agent.run(request).map_err(|error| self.explain(&url, &error))?;
             let status = response.status().as_u16();
             let location = response.headers().get("location").and_then(|at| at.to_str().ok());
             if let (301 | 302 | 307 | 308, Some(location)) = (status, location) {
@@ -135,19 +144,32 @@ impl Caller {
             reader
                 .take(ANSWER_MAX)
                 .read_to_end(&mut answer)
-                .map_err(|error| format!("{url}: {error}"))?;
+                .map_err(|error| self.explain(&url, &ureq::Error::from(error)))?;
             return Ok(Reply { status, body: answer });
         }
         Err(format!("{url}: sent on too often"))
     }
+
+    /// What went wrong, in a sentence.
+    fn explain(&self, url: &str, error: &ureq::Error) -> String {
+        match error {
+            ureq::Error::Timeout(ureq::Timeout::Connect) => {
+                format!("no connection to {url} within {} s", CONNECT_TIMEOUT.as_secs_f64())
+            }
+            ureq::Error::Timeout(_) => {
+                format!("no answer from {url} within {} s", self.patience.as_secs_f64())
+            }
+            error => format!("{url}: {error}"),
+        }
+    }
 }
 
-fn agent(tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
+fn agent(patience: Duration, tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
     let builder = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .timeout_global(Some(CALL_TIMEOUT))
+        .timeout_global(Some(patience))
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .proxy(None)
         .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")));
@@ -160,6 +182,15 @@ fn agent(tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_is_not_answered_says_what_it_waited_for() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}/", silent.local_addr().expect("it is bound"));
+        let caller = Caller::for_anybody().in_haste(Duration::from_millis(300));
+        let error = caller.get(&url).expect_err("nobody answers");
+        assert_eq!(error, format!("no answer from {url} within 0.3 s"));
+    }
 
     #[test]
     fn nothing_for_members_goes_out_in_plain_text_where_there_are_certificates() {

@@ -58,6 +58,19 @@ pub(crate) fn discover(
     Ok(Discovered::Peers(peers))
 }
 
+/// The peer URLs that others are registered with; this machine is not registered by it.
+///
+/// # Errors
+/// As [`discover`].
+pub(crate) fn look(caller: &Caller, url: &str, name: &str) -> Result<Vec<String>, String> {
+    let list = format!("{}?consistent=true&recursive=true&sorted=false", base(url));
+    let reply = caller.get(&list)?;
+    match reply.status {
+        200 => peers_in(&reply.body, name),
+        status => Err(format!("{list}: answered {status}: {}", reply.text())),
+    }
+}
+
 /// Registers this machine, or keeps its registration alive.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! How a machine finds its cluster when it starts: by its data directory, by the machines it is
-//! told of, by discovery, or by founding one (spec cluster.md sections 4 and 5).
+//! told of, by discovery, or by founding one (spec cluster.md sections 4 and 5). What it becomes is
+//! decided in `decide.rs`; asking others for it is in `seek.rs`.
 //!
 //! A machine that joins is a member before its own directory says so: the cluster gives it a place
 //! first, and it starts as a learner that the leader brings up. If it dies in between, it asks
@@ -7,18 +8,16 @@
 
 pub(crate) mod body;
 mod caller;
+pub(crate) mod decide;
 pub(crate) mod discovery;
+pub(crate) mod seek;
 
-pub(crate) use body::{JoinRequest, View, is_url, parse_id};
+pub(crate) use body::{IdentityCard, JoinRequest, View, is_url, leads_somewhere, parse_id};
 pub(crate) use caller::Caller;
 
 use crate::config::{Config, InitialCluster};
-use discovery::Discovered;
 use replica::{Birth, ClusterId, Member, MemberId};
-use std::time::{Duration, Instant};
-
-/// How often machines that do not answer are tried within one attempt.
-const QUIET_RETRY: Duration = Duration::from_millis(250);
+use std::time::Duration;
 
 /// The error code of a cluster that has all the members it wants (spec cluster.md section 4).
 pub(crate) const CLUSTER_FULL: u64 = 103;
@@ -45,44 +44,8 @@ pub(crate) enum JoinError {
     Stopped,
 }
 
-/// Looks for the cluster of a machine with an empty data directory. `wait` waits, and says whether
-/// the machine is to stop instead.
-///
-/// # Errors
-/// [`JoinError`].
-pub(crate) fn start(
-    config: &Config,
-    own: &Member,
-    wait: &mut dyn FnMut(Duration) -> bool,
-) -> Result<Start, JoinError> {
-    let finding = &config.finding;
-    let caller = Caller::for_members(config.peer_tls.clone());
-    if let Some(initial) = &finding.initial {
-        return found_together(initial, own, &caller, config, wait);
-    }
-    let mut peers = finding.peers.clone();
-    if let Some(url) = &finding.discovery {
-        match discovery::discover(&Caller::for_anybody(), url, &own.name, &own.peer_url) {
-            Ok(Discovered::First) => {
-                tracing::info!(url, "discovery: this machine begins the cluster");
-                return Ok(Start::Found);
-            }
-            Ok(Discovered::Peers(found)) => peers.extend(found),
-            Err(detail) if peers.is_empty() => {
-                return Err(JoinError::Unreachable(format!("discovery failed: {detail}")));
-            }
-            Err(detail) => tracing::warn!("discovery failed, trying -peers: {detail}"),
-        }
-    }
-    let peers = others(&peers, own);
-    if peers.is_empty() {
-        return Ok(Start::Found);
-    }
-    join(config, &caller, &peers, own, wait)
-}
-
 /// The peer URLs of others, each once.
-fn others(peers: &[String], own: &Member) -> Vec<String> {
+pub(crate) fn others(peers: &[String], own: &Member) -> Vec<String> {
     let scheme = own.peer_url.split("://").next().unwrap_or("http");
     let mut urls: Vec<String> = Vec::new();
     for peer in peers {
@@ -93,71 +56,6 @@ fn others(peers: &[String], own: &Member) -> Vec<String> {
         }
     }
     urls
-}
-
-/// Asks the machines at `peers` for a place, again and again as the operator said.
-fn join(
-    config: &Config,
-    caller: &Caller,
-    peers: &[String],
-    own: &Member,
-    wait: &mut dyn FnMut(Duration) -> bool,
-) -> Result<Start, JoinError> {
-    let attempts = config.finding.retry_attempts.max(1);
-    let interval = Duration::from_secs_f64(config.finding.retry_interval_secs.clamp(0.0, 1e6));
-    let mut last = String::new();
-    for attempt in 1..=attempts {
-        let until = Instant::now() + interval;
-        loop {
-            match ask_all(config, caller, peers, own) {
-                Err(JoinError::Unreachable(detail)) => last = detail,
-                decided => return decided,
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            if wait(left.min(QUIET_RETRY)) {
-                return Err(JoinError::Stopped);
-            }
-        }
-        tracing::warn!(
-            attempt,
-            of = attempts,
-            "unable to join the cluster using any of the peers {}: {last}",
-            peers.join(",")
-        );
-    }
-    Err(JoinError::Unreachable(format!(
-        "fail joining the cluster via given peers after {attempts} retries: {last}"
-    )))
-}
-
-fn ask_all(
-    config: &Config,
-    caller: &Caller,
-    peers: &[String],
-    own: &Member,
-) -> Result<Start, JoinError> {
-    let mut problems = Vec::new();
-    for peer in peers {
-        match ask(config, caller, peer, own) {
-            Ok(Asked::Joined(birth)) => {
-                tracing::info!("{} joined the cluster via peer {peer}", own.name);
-                return Ok(Start::Member(birth));
-            }
-            Ok(Asked::Full(urls)) => {
-                tracing::info!(
-                    "{}: the cluster has as many members as its activeSize: standing by",
-                    own.name
-                );
-                return Ok(Start::Standby(urls));
-            }
-            Err(JoinError::Unreachable(detail)) => problems.push(detail),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(JoinError::Unreachable(problems.join("; ")))
 }
 
 pub(crate) enum Asked {
@@ -218,6 +116,33 @@ pub(crate) fn view_of(caller: &Caller, peer: &str) -> Result<View, String> {
     asked_view(caller, &format!("{peer}/v2/peer/members"))
 }
 
+/// How long members may take to say what they are, where nobody waits for them in particular.
+const HASTE: Duration = Duration::from_secs(2);
+
+/// How many are asked at the same time.
+const ASKED_AT_ONCE: usize = 8;
+
+/// What each of the machines at these peer URLs says of its cluster. They are asked side by side,
+/// and not for long.
+pub(crate) fn ask_everybody(
+    config: &Config,
+    urls: &[String],
+) -> Vec<(String, Result<View, String>)> {
+    let ask_one = |url: &String| {
+        let caller = Caller::for_members(config.peer_tls.clone()).in_haste(HASTE);
+        (url.clone(), view_of(&caller, url))
+    };
+    let mut answers = Vec::with_capacity(urls.len());
+    for some in urls.chunks(ASKED_AT_ONCE) {
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = some.iter().map(|url| scope.spawn(|| ask_one(url))).collect();
+            // A thread that panicked has said nothing.
+            answers.extend(asked.into_iter().filter_map(|thread| thread.join().ok()));
+        });
+    }
+    answers
+}
+
 fn asked_view(caller: &Caller, url: &str) -> Result<View, String> {
     let reply = caller.get(url)?;
     if reply.status != 200 {
@@ -245,48 +170,40 @@ fn birth(view: &View, own: &Member) -> Birth {
     }
 }
 
-/// Starts with all the machines of a list, as 2.x did: every one of them knows all ids before the
-/// first word, since they are made of the list itself.
-fn found_together(
-    initial: &InitialCluster,
-    own: &Member,
-    caller: &Caller,
-    config: &Config,
-    wait: &mut dyn FnMut(Duration) -> bool,
-) -> Result<Start, JoinError> {
-    let listed = |name: &str| initial.members.iter().any(|(listed, _)| listed == name);
-    if !listed(&own.name) {
-        return Err(JoinError::Refused(format!(
-            "-initial-cluster does not name this machine, {:?}",
-            own.name
-        )));
-    }
-    if !initial.is_new {
-        let urls: Vec<String> = initial.members.iter().map(|(_, url)| url.clone()).collect();
-        return join(config, caller, &others(&urls, own), own, wait);
-    }
+/// What all machines of a list agree on before the first word, as in 2.x: the cluster, and the
+/// members in the order of their names.
+fn together_cluster(initial: &InitialCluster) -> (ClusterId, Vec<Member>) {
     let mut members = initial.members.clone();
     members.sort();
     let list: Vec<String> = members.iter().map(|(name, url)| format!("{name}={url}")).collect();
     let cluster = derive_id(&[&initial.token, &list.join(",")]);
-    let known: Vec<Member> = members
-        .iter()
-        .map(|(name, url)| Member {
-            id: MemberId(derive_id(&[&format!("{cluster:x}"), name])),
-            name: name.clone(),
-            // It is told by the member itself as soon as there is a leader.
-            client_url: String::new(),
-            peer_url: url.clone(),
-        })
-        .collect();
+    let member = |(name, peer_url): (String, String)| Member {
+        id: MemberId(derive_id(&[&format!("{cluster:x}"), &name])),
+        name,
+        // It is told by the member itself as soon as there is a leader.
+        client_url: String::new(),
+        peer_url,
+    };
+    (ClusterId(cluster), members.into_iter().map(member).collect())
+}
+
+/// The cluster that a list begins.
+pub(crate) fn cluster_of_list(initial: &InitialCluster) -> ClusterId {
+    together_cluster(initial).0
+}
+
+/// Begins with all the machines of a list: every one of them knows all ids before the first word,
+/// since they are made of the list itself.
+fn begin_together(initial: &InitialCluster, own: &Member) -> Birth {
+    let (cluster, known) = together_cluster(initial);
     let id = known.iter().find(|member| member.name == own.name).map(|member| member.id);
-    Ok(Start::Member(Box::new(Birth {
-        cluster: ClusterId(cluster),
+    Birth {
+        cluster,
         id: id.unwrap_or(own.id),
         name: own.name.clone(),
         founders: known.iter().map(|member| member.id).collect(),
         known,
-    })))
+    }
 }
 
 /// A number made of texts, the same on every machine and in every version: FNV-1a, mixed once more.

@@ -80,6 +80,9 @@ pub(crate) struct Link {
     pub(crate) token: Token,
     /// HOST:PORT.
     pub(crate) address: String,
+    /// Where it may be reached as well, and whether that is dialled this time.
+    pub(crate) hint: Option<String>,
+    takes_hint: bool,
     pub(crate) hello: Hello,
     state: State,
     pause_ns: u64,
@@ -98,6 +101,8 @@ impl Link {
         Self {
             token,
             address,
+            hint: None,
+            takes_hint: false,
             hello,
             state: State::Waiting { until: 0 },
             pause_ns: PAUSE_MIN_NS,
@@ -107,6 +112,21 @@ impl Link {
             refusal: String::new(),
             stats: LinkStats::default(),
         }
+    }
+
+    /// HOST:PORT that is dialled now.
+    pub(crate) fn target(&self) -> &str {
+        self.hint.as_deref().filter(|_| self.takes_hint).unwrap_or(&self.address)
+    }
+
+    /// The membership names an address: where it is the one that was found by a hint, that is what
+    /// the hint was for.
+    pub(crate) fn settle(mut self, address: &str) -> Self {
+        if self.target() == address {
+            address.clone_into(&mut self.address);
+            (self.hint, self.takes_hint) = (None, false);
+        }
+        self
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -170,7 +190,7 @@ impl Link {
             registry.register(&mut socket, self.token, interest)?;
             match tls {
                 None => Ok(Stream::Plain(socket)),
-                Some(config) => Stream::connect(socket, config, host(&self.address)),
+                Some(config) => Stream::connect(socket, config, host(self.target())),
             }
         };
         match dial() {
@@ -193,10 +213,11 @@ impl Link {
     pub(crate) fn fail(&mut self, why: &str, now: u64) -> Change {
         if self.refusal != why {
             why.clone_into(&mut self.refusal);
-            tracing::debug!(peer = self.address, "no connection to a member: {why}");
+            tracing::debug!(peer = self.target(), "no connection to a member: {why}");
         }
         self.state = State::Waiting { until: now.saturating_add(self.pause_ns) };
         self.pause_ns = (self.pause_ns * 2).min(PAUSE_MAX_NS);
+        self.takes_hint = self.hint.is_some() && !self.takes_hint;
         (self.waiting, self.sent) = (Vec::new(), 0);
         Change::Broken
     }
@@ -205,7 +226,7 @@ impl Link {
     /// somebody has to know of it.
     fn distrust(&mut self, why: &str, now: u64) -> Change {
         if self.refusal != why {
-            tracing::warn!(peer = self.address, "no connection to a member over TLS: {why}");
+            tracing::warn!(peer = self.target(), "no connection to a member over TLS: {why}");
         }
         self.fail(why, now)
     }
@@ -223,6 +244,7 @@ impl Link {
     }
 
     fn greet(&mut self, now: u64, token: &str) -> Change {
+        let target = self.target().to_owned();
         let State::Greeting { socket, is_connected, has_sent, answer, .. } = &mut self.state else {
             return Change::None;
         };
@@ -242,7 +264,7 @@ impl Link {
                     return Ok(Answer::Partial);
                 }
                 // A fresh connection takes a few hundred bytes at once.
-                socket.write_all(&self.hello.request(&self.address, token))?;
+                socket.write_all(&self.hello.request(&target, token))?;
                 *has_sent = true;
             }
             read_into(socket, answer, hello::ANSWER_MAX)?;
@@ -381,6 +403,31 @@ mod tests {
         assert_eq!(link.ready(1, ""), Change::None);
         assert!(!link.is_due(CONNECTING_NS + 1), "it is the other side's turn now");
         assert!(link.is_due(GREETING_NS + 1));
+    }
+
+    #[test]
+    fn a_hint_is_dialled_in_turn_and_stays_where_it_was_right() {
+        let hello = Hello {
+            cluster: ClusterId(1),
+            from: MemberId(1),
+            to: MemberId(2),
+            at: "a:1".to_owned(),
+        };
+        let mut link = Link::new(Token(1), "b:1".to_owned(), hello);
+        link.fail("nobody there", 0);
+        assert_eq!(link.target(), "b:1", "there is no other");
+        link.hint = Some("b:2".to_owned());
+        let mut dialled = Vec::new();
+        for _ in 0..4 {
+            link.fail("nobody there", 0);
+            dialled.push(link.target().to_owned());
+        }
+        assert_eq!(dialled, ["b:2", "b:1", "b:2", "b:1"]);
+        link.fail("nobody there", 0);
+        let link = link.settle("b:3");
+        assert_eq!((link.address.as_str(), link.target()), ("b:1", "b:2"));
+        let link = link.settle("b:2");
+        assert_eq!((link.address.as_str(), link.hint), ("b:2", None));
     }
 
     #[test]

@@ -94,6 +94,17 @@ impl Peers {
         at.clone_into(&mut self.at);
     }
 
+    /// Somebody says where a member is reached: it is dialled there in turn with where the
+    /// membership says. Says whether that is news.
+    pub(crate) fn hint(&mut self, id: MemberId, at: &str) -> bool {
+        let Some(link) = self.links.get_mut(&id) else { return false };
+        let is_news = link.address != at && link.hint.as_deref() != Some(at);
+        if is_news {
+            link.hint = Some(at.to_owned());
+        }
+        is_news
+    }
+
     /// Says how members are called from here on.
     pub(crate) fn set_tls(&mut self, tls: Option<Arc<ClientConfig>>) {
         self.tls = tls;
@@ -106,12 +117,17 @@ impl Peers {
             return false;
         }
         self.callers.insert(id, at.to_owned());
-        if self.links.get(&id).is_none_or(|link| link.address != at) {
+        if self.links.get(&id).is_none_or(|link| link.address != at && link.target() != at) {
             let link = self.link(id, at);
             self.links.insert(id, link);
             self.tend(self.now);
         }
         true
+    }
+
+    /// Where callers said that they are reached, as far as the membership says something else.
+    pub(crate) fn callers(&self) -> Vec<(MemberId, String)> {
+        self.callers.iter().map(|(id, at)| (*id, at.clone())).collect()
     }
 
     /// A caller left: what the membership says counts again.
@@ -140,7 +156,8 @@ impl Peers {
         wanted.extend(self.callers.clone());
         let mut links = std::mem::take(&mut self.links);
         for (id, address) in wanted {
-            let link = links.remove(&id).filter(|link| link.address == address);
+            let link = links.remove(&id).map(|link| link.settle(&address));
+            let link = link.filter(|link| link.address == address);
             let link = link.unwrap_or_else(|| self.link(id, &address));
             self.links.insert(id, link);
         }
@@ -170,7 +187,7 @@ impl Peers {
         self.now = now;
         while let Ok((id, address, found)) = self.resolved_rx.try_recv() {
             let Some(link) = self.links.get_mut(&id) else { continue };
-            if link.is_resolving() && link.address == address {
+            if link.is_resolving() && link.target() == address {
                 let change = match found {
                     Some(to) => link.connect(to, self.tls.clone(), now, &self.registry),
                     None => link.fail("its name cannot be resolved", now),
@@ -189,11 +206,11 @@ impl Peers {
         let Some(link) = self.links.get_mut(&id) else { return };
         let change = if !link.is_waiting() {
             link.fail("it takes too long", now)
-        } else if let Ok(to) = link.address.parse() {
+        } else if let Ok(to) = link.target().parse() {
             link.connect(to, self.tls.clone(), now, &self.registry)
         } else {
             link.resolve(now);
-            let (address, tx) = (link.address.clone(), self.resolved_tx.clone());
+            let (address, tx) = (link.target().to_owned(), self.resolved_tx.clone());
             let waker = Arc::clone(&self.waker);
             let look_up = move || {
                 let found = address.to_socket_addrs().ok().and_then(|mut found| found.next());

@@ -2,11 +2,15 @@
 //! leader, and asks for a place when there is room (seed, "Standby"; spec cluster.md section 7).
 //! Where it is told to it passes their connections on instead (`tunnel.rs`).
 //!
+//! A machine that starts and has to ask first what it is to become is served by the same loop: it
+//! answers that it lives, and why it does not serve yet (`waiting.rs`).
+//!
 //! Its health, version and own statistics are answered here. What it knows of the cluster comes
 //! from `scout.rs`, a thread that asks the members now and then.
 
 mod scout;
 mod tunnel;
+mod waiting;
 
 use crate::api::cors::Cors;
 use crate::api::error::{ApiError, STANDBY_INTERNAL};
@@ -23,7 +27,8 @@ use crate::handshake;
 use crate::http::reader::{self, Method, Progress, Request};
 use crate::http::response::{Envelope, JSON, TEXT};
 use crate::http::url;
-use crate::join::View;
+use crate::join::seek::Facts;
+use crate::join::{JoinError, Start, View};
 use crate::owner::time_limit;
 use crate::resource::{listing_of_urls, version_body};
 use crate::slab::{Key, Slab};
@@ -48,6 +53,11 @@ const TUNNEL_BASE: usize = 1 << 40;
 
 const READ_BYTES: usize = 16 << 10;
 
+/// How long a machine that starts leaves clients to whom it is about to become: 500 ms. What it
+/// accepts now it has to close then.
+const MOMENT: Duration = Duration::from_millis(500);
+const MOMENT_NS: u64 = 500_000_000;
+
 /// How often slow clients are looked after: 1 s.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -58,6 +68,17 @@ pub(crate) enum Ended {
     Stopped,
     /// There is a place for this machine.
     Promoted(Box<Birth>),
+    /// A machine that asked what it is to become was told, or is not to start.
+    Decided(Result<Start, JoinError>),
+}
+
+/// What the machine waits for.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    /// A place; members may be asked at these peer URLs.
+    Place(Vec<String>),
+    /// What it is to become.
+    Part(Facts),
 }
 
 /// What a standby is made of.
@@ -65,8 +86,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) config: &'a Config,
     pub(crate) clock: SystemClock,
     pub(crate) own: Member,
-    /// Peer URLs at which members may be asked.
-    pub(crate) peers: Vec<String>,
+    pub(crate) errand: Errand,
     pub(crate) listeners: Vec<(TcpListener, Port)>,
     pub(crate) signals: UnixStream,
     pub(crate) keyring: &'a mut Keyring,
@@ -99,6 +119,10 @@ struct Standby<'a> {
     now: Now,
     date: String,
     view: Option<View>,
+    /// Why a machine that starts does not serve yet; nothing for a standby.
+    waits_for: Option<String>,
+    /// Whether connections of clients are accepted.
+    is_open: bool,
 }
 
 /// Stands by until a signal comes, or a place. `remember` is given the peer URLs of the members
@@ -112,12 +136,14 @@ pub(crate) fn run(
 ) -> Result<Ended, StartError> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), TOKEN_WAKER)?);
-    let Parts { config, clock, own, peers, mut listeners, mut signals, keyring } = parts;
-    for (at, (socket, _)) in listeners.iter_mut().enumerate() {
-        poll.registry().register(socket, Token(at), Interest::READABLE)?;
-    }
+    let Parts { config, clock, own, errand, listeners, mut signals, keyring } = parts;
     poll.registry().register(&mut signals, TOKEN_SIGNAL, Interest::READABLE)?;
-    let scout = Scout::start(config, own.clone(), peers, waker)?;
+    let waits_for =
+        matches!(errand, Errand::Part(_)).then(|| "asking others how to start".to_owned());
+    let scout = match errand {
+        Errand::Place(peers) => Scout::start(config, own.clone(), peers, waker)?,
+        Errand::Part(facts) => Scout::seek(config, own.clone(), facts, waker)?,
+    };
     let now = clock.now();
     let limits = reader::Limits {
         request_line_bytes: config.limits.request_line_bytes,
@@ -146,8 +172,15 @@ pub(crate) fn run(
         now,
         date: http_date(now.wall),
         view: None,
+        waits_for,
+        is_open: false,
     };
-    tracing::info!("{} is standing by", config.name);
+    if standby.waits_for.is_none() {
+        tracing::info!("{} is standing by", config.name);
+        standby.open()?;
+    }
+    // Others that start ask as well, and are not to wait for one another.
+    standby.listen(|port| port == Port::Peer)?;
     standby.serve(&scout, remember)
 }
 
@@ -159,7 +192,11 @@ impl Standby<'_> {
     ) -> Result<Ended, StartError> {
         let mut events = Events::with_capacity(256);
         loop {
-            let patience = if self.unfinished.is_empty() { HOUSEKEEPING } else { Duration::ZERO };
+            let patience = match self.is_open {
+                _ if !self.unfinished.is_empty() => Duration::ZERO,
+                true => HOUSEKEEPING,
+                false => MOMENT,
+            };
             match self.poll.poll(&mut events, Some(patience)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
@@ -182,6 +219,11 @@ impl Standby<'_> {
                         }
                     }
                     Report::Promoted(birth) => return Ok(Ended::Promoted(birth)),
+                    Report::Waits(why) => {
+                        self.waits_for = Some(why);
+                        self.open()?;
+                    }
+                    Report::Decided(decided) => return Ok(Ended::Decided(decided)),
                 }
             }
             for event in &events {
@@ -193,6 +235,9 @@ impl Standby<'_> {
             }
             for key in std::mem::take(&mut self.unfinished) {
                 self.carry(key);
+            }
+            if self.now.monotonic.saturating_sub(self.started.monotonic) >= MOMENT_NS {
+                self.open()?;
             }
             self.housekeep();
             for at in self.backlog.take_due(self.now.monotonic) {
@@ -354,7 +399,14 @@ impl Standby<'_> {
             return self.answer(key, 200, None, "", b"");
         }
         let is_read = matches!(request.method, Method::Get | Method::Head);
-        match route(port, &path) {
+        let route = route(port, &path);
+        if route == Route::PeerIdentity && is_read {
+            return self.identity(key);
+        }
+        if self.waits_for.is_some() {
+            return self.answer_while_waiting(key, request, route);
+        }
+        match route {
             Route::Version if is_read => {
                 let (kind, body) = version_body(request.accepts_text);
                 self.answer(key, 200, Some(kind), "", body.as_bytes());

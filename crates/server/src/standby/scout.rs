@@ -1,9 +1,11 @@
-//! The thread of a standby that asks the members how things are, and for a place.
+//! The thread beside the loop of a machine without a place. That of a standby asks the members how
+//! things are, and for a place; that of a machine that starts finds out what it is to become.
 
 use super::tunnel::Upstream;
 use crate::config::Config;
 use crate::error::StartError;
-use crate::join::{self, Asked, Caller, JoinError, View};
+use crate::join::seek::{self, Facts, Patience};
+use crate::join::{self, Asked, Caller, JoinError, Start, View};
 use mio::Waker;
 use replica::{Birth, Member};
 use std::sync::Arc;
@@ -25,6 +27,10 @@ pub(crate) enum Report {
     Seen(View, Option<Upstream>),
     Lost(String),
     Promoted(Box<Birth>),
+    /// What a machine that starts waits for.
+    Waits(String),
+    /// What it becomes, or why it does not start.
+    Decided(Result<Start, JoinError>),
 }
 
 /// The thread, which ends when this is dropped.
@@ -34,39 +40,91 @@ pub(crate) struct Scout {
     thread: Option<JoinHandle<()>>,
 }
 
+/// The way back to the loop.
+struct Line {
+    tx: Sender<Report>,
+    waker: Arc<Waker>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Line {
+    /// Reports; says whether anybody wants to know.
+    fn report(&self, report: Report) -> bool {
+        self.tx.send(report).is_ok() && self.waker.wake().is_ok()
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn rest(&self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until && !self.is_over() {
+            thread::sleep(NAP);
+        }
+    }
+}
+
+impl Patience for Line {
+    fn wait(&mut self, time: Duration) -> bool {
+        self.rest(time);
+        self.is_over()
+    }
+
+    fn say(&mut self, why: String) {
+        // Whether the loop is still there is asked by who waits.
+        let _ = self.report(Report::Waits(why));
+    }
+}
+
 struct Rounds {
     config: Config,
     own: Member,
     caller: Caller,
     peers: Vec<String>,
     interval: Duration,
-    tx: Sender<Report>,
-    waker: Arc<Waker>,
-    is_over: Arc<AtomicBool>,
+    line: Line,
 }
 
 impl Scout {
+    fn spawn(
+        waker: Arc<Waker>,
+        work: impl FnOnce(Line) + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let (tx, reports) = channel();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let line = Line { tx, waker, is_over: Arc::clone(&is_over) };
+        let builder = thread::Builder::new().name("stead-scout".into());
+        let thread = builder.spawn(move || work(line))?;
+        Ok(Self { reports, is_over, thread: Some(thread) })
+    }
+
+    /// Looks for a place again and again.
     pub(crate) fn start(
         config: &Config,
         own: Member,
         peers: Vec<String>,
         waker: Arc<Waker>,
     ) -> Result<Self, StartError> {
-        let (tx, reports) = channel();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let rounds = Rounds {
-            config: config.clone(),
-            own,
-            caller: Caller::for_members(config.peer_tls.clone()),
-            peers,
-            interval: PAUSE,
-            tx,
-            waker,
-            is_over: Arc::clone(&is_over),
-        };
-        let builder = thread::Builder::new().name("stead-scout".into());
-        let thread = builder.spawn(move || rounds.run())?;
-        Ok(Self { reports, is_over, thread: Some(thread) })
+        let caller = Caller::for_members(config.peer_tls.clone());
+        let config = config.clone();
+        Self::spawn(waker, move |line| {
+            Rounds { config, own, caller, peers, interval: PAUSE, line }.run();
+        })
+    }
+
+    /// Finds out what the machine is to become.
+    pub(crate) fn seek(
+        config: &Config,
+        own: Member,
+        facts: Facts,
+        waker: Arc<Waker>,
+    ) -> Result<Self, StartError> {
+        let config = config.clone();
+        Self::spawn(waker, move |mut line| {
+            let decided = seek::seek(&config, &own, &facts, &mut line);
+            line.report(Report::Decided(decided));
+        })
     }
 
     pub(crate) fn next(&self) -> Option<Report> {
@@ -88,17 +146,13 @@ impl Drop for Scout {
 
 impl Rounds {
     fn run(mut self) {
-        while !self.is_over.load(Ordering::Relaxed) {
+        while !self.line.is_over() {
             let report = self.round();
             let is_last = matches!(report, Report::Promoted(_));
-            // The loop is gone when the queue is: nobody wants to know then.
-            if self.tx.send(report).is_err() || self.waker.wake().is_err() || is_last {
+            if !self.line.report(report) || is_last {
                 return;
             }
-            let until = Instant::now() + self.interval;
-            while Instant::now() < until && !self.is_over.load(Ordering::Relaxed) {
-                thread::sleep(NAP);
-            }
+            self.line.rest(self.interval);
         }
     }
 

@@ -161,6 +161,14 @@ pub(crate) fn state(addr: SocketAddr) -> String {
     all["state"].as_str().unwrap_or_default().to_owned()
 }
 
+/// The machine's id and the cluster's, as it says them.
+pub(crate) fn identity(machine: &Machine) -> (String, String) {
+    let view =
+        crate::testkit::ask(machine.site.peer_addr(), &Request::get("/v2/peer/members")).json();
+    let text = |name: &str| view[name].as_str().unwrap_or_default().to_owned();
+    (text("self"), text("cluster"))
+}
+
 /// A number of `/metrics` without labels.
 pub(crate) fn metric(addr: SocketAddr, name: &str) -> Option<u64> {
     let text = send(addr, &Request::get("/metrics")).ok()?.text();

@@ -6,5 +6,7 @@ mod failures;
 mod formation;
 pub(crate) mod kit;
 mod membership;
+mod moving;
 mod outcomes;
 mod reading;
+mod starting;
