@@ -1,7 +1,8 @@
 //! Applying committed entries: the only place where the replicated state changes.
 
-use crate::batch::{BatchReader, Control, Item};
+use crate::batch::{self, BatchReader, Control, Item};
 use crate::clock::Now;
+use crate::codec::Malformed;
 use crate::error::{EngineError, Failure, Fatal};
 use crate::membership::{ClusterConfig, Member, Membership};
 use crate::progress;
@@ -166,19 +167,42 @@ impl State {
         waiters: &mut Waiters<'_>,
         out: &mut Output,
     ) -> Result<AppliedBatch, Fatal> {
-        let unknown = |_| Fatal::Log(format!("entry {index} has an unknown content"));
         let mut applied = AppliedBatch::default();
         let places = std::mem::take(&mut waiters.places);
-        let Some(mut batch) = BatchReader::open(batch).map_err(unknown)? else {
+        let mut batch = match BatchReader::open(batch) {
+            Ok(Some(batch)) => batch,
             // raft puts an empty entry where it refuses a change of the configuration.
-            fail(places, EngineError::ChangePending, &mut out.answers);
-            return Ok(applied);
+            Ok(None) => {
+                fail(places, EngineError::ChangePending, &mut out.answers);
+                return Ok(applied);
+            }
+            // Members of that version apply it.
+            Err(Malformed) if batch::is_newer(batch) => {
+                return Err(Fatal::Log(format!(
+                    "entry {index} was written by a newer version of this program: start that one"
+                )));
+            }
+            Err(Malformed) => {
+                self.entries_skipped += 1;
+                fail(places, EngineError::Unknown, &mut out.answers);
+                return Ok(applied);
+            }
         };
         applied.stamp = Some(batch.stamp);
         let mut waiting = places.iter().peekable();
         let mut position = 0;
         let mut group: Option<Group> = None;
-        while let Some(item) = batch.next_item().map_err(unknown)? {
+        loop {
+            let item = match batch.next_item() {
+                Ok(Some(item)) => item,
+                Ok(None) => break,
+                // The rest is skipped by every member alike.
+                Err(Malformed) => {
+                    self.entries_skipped += 1;
+                    fail(waiting.copied().collect(), EngineError::Unknown, &mut out.answers);
+                    break;
+                }
+            };
             if group.as_ref().is_some_and(|group| !group.is_new && group.left > 0) {
                 group.as_mut().expect("just seen").left -= 1;
                 continue;

@@ -192,6 +192,11 @@ pub(crate) struct BatchReader<'a> {
     left: usize,
 }
 
+/// Whether an entry is of a version that this program does not know yet.
+pub(crate) fn is_newer(entry: &[u8]) -> bool {
+    entry.first().is_some_and(|version| *version > VERSION)
+}
+
 impl<'a> BatchReader<'a> {
     /// Gives nothing for an empty entry.
     pub(crate) fn open(mut entry: &'a [u8]) -> Result<Option<Self>, Malformed> {

@@ -216,6 +216,11 @@ impl Birth {
 /// # Errors
 /// [`Fatal`] when the directory cannot be written.
 pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Result<(), Fatal> {
+    if !wal::is_empty(disk).map_err(wal::Error::from)? {
+        return Err(Fatal::Identity(
+            "the data directory holds a member already: nothing was written over it".to_owned(),
+        ));
+    }
     let mut conf_state = ConfState::default();
     conf_state.voters = birth.founders.iter().map(|id| id.0).collect();
     let header = Header {

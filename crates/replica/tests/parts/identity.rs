@@ -20,7 +20,7 @@ const VOTE: u8 = 2;
 const HEARTBEAT: u8 = 4;
 
 impl Lie {
-    fn bytes(self, from: MemberId, to: MemberId, entry: Option<&[u8]>) -> Vec<u8> {
+    fn bytes(self, from: MemberId, to: MemberId, entry: Option<(u8, &[u8])>) -> Vec<u8> {
         let mut out = vec![1, self.kind];
         let Self { term, log_term, index, commit, .. } = self;
         for number in [to.0, from.0, term, log_term, index, commit, 0, 0, 0, 0] {
@@ -29,11 +29,10 @@ impl Lie {
         out.push(0);
         out.extend_from_slice(&0_u32.to_le_bytes());
         out.extend_from_slice(&u32::from(entry.is_some()).to_le_bytes());
-        if let Some(data) = entry {
+        if let Some((kind, data)) = entry {
             out.extend_from_slice(&term.to_le_bytes());
             out.extend_from_slice(&(index + 1).to_le_bytes());
-            // A change of the configuration.
-            out.push(2);
+            out.push(kind);
             out.extend_from_slice(&u32::try_from(data.len()).expect("short").to_le_bytes());
             out.extend_from_slice(data);
         }
@@ -192,7 +191,7 @@ fn what_no_member_can_have_sent_ends_nothing() {
 }
 
 #[test]
-fn a_committed_change_that_cannot_be_applied_is_skipped() {
+fn a_committed_entry_that_cannot_be_applied_is_skipped() {
     let (mut cluster, leader) = Cluster::led(3);
     let at = (leader + 1) % 3;
     // The leader is cut off, and its voice says what no leader proposes.
@@ -202,14 +201,17 @@ fn a_committed_change_that_cannot_be_applied_is_skipped() {
     let (index, log_term, term) = (own.last_index.0, own.last_term.0, own.term.0);
     let lie = Lie { kind: APPEND, term, log_term, index, commit: index + 1 };
     let voters = (1..=3_u8).flat_map(|id| [0x12, 4, 0x08, 1, 0x10, id]).collect::<Vec<_>>();
-    for (number, data) in [&voters[..], b"rubbish"].into_iter().enumerate() {
-        let lie = Lie { index: index + number as u64, commit: lie.commit + number as u64, ..lie };
+    let unknown_item = [&[2][..], &[0; 16], &[99]].concat();
+    let entries = [(2, &voters[..]), (2, b"rubbish"), (0, &unknown_item), (0, b"\x01")];
+    for (number, entry) in (0..).zip(entries) {
+        let lie = Lie { index: index + number, commit: lie.commit + number, ..lie };
         let lie = if number == 0 { lie } else { Lie { log_term: term, ..lie } };
         cluster.isolate(leader, false);
-        cluster.say(from, at, lie.bytes(from, to, Some(data)));
+        cluster.say(from, at, lie.bytes(from, to, Some(entry)));
         cluster.isolate(leader, true);
     }
-    assert_eq!(cluster.member(at).status().applied, LogIndex(index + 2));
+    assert_eq!(cluster.member(at).entries_skipped(), 4);
+    assert_eq!(cluster.member(at).status().applied, LogIndex(index + 4));
     assert!(cluster.member(at).status().is_voter, "the configuration is as it was");
     cluster.stop(at);
     cluster.restart(at);
