@@ -647,7 +647,7 @@ impl Owner {
             return;
         }
         self.last_housekeeping = self.now.monotonic;
-        self.driver.wal_mut().retry_fill();
+        self.driver.retry_fill();
         self.report_divergence();
         self.keyring.refresh();
         self.driver.network_mut().set_tls(self.keyring.dialer());

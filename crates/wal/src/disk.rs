@@ -43,6 +43,15 @@ pub trait Disk: Clone + Send + 'static {
     /// # Errors
     /// What the disk gave.
     fn sync_dir(&self) -> io::Result<()>;
+
+    /// How many bytes can still be written; nothing if the disk does not say. Others may take them
+    /// at any time: it is a hint for work that can wait.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn room(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// An open file. Clones name the same file, so that another thread can sync it.
