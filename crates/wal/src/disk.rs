@@ -1,5 +1,6 @@
 //! Where files live.
 
+use crate::error::Named;
 use std::io;
 
 /// One data directory. Clones name the same directory.
@@ -104,5 +105,5 @@ pub trait DiskFile: Clone + Send + 'static {
 /// # Errors
 /// What the disk gave.
 pub fn file_len<D: Disk>(disk: &D, name: &str) -> io::Result<u64> {
-    disk.open(name)?.len()
+    disk.open(name).and_then(|file| file.len()).named("read the length of", name)
 }

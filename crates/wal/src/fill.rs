@@ -1,6 +1,7 @@
 //! Filling a segment with zeros ahead of its use.
 
 use crate::disk::{Disk, DiskFile};
+use crate::error::Named;
 use crate::log::{Spare, Wal};
 use crate::segment;
 use std::io;
@@ -51,7 +52,7 @@ impl<D: Disk> FillTask<D> {
             // What cannot be removed now is removed at the next start.
             let _ = self.disk.remove(&segment::spare_temporary_name(self.number));
         }
-        result
+        result.named("prepare", &segment::spare_temporary_name(self.number))
     }
 
     fn try_step(&mut self) -> io::Result<bool> {
