@@ -855,6 +855,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         &mut self.wal
     }
 
+    /// Lets the log try again to prepare a segment, if that failed a while ago: call this now and
+    /// then.
+    pub fn retry_fill(&mut self) {
+        self.wal.retry_fill(self.clock.now().monotonic);
+    }
+
     /// The cluster's time now, from which `ttl` is counted.
     pub fn stamp_now(&self) -> store::Stamp {
         self.replica.clock.stamp(self.clock.now())

@@ -20,6 +20,7 @@ use crate::types::{ClusterId, LogIndex, MemberId, Term};
 use raft::eraftpb::{ConfState, Entry, EntryType, HardState};
 use raft::{RawNode, ReadOnlyOption};
 use std::collections::VecDeque;
+use std::io;
 use store::{Limits, Store};
 use wal::{Disk, Seq, SnapshotReader, Wal};
 
@@ -256,8 +257,13 @@ fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, Se
             wal::REMEDY
         )));
     };
-    let damaged =
-        |error: std::io::Error| Fatal::Snapshot { file: file.clone(), detail: error.to_string() };
+    let damaged = |error: io::Error| match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Fatal::Snapshot { file: file.clone(), detail: error.to_string() }
+        }
+        // The disk may well have it, and gives it another time.
+        _ => Fatal::Wal(error.into()),
+    };
     let mut reader = SnapshotReader::open(disk, &file).map_err(damaged)?;
     let (header, store) = snapshot::read(&mut reader, limits).map_err(damaged)?;
     Ok((header, store, reader.log_seq(), file))

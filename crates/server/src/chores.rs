@@ -31,8 +31,17 @@ impl Owner {
                     self.driver.synced(seq, result)?;
                 }
                 Done::Filled(task, result) => {
-                    if let Err(error) = &result {
-                        tracing::warn!(%error, "a log segment could not be prepared");
+                    // Said once, and once more when it works again: on a full disk it is tried
+                    // for as long as that lasts.
+                    let failures = self.driver.wal_mut().fill_failures();
+                    match &result {
+                        Err(error) if failures == 0 => {
+                            tracing::warn!(%error, "a log segment could not be prepared");
+                        }
+                        Ok(()) if failures > 0 => {
+                            tracing::info!(failures, "log segments are prepared again");
+                        }
+                        _ => {}
                     }
                     self.driver.wal_mut().filled(task, &result);
                 }

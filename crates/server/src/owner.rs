@@ -662,7 +662,7 @@ impl Owner {
             return;
         }
         self.last_housekeeping = self.now.monotonic;
-        self.driver.wal_mut().retry_fill();
+        self.driver.retry_fill();
         self.report_divergence();
         self.look_for_moved();
         self.keyring.refresh();

@@ -235,6 +235,7 @@ impl Running {
     }
 
     pub(crate) fn next_fill(&mut self) -> Option<FillTask<MemDisk>> {
+        self.driver.retry_fill();
         self.driver.wal_mut().next_fill()
     }
 
@@ -248,7 +249,6 @@ impl Running {
             }
         };
         self.driver.wal_mut().filled(task, &result);
-        self.driver.wal_mut().retry_fill();
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -1,7 +1,7 @@
 //! The beginning of a log, and telling a directory in which nothing was begun.
 
 use crate::disk::{Disk, DiskFile};
-use crate::error::{Context, Error};
+use crate::error::{Context, Error, Named};
 use crate::log::{Options, Seq, Wal};
 use crate::scan::{read_full_at, segment_names};
 use crate::segment::{self, HEADER_LEN, MAGIC, RECORD_HEADER_LEN};
@@ -38,7 +38,7 @@ pub fn begin<D: Disk>(disk: &D, log_id: u64) -> Result<Seq, Error> {
 /// # Errors
 /// What the disk gave, with the file.
 pub fn is_empty<D: Disk>(disk: &D) -> io::Result<bool> {
-    let names = disk.list()?;
+    let names = disk.list().named("list", "the data directory")?;
     if names.iter().any(|name| snapshot::parse_name(name).is_some()) {
         return Ok(false);
     }
@@ -46,10 +46,7 @@ pub fn is_empty<D: Disk>(disk: &D) -> io::Result<bool> {
     match (segments.next(), segments.next()) {
         (None, _) => Ok(true),
         (Some(only), None) if *only == segment::name(1) => {
-            let is_unused = disk.open(only).and_then(|file| is_unused(&file));
-            is_unused.map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot read {only}: {error}"))
-            })
+            disk.open(only).and_then(|file| is_unused(&file)).named("read", only)
         }
         _ => Ok(false),
     }

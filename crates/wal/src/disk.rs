@@ -1,5 +1,6 @@
 //! Where files live.
 
+use crate::error::Named;
 use std::io;
 
 /// One data directory. Clones name the same directory.
@@ -43,6 +44,15 @@ pub trait Disk: Clone + Send + 'static {
     /// # Errors
     /// What the disk gave.
     fn sync_dir(&self) -> io::Result<()>;
+
+    /// How many bytes can still be written; nothing if the disk does not say. Others may take them
+    /// at any time: it is a hint for work that can wait.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn room(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// An open file. Clones name the same file, so that another thread can sync it.
@@ -95,5 +105,5 @@ pub trait DiskFile: Clone + Send + 'static {
 /// # Errors
 /// What the disk gave.
 pub fn file_len<D: Disk>(disk: &D, name: &str) -> io::Result<u64> {
-    disk.open(name)?.len()
+    disk.open(name).and_then(|file| file.len()).named("read the length of", name)
 }

@@ -138,3 +138,16 @@ impl<T> Context<T> for io::Result<T> {
         self.map_err(|source| Error::Io { context: format!("cannot {doing} {file}"), source })
     }
 }
+
+/// Says what was being done where an error of the disk is handed on as such. Its kind is kept.
+pub(crate) trait Named<T> {
+    fn named(self, doing: &str, file: &str) -> io::Result<T>;
+}
+
+impl<T> Named<T> for io::Result<T> {
+    fn named(self, doing: &str, file: &str) -> io::Result<T> {
+        self.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot {doing} {file}: {error}"))
+        })
+    }
+}

@@ -5,12 +5,11 @@
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
-use crate::fill::FillTask;
+use crate::fill::Filling;
 use crate::recover::WaitingCut;
 use crate::segment::{self, HEADER_LEN, Label, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::sync::{Gate, Unsynced};
 use std::collections::VecDeque;
-use std::io;
 
 /// A record's place in the log; grows by one with each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,9 +109,9 @@ pub struct Wal<D: Disk> {
     pub(crate) log_id: u64,
     pub(crate) active: Option<Active<D::File>>,
     pub(crate) closed: VecDeque<Closed>,
-    options: Options,
-    spares: VecDeque<Spare<D::File>>,
-    next_spare: u64,
+    pub(crate) options: Options,
+    pub(crate) spares: VecDeque<Spare<D::File>>,
+    pub(crate) next_spare: u64,
     pub(crate) next_seq: u64,
     pub(crate) synced_seq: u64,
     /// In the order of their records.
@@ -120,12 +119,11 @@ pub struct Wal<D: Disk> {
     pub(crate) gate: Gate,
     /// Names are durable when this record is.
     pub(crate) names_synced_with: u64,
-    is_filling: bool,
-    fill_failed: bool,
+    pub(crate) filling: Filling,
     pub(crate) is_full: bool,
     /// What must be overwritten before anything is appended.
     pub(crate) waiting_cut: Option<WaitingCut<D::File>>,
-    has_failed: bool,
+    pub(crate) has_failed: bool,
     /// Whether the last record is one that closes the log.
     pub(crate) is_closed: bool,
     buf: Vec<u8>,
@@ -148,8 +146,7 @@ impl<D: Disk> Wal<D> {
             unsynced: VecDeque::new(),
             gate: Gate::default(),
             names_synced_with: 0,
-            is_filling: false,
-            fill_failed: false,
+            filling: Filling::default(),
             is_full: false,
             waiting_cut: None,
             has_failed: false,
@@ -405,34 +402,6 @@ impl<D: Disk> Wal<D> {
             self.closed.pop_front();
         }
         Ok(())
-    }
-
-    /// Work for another thread, if the log wants a segment filled with zeros. Report its end with
-    /// [`Wal::filled`].
-    pub fn next_fill(&mut self) -> Option<FillTask<D>> {
-        let has_filled = self.spares.iter().any(|spare| spare.is_filled);
-        if self.is_filling || self.fill_failed || self.has_failed || has_filled {
-            return None;
-        }
-        self.is_filling = true;
-        let number = self.next_spare;
-        self.next_spare += 1;
-        Some(FillTask::new(self.disk.clone(), number, self.options.segment_bytes))
-    }
-
-    /// Takes note of the end of a [`FillTask`]. One that failed is not tried again before
-    /// [`Wal::retry_fill`].
-    pub fn filled(&mut self, task: FillTask<D>, result: &io::Result<()>) {
-        self.is_filling = false;
-        match task.into_spare().filter(|_| result.is_ok()) {
-            Some(spare) => self.spares.push_back(spare),
-            None => self.fill_failed = true,
-        }
-    }
-
-    /// Allows another try after a fill that failed: call this now and then.
-    pub fn retry_fill(&mut self) {
-        self.fill_failed = false;
     }
 
     /// Counts for operators.

@@ -15,6 +15,7 @@
 //! Writing and reading need nothing of the log, so that other threads can do both.
 
 use crate::disk::{Disk, DiskFile};
+use crate::error::Named;
 use crate::log::Seq;
 use crate::scan::read_full_at;
 use crate::segment::{u32_at, u64_at};
@@ -69,7 +70,7 @@ pub(crate) fn is_temporary_name(found: &str) -> bool {
 /// # Errors
 /// What the disk gave.
 pub fn list_snapshots<D: Disk>(disk: &D) -> io::Result<Vec<String>> {
-    let mut names = disk.list()?;
+    let mut names = disk.list().named("list", "the data directory")?;
     names.retain(|name| parse_name(name).is_some());
     names.sort();
     Ok(names)
@@ -80,9 +81,9 @@ pub fn list_snapshots<D: Disk>(disk: &D) -> io::Result<Vec<String>> {
 /// # Errors
 /// What the disk gave.
 pub fn remove_older_snapshots<D: Disk>(disk: &D, index: u64) -> io::Result<()> {
-    for name in disk.list()? {
+    for name in disk.list().named("list", "the data directory")? {
         if parse_name(&name).is_some_and(|found| found < index) {
-            disk.remove(&name)?;
+            disk.remove(&name).named("remove", &name)?;
         }
     }
     Ok(())
@@ -129,10 +130,10 @@ impl<D: Disk> SnapshotWriter<D> {
     pub fn create(disk: &D, index: u64, log_seq: Seq) -> io::Result<Self> {
         let log_seq = log_seq.max(Seq(1));
         let temporary = temporary_name(index);
-        if disk.list()?.contains(&temporary) {
-            disk.remove(&temporary)?;
+        if disk.list().named("list", "the data directory")?.contains(&temporary) {
+            disk.remove(&temporary).named("remove", &temporary)?;
         }
-        let file = disk.create(&temporary)?;
+        let file = disk.create(&temporary).named("create", &temporary)?;
         let mut chunk = Vec::with_capacity(CHUNK_HEADER_LEN + CHUNK_BYTES_MAX);
         chunk.resize(CHUNK_HEADER_LEN, 0);
         let writer = Self {
@@ -147,7 +148,7 @@ impl<D: Disk> SnapshotWriter<D> {
             has_failed: false,
             is_sealed: false,
         };
-        writer.file.write_at(&encode_header(index, log_seq), 0)?;
+        writer.file.write_at(&encode_header(index, log_seq), 0).named("write to", &temporary)?;
         Ok(writer)
     }
 
@@ -157,7 +158,8 @@ impl<D: Disk> SnapshotWriter<D> {
         if self.has_failed {
             return Err(io::Error::other("an earlier write of the snapshot failed"));
         }
-        let result = self.try_write_chunk();
+        let name = temporary_name(self.index);
+        let result = self.try_write_chunk().named("write to", &name);
         self.has_failed = result.is_err();
         result
     }
@@ -202,8 +204,10 @@ impl<D: Disk> SnapshotWriter<D> {
     /// What the disk gave; the file is removed then.
     pub fn seal(mut self) -> io::Result<SealedSnapshot<D>> {
         self.write_chunk()?;
-        self.file.write_at(&encode_footer(self.chunks, self.bytes), self.at)?;
-        self.file.sync_all()?;
+        let name = temporary_name(self.index);
+        let footer = encode_footer(self.chunks, self.bytes);
+        self.file.write_at(&footer, self.at).named("write to", &name)?;
+        self.file.sync_all().named("sync", &name)?;
         self.is_sealed = true;
         Ok(SealedSnapshot {
             disk: self.disk.clone(),
@@ -235,9 +239,10 @@ impl<D: Disk> SealedSnapshot<D> {
     /// What the disk gave; the file is removed then, unless only the last step failed, which makes
     /// its name durable.
     pub fn publish(mut self) -> io::Result<()> {
-        self.disk.rename(&temporary_name(self.index), &name(self.index))?;
+        let temporary = temporary_name(self.index);
+        self.disk.rename(&temporary, &name(self.index)).named("rename", &temporary)?;
         self.has_name = true;
-        self.disk.sync_dir()
+        self.disk.sync_dir().named("sync", "the data directory")
     }
 }
 
@@ -315,7 +320,7 @@ impl<D: Disk> SnapshotReader<D> {
     /// `InvalidData` with the file, what is wrong with it and where; or what the disk gave.
     pub fn open(disk: &D, name: &str) -> io::Result<Self> {
         let mut reader = Self {
-            file: disk.open(name)?,
+            file: disk.open(name).named("open", name)?,
             name: name.to_owned(),
             index: 0,
             log_seq: Seq(1),
@@ -362,7 +367,7 @@ impl<D: Disk> SnapshotReader<D> {
     }
 
     fn read_footer(&mut self) -> io::Result<()> {
-        let len = self.file.len()?;
+        let len = self.file.len().named("read the length of", &self.name)?;
         let at = len.saturating_sub(FOOTER_LEN as u64);
         let mut footer = [0; FOOTER_LEN];
         self.read_exact_at(&mut footer, at)?;
@@ -435,7 +440,7 @@ impl<D: Disk> SnapshotReader<D> {
     }
 
     fn read_exact_at(&self, buf: &mut [u8], at: u64) -> io::Result<()> {
-        let read = read_full_at(&self.file, buf, at)?;
+        let read = read_full_at(&self.file, buf, at).named("read", &self.name)?;
         if read < buf.len() {
             return Err(self.damaged("it ends too early", at + read as u64));
         }

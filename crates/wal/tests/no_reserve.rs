@@ -8,6 +8,8 @@ use wal::mem::Reserving;
 mod crash;
 #[path = "it/damage.rs"]
 mod damage;
+#[path = "it/faults.rs"]
+mod faults;
 #[path = "it/golden.rs"]
 mod golden;
 #[path = "it/log.rs"]

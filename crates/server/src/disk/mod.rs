@@ -221,6 +221,12 @@ impl Disk for DataDir {
     fn sync_dir(&self) -> io::Result<()> {
         self.dir.sync()
     }
+
+    fn room(&self) -> io::Result<Option<u64>> {
+        // A file system that does not say is asked by writing.
+        let stat = rustix::fs::fstatvfs(&*self.dir).ok();
+        Ok(stat.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
 }
 
 #[cfg(test)]

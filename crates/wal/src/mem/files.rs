@@ -69,6 +69,12 @@ impl Disk for MemDisk {
         state.inodes.retain(|_, inode| !inode.is_removed || Arc::strong_count(&inode.handles) > 1);
         Ok(())
     }
+
+    fn room(&self) -> io::Result<Option<u64>> {
+        let mut state = self.state();
+        state.call()?;
+        Ok(state.capacity.map(|capacity| capacity.saturating_sub(state.used())))
+    }
 }
 
 impl DiskFile for MemFile {

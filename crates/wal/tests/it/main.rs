@@ -6,6 +6,7 @@ use wal::mem::Reserving;
 
 mod crash;
 mod damage;
+mod faults;
 mod golden;
 mod log;
 mod reach;

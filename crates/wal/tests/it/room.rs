@@ -126,16 +126,53 @@ fn an_append_that_finds_no_room_leaves_the_log_as_it_was() {
 fn a_full_disk_is_found_out_by_a_fill_without_harm() {
     let mut bench = Bench::new();
     bench.append(0, 100).unwrap();
-    bench.disk.set_capacity(Some(bench.disk.used() + 2000));
+    let used = bench.disk.used();
+    // Too little to begin with, and a disk that says nothing of it and ends in the middle.
+    bench.disk.set_capacity(Some(used + 2 * 4096 - 1));
     assert!(!fill(&mut bench.wal));
     assert!(bench.wal.next_fill().is_none(), "not again before it is allowed");
-    assert!(bench.disk.used() <= 4096, "what was begun is gone");
+    bench.retry_fill();
     bench.disk.set_capacity(None);
-    bench.wal.retry_fill();
+    bench.disk.set_refuse_writes(true);
+    assert!(!fill(&mut bench.wal));
+    bench.disk.set_refuse_writes(false);
+    assert_eq!(bench.disk.used(), used, "what was begun is gone");
+    assert_eq!(bench.wal.fill_failures(), 2);
+    bench.disk.set_capacity(None);
+    bench.retry_fill();
     assert!(fill(&mut bench.wal));
     bench.append(0, 100).unwrap();
     bench.sync().unwrap();
     bench.restart_on(bench.disk.crash(&mut || 0));
+}
+
+#[test]
+fn fills_that_fail_are_tried_again_after_ever_longer_rests_and_write_nothing() {
+    const SECOND: u64 = 1_000_000_000;
+    let mut bench = Bench::new();
+    bench.append(0, 100).unwrap();
+    bench.sync().unwrap();
+    bench.disk.set_capacity(Some(bench.disk.used()));
+    let writes = bench.disk.writes();
+    let (mut tried_at, mut rests) = (0, Vec::new());
+    for second in 0..3600 {
+        bench.wal.retry_fill(second * SECOND);
+        if let Some(mut task) = bench.wal.next_fill() {
+            let result = task.step().map(|_| ());
+            assert_eq!(result.as_ref().unwrap_err().kind(), io::ErrorKind::StorageFull);
+            bench.wal.filled(task, &result);
+            rests.push(second - tried_at);
+            tried_at = second;
+        }
+    }
+    // A rest is counted from the first call behind the failure, a second later here.
+    assert_eq!(rests[1..10], [2, 3, 5, 9, 17, 33, 65, 129, 257]);
+    assert!(rests[10..].iter().all(|rest| *rest == 301), "{rests:?}");
+    assert_eq!(bench.disk.writes(), writes, "nothing was written for it");
+    bench.disk.set_capacity(None);
+    bench.retry_fill();
+    assert!(fill(&mut bench.wal));
+    assert_eq!(bench.wal.fill_failures(), 0);
 }
 
 #[test]
@@ -227,7 +264,7 @@ proptest! {
                 }
                 5 => {
                     bench.step_fill(2);
-                    bench.wal.retry_fill();
+                    bench.retry_fill();
                 }
                 _ => {
                     bench.disk.set_capacity(None);

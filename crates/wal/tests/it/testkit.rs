@@ -129,6 +129,7 @@ pub(crate) struct Bench {
     pub(crate) targets: Vec<SyncTarget<MemDisk>>,
     pub(crate) filling: Option<FillTask<MemDisk>>,
     pub(crate) life: u64,
+    now: u64,
 }
 
 impl Bench {
@@ -136,7 +137,15 @@ impl Bench {
         let disk = new_disk();
         let (wal, records) = open_all(&disk);
         assert!(records.is_empty());
-        Self { disk, wal, model: Model::default(), targets: Vec::new(), filling: None, life: 1 }
+        Self {
+            disk,
+            wal,
+            model: Model::default(),
+            targets: Vec::new(),
+            filling: None,
+            life: 1,
+            now: 0,
+        }
     }
 
     pub(crate) fn append(&mut self, mark: u64, len: usize) -> Result<Seq, Error> {
@@ -179,6 +188,14 @@ impl Bench {
                 Ok(true) => self.wal.filled(task, &Ok(())),
                 Err(error) => self.wal.filled(task, &Err(error)),
             }
+        }
+    }
+
+    /// Allows another fill, however often it has failed.
+    pub(crate) fn retry_fill(&mut self) {
+        for _ in 0..2 {
+            self.now += 10_000_000_000_000;
+            self.wal.retry_fill(self.now);
         }
     }
 
