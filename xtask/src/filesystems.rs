@@ -114,12 +114,12 @@ impl<'a> Cycle<'a> {
             if code != Some(0) {
                 return Err(failed(format!("it ended with {code:?}: {}", machine.said())));
             }
-            machine = self.restart(None).map_err(failed)?;
+            machine = self.restart(&[]).map_err(failed)?;
         }
         for round in 1..=self.plan.rounds {
             let failed = |error: String| format!("kill {round}: {error}");
             let unknown = self.write_until_killed(&mut machine, round).map_err(failed)?;
-            machine = self.restart(unknown.as_ref()).map_err(failed)?;
+            machine = self.restart(&unknown).map_err(failed)?;
         }
         let mut cuts = 0;
         for round in 1..=self.plan.rounds {
@@ -129,7 +129,7 @@ impl<'a> Cycle<'a> {
                 break;
             }
             cuts += 1;
-            machine = self.restart(unknown.as_ref()).map_err(failed)?;
+            machine = self.restart(&unknown).map_err(failed)?;
         }
         let rounds = self.plan.rounds;
         let keys = self.written.len();
@@ -146,7 +146,7 @@ impl<'a> Cycle<'a> {
     }
 
     /// Checks the directory, starts a server on it, compares, and writes some more.
-    fn restart(&mut self, unknown: Option<&(String, String)>) -> Result<Machine, String> {
+    fn restart(&mut self, unknown: &[(String, String)]) -> Result<Machine, String> {
         let mut check = Command::new(&self.plan.binary);
         let output = check.arg("check").arg("-data-dir").arg(&self.data_dir).output();
         let output = output.map_err(|error| format!("stead check: {error}"))?;
@@ -178,7 +178,7 @@ impl<'a> Cycle<'a> {
         for _ in 0..count {
             let (key, value) = self.next_write();
             match put(machine.port(), &key, &value) {
-                Ok(200 | 201) => self.written.insert(key, value),
+                Ok((200 | 201, _)) => self.written.insert(key, value),
                 answer => return Err(format!("{key} came to {answer:?}: {}", machine.said())),
             };
         }
@@ -190,14 +190,14 @@ impl<'a> Cycle<'a> {
         &mut self,
         machine: &mut Machine,
         round: u32,
-    ) -> Result<Option<(String, String)>, String> {
+    ) -> Result<Vec<(String, String)>, String> {
         let port = machine.port();
         let cut = thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 loop {
                     let (key, value) = self.next_write();
                     match put(port, &key, &value) {
-                        Ok(200 | 201) => self.written.insert(key, value),
+                        Ok((200 | 201, _)) => self.written.insert(key, value),
                         _ => return (key, value),
                     };
                 }
@@ -206,6 +206,6 @@ impl<'a> Cycle<'a> {
             machine.kill();
             writer.join()
         });
-        cut.map(Some).map_err(|_| "the writer broke".to_owned())
+        cut.map(|cut| vec![cut]).map_err(|_| "the writer broke".to_owned())
     }
 }

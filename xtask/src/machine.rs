@@ -67,7 +67,8 @@ impl Machine {
             if let Some(code) = machine.ended() {
                 return Ok(Started::Ended(code, machine.said()));
             }
-            if machine.get("/health").is_ok_and(|(status, _)| status == 200) {
+            // With a full disk it is not healthy, and serves reads.
+            if machine.get("/v2/keys/").is_ok_and(|(status, _)| status == 200) {
                 return Ok(Started::Serving(machine));
             }
             if since.elapsed() > PATIENCE {
@@ -126,15 +127,15 @@ impl Machine {
         let _ = self.child.wait();
     }
 
-    /// Compares all keys with what was acknowledged. `unknown` is a key whose last write may have
-    /// been done or not, with its value.
+    /// Compares all keys with what was acknowledged. `unknown` are writes that may have been done
+    /// or not.
     ///
     /// # Errors
     /// The first difference.
     pub(crate) fn compare(
         &self,
         written: &mut Written,
-        unknown: Option<&(String, String)>,
+        unknown: &[(String, String)],
     ) -> Result<(), String> {
         let (status, body) =
             self.get("/v2/keys/?recursive=true").map_err(|error| format!("no listing: {error}"))?;
@@ -145,10 +146,10 @@ impl Machine {
             let text = |name: &str| node[name].as_str().unwrap_or_default().to_owned();
             found.insert(text("key").trim_start_matches('/').to_owned(), text("value"));
         }
-        if let Some((key, value)) = unknown
-            && found.get(key) == Some(value)
-        {
-            written.insert(key.clone(), value.clone());
+        for (key, value) in unknown {
+            if found.get(key) == Some(value) {
+                written.insert(key.clone(), value.clone());
+            }
         }
         if let Some((key, _)) = written.iter().find(|(key, value)| found.get(*key) != Some(*value))
         {
@@ -168,17 +169,18 @@ impl Drop for Machine {
     }
 }
 
-/// Writes a key; gives the status.
+/// Writes a key; gives the status and the body.
 ///
 /// # Errors
 /// When there is no answer, so that nobody knows whether it was written.
-pub(crate) fn put(port: u16, key: &str, value: &str) -> io::Result<u16> {
+pub(crate) fn put(port: u16, key: &str, value: &str) -> io::Result<(u16, String)> {
     let len = value.len() + "value=".len();
     let request = format!(
         "PUT /v2/keys/{key} HTTP/1.0\r\nHost: localhost\r\nContent-Type: \
          application/x-www-form-urlencoded\r\nContent-Length: {len}\r\n\r\nvalue={value}"
     );
-    exchange(port, &request).map(|(status, _)| status)
+    let (status, body) = exchange(port, &request)?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
 fn exchange(port: u16, request: &str) -> io::Result<(u16, Vec<u8>)> {

@@ -10,6 +10,8 @@ mod inject;
 mod machine;
 mod place;
 mod planted;
+// One text for both who cut the power.
+#[path = "../../crates/torture/src/shadow.rs"]
 mod shadow;
 mod tidy;
 

@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The library that keeps account of what a server syncs.
+const SHIM: &str = include_str!("../../crates/torture/src/shim.c");
+
 /// Bytes of the image of a file system: as much as the largest of them wants at least.
 const IMAGE_BYTES: u64 = 320 << 20;
 
@@ -57,7 +60,7 @@ impl Place {
                 run("mount", &["-t", "tmpfs", "-o", "size=1g", "stead-test", &path])?;
                 if kind == "lossy" {
                     place.is_mounted = true;
-                    place.shadow = Some(Shadow::new(&place.folder)?);
+                    place.shadow = Some(make_shadow(&place.folder)?);
                 }
             }
             "bindfs" => {
@@ -98,7 +101,13 @@ impl Place {
 
     /// What a server's command line begins with here.
     pub(crate) fn prefix(&self) -> Vec<String> {
-        self.shadow.as_ref().map(Shadow::prefix).unwrap_or_default()
+        let Some(shadow) = &self.shadow else { return Vec::new() };
+        let library = fs::canonicalize(self.folder.join("shim.so")).unwrap_or_default();
+        vec![
+            "env".to_owned(),
+            format!("LD_PRELOAD={}", library.display()),
+            format!("STEAD_TORTURE_SHADOW={}", shadow.folder().display()),
+        ]
     }
 
     /// Loses what was not synced, as at a power loss; says whether that can be done here. Nobody
@@ -108,7 +117,8 @@ impl Place {
     /// What cannot be done.
     pub(crate) fn cut_power(&mut self) -> Result<bool, String> {
         if let Some(shadow) = &self.shadow {
-            return shadow.restore(&self.path()).map(|()| true);
+            let restored = shadow.restore(&self.path());
+            return restored.map(|()| true).map_err(|error| error.to_string());
         }
         let Some(image) = self.image.clone() else { return Ok(false) };
         // What the file system has not written to its device yet is in memory alone.
@@ -155,12 +165,21 @@ impl Drop for Place {
     }
 }
 
-pub(crate) fn text(path: &Path) -> String {
+fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-pub(crate) fn make_dir(path: &Path) -> Result<(), String> {
+fn make_dir(path: &Path) -> Result<(), String> {
     fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Builds the library that keeps account of syncs, and begins an account.
+fn make_shadow(folder: &Path) -> Result<Shadow, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let (library, source) = (text(&folder.join("shim.so")), text(&folder.join("shim.c")));
+    fs::write(&source, SHIM).map_err(failed)?;
+    run("gcc", &["-O1", "-shared", "-fPIC", "-o", &library, &source, "-ldl", "-lpthread"])?;
+    Shadow::new(folder.join("shadow")).map_err(failed)
 }
 
 /// Runs a program to its end.

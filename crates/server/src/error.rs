@@ -3,6 +3,7 @@
 use replica::Fatal;
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 /// A sentence for the operator.
 #[derive(Debug)]
@@ -48,6 +49,15 @@ impl fmt::Display for StartError {
             StartError::Member(fatal) => fatal.fmt(f),
             StartError::System(source) => write!(f, "the operating system refused: {source}"),
         }
+    }
+}
+
+impl StartError {
+    /// Says on which data directory a member failed; a machine may have several.
+    pub(crate) fn on(self, data_dir: &Path) -> Self {
+        let StartError::Member(fatal) = &self else { return self };
+        let (name, text) = (data_dir.display().to_string(), fatal.to_string());
+        if text.contains(&name) { self } else { StartError::DataDir(format!("{name}: {text}")) }
     }
 }
 

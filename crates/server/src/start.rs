@@ -148,7 +148,9 @@ pub fn run(mut config: Config) -> Result<(), StartError> {
     }
     signals.set_nonblocking(true)?;
     let seed = draw_seed(clock);
-    Host { config, clock, data_dir, seed, signals, ports, keyring }.run()
+    let path = config.data_dir.clone();
+    let host = Host { config, clock, data_dir, seed, signals, ports, keyring };
+    host.run().map_err(|error| error.on(&path))
 }
 
 /// Moves the log and the snapshots out of the way, if there are any.

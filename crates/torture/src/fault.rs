@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     KillOne,
     KillLeader,
     KillAll,
+    PowerOne,
+    PowerAll,
     PauseOne,
     PauseLeader,
     IsolateLeader,
@@ -40,10 +42,12 @@ pub(crate) enum Fault {
 }
 
 /// All of them, with the names that the command line knows.
-pub(crate) const ALL: [(Fault, &str); 19] = [
+pub(crate) const ALL: [(Fault, &str); 21] = [
     (Fault::KillOne, "kill-one"),
     (Fault::KillLeader, "kill-leader"),
     (Fault::KillAll, "kill-all"),
+    (Fault::PowerOne, "power-one"),
+    (Fault::PowerAll, "power-all"),
     (Fault::PauseOne, "pause-one"),
     (Fault::PauseLeader, "pause-leader"),
     (Fault::IsolateLeader, "isolate-leader"),
@@ -81,7 +85,9 @@ impl Fault {
             | Fault::CutOut
             | Fault::Split => (tools.nft, "network namespaces and nft"),
             Fault::DiskFull => (tools.mount, "the right to mount"),
-            Fault::SlowSync | Fault::FailedSync => (tools.shim.is_some(), "gcc"),
+            Fault::SlowSync | Fault::FailedSync | Fault::PowerOne | Fault::PowerAll => {
+                (tools.shim.is_some(), "gcc")
+            }
             Fault::ClockForward | Fault::ClockBack => (tools.faketime.is_some(), "libfaketime"),
             Fault::WrongCertificate => (lab.tls.is_some(), "--tls, openssl and curl"),
             _ => (true, ""),
@@ -104,6 +110,8 @@ impl Fault {
             Fault::KillOne => kill(lab, rng, &[one]),
             Fault::KillLeader => kill(lab, rng, &[leader]),
             Fault::KillAll => kill(lab, rng, &(0..count).collect::<Vec<_>>()),
+            Fault::PowerOne => lose_power(lab, rng, &[either]),
+            Fault::PowerAll => lose_power(lab, rng, &(0..count).collect::<Vec<_>>()),
             Fault::PauseOne => pause(lab, rng, one),
             Fault::PauseLeader => pause(lab, rng, leader),
             Fault::IsolateLeader => depose(lab, rng, leader),
@@ -154,6 +162,23 @@ fn start(lab: &mut Lab, at: usize, more: &[String]) -> Result<Instant, String> {
 fn kill(lab: &mut Lab, rng: &mut Rng, which: &[usize]) -> Result<Instant, String> {
     for at in which {
         member(lab, *at)?.kill();
+    }
+    hold(rng);
+    let mut ended = Instant::now();
+    for at in which {
+        ended = start(lab, *at, &[])?;
+    }
+    Ok(ended)
+}
+
+/// What was not synced is gone, names too.
+fn lose_power(lab: &mut Lab, rng: &mut Rng, which: &[usize]) -> Result<Instant, String> {
+    for at in which {
+        // All of them first: the one that is left last must not go on alone for long.
+        member(lab, *at)?.kill();
+    }
+    for at in which {
+        member(lab, *at)?.lose_power()?;
     }
     hold(rng);
     let mut ended = Instant::now();

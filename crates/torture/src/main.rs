@@ -18,6 +18,7 @@ mod member;
 mod net;
 mod record;
 mod run;
+mod shadow;
 mod tls;
 mod tool;
 mod watch;

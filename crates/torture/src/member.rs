@@ -1,5 +1,6 @@
 //! One member: a process, its directory, and the files that control what its libraries do to it.
 
+use crate::shadow::Shadow;
 use crate::tool::{self, Tools};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, OpenOptions};
@@ -26,6 +27,8 @@ pub(crate) struct Member {
     program: Vec<String>,
     flags: Vec<String>,
     preload: Vec<PathBuf>,
+    /// What it synced, where a library keeps account of it.
+    shadow: Option<Shadow>,
 }
 
 impl Member {
@@ -49,11 +52,15 @@ impl Member {
             program,
             flags: Vec::new(),
             preload,
+            shadow: None,
         };
         let failed = |error: std::io::Error| format!("{}: {error}", member.dir.display());
         fs::create_dir_all(member.disk()).map_err(failed)?;
         member.control("sync", "").map_err(failed)?;
         member.control("clock", "+0").map_err(failed)?;
+        if tools.shim.is_some() {
+            member.shadow = Some(Shadow::new(member.dir.join("shadow")).map_err(failed)?);
+        }
         if has_own_disk {
             tool::mount(&member.disk(), DISK_MEGABYTES)?;
             member.has_own_disk = true;
@@ -116,6 +123,9 @@ impl Member {
             .stderr(log)
             // What is typed at the terminal is for the run, which ends its members itself.
             .process_group(0);
+        if let Some(shadow) = &self.shadow {
+            command.env("STEAD_TORTURE_SHADOW", shadow.folder());
+        }
         if !preload.is_empty() {
             command.env("LD_PRELOAD", preload.join(":"));
         }
@@ -155,6 +165,14 @@ impl Member {
             thread::sleep(Duration::from_millis(5));
         }
         None
+    }
+
+    /// Loses what was not synced, as at a power loss. The process does not run.
+    pub(crate) fn lose_power(&mut self) -> Result<(), String> {
+        self.kill();
+        let shadow = self.shadow.as_ref().ok_or("nothing keeps account of syncs")?;
+        let restored = shadow.restore(&self.disk());
+        restored.map_err(|error| format!("{}: the durable files: {error}", self.name))
     }
 
     /// Removes everything that it has kept.

@@ -41,8 +41,20 @@ impl Tools {
         let shim = dir.join("shim.so");
         let source = dir.join("shim.c");
         let is_built = std::fs::write(&source, include_str!("shim.c")).is_ok()
-            && run("gcc", &["-O1", "-shared", "-fPIC", "-o", &text(&shim), &text(&source), "-ldl"])
-                .is_ok();
+            && run(
+                "gcc",
+                &[
+                    "-O1",
+                    "-shared",
+                    "-fPIC",
+                    "-o",
+                    &text(&shim),
+                    &text(&source),
+                    "-ldl",
+                    "-lpthread",
+                ],
+            )
+            .is_ok();
         let faketime = FAKETIME.iter().map(PathBuf::from).find(|path| path.exists());
         let openssl = run("openssl", &["version"]).is_ok() && run("curl", &["--version"]).is_ok();
         Self {
