@@ -36,6 +36,12 @@ impl Directory {
         synced.map_err(|error| of_file("syncfs", &self.0, &error))
     }
 
+    /// How many bytes there is room for; nothing where the file system does not say.
+    pub(super) fn room(&self) -> Option<u64> {
+        let stat = rustix::fs::fstatvfs(&self.0).ok();
+        stat.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
     /// Takes its lock; says whether nobody else has it. A lock on the directory itself is the
     /// second one: not every file system has it, and where it has none that of `LOCK` must do.
     pub(super) fn try_lock(&self) -> bool {
