@@ -6,7 +6,7 @@ use crate::member::{Identity, Running};
 use replica::{Identity as Directory, MemberId, PeerClaim, SnapshotJob};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use wal::mem::MemDisk;
+use wal::mem::{MemDisk, Reserving};
 use wal::{FillTask, SyncTarget};
 
 /// A sync that was handed out.
@@ -56,10 +56,15 @@ pub(crate) struct Machine {
 pub(crate) const SYNC_TAKES: (Nanos, Nanos) = (80_000, 900_000);
 
 impl Machine {
+    /// Every second one has a disk that cannot reserve room.
     pub(crate) fn new(identity: Identity, clock: SimClock) -> Self {
+        let disk = MemDisk::new();
+        if identity.id.0.is_multiple_of(2) {
+            disk.set_reserving(Reserving::Missing);
+        }
         Self {
             identity,
-            disk: MemDisk::new(),
+            disk,
             clock,
             running: None,
             start: 0,

@@ -91,9 +91,7 @@ impl World {
             Kind::FailSyncs => {
                 self.sicken(at, Fault::FailedSync, |disk| disk.set_fail_syncs(true));
             }
-            Kind::RefuseWrites => {
-                self.sicken(at, Fault::WriteRefused, |disk| disk.set_refuse_writes(true));
-            }
+            Kind::RefuseWrites => self.refuse_writes(at),
             Kind::FullDisk => self.fill_disk(at),
             Kind::SlowDisk => self.slow_disk(at),
             Kind::Pause => self.pause(at),
@@ -308,6 +306,18 @@ impl World {
         self.queue.push(when, Event::HealDisk { at, start });
     }
 
+    /// The disk is full although it promised room, as where writing copies. Nobody stops for it.
+    fn refuse_writes(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at).filter(|one| one.running.is_some()) else {
+            return;
+        };
+        machine.disk.set_refuse_writes(true);
+        self.faults.count(Fault::WriteRefused);
+        let start = machine.start;
+        let when = self.now + self.rng.range(50 * MILLI, 3 * SECOND);
+        self.queue.push(when, Event::HealDisk { at, start });
+    }
+
     fn slow_disk(&mut self, at: usize) {
         let Some(machine) = self.machines.get_mut(at) else { return };
         machine.sync_takes = self.rng.pick(&[
@@ -324,6 +334,7 @@ impl World {
     pub(crate) fn heal_disk(&mut self, at: usize) {
         let Some(machine) = self.machines.get_mut(at) else { return };
         machine.disk.set_capacity(None);
+        machine.disk.set_refuse_writes(false);
         machine.sync_takes = SYNC_TAKES;
         if machine.is_sick && machine.running.is_some() {
             // Part of what it wrote may be lost, so that it has to start anew.
