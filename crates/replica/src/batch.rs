@@ -5,7 +5,7 @@
 //! item: 0 store command | 1 register: member, config flag u8, [config] | 2 configure: config
 //!   | 3 remove: member id u64 | 4 forget: member id u64
 //!   | 5 request: member, start, seq, floor u64, count u32; the next `count` items are its own
-//!   | 6 started: member id, identity (3 u64)
+//!   | 6 started: member id, identity (3 u64) | 7 expel: member id u64
 //! ```
 //! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
 //! batch. Version 1 knows no requests; otherwise it is the same.
@@ -30,6 +30,7 @@ const TAG_REMOVE: u8 = 3;
 const TAG_FORGET: u8 = 4;
 const TAG_REQUEST: u8 = 5;
 const TAG_STARTED: u8 = 6;
+const TAG_EXPEL: u8 = 7;
 
 /// A change of the cluster's own registry; takes one store index, as a client's write does.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,8 @@ pub(crate) enum Control {
     Configure(ClusterConfig),
     /// A member has left for good. Travels with the change of raft's configuration only.
     Remove(MemberId),
+    /// The same; its machine is to stay out until its operator starts it again.
+    Expel(MemberId),
     /// A machine that was expected is not any more.
     Forget(MemberId),
     /// A member's directory was started. Takes no store index: clients never see it.
@@ -88,6 +91,10 @@ impl Items {
             }
             Control::Remove(id) => {
                 bytes.push(TAG_REMOVE);
+                codec::put_u64(bytes, id.0);
+            }
+            Control::Expel(id) => {
+                bytes.push(TAG_EXPEL);
                 codec::put_u64(bytes, id.0);
             }
             Control::Forget(id) => {
@@ -168,7 +175,7 @@ pub(crate) fn check_forwarded(items: &[u8]) -> Option<usize> {
     while let Some(item) = reader.next_item().ok()? {
         match item {
             Item::Store(Command::Expire { .. } | Command::Internal { .. })
-            | Item::Control(Control::Remove(_))
+            | Item::Control(Control::Remove(_) | Control::Expel(_))
             | Item::Request(_) => return None,
             Item::Store(_) | Item::Control(_) => count += 1,
         }
@@ -233,6 +240,7 @@ impl<'a> BatchReader<'a> {
             TAG_REMOVE => {
                 Item::Control(Control::Remove(MemberId(codec::take_u64(&mut self.rest)?)))
             }
+            TAG_EXPEL => Item::Control(Control::Expel(MemberId(codec::take_u64(&mut self.rest)?))),
             TAG_FORGET => {
                 Item::Control(Control::Forget(MemberId(codec::take_u64(&mut self.rest)?)))
             }
@@ -278,6 +286,7 @@ mod tests {
             Control::Remove(MemberId(7)),
             Control::Forget(MemberId(8)),
             Control::Started(MemberId(9), Identity { incarnation: 1, start: 2, nonce: 3 }),
+            Control::Expel(MemberId(9)),
         ]
     }
 
@@ -306,13 +315,13 @@ mod tests {
             entry.push(&Command::Delete { path, dir: false, recursive: false });
         });
         let all = read(&entry).expect("it was just written");
-        assert_eq!(all.len(), 7);
+        assert_eq!(all.len(), 8);
         for (item, control) in all.iter().zip(items()) {
             assert_eq!(*item, Item::Control(control));
         }
         for len in 1..entry.len() {
             let part = read(entry.get(..len).expect("shorter"));
-            assert!(part.is_err() || part.is_ok_and(|items| items.len() < 7));
+            assert!(part.is_err() || part.is_ok_and(|items| items.len() < 8));
         }
         assert_eq!(read(&[]), Ok(Vec::new()));
     }
@@ -346,6 +355,7 @@ mod tests {
         let items = items();
         assert_eq!(forwarded(&|writer| writer.push_control(&items[0])), Some(1));
         assert_eq!(forwarded(&|writer| writer.push_control(&items[3])), None);
+        assert_eq!(forwarded(&|writer| writer.push_control(&items[6])), None);
         assert_eq!(forwarded(&|writer| writer.push(&Command::Expire { limit: 1 })), None);
         assert_eq!(check_forwarded(&[]), None);
         assert_eq!(check_forwarded(b"rubbish"), None);
