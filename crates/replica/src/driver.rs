@@ -855,7 +855,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// From where this member sees a claim that it was removed.
     pub fn outlook(&self) -> Outlook {
-        self.replica.outlook()
+        let leader = self.replica.other_leader();
+        self.replica.outlook(leader.is_some_and(|id| self.is_reachable(id)))
     }
 
     /// What this member knows of an id: the answer to another one that asks about itself.

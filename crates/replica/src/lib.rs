@@ -55,7 +55,7 @@ pub use open::{Birth, Opened, Options, prepare};
 pub use peek::{Peeked, peek};
 pub use progress::{Latency, Peer};
 pub use proposal::{Answer, Output, ReadAnswer};
-pub use removal::{About, Outlook, Verdict};
+pub use removal::{About, Knows, Outlook, Verdict};
 pub use snapshot_job::{SnapshotDone, SnapshotJob};
 pub use traffic::{Rates, Traffic};
 pub use types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};

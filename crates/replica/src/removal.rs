@@ -17,6 +17,7 @@ use crate::membership::Removal;
 use crate::replica::Replica;
 use crate::types::{MemberId, Role};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// What a member says of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +32,33 @@ pub enum About {
     Unknown,
 }
 
+/// Why a member believes nobody who says that it was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knows {
+    /// It leads. A leader that has lost its quorum leads no longer within an election time-out, so
+    /// a majority has listened to this one lately.
+    ItLeads,
+    /// A leader speaks to it, which it does to members alone.
+    ItsLeader,
+    /// There is nobody else who could have decided it.
+    ItIsAlone,
+}
+
+impl fmt::Display for Knows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Knows::ItLeads => "it leads the cluster with a majority behind it",
+            Knows::ItsLeader => "the leader goes on to speak to it",
+            Knows::ItIsAlone => "no other member votes, so that nobody else can decide it",
+        })
+    }
+}
+
 /// From where a member sees the claim that it was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlook {
-    own: MemberId,
     leads: bool,
+    hears_leader: bool,
     /// The voters of the applied configuration but this member.
     others: BTreeSet<MemberId>,
 }
@@ -44,7 +67,7 @@ pub struct Outlook {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing, whoever says it: this member knows better.
-    Unbelievable,
+    Unbelievable(Knows),
     /// Nothing yet: those who could know have not said so.
     Unproven,
     /// It was removed.
@@ -55,29 +78,38 @@ pub enum Verdict {
 }
 
 impl Outlook {
-    /// Of a member in this role, by the voters of its applied configuration, both halves of a
-    /// change that is under way.
-    pub fn new(own: MemberId, role: Role, voters: impl IntoIterator<Item = MemberId>) -> Self {
+    /// Of the member `own` in this role, by the voters of its applied configuration, both halves
+    /// of a change that is under way. `hears_leader` says whether another member that leads was
+    /// heard of lately.
+    pub fn new(
+        own: MemberId,
+        role: Role,
+        hears_leader: bool,
+        voters: impl IntoIterator<Item = MemberId>,
+    ) -> Self {
         let others = voters.into_iter().filter(|id| *id != own).collect();
-        Self { own, leads: role == Role::Leader, others }
+        Self { leads: role == Role::Leader, hears_leader, others }
     }
 
-    /// The member itself.
-    pub fn own(&self) -> MemberId {
-        self.own
+    /// Why nobody is believed and nobody needs to be asked; nothing if others may know better.
+    pub fn knows(&self) -> Option<Knows> {
+        match self {
+            _ if self.others.is_empty() => Some(Knows::ItIsAlone),
+            Self { leads: true, .. } => Some(Knows::ItLeads),
+            Self { hears_leader: true, .. } => Some(Knows::ItsLeader),
+            _ => None,
+        }
     }
 
-    /// Who is to be asked; nobody if nothing that they say would be believed. A leader that has
-    /// lost its quorum leads no longer within an election time-out, so one that leads was heard
-    /// by a majority lately. A member that decides alone has no others.
+    /// Who is to be asked; nobody if nothing that they say would be believed.
     pub fn witnesses(&self) -> impl Iterator<Item = MemberId> + '_ {
-        self.others.iter().copied().filter(|_| !self.leads)
+        self.others.iter().copied().filter(|_| self.knows().is_none())
     }
 
     /// Judges what was answered. Answers of others than the witnesses count for nothing.
     pub fn judge(&self, answers: &BTreeMap<MemberId, About>) -> Verdict {
-        if self.leads || self.others.is_empty() {
-            return Verdict::Unbelievable;
+        if let Some(knows) = self.knows() {
+            return Verdict::Unbelievable(knows);
         }
         let said =
             |what: About| self.others.iter().filter(move |id| answers.get(id) == Some(&what));
@@ -91,10 +123,10 @@ impl Outlook {
 }
 
 impl Replica {
-    pub(crate) fn outlook(&self) -> Outlook {
+    pub(crate) fn outlook(&self, hears_leader: bool) -> Outlook {
         let conf = self.conf_state();
         let voters = conf.voters.iter().chain(&conf.voters_outgoing);
-        Outlook::new(self.id, self.role(), voters.map(|id| MemberId(*id)))
+        Outlook::new(self.id, self.role(), hears_leader, voters.map(|id| MemberId(*id)))
     }
 
     pub(crate) fn about(&self, id: MemberId) -> About {
@@ -120,7 +152,7 @@ mod tests {
     const OWN: MemberId = MemberId(1);
 
     fn outlook(role: Role, voters: &[u64]) -> Outlook {
-        Outlook::new(OWN, role, voters.iter().map(|id| MemberId(*id)))
+        Outlook::new(OWN, role, false, voters.iter().map(|id| MemberId(*id)))
     }
 
     fn judge(outlook: &Outlook, answers: &[(u64, About)]) -> Verdict {
@@ -131,16 +163,19 @@ mod tests {
     const FINAL: Verdict = Verdict::Removed { is_final: true };
 
     #[test]
-    fn a_leader_and_a_member_that_decides_alone_believe_nobody_and_ask_nobody() {
+    fn who_leads_is_led_or_decides_alone_believes_nobody_and_asks_nobody() {
         let all = [(1, About::Removed), (2, About::Removed), (3, About::Removed)];
         let leader = outlook(Role::Leader, &[1, 2, 3]);
         assert_eq!(leader.witnesses().count(), 0);
-        assert_eq!(judge(&leader, &all), Verdict::Unbelievable);
+        assert_eq!(judge(&leader, &all), Verdict::Unbelievable(Knows::ItLeads));
         for role in [Role::Leader, Role::Follower, Role::Candidate] {
             let alone = outlook(role, &[1]);
             assert_eq!(alone.witnesses().count(), 0);
-            assert_eq!(judge(&alone, &all), Verdict::Unbelievable);
+            assert_eq!(judge(&alone, &all), Verdict::Unbelievable(Knows::ItIsAlone));
         }
+        let led = Outlook::new(OWN, Role::Follower, true, [OWN, MemberId(2), MemberId(3)]);
+        assert_eq!(led.witnesses().count(), 0);
+        assert_eq!(judge(&led, &all), Verdict::Unbelievable(Knows::ItsLeader));
     }
 
     #[test]

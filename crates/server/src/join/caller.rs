@@ -5,6 +5,7 @@
 //! then.
 
 use crate::config::TlsFiles;
+use crate::text::printable;
 use crate::tls;
 use std::cell::RefCell;
 use std::io::Read;
@@ -32,7 +33,7 @@ pub(crate) struct Reply {
 impl Reply {
     /// The body for people.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).trim().to_owned()
+        printable(&String::from_utf8_lossy(&self.body))
     }
 
     /// The number of a v2 error, if the body is one.

@@ -9,4 +9,5 @@ mod membership;
 mod moving;
 mod outcomes;
 mod reading;
+mod removal;
 mod starting;
