@@ -175,6 +175,7 @@ impl State {
             return Ok(applied);
         };
         applied.stamp = Some(batch.stamp);
+        self.store.set_reserves_all(batch.reserves_all);
         let mut waiting = places.iter().peekable();
         let mut position = 0;
         let mut group: Option<Group> = None;

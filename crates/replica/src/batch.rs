@@ -8,7 +8,7 @@
 //!   | 6 started: member id, identity (3 u64) | 7 expel: member id u64
 //! ```
 //! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
-//! batch. Version 1 knows no requests; otherwise it is the same.
+//! batch. Version 1 knows no requests, and reserves all of `/_etcd`; otherwise it is the same.
 
 use crate::codec::{self, Malformed};
 use crate::envelope::ForwardId;
@@ -20,7 +20,8 @@ use raft::eraftpb::{Entry, EntryType};
 use store::{Command, Stamp, Timestamp, WallOffset};
 
 const VERSION: u8 = 2;
-const VERSION_WITHOUT_REQUESTS: u8 = 1;
+/// What release 0.1 wrote: it knows no requests, and all of `/_etcd` was reserved to the server.
+const VERSION_0_1: u8 = 1;
 const HEADER_LEN: usize = 17;
 
 const TAG_STORE: u8 = 0;
@@ -170,7 +171,8 @@ pub(crate) const MARK_LEN: usize = 1 + 4 * 8 + 4;
 /// if they hold what a member may not ask for: expiry is decided by the leader alone, members come
 /// and go by changes of raft's configuration, and whose request it is the leader knows.
 pub(crate) fn check_forwarded(items: &[u8]) -> Option<usize> {
-    let mut reader = BatchReader { stamp: Stamp::default(), rest: items, left: 0 };
+    let (stamp, reserves_all) = (Stamp::default(), false);
+    let mut reader = BatchReader { stamp, reserves_all, rest: items, left: 0 };
     let mut count = 0;
     while let Some(item) = reader.next_item().ok()? {
         match item {
@@ -194,6 +196,8 @@ pub(crate) fn stamp_of(entry: &Entry) -> Option<Stamp> {
 #[derive(Debug)]
 pub(crate) struct BatchReader<'a> {
     pub(crate) stamp: Stamp,
+    /// Whether clients could write nothing below `/_etcd` when this was written.
+    pub(crate) reserves_all: bool,
     rest: &'a [u8],
     /// How many items of the last request are still to come.
     left: usize,
@@ -205,12 +209,15 @@ impl<'a> BatchReader<'a> {
         if entry.is_empty() {
             return Ok(None);
         }
-        if !matches!(codec::take_u8(&mut entry)?, VERSION | VERSION_WITHOUT_REQUESTS) {
+        let version = codec::take_u8(&mut entry)?;
+        if !matches!(version, VERSION | VERSION_0_1) {
             return Err(Malformed);
         }
+        let reserves_all = version == VERSION_0_1;
         let time = Timestamp(codec::take_u64(&mut entry)?);
         let wall_offset = WallOffset(codec::take_u64(&mut entry)?.cast_signed());
-        Ok(Some(Self { stamp: Stamp { time, wall_offset }, rest: entry, left: 0 }))
+        let stamp = Stamp { time, wall_offset };
+        Ok(Some(Self { stamp, reserves_all, rest: entry, left: 0 }))
     }
 
     /// The next item; nothing at the end.
@@ -336,6 +343,9 @@ mod tests {
         let mut entry = batch(&items[2]);
         entry[HEADER_LEN] = 99;
         assert_eq!(read(&entry), Err(Malformed), "an unknown item");
+        let mut entry = batch(&items[2]);
+        entry[0] = VERSION_0_1;
+        assert!(read(&entry).is_ok(), "what release 0.1 wrote");
         let mut entry = batch(&items[2]);
         entry[0] = VERSION + 1;
         assert_eq!(read(&entry), Err(Malformed), "a newer version");
