@@ -8,7 +8,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::StartError;
-use crate::join::View;
+use crate::join::{Registrar, View};
 use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
 use crate::peer::Peers;
 use crate::process;
@@ -178,13 +178,23 @@ enum Part {
 
 impl Host {
     fn run(mut self) -> Result<(), StartError> {
+        // A machine that looks for its cluster by discovery registers itself first.
+        let is_new = matches!(wal::is_empty(&self.data_dir), Ok(true))
+            && matches!(self.data_dir.standby(), Ok(None));
         let mut part = self.find_part()?;
+        let registrar = Registrar::start(&self.config, is_new);
         loop {
             part = match part {
                 Part::Stop => return Ok(()),
                 Part::Member => self.serve()?,
                 Part::Standby(peers) => self.stand_by(peers.clone(), Errand::Place(peers))?,
-                Part::Removed(after) => self.stand_by(after.peers(), Errand::Aftermath(after))?,
+                Part::Removed(after) => {
+                    // Nobody is to be sent to a machine that stays out.
+                    if let (Removal::Final, Some(registrar)) = (after.removal, &registrar) {
+                        registrar.stop();
+                    }
+                    self.stand_by(after.peers(), Errand::Aftermath(after))?
+                }
             };
             // What this machine forwards from here on is not what it forwarded before.
             self.seed = draw_seed(self.clock);

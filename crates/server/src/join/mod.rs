@@ -10,12 +10,14 @@ pub(crate) mod body;
 mod caller;
 pub(crate) mod decide;
 pub(crate) mod discovery;
+mod registrar;
 pub(crate) mod seek;
 
 pub(crate) use body::{
     IdentityCard, JoinRequest, View, asked_about, is_url, leads_somewhere, parse_id,
 };
 pub(crate) use caller::Caller;
+pub(crate) use registrar::Registrar;
 
 use crate::config::{Config, InitialCluster};
 use crate::text::printable;

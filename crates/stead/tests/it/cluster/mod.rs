@@ -1,6 +1,7 @@
 //! Several real processes on loopback that form a cluster.
 
 mod behind;
+mod discovery;
 mod elsewhere;
 mod failures;
 mod formation;
