@@ -42,8 +42,8 @@ mod tests {
         );
         assert_eq!(printable("a\u{202e}b\u{9b}\u{0}\tc"), "a\\u{202e}b\\u{9b}\\u{0}\\tc");
         assert_eq!(printable("größer als \"1\""), "größer als \"1\"");
-        let long = printable(&"\n".repeat(100_000));
-        assert_eq!((long.len(), long.ends_with("...")), (SHOWN_MAX * 2 + 3, true));
+        let long = printable(&"\u{1}".repeat(100_000));
+        assert_eq!((long.len(), long.ends_with("...")), (SHOWN_MAX * 5 + 3, true));
         assert_eq!(printable(""), "");
     }
 }

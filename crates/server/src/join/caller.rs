@@ -135,7 +135,10 @@ impl Caller {
             if let (301 | 302 | 307 | 308, Some(location)) = (status, location) {
                 let next = self.target(location)?;
                 if is_encrypted && !next.starts_with("https://") {
-                    return Err(format!("{url}: sends on to {next}, which is not encrypted"));
+                    return Err(format!(
+                        "{url}: sends on to {}, which is not encrypted",
+                        printable(&next)
+                    ));
                 }
                 url = next;
                 continue;
