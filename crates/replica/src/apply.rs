@@ -189,6 +189,7 @@ impl State {
             }
         };
         applied.stamp = Some(batch.stamp);
+        self.store.set_reserves_all(batch.reserves_all);
         let mut waiting = places.iter().peekable();
         let mut position = 0;
         let mut group: Option<Group> = None;
@@ -253,12 +254,13 @@ impl State {
             // Only the very first member brings the configuration along.
             Control::Register { config, .. } => config.filter(|_| !self.membership.is_configured()),
             Control::Configure(config) => Some(*config),
-            Control::Remove(_) | Control::Forget(_) | Control::Started(..) => None,
+            Control::Remove(_) | Control::Expel(_) => None,
+            Control::Forget(_) | Control::Started(..) => None,
         };
         if let Control::Forget(id) = &control {
             self.membership.forget(*id);
-        } else if let Control::Remove(id) = &control
-            && let Some(member) = self.membership.remove(*id)
+        } else if let Control::Remove(id) | Control::Expel(id) = &control
+            && let Some(member) = self.membership.remove(*id, matches!(control, Control::Expel(_)))
         {
             member_path = machine_key(&member);
             if let Ok(path) = KeyPath::parse(&member_path) {

@@ -5,10 +5,10 @@
 //! item: 0 store command | 1 register: member, config flag u8, [config] | 2 configure: config
 //!   | 3 remove: member id u64 | 4 forget: member id u64
 //!   | 5 request: member, start, seq, floor u64, count u32; the next `count` items are its own
-//!   | 6 started: member id, identity (3 u64)
+//!   | 6 started: member id, identity (3 u64) | 7 expel: member id u64
 //! ```
 //! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
-//! batch. Version 1 knows no requests; otherwise it is the same.
+//! batch. Version 1 knows no requests, and reserves all of `/_etcd`; otherwise it is the same.
 
 use crate::codec::{self, Malformed};
 use crate::envelope::ForwardId;
@@ -20,7 +20,8 @@ use raft::eraftpb::{Entry, EntryType};
 use store::{Command, Stamp, Timestamp, WallOffset};
 
 const VERSION: u8 = 2;
-const VERSION_WITHOUT_REQUESTS: u8 = 1;
+/// What release 0.1 wrote: it knows no requests, and all of `/_etcd` was reserved to the server.
+const VERSION_0_1: u8 = 1;
 const HEADER_LEN: usize = 17;
 
 const TAG_STORE: u8 = 0;
@@ -30,6 +31,7 @@ const TAG_REMOVE: u8 = 3;
 const TAG_FORGET: u8 = 4;
 const TAG_REQUEST: u8 = 5;
 const TAG_STARTED: u8 = 6;
+const TAG_EXPEL: u8 = 7;
 
 /// A change of the cluster's own registry; takes one store index, as a client's write does.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +43,8 @@ pub(crate) enum Control {
     Configure(ClusterConfig),
     /// A member has left for good. Travels with the change of raft's configuration only.
     Remove(MemberId),
+    /// The same; its machine is to stay out until its operator starts it again.
+    Expel(MemberId),
     /// A machine that was expected is not any more.
     Forget(MemberId),
     /// A member's directory was started. Takes no store index: clients never see it.
@@ -88,6 +92,10 @@ impl Items {
             }
             Control::Remove(id) => {
                 bytes.push(TAG_REMOVE);
+                codec::put_u64(bytes, id.0);
+            }
+            Control::Expel(id) => {
+                bytes.push(TAG_EXPEL);
                 codec::put_u64(bytes, id.0);
             }
             Control::Forget(id) => {
@@ -163,12 +171,13 @@ pub(crate) const MARK_LEN: usize = 1 + 4 * 8 + 4;
 /// if they hold what a member may not ask for: expiry is decided by the leader alone, members come
 /// and go by changes of raft's configuration, and whose request it is the leader knows.
 pub(crate) fn check_forwarded(items: &[u8]) -> Option<usize> {
-    let mut reader = BatchReader { stamp: Stamp::default(), rest: items, left: 0 };
+    let (stamp, reserves_all) = (Stamp::default(), false);
+    let mut reader = BatchReader { stamp, reserves_all, rest: items, left: 0 };
     let mut count = 0;
     while let Some(item) = reader.next_item().ok()? {
         match item {
             Item::Store(Command::Expire { .. } | Command::Internal { .. })
-            | Item::Control(Control::Remove(_))
+            | Item::Control(Control::Remove(_) | Control::Expel(_))
             | Item::Request(_) => return None,
             Item::Store(_) | Item::Control(_) => count += 1,
         }
@@ -187,6 +196,8 @@ pub(crate) fn stamp_of(entry: &Entry) -> Option<Stamp> {
 #[derive(Debug)]
 pub(crate) struct BatchReader<'a> {
     pub(crate) stamp: Stamp,
+    /// Whether clients could write nothing below `/_etcd` when this was written.
+    pub(crate) reserves_all: bool,
     rest: &'a [u8],
     /// How many items of the last request are still to come.
     left: usize,
@@ -203,12 +214,15 @@ impl<'a> BatchReader<'a> {
         if entry.is_empty() {
             return Ok(None);
         }
-        if !matches!(codec::take_u8(&mut entry)?, VERSION | VERSION_WITHOUT_REQUESTS) {
+        let version = codec::take_u8(&mut entry)?;
+        if !matches!(version, VERSION | VERSION_0_1) {
             return Err(Malformed);
         }
+        let reserves_all = version == VERSION_0_1;
         let time = Timestamp(codec::take_u64(&mut entry)?);
         let wall_offset = WallOffset(codec::take_u64(&mut entry)?.cast_signed());
-        Ok(Some(Self { stamp: Stamp { time, wall_offset }, rest: entry, left: 0 }))
+        let stamp = Stamp { time, wall_offset };
+        Ok(Some(Self { stamp, reserves_all, rest: entry, left: 0 }))
     }
 
     /// The next item; nothing at the end.
@@ -238,6 +252,7 @@ impl<'a> BatchReader<'a> {
             TAG_REMOVE => {
                 Item::Control(Control::Remove(MemberId(codec::take_u64(&mut self.rest)?)))
             }
+            TAG_EXPEL => Item::Control(Control::Expel(MemberId(codec::take_u64(&mut self.rest)?))),
             TAG_FORGET => {
                 Item::Control(Control::Forget(MemberId(codec::take_u64(&mut self.rest)?)))
             }
@@ -283,6 +298,7 @@ mod tests {
             Control::Remove(MemberId(7)),
             Control::Forget(MemberId(8)),
             Control::Started(MemberId(9), Identity { incarnation: 1, start: 2, nonce: 3 }),
+            Control::Expel(MemberId(9)),
         ]
     }
 
@@ -311,13 +327,13 @@ mod tests {
             entry.push(&Command::Delete { path, dir: false, recursive: false });
         });
         let all = read(&entry).expect("it was just written");
-        assert_eq!(all.len(), 7);
+        assert_eq!(all.len(), 8);
         for (item, control) in all.iter().zip(items()) {
             assert_eq!(*item, Item::Control(control));
         }
         for len in 1..entry.len() {
             let part = read(entry.get(..len).expect("shorter"));
-            assert!(part.is_err() || part.is_ok_and(|items| items.len() < 7));
+            assert!(part.is_err() || part.is_ok_and(|items| items.len() < 8));
         }
         assert_eq!(read(&[]), Ok(Vec::new()));
     }
@@ -332,6 +348,9 @@ mod tests {
         let mut entry = batch(&items[2]);
         entry[HEADER_LEN] = 99;
         assert_eq!(read(&entry), Err(Malformed), "an unknown item");
+        let mut entry = batch(&items[2]);
+        entry[0] = VERSION_0_1;
+        assert!(read(&entry).is_ok(), "what release 0.1 wrote");
         let mut entry = batch(&items[2]);
         entry[0] = VERSION + 1;
         assert_eq!(read(&entry), Err(Malformed), "a newer version");
@@ -351,6 +370,7 @@ mod tests {
         let items = items();
         assert_eq!(forwarded(&|writer| writer.push_control(&items[0])), Some(1));
         assert_eq!(forwarded(&|writer| writer.push_control(&items[3])), None);
+        assert_eq!(forwarded(&|writer| writer.push_control(&items[6])), None);
         assert_eq!(forwarded(&|writer| writer.push(&Command::Expire { limit: 1 })), None);
         assert_eq!(check_forwarded(&[]), None);
         assert_eq!(check_forwarded(b"rubbish"), None);

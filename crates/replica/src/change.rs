@@ -17,13 +17,16 @@ pub(crate) enum Change {
     Join(Member),
     /// A member that has caught up takes part in decisions.
     Promote(MemberId),
-    /// A member leaves for good.
+    /// A member leaves; it may ask for a place under another id.
     Remove(MemberId),
+    /// A member leaves, and stays out until its operator starts it again.
+    Expel(MemberId),
 }
 
 const JOIN: u8 = 0;
 const PROMOTE: u8 = 1;
 const REMOVE: u8 = 2;
+const EXPEL: u8 = 3;
 
 impl Change {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -40,6 +43,10 @@ impl Change {
                 out.push(REMOVE);
                 codec::put_u64(out, id.0);
             }
+            Change::Expel(id) => {
+                out.push(EXPEL);
+                codec::put_u64(out, id.0);
+            }
         }
     }
 
@@ -48,8 +55,17 @@ impl Change {
             JOIN => Change::Join(Member::decode(input)?),
             PROMOTE => Change::Promote(MemberId(codec::take_u64(input)?)),
             REMOVE => Change::Remove(MemberId(codec::take_u64(input)?)),
+            EXPEL => Change::Expel(MemberId(codec::take_u64(input)?)),
             _ => return Err(Malformed),
         })
+    }
+
+    /// The member that leaves by it, if one does.
+    pub(crate) fn leaver(&self) -> Option<MemberId> {
+        match self {
+            Change::Remove(id) | Change::Expel(id) => Some(*id),
+            Change::Join(_) | Change::Promote(_) => None,
+        }
     }
 
     /// The same for raft; `context` is applied together with it.
@@ -57,7 +73,7 @@ impl Change {
         let (kind, id) = match self {
             Change::Join(member) => (ConfChangeType::AddLearnerNode, member.id),
             Change::Promote(id) => (ConfChangeType::AddNode, *id),
-            Change::Remove(id) => (ConfChangeType::RemoveNode, *id),
+            Change::Remove(id) | Change::Expel(id) => (ConfChangeType::RemoveNode, *id),
         };
         let mut single = ConfChangeSingle::default();
         single.set_change_type(kind);
@@ -126,7 +142,7 @@ impl Standings {
                 Some(_) if !self.is_safe_with(*id) => Err(EngineError::QuorumAtRisk),
                 Some(_) => Ok(()),
             },
-            Change::Remove(id) => match self.get(*id) {
+            Change::Remove(id) | Change::Expel(id) => match self.get(*id) {
                 None => Err(EngineError::NoSuchMember),
                 // A learner has no vote to be missed.
                 Some(standing) if !standing.is_voter || self.is_safe_without(*id) => Ok(()),
@@ -328,7 +344,8 @@ mod tests {
     fn changes_round_trip_and_every_truncation_is_noticed() {
         let member = member(4, "m4", "http://p:1");
         let (promote, remove) = (Change::Promote(MemberId(5)), Change::Remove(MemberId(6)));
-        for change in [Change::Join(member), promote, remove] {
+        let expel = Change::Expel(MemberId(7));
+        for change in [Change::Join(member), promote, remove, expel] {
             let mut bytes = Vec::new();
             change.encode(&mut bytes);
             assert_eq!(Change::decode(&mut bytes.as_slice()), Ok(change));

@@ -22,6 +22,7 @@ use crate::open::Options;
 use crate::progress::Peer;
 use crate::proposal::Output;
 use crate::record;
+use crate::removal::{About, Outlook};
 use crate::replica::Replica;
 use crate::snapshot_job::{Outcome, SnapshotDone, SnapshotJob};
 use crate::traffic::Traffic;
@@ -256,10 +257,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.propose_change(Some(ticket), Change::Join(member), now);
     }
 
-    /// Asks for a member to leave for good.
+    /// Asks for a member to leave for good. Its machine may ask for a place again, under another
+    /// id.
     pub fn propose_removal(&mut self, ticket: Ticket, id: MemberId) {
         let now = self.arrival();
         self.replica.propose_change(Some(ticket), Change::Remove(id), now);
+    }
+
+    /// The same, and its machine is to stay out until its operator starts it again.
+    pub fn propose_expulsion(&mut self, ticket: Ticket, id: MemberId) {
+        let now = self.arrival();
+        self.replica.propose_change(Some(ticket), Change::Expel(id), now);
     }
 
     /// Puts a member as it is to be into this turn's batch. One without a name is only expected: a
@@ -845,6 +853,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         &self.replica.state.membership
     }
 
+    /// From where this member sees a claim that it was removed.
+    pub fn outlook(&self) -> Outlook {
+        let leader = self.replica.other_leader();
+        self.replica.outlook(leader.is_some_and(|id| self.is_reachable(id)))
+    }
+
+    /// What this member knows of an id: the answer to another one that asks about itself.
+    pub fn about(&self, id: MemberId) -> About {
+        self.replica.about(id)
+    }
+
     /// Changes whenever [`Driver::membership`] does.
     pub fn membership_version(&self) -> u64 {
         self.replica.state.membership_version
@@ -884,7 +903,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             applied_hash: self.replica.state.hash,
             is_disk_full: self.wal.is_full() || self.is_held_up(),
             is_voter: self.replica.is_voter(self.replica.id),
-            is_removed: self.replica.was_member && !self.replica.is_member(),
+            is_removed: self.replica.is_removed(),
         }
     }
 

@@ -6,13 +6,28 @@
 use crate::codec::{self, Malformed};
 use crate::identity::{self, Identity};
 use crate::types::MemberId;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// How many of those that left are remembered.
+/// How many of those that left are remembered. Who was forgotten is unknown here: a machine that
+/// asks about such an id is told so, and goes on to wait with all that it has.
 const REMOVED_MAX: usize = 1024;
 
 /// How many machines may be expected at a time.
 const EXPECTED_MAX: usize = 64;
+
+/// Flags in the encoded table.
+const IS_CONFIGURED: u8 = 1;
+/// The ids of those that left for good follow those of all that left.
+const HAS_EXPELLED: u8 = 2;
+
+/// How a member left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Its machine may ask for another place.
+    Plain,
+    /// Its machine is to stay out until its operator starts it again.
+    Final,
+}
 
 /// One member as it announced itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +136,8 @@ pub struct Membership {
     founders: Vec<MemberId>,
     /// Those that left, the latest last: their ids never come back.
     removed: VecDeque<MemberId>,
+    /// Those of them whose machines are to stay out.
+    expelled: BTreeSet<MemberId>,
     /// The latest start of each member's directory.
     identities: BTreeMap<MemberId, Identity>,
 }
@@ -172,6 +189,12 @@ impl Membership {
         self.removed.contains(&id)
     }
 
+    /// How the member with this id left; nothing if it did not, or long ago.
+    pub fn removal(&self, id: MemberId) -> Option<Removal> {
+        let removal = if self.expelled.contains(&id) { Removal::Final } else { Removal::Plain };
+        self.was_removed(id).then_some(removal)
+    }
+
     pub(crate) fn register(&mut self, member: Member) {
         self.members.insert(member.id, member);
     }
@@ -197,16 +220,21 @@ impl Membership {
     /// A machine is not expected any more. One that has come is a member and stays.
     pub(crate) fn forget(&mut self, id: MemberId) {
         if self.members.contains_key(&id) && self.member(id).is_none() {
-            self.remove(id);
+            self.remove(id, false);
         }
     }
 
-    pub(crate) fn remove(&mut self, id: MemberId) -> Option<Member> {
+    pub(crate) fn remove(&mut self, id: MemberId, is_final: bool) -> Option<Member> {
         if !self.removed.contains(&id) {
             self.removed.push_back(id);
-            if self.removed.len() > REMOVED_MAX {
-                self.removed.pop_front();
+            if self.removed.len() > REMOVED_MAX
+                && let Some(forgotten) = self.removed.pop_front()
+            {
+                self.expelled.remove(&forgotten);
             }
+        }
+        if is_final {
+            self.expelled.insert(id);
         }
         self.identities.remove(&id);
         self.members.remove(&id)
@@ -236,9 +264,16 @@ impl Membership {
         for member in self.members.values() {
             member.encode(out);
         }
-        out.push(u8::from(self.is_configured));
+        let mut flags = if self.is_configured { IS_CONFIGURED } else { 0 };
+        if !self.expelled.is_empty() {
+            flags |= HAS_EXPELLED;
+        }
+        out.push(flags);
         put_ids(out, self.founders.iter());
         put_ids(out, self.removed.iter());
+        if !self.expelled.is_empty() {
+            put_ids(out, self.expelled.iter());
+        }
     }
 
     pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {
@@ -249,11 +284,22 @@ impl Membership {
             let member = Member::decode(input)?;
             members.insert(member.id, member);
         }
-        let is_configured = codec::take_u8(input)? != 0;
+        let flags = codec::take_u8(input)?;
+        if flags & !(IS_CONFIGURED | HAS_EXPELLED) != 0 {
+            return Err(Malformed);
+        }
+        let is_configured = flags & IS_CONFIGURED != 0;
         let founders = take_ids(input)?;
-        let removed = take_ids(input)?.into();
+        let removed: VecDeque<MemberId> = take_ids(input)?.into();
+        let expelled: BTreeSet<MemberId> = match flags & HAS_EXPELLED {
+            0 => BTreeSet::new(),
+            _ => take_ids(input)?.into_iter().collect(),
+        };
+        if !expelled.iter().all(|id| removed.contains(id)) {
+            return Err(Malformed);
+        }
         let identities = BTreeMap::new();
-        Ok(Self { members, config, is_configured, founders, removed, identities })
+        Ok(Self { members, config, is_configured, founders, removed, expelled, identities })
     }
 
     pub(crate) fn encode_identities(&self, out: &mut Vec<u8>) {
@@ -350,12 +396,42 @@ mod tests {
             client_url: "http://a:4001".into(),
             peer_url: "http://a:7001".into(),
         });
-        table.remove(MemberId(9));
-        let mut bytes = Vec::new();
-        table.encode(&mut bytes);
-        assert_eq!(Membership::decode(&mut bytes.as_slice()), Ok(table));
-        for len in 0..bytes.len() {
-            assert!(Membership::decode(&mut bytes.get(..len).expect("shorter")).is_err());
+        table.remove(MemberId(9), false);
+        let whole = |table: &Membership| {
+            let mut bytes = Vec::new();
+            table.encode(&mut bytes);
+            assert_eq!(Membership::decode(&mut bytes.as_slice()).as_ref(), Ok(table));
+            for len in 0..bytes.len() {
+                assert!(Membership::decode(&mut bytes.get(..len).expect("shorter")).is_err());
+            }
+            bytes
+        };
+        let old = whole(&table);
+        table.remove(MemberId(10), true);
+        assert_eq!(table.removal(MemberId(9)), Some(Removal::Plain));
+        assert_eq!(table.removal(MemberId(10)), Some(Removal::Final));
+        assert_eq!(table.removal(MemberId(11)), None);
+        let new = whole(&table);
+        // Two more ids, and one more list of one.
+        assert_eq!(new.len(), old.len() + 8 + 4 + 8, "a table without them is as it always was");
+        let mut unknown = old.clone();
+        let flags = unknown.len() - (4 + 8) - (4 + 8) - 1;
+        assert_eq!(unknown[flags], 0, "the place of the flags");
+        unknown[flags] = 4;
+        assert!(Membership::decode(&mut unknown.as_slice()).is_err(), "a flag of the future");
+        let mut foreign = new;
+        *foreign.last_mut().expect("an id") = 77;
+        assert!(Membership::decode(&mut foreign.as_slice()).is_err(), "expelled and not removed");
+    }
+
+    #[test]
+    fn those_that_left_are_remembered_up_to_a_bound() {
+        let mut table = Membership::founded_by(vec![MemberId(1)], Vec::new());
+        for id in 2..REMOVED_MAX as u64 + 3 {
+            table.remove(MemberId(id), true);
         }
+        assert_eq!((table.removed.len(), table.expelled.len()), (REMOVED_MAX, REMOVED_MAX));
+        assert_eq!(table.removal(MemberId(2)), None, "forgotten");
+        assert_eq!(table.removal(MemberId(3)), Some(Removal::Final));
     }
 }

@@ -90,7 +90,8 @@ fn note(entry: &Entry, membership: &mut Membership) {
     while let Ok(Some(item)) = batch.next_item() {
         match item {
             Item::Control(Control::Register { member, .. }) => membership.register(member),
-            Item::Control(Control::Remove(id)) => drop(membership.remove(id)),
+            Item::Control(Control::Remove(id)) => drop(membership.remove(id, false)),
+            Item::Control(Control::Expel(id)) => drop(membership.remove(id, true)),
             _ => {}
         }
     }

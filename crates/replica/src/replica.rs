@@ -181,6 +181,11 @@ impl Replica {
             && !raft.raft_log.match_term(metadata.index, metadata.term)
     }
 
+    /// Whether this member's own log says that it is none any more.
+    pub(crate) fn is_removed(&self) -> bool {
+        !self.is_member() && (self.was_member || self.state.membership.was_removed(self.id))
+    }
+
     pub(crate) fn is_voter(&self, id: MemberId) -> bool {
         let conf = self.raw.store().conf_state();
         conf.voters.contains(&id.0) || conf.voters_outgoing.contains(&id.0)
@@ -258,7 +263,7 @@ impl Replica {
             return;
         }
         let Some(pending) = self.changes.pop_front() else { return };
-        if pending.change == Change::Remove(self.id) && !self.is_alone() {
+        if pending.change.leaver() == Some(self.id) && !self.is_alone() {
             // Another leader carries it out; this one hands over first.
             self.changes.push_front(pending);
             return self.hand_over();
@@ -306,6 +311,7 @@ impl Replica {
                 items.push_control(&Control::Register { member: member.clone(), config: None });
             }
             Change::Remove(id) => items.push_control(&Control::Remove(*id)),
+            Change::Expel(id) => items.push_control(&Control::Expel(*id)),
             Change::Promote(_) => return Vec::new(),
         }
         let mut entry = EntryWriter::default();

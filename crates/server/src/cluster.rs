@@ -1,11 +1,11 @@
 //! The other members: their messages, their wish to join, and their removal.
 
 use crate::api::error::{ApiError, INVALID_FORM, UNAUTHORIZED};
-use crate::connection::{JoinTask, Task};
+use crate::connection::{JoinTask, MemberTask, Task};
 use crate::http::reader::Request;
 use crate::http::response::JSON;
 use crate::http::url::encode_path;
-use crate::join::{CLUSTER_FULL, JoinRequest, View};
+use crate::join::{CLUSTER_FULL, JoinRequest, View, asked_about};
 use crate::owner::Owner;
 use crate::peer::{PeerEvent, frame, hello, set_patience};
 use crate::slab::Key;
@@ -127,7 +127,7 @@ impl Owner {
         for event in self.driver.network_mut().take_events() {
             match event {
                 PeerEvent::Unreachable(id) => self.driver.unreachable(id),
-                PeerEvent::Removed => self.is_removed = true,
+                PeerEvent::Removed(from) => self.inquiry.hint(from, now),
             }
         }
         let version = self.driver.membership_version();
@@ -143,7 +143,7 @@ impl Owner {
                 .collect();
             gone.into_iter().for_each(|key| self.close(key));
         }
-        self.is_removed |= self.driver.status().is_removed;
+        self.tend_inquiry();
     }
 
     /// Takes note of another leader than before.
@@ -203,7 +203,7 @@ impl Owner {
         self.fatal.take().map_or(Ok(()), Err)
     }
 
-    pub(crate) fn view(&self) -> View {
+    pub(crate) fn view(&self, about: Option<MemberId>) -> View {
         let membership = self.driver.membership();
         View {
             cluster: self.driver.cluster(),
@@ -215,6 +215,7 @@ impl Owner {
             reached: self.reached_elsewhere(),
             active_size: membership.config().active_size,
             sync_interval: membership.config().sync_interval,
+            about: about.map(|id| self.driver.about(id)),
         }
     }
 
@@ -227,7 +228,7 @@ impl Owner {
 
     pub(crate) fn peer_members(&mut self, key: Key, query: &str) {
         self.standbys.note(query, self.now.monotonic);
-        let body = self.view().to_json();
+        let body = self.view(asked_about(query)).to_json();
         self.answer_resource(key, 200, JSON, &body);
     }
 
@@ -281,7 +282,7 @@ impl Owner {
     /// A step of a join is done.
     pub(crate) fn joined(&mut self, key: Key, mut task: Box<JoinTask>) {
         if !task.removes {
-            let body = self.view().to_json();
+            let body = self.view(None).to_json();
             return self.answer_resource(key, 200, JSON, &body);
         }
         task.removes = false;
@@ -329,8 +330,14 @@ impl Owner {
             let Some(connection) = self.connections.get_mut(key) else { continue };
             match connection.task {
                 // The others have said so: it is done.
-                Task::Remove(id) if id == own && self.is_removed => {
+                Task::Remove(id) if id == own && self.removal.is_some() => {
                     self.answer_resource(key, 200, JSON, b"");
+                }
+                Task::Member(ref task)
+                    if matches!(**task, MemberTask::Remove(id) if id == own)
+                        && self.removal.is_some() =>
+                {
+                    self.answer_about_members(key, 204, b"");
                 }
                 Task::Write { .. } | Task::Configure | Task::Join(_) | Task::Member(_) => {
                     self.answer_engine_error(key, EngineError::Stopping);

@@ -21,6 +21,7 @@ mod frames;
 pub mod fuzzing;
 mod handshake;
 mod http;
+mod inquiry;
 mod join;
 mod lock;
 mod members;
@@ -38,6 +39,7 @@ mod slab;
 mod standby;
 mod start;
 mod stopping;
+mod text;
 mod tls;
 mod worker;
 

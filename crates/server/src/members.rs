@@ -121,7 +121,7 @@ impl Owner {
         if member.name.is_empty() {
             self.driver.propose_forgetting(ticket, member.id);
         } else {
-            self.driver.propose_removal(ticket, member.id);
+            self.driver.propose_expulsion(ticket, member.id);
         }
         self.await_member(key, MemberTask::Remove(member.id));
     }

@@ -214,6 +214,7 @@ mod tests {
             reached: reached.iter().map(|(id, at)| (MemberId(*id), (*at).to_owned())).collect(),
             active_size: 9,
             sync_interval: 5.0,
+            about: None,
         })
     }
 

@@ -21,6 +21,7 @@ use crate::error::StartError;
 use crate::frames::Frames;
 use crate::handshake::{Handshakes, is_late as is_handshake_late};
 use crate::http::reader;
+use crate::inquiry::Inquiry;
 use crate::meters::Meters;
 use crate::moved::Asking;
 use crate::pace::Pace;
@@ -31,7 +32,7 @@ use crate::worker::Workers;
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
-use replica::{Clock, Driver, Fatal, MemberId, Now, Output, SyncMode};
+use replica::{Clock, Driver, Fatal, MemberId, Now, Output, Removal, SyncMode};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -77,7 +78,7 @@ pub(crate) enum Ended {
     /// A signal asked for it.
     Stopped,
     /// This machine is no member any more.
-    Removed,
+    Removed(Removal),
 }
 
 /// A port that is listened on.
@@ -133,8 +134,10 @@ pub(crate) struct Owner {
     pub(crate) dial_backs: DialBacks,
     /// The standbys that asked this member how things are.
     pub(crate) standbys: Standbys,
-    /// Whether this machine is no member any more.
-    pub(crate) is_removed: bool,
+    /// How this machine was removed, if it was.
+    pub(crate) removal: Option<Removal>,
+    /// What others say about that.
+    pub(crate) inquiry: Inquiry,
     /// Whether the server is about to end, so that every answer is a connection's last.
     pub(crate) is_stopping: bool,
     /// What broke while messages of members were taken; the next turn says so.
@@ -211,7 +214,8 @@ impl Owner {
             asking: Asking::default(),
             dial_backs: DialBacks::default(),
             standbys: Standbys::default(),
-            is_removed: false,
+            removal: None,
+            inquiry: Inquiry::default(),
             is_stopping: false,
             fatal: None,
             last_read_at: 0,
@@ -256,10 +260,10 @@ impl Owner {
             self.send_held_heads();
             self.tend_claims();
             self.turn()?;
-            if self.is_removed {
+            if let Some(removal) = self.removal {
                 self.finish_up()?;
                 self.workers.finish();
-                return Ok(Ended::Removed);
+                return Ok(Ended::Removed(removal));
             }
             // What was sent ahead is taken now; its writes need a turn of their own.
             for _ in 0..AHEAD_TURNS_MAX {

@@ -8,15 +8,16 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::disk::DataDir;
 use crate::error::StartError;
+use crate::join::{Registrar, View};
 use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
 use crate::peer::Peers;
 use crate::process;
-use crate::standby::{self, Errand};
+use crate::standby::{self, Aftermath, Errand};
 use crate::tls::Keyring;
 use crate::worker::Workers;
 use mio::net::TcpListener;
 use mio::{Poll, Waker};
-use replica::{Clock, ClusterConfig, Driver, Options};
+use replica::{Clock, ClusterConfig, Driver, MemberId, Options, Removal};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -158,7 +159,11 @@ fn set_aside(data_dir: &DataDir, label: &str) -> Result<(), StartError> {
     let failed = |error| StartError::DataDir(format!("cannot set the data aside: {error}"));
     if !wal::is_empty(data_dir).map_err(failed)? {
         let directory = data_dir.set_aside(label).map_err(failed)?;
-        tracing::warn!("the log and the snapshots were moved to {}", directory.display());
+        tracing::warn!(
+            "the log and the snapshots were moved to {}; nothing reads them any more: delete that \
+             directory by hand when you are sure that you do not need it",
+            directory.display()
+        );
     }
     Ok(())
 }
@@ -168,17 +173,30 @@ enum Part {
     Member,
     /// It stands by; these are peer URLs of members.
     Standby(Vec<String>),
+    /// It was removed while it ran.
+    Removed(Box<Aftermath>),
     Stop,
 }
 
 impl Host {
     fn run(mut self) -> Result<(), StartError> {
+        // A machine that looks for its cluster by discovery registers itself first.
+        let is_new = matches!(wal::is_empty(&self.data_dir), Ok(true))
+            && matches!(self.data_dir.standby(), Ok(None));
         let mut part = self.find_part()?;
+        let registrar = Registrar::start(&self.config, is_new);
         loop {
             part = match part {
                 Part::Stop => return Ok(()),
                 Part::Member => self.serve()?,
-                Part::Standby(peers) => self.stand_by(peers)?,
+                Part::Standby(peers) => self.stand_by(peers.clone(), Errand::Place(peers))?,
+                Part::Removed(after) => {
+                    // Nobody is to be sent to a machine that stays out.
+                    if let (Removal::Final, Some(registrar)) = (after.removal, &registrar) {
+                        registrar.stop();
+                    }
+                    self.stand_by(after.peers(), Errand::Aftermath(after))?
+                }
             };
             // What this machine forwards from here on is not what it forwarded before.
             self.seed = draw_seed(self.clock);
@@ -190,14 +208,14 @@ impl Host {
     }
 
     /// Stands by until there is a place.
-    fn stand_by(&mut self, peers: Vec<String>) -> Result<Part, StartError> {
+    fn stand_by(&mut self, peers: Vec<String>, errand: Errand) -> Result<Part, StartError> {
         self.data_dir.set_standby(Some(&peers))?;
-        let mut known = peers.clone();
+        let mut known = peers;
         let parts = standby::Parts {
             config: &self.config,
             clock: self.clock,
             own: self.own(),
-            errand: Errand::Place(peers),
+            errand,
             listeners: self.ports.again()?,
             signals: self.signals()?,
             keyring: &mut self.keyring,
@@ -268,19 +286,42 @@ impl Host {
         self.keyring = std::mem::take(&mut owner.keyring);
         match ended {
             Ended::Stopped => Ok(Part::Stop),
-            Ended::Removed => {
-                let members = owner.view().members.into_iter();
-                let others = members.filter(|member| member.name != self.config.name);
-                let peers: Vec<_> = others.map(|member| member.peer_url).collect();
+            Ended::Removed(removal) => {
+                let own = owner.driver.status().id;
+                let mut view = owner.view(None);
                 drop(owner);
-                tracing::warn!("{} was removed from the cluster", self.config.name);
-                // First of all, so that no crash leaves an empty directory that founds a cluster.
-                self.data_dir.set_standby(Some(&peers))?;
-                // What it held must not be served again, and is nobody's to delete.
-                set_aside(&self.data_dir, "removed")?;
-                Ok(Part::Standby(peers))
+                view.members.retain(|member| member.id != own);
+                view.leader = view.leader.filter(|leader| *leader != own);
+                self.leave(own, removal, view)
             }
         }
+    }
+}
+
+impl Host {
+    /// Puts away what this machine kept as a member. Its id never comes back, and the copy is of no
+    /// use to the cluster; it is moved and not deleted, in case that the removal was a mistake.
+    fn leave(&self, own: MemberId, removal: Removal, view: View) -> Result<Part, StartError> {
+        let name = &self.config.name;
+        match removal {
+            Removal::Plain => tracing::warn!(
+                member = %own,
+                "{name} was removed from the cluster; it stands by, and asks for a place again in \
+                 {} s at the earliest",
+                view.sync_interval
+            ),
+            Removal::Final => tracing::warn!(
+                member = %own,
+                "{name} was removed from the cluster through /v2/members; it stays out until it is \
+                 started again"
+            ),
+        }
+        // First of all the word that this machine stands by: an empty directory without it would
+        // be taken for that of a new machine.
+        let peers: Vec<String> = view.members.iter().map(|one| one.peer_url.clone()).collect();
+        self.data_dir.set_standby(Some(&peers))?;
+        set_aside(&self.data_dir, "removed")?;
+        Ok(Part::Removed(Box::new(Aftermath { removal, view })))
     }
 }
 

@@ -65,7 +65,7 @@ impl Owner {
     /// on a connection that is open are answered for a moment more, and told that it ends.
     pub(crate) fn finish_up(&mut self) -> Result<(), StartError> {
         self.is_stopping = true;
-        if !self.is_removed {
+        if self.removal.is_none() {
             self.stop_listening();
         }
         let start = self.clock.now().monotonic;
@@ -89,13 +89,13 @@ impl Owner {
             });
             let is_done = connections.next().is_none()
                 && !self.driver.is_syncing()
-                && (self.claims.is_empty() || self.is_removed);
+                && (self.claims.is_empty() || self.removal.is_some());
             if is_done || passed > STOP_NS {
                 self.answer_waiting();
                 self.flush_dirty();
                 return Ok(());
             }
-            if self.is_removed {
+            if self.removal.is_some() {
                 self.answer_waiting();
             }
             self.poll.poll(&mut events, Some(Duration::from_millis(5)))?;

@@ -67,6 +67,11 @@ impl Workers {
         }
     }
 
+    /// What wakes the loop.
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
     /// The next result, if there is one.
     pub(crate) fn next_done(&self) -> Option<Done> {
         self.done_rx.try_recv().ok()

@@ -55,10 +55,6 @@ fn is_due(root: &Dir, key: &str, deadline: Timestamp) -> bool {
     root.descendant(key).and_then(Node::deadline) == Some(deadline)
 }
 
-fn is_reserved(path: KeyPath<'_>) -> bool {
-    path.components().next() == Some("_etcd")
-}
-
 fn count(counter: &mut Counter, outcome: &Outcome) {
     match outcome {
         Ok(_) => counter.success += 1,
@@ -130,7 +126,7 @@ impl Store {
             } => {
                 let content = Content { value, dir: false, ttl, refresh };
                 let is_missing = || matches!(self.locate(path), Located::Missing(_));
-                if or_create && !is_reserved(path) && is_missing() {
+                if or_create && !self.is_reserved(path) && is_missing() {
                     let outcome = self.set(path, content, wakes);
                     count(&mut self.stats.sets, &outcome);
                     return outcome;
@@ -157,9 +153,25 @@ impl Store {
         }
     }
 
+    /// Says whether the commands that follow were written by release 0.1, which reserved all of
+    /// `/_etcd`. What it refused then is refused whenever its log is replayed.
+    pub fn set_reserves_all(&mut self, reserves_all: bool) {
+        self.reserves_all = reserves_all;
+    }
+
+    /// Whether a key is the server's own: `/_etcd` itself, and what the server keeps there.
+    /// Everything else below it is an ordinary hidden key, as the registry of a discovery service
+    /// is by convention (`/_etcd/registry/TOKEN`).
+    fn is_reserved(&self, path: KeyPath<'_>) -> bool {
+        let mut components = path.components();
+        let is_kept = |name| matches!(name, "config" | "machines" | "mod");
+        components.next() == Some("_etcd")
+            && (self.reserves_all || components.next().is_none_or(is_kept))
+    }
+
     /// Refuses writes of clients to the server's own keys, and to the root.
     fn check_writable(&self, path: KeyPath<'_>) -> Result<(), StoreError> {
-        if is_reserved(path) {
+        if self.is_reserved(path) {
             return Err(self.error(ErrorCode::Reserved, path.as_str()));
         }
         if path.is_root() {
@@ -248,7 +260,7 @@ impl Store {
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
         // Before the name is made up, so that the cause is the key that the client gave.
-        if is_reserved(dir) {
+        if self.is_reserved(dir) {
             return Err(self.error(ErrorCode::Reserved, dir.as_str()));
         }
         let parent = if dir.is_root() { "" } else { dir.as_str() };

@@ -17,7 +17,7 @@ pub enum ErrorCode {
     NotADirectory = 104,
     /// 105: the node exists already.
     KeyAlreadyExists = 105,
-    /// 106: the key lies under `/_etcd`, which clients may only read.
+    /// 106: the key is one that the server keeps under `/_etcd`, which clients may only read.
     Reserved = 106,
     /// 107: the root cannot be written.
     RootReadOnly = 107,

@@ -55,6 +55,8 @@ pub struct Store {
     pub(crate) garbage: Vec<Node>,
     pub(crate) limits: Limits,
     gets: (Cell<u64>, Cell<u64>),
+    /// Whether commands find all keys at and below `/_etcd` reserved.
+    pub(crate) reserves_all: bool,
     /// What was refused at a look, before it had a place in the log.
     pub(crate) refused: StoreStats,
 }
@@ -91,6 +93,7 @@ impl Store {
             garbage: Vec::new(),
             limits,
             gets: (Cell::new(0), Cell::new(0)),
+            reserves_all: false,
             refused: StoreStats::default(),
         }
     }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use store::{
-    Command, DecodeError, InOrder, InternalWrite, KeyPath, Limits, LockAction, LockEntry, Stamp,
-    Store, Timestamp, WallOffset,
+    Command, DecodeError, ErrorCode, InOrder, InternalWrite, KeyPath, Limits, LockAction,
+    LockEntry, Stamp, Store, Timestamp, WallOffset,
 };
 use testkit::{SECOND, START, path, snapshot_bytes, stats_text, store_lines};
 
@@ -531,4 +531,18 @@ proptest! {
             prop_assert!(load(&snapshot_bytes(&store.snapshot())).is_ok());
         }
     }
+}
+
+#[test]
+fn what_release_0_1_refused_is_refused_when_its_log_is_replayed() {
+    let mut store = Store::new(Limits::default());
+    let path = KeyPath::parse("/_etcd/registry/t/m1").expect("it is clean");
+    let create = Command::Create { path, value: "v", dir: false, ttl: None, in_order: None };
+    let apply = |store: &mut Store, reserves_all| {
+        store.set_reserves_all(reserves_all);
+        store.apply(&create, Stamp::default(), &mut Vec::new()).map_err(|error| error.code)
+    };
+    assert_eq!(apply(&mut store, true).map(|_| ()), Err(ErrorCode::Reserved));
+    assert_eq!(store.index().0, 0, "later commands keep their indexes");
+    assert!(apply(&mut store, false).is_ok());
 }

@@ -1,7 +1,7 @@
 //! What a machine that wants to join and a member say to each other, in JSON over the peer port.
 
 use crate::api::json::put_texts;
-use replica::{ClusterId, Member, MemberId};
+use replica::{About, ClusterId, Member, MemberId};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -62,6 +62,8 @@ struct ViewWire {
     active_size: u64,
     #[serde(default)]
     sync_interval: f64,
+    #[serde(default)]
+    about: String,
 }
 
 /// A cluster as a member describes it: `GET /v2/peer/members`, and the answer to a join.
@@ -79,6 +81,8 @@ pub(crate) struct View {
     pub(crate) reached: Vec<(MemberId, String)>,
     pub(crate) active_size: u64,
     pub(crate) sync_interval: f64,
+    /// What is known of the id that was asked about, if one was.
+    pub(crate) about: Option<About>,
 }
 
 pub(crate) fn parse_id(text: &str) -> Option<u64> {
@@ -183,6 +187,27 @@ impl JoinRequest {
     }
 }
 
+/// The id that a query asks about.
+pub(crate) fn asked_about(query: &str) -> Option<MemberId> {
+    query.split('&').find_map(|pair| pair.strip_prefix("about=")).and_then(parse_id).map(MemberId)
+}
+
+const WORDS: [(About, &str); 4] = [
+    (About::Member, "member"),
+    (About::Removed, "removed"),
+    (About::RemovedFinally, "removed-final"),
+    (About::Unknown, "unknown"),
+];
+
+fn word(about: About) -> &'static str {
+    WORDS.iter().find(|(one, _)| *one == about).map_or("unknown", |(_, word)| word)
+}
+
+/// What a word means; nothing if it is none of ours.
+fn about_of(text: &str) -> Option<About> {
+    WORDS.iter().find(|(_, word)| *word == text).map(|(about, _)| *about)
+}
+
 /// Prints all of a member but the last brace.
 fn put_member_fields(out: &mut Vec<u8>, member: &Member) {
     let id = member.id.to_string();
@@ -253,6 +278,7 @@ impl View {
             reached: wire.reached.into_iter().filter_map(reached).collect(),
             active_size: wire.active_size,
             sync_interval: wire.sync_interval,
+            about: about_of(&wire.about),
         })
     }
 
@@ -283,12 +309,13 @@ impl View {
             out.extend_from_slice(format!(",\"reached\":{{{}}}", pairs.join(",")).as_bytes());
         }
         out.extend_from_slice(
-            format!(
-                ",\"activeSize\":{},\"syncInterval\":{}}}\n",
-                self.active_size, self.sync_interval
-            )
-            .as_bytes(),
+            format!(",\"activeSize\":{},\"syncInterval\":{}", self.active_size, self.sync_interval)
+                .as_bytes(),
         );
+        if let Some(about) = self.about {
+            out.extend_from_slice(format!(",\"about\":\"{}\"", word(about)).as_bytes());
+        }
+        out.extend_from_slice(b"}\n");
         out
     }
 }
@@ -321,8 +348,25 @@ mod tests {
             reached: vec![(MemberId(7), "[::1]:7009".into()), (MemberId(8), "h:1".into())],
             active_size: 9,
             sync_interval: 2.5,
+            about: None,
         };
-        assert_eq!(View::parse(&view.to_json()), Ok(view));
+        for about in [None, Some(About::Member), Some(About::Removed)] {
+            let view = View { about, ..view.clone() };
+            assert_eq!(View::parse(&view.to_json()), Ok(view));
+        }
+        for about in [About::RemovedFinally, About::Unknown] {
+            let view = View { about: Some(about), ..view.clone() };
+            assert_eq!(View::parse(&view.to_json()), Ok(view));
+        }
+    }
+
+    #[test]
+    fn an_id_is_asked_about_by_its_digits() {
+        assert_eq!(asked_about("standby=m1&about=ff"), Some(MemberId(255)));
+        for query in ["", "about=", "about=x", "about=0", "xabout=1", "about=-1"] {
+            assert_eq!(asked_about(query), None, "{query}");
+        }
+        assert_eq!(about_of("removed-never"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! then.
 
 use crate::config::TlsFiles;
+use crate::text::printable;
 use crate::tls;
 use std::cell::RefCell;
 use std::io::Read;
@@ -32,7 +33,7 @@ pub(crate) struct Reply {
 impl Reply {
     /// The body for people.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).trim().to_owned()
+        printable(&String::from_utf8_lossy(&self.body))
     }
 
     /// The number of a v2 error, if the body is one.
@@ -134,7 +135,10 @@ impl Caller {
             if let (301 | 302 | 307 | 308, Some(location)) = (status, location) {
                 let next = self.target(location)?;
                 if is_encrypted && !next.starts_with("https://") {
-                    return Err(format!("{url}: sends on to {next}, which is not encrypted"));
+                    return Err(format!(
+                        "{url}: sends on to {}, which is not encrypted",
+                        printable(&next)
+                    ));
                 }
                 url = next;
                 continue;

@@ -10,13 +10,18 @@ pub(crate) mod body;
 mod caller;
 pub(crate) mod decide;
 pub(crate) mod discovery;
+mod registrar;
 pub(crate) mod seek;
 
-pub(crate) use body::{IdentityCard, JoinRequest, View, is_url, leads_somewhere, parse_id};
+pub(crate) use body::{
+    IdentityCard, JoinRequest, View, asked_about, is_url, leads_somewhere, parse_id,
+};
 pub(crate) use caller::Caller;
+pub(crate) use registrar::Registrar;
 
 use crate::config::{Config, InitialCluster};
-use replica::{Birth, ClusterId, Member, MemberId};
+use crate::text::printable;
+use replica::{About, Birth, ClusterId, Member, MemberId};
 use std::time::Duration;
 
 /// The error code of a cluster that has all the members it wants (spec cluster.md section 4).
@@ -105,7 +110,8 @@ fn explain(reply: &caller::Reply) -> String {
         let value = value.as_ref()?.get(name)?.as_str()?;
         (!value.is_empty()).then(|| value.to_owned())
     };
-    member("cause").or_else(|| member("message")).unwrap_or_else(|| reply.text())
+    let sentence = member("cause").or_else(|| member("message"));
+    sentence.map_or_else(|| reply.text(), |sentence| printable(&sentence))
 }
 
 /// What a member says of its cluster.
@@ -149,6 +155,30 @@ fn asked_view(caller: &Caller, url: &str) -> Result<View, String> {
         return Err(format!("{url}: answered {}: {}", reply.status, reply.text()));
     }
     View::parse(&reply.body)
+}
+
+/// What the member `witness` says of the id `about`. It has to say so itself, and for this cluster.
+///
+/// # Errors
+/// Why there is no answer that counts, in a sentence.
+pub(crate) fn ask_about(
+    caller: &Caller,
+    witness: &Member,
+    cluster: ClusterId,
+    about: MemberId,
+) -> Result<About, String> {
+    let reply = caller.get(&format!("{}/v2/peer/members?about={about}", witness.peer_url))?;
+    if reply.status != 200 {
+        return Err(format!("answered {}: {}", reply.status, explain(&reply)));
+    }
+    let view = View::parse(&reply.body)?;
+    if view.cluster != cluster {
+        return Err(format!("answered for another cluster, {}", view.cluster));
+    }
+    if view.own != Some(witness.id) {
+        return Err("answered by another member".to_owned());
+    }
+    view.about.ok_or_else(|| "answered without a word about it".to_owned())
 }
 
 /// The same for a standby, which says who it is.

@@ -353,6 +353,7 @@ mod tests {
             reached: Vec::new(),
             active_size: 9,
             sync_interval: 5.0,
+            about: None,
         })
     }
 

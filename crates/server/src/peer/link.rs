@@ -2,6 +2,7 @@
 
 use super::frame;
 use super::hello::{self, Answer, Hello};
+use crate::text::printable;
 use crate::tls::Stream;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -288,7 +289,7 @@ impl Link {
                 Change::Removed
             }
             Ok(Answer::Refused(status, body)) => {
-                self.fail(&format!("refused with {status}: {body}"), now)
+                self.fail(&format!("refused with {status}: {}", printable(&body)), now)
             }
             Ok(Answer::Garbage) => self.fail("it answers no member would", now),
             // Plain sockets know no invalid data.

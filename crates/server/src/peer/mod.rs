@@ -35,8 +35,8 @@ const CALLERS_MAX: usize = 16;
 pub(crate) enum PeerEvent {
     /// Messages to a member were lost.
     Unreachable(MemberId),
-    /// A member says that this one was removed.
-    Removed,
+    /// A member, or whoever answers at its address, says that this one was removed.
+    Removed(MemberId),
 }
 
 type Resolved = (MemberId, String, Option<SocketAddr>);
@@ -235,7 +235,7 @@ impl Peers {
             Change::Broken => self.report(id),
             Change::Removed => {
                 self.report(id);
-                self.events.push(PeerEvent::Removed);
+                self.events.push(PeerEvent::Removed(id));
             }
         }
     }

@@ -36,8 +36,8 @@ use crate::tls::{Dialer, Keyring, Stream};
 use mio::event::Event;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use replica::{Birth, Clock, Member, Now};
-use scout::{Report, Scout};
+use replica::{Birth, Clock, Member, Now, Removal};
+use scout::{Report, Scout, Wish, interval_of};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -61,6 +61,10 @@ const MOMENT_NS: u64 = 500_000_000;
 /// How often slow clients are looked after: 1 s.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// What a machine says of itself that was removed through `/v2/members`.
+const STAYS_OUT: &str = "this machine was removed from the cluster through /v2/members, and asks \
+                         for no place until it is started again";
+
 /// How standing by ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
@@ -79,6 +83,30 @@ pub(crate) enum Errand {
     Place(Vec<String>),
     /// What it is to become.
     Part(Facts),
+    /// A place later, or nothing: it was removed just now.
+    Aftermath(Box<Aftermath>),
+}
+
+/// What a machine knows when it has just been removed.
+#[derive(Debug)]
+pub(crate) struct Aftermath {
+    pub(crate) removal: Removal,
+    /// The others as it knew them.
+    pub(crate) view: View,
+}
+
+impl Aftermath {
+    /// Where the others may be asked.
+    pub(crate) fn peers(&self) -> Vec<String> {
+        self.view.members.iter().map(|member| member.peer_url.clone()).collect()
+    }
+
+    fn wish(&self) -> Wish {
+        match self.removal {
+            Removal::Plain => Wish::PlaceIn(interval_of(&self.view)),
+            Removal::Final => Wish::Nothing,
+        }
+    }
 }
 
 /// What a standby is made of.
@@ -94,6 +122,7 @@ pub(crate) struct Parts<'a> {
 
 struct Standby<'a> {
     config: &'a Config,
+    removal: Option<Removal>,
     own: Member,
     poll: Poll,
     listeners: Vec<(TcpListener, Port)>,
@@ -140,9 +169,15 @@ pub(crate) fn run(
     poll.registry().register(&mut signals, TOKEN_SIGNAL, Interest::READABLE)?;
     let waits_for =
         matches!(errand, Errand::Part(_)).then(|| "asking others how to start".to_owned());
+    let (mut removal, mut view) = (None, None);
     let scout = match errand {
-        Errand::Place(peers) => Scout::start(config, own.clone(), peers, waker)?,
+        Errand::Place(peers) => Scout::start(config, own.clone(), peers, Wish::Place, waker)?,
         Errand::Part(facts) => Scout::seek(config, own.clone(), facts, waker)?,
+        Errand::Aftermath(after) => {
+            let (peers, wish) = (after.peers(), after.wish());
+            (removal, view) = (Some(after.removal), Some(after.view));
+            Scout::start(config, own.clone(), peers, wish, waker)?
+        }
     };
     let now = clock.now();
     let limits = reader::Limits {
@@ -159,6 +194,7 @@ pub(crate) fn run(
         dialer: client_tls.map(Dialer::open).transpose()?,
         cors: Cors::new(&config.cors),
         config,
+        removal,
         own,
         poll,
         listeners,
@@ -171,7 +207,7 @@ pub(crate) fn run(
         started: now,
         now,
         date: http_date(now.wall),
-        view: None,
+        view,
         waits_for,
         is_open: false,
     };
@@ -417,6 +453,10 @@ impl Standby<'_> {
             Route::Health if is_read => {
                 self.answer(key, 503, Some(JSON), "", b"{\"health\": \"false\"}\n");
             }
+            Route::Readyz if is_read && self.removal == Some(Removal::Final) => {
+                let body = format!("{STAYS_OUT}\n");
+                self.answer(key, 503, Some(TEXT), "", body.as_bytes());
+            }
             Route::Livez if is_read => self.answer(key, 200, Some(TEXT), "", b"ok\n"),
             Route::Readyz if is_read && self.leader().is_some() => {
                 self.answer(key, 200, Some(TEXT), "", b"ok: standing by\n");
@@ -447,9 +487,18 @@ impl Standby<'_> {
 
     /// Sends a client to the leader with the same path and query.
     fn send_on(&mut self, key: Key, request: &Request<'_>) {
-        let Some(leader) = self.leader() else { return self.refuse(key, "no leader is known") };
+        let Some(leader) = self.leader() else { return self.refuse_without_leader(key) };
         let Redirect { lines, content_type, body } = Redirect::new(&leader.client_url, request);
         self.answer(key, 307, content_type, &lines, body.as_bytes());
+    }
+
+    fn refuse_without_leader(&mut self, key: Key) {
+        match self.removal {
+            Some(Removal::Final) => {
+                self.refuse(key, &format!("no leader is known; {STAYS_OUT}"));
+            }
+            _ => self.refuse(key, "no leader is known"),
+        }
     }
 
     fn refuse(&mut self, key: Key, cause: &str) {

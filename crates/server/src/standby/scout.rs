@@ -20,6 +20,20 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long the thread sleeps at a time, so that it ends soon when it is to end.
 const NAP: Duration = Duration::from_millis(20);
 
+/// What a standby wants of the cluster beside news of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Place,
+    /// A place, but not before this time has passed: it was removed just now.
+    PlaceIn(Duration),
+    Nothing,
+}
+
+/// The time between two looks at the cluster.
+pub(crate) fn interval_of(view: &View) -> Duration {
+    Duration::from_secs_f64(view.sync_interval.clamp(0.1, 3600.0))
+}
+
 /// What the thread found out.
 #[derive(Debug)]
 pub(crate) enum Report {
@@ -83,6 +97,8 @@ struct Rounds {
     caller: Caller,
     peers: Vec<String>,
     interval: Duration,
+    /// When a place is asked for at the earliest; nothing for never.
+    asks_from: Option<Instant>,
     line: Line,
 }
 
@@ -104,12 +120,18 @@ impl Scout {
         config: &Config,
         own: Member,
         peers: Vec<String>,
+        wish: Wish,
         waker: Arc<Waker>,
     ) -> Result<Self, StartError> {
         let caller = Caller::for_members(config.peer_tls.clone());
         let config = config.clone();
+        let asks_from = match wish {
+            Wish::Place => Some(Instant::now()),
+            Wish::PlaceIn(time) => Some(Instant::now() + time),
+            Wish::Nothing => None,
+        };
         Self::spawn(waker, move |line| {
-            Rounds { config, own, caller, peers, interval: PAUSE, line }.run();
+            Rounds { config, own, caller, peers, interval: PAUSE, asks_from, line }.run();
         })
     }
 
@@ -159,7 +181,12 @@ impl Rounds {
     fn round(&mut self) -> Report {
         let mut problems = Vec::new();
         for peer in self.peers.clone() {
-            match join::view_for(&self.caller, &peer, &self.own) {
+            // Who wants no place is no standby in the lists that members show.
+            let view = match self.asks_from {
+                Some(_) => join::view_for(&self.caller, &peer, &self.own),
+                None => join::view_of(&self.caller, &peer),
+            };
+            match view {
                 Ok(view) => return self.seen(view),
                 Err(detail) => problems.push(detail),
             }
@@ -173,10 +200,11 @@ impl Rounds {
         let mut members: Vec<&Member> = view.members.iter().collect();
         members.sort_by_key(|member| Some(member.id) != view.leader);
         self.peers = members.into_iter().map(|member| member.peer_url.clone()).collect();
-        self.interval = Duration::from_secs_f64(view.sync_interval.clamp(0.1, 3600.0));
+        self.interval = interval_of(&view);
         let leader = view.members.iter().find(|member| Some(member.id) == view.leader);
         let has_room = (view.members.len() as u64) < view.active_size;
-        if let (true, Some(leader)) = (has_room, leader) {
+        let may_ask = self.asks_from.is_some_and(|from| Instant::now() >= from);
+        if let (true, true, Some(leader)) = (may_ask, has_room, leader) {
             match join::ask(&self.config, &self.caller, &leader.peer_url, &self.own) {
                 Ok(Asked::Joined(birth)) => return Report::Promoted(birth),
                 Ok(Asked::Full(_)) => {}

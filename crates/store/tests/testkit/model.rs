@@ -518,5 +518,7 @@ impl Model {
 }
 
 fn is_reserved(key: &str) -> bool {
-    key == "/_etcd" || key.starts_with("/_etcd/")
+    let mut names = key.split('/').skip(1);
+    names.next() == Some("_etcd")
+        && names.next().is_none_or(|name| ["config", "machines", "mod"].contains(&name))
 }

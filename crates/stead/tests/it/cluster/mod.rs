@@ -1,6 +1,7 @@
 //! Several real processes on loopback that form a cluster.
 
 mod behind;
+mod discovery;
 mod elsewhere;
 mod failures;
 mod formation;
@@ -9,4 +10,5 @@ mod membership;
 mod moving;
 mod outcomes;
 mod reading;
+mod removal;
 mod starting;

@@ -45,6 +45,8 @@ pub(crate) struct Site {
     /// Whether the command line says name and addresses.
     is_addressed: bool,
     flags: Vec<String>,
+    /// Variables of its environment beside those of this process.
+    variables: Vec<(String, String)>,
 }
 
 impl Site {
@@ -58,7 +60,14 @@ impl Site {
             data_dir: None,
             is_addressed: true,
             flags: Vec::new(),
+            variables: Vec::new(),
         }
+    }
+
+    /// Sets a variable of the server's environment.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Adds flags, separated by blanks.
@@ -141,6 +150,7 @@ impl Site {
             Some(template) => self.fill(&template),
             None => self.own(),
         };
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.args(&self.flags).current_dir(self.dir.path()).stdin(Stdio::null());
         command
     }
