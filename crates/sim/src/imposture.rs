@@ -5,8 +5,9 @@ use crate::machine::Letter;
 use crate::member;
 use crate::plan::{Fault, MILLI, SECOND};
 use crate::queue::Event;
-use crate::world::World;
-use replica::{Identity as Directory, LogIndex, MemberId, PeerClaim, Term};
+use crate::world::{LOOP, World};
+use replica::decide::{Force, Heard, Held, Outcome as Decided, Refusal, Told, decide};
+use replica::{Identity as Directory, LogIndex, Member, MemberId, PeerClaim, Term};
 
 /// Kinds of messages by their number on the wire: an append, its answer, a vote, a heartbeat.
 const KINDS: [u8; 6] = [0, 1, 2, 3, 4, 5];
@@ -52,29 +53,66 @@ impl World {
         self.faults.count(Fault::Lie);
     }
 
-    /// A machine that was given up starts again after all: its disk was made anew, or an older
-    /// copy of it was put back. Nothing is expected of it, and nobody must believe it.
+    /// A machine that was given up starts again after all, with an older copy of its disk or with an
+    /// empty one. In the second case it asks, as its start line says, and is refused; or it hears
+    /// what is not true, and founds under the id that it had. Nothing is expected of it, and nobody
+    /// must believe it.
     pub(crate) fn come_back_as_another(&mut self, at: usize) {
-        let founders: Vec<MemberId> = (1..=self.plan.founders as u64).map(MemberId).collect();
         let takes_copy = self.rng.permille(500);
-        let Some(machine) = self.machines.get_mut(at) else { return };
-        let copy = machine.copy.take().filter(|_| takes_copy);
-        let fault = if let Some(copy) = copy {
-            machine.disk = copy;
+        let copy = self.machines.get_mut(at).and_then(|machine| machine.copy.take());
+        let fault = if let Some(copy) = copy.filter(|_| takes_copy) {
+            if let Some(machine) = self.machines.get_mut(at) {
+                machine.disk = copy;
+            }
             Fault::OlderCopy
         } else {
-            machine.disk = wal::mem::MemDisk::new();
-            let (disk, clock, identity) = (&machine.disk, &machine.clock, &machine.identity);
-            member::found(disk, clock, identity, &self.plan, founders, Vec::new())
-                .expect("a sound disk can be written");
+            let heard = self.ask_around(at);
+            match decide(Held::Nothing, Told::New, Force::Not, heard) {
+                Decided::FoundTogether => self.found_again(at),
+                Decided::Refuse(Refusal::LostDisk) => {
+                    return self.faults.count(Fault::StartRefused);
+                }
+                decided => return self.fail(LOOP, format!("{heard:?} led to {decided:?}")),
+            }
             Fault::DiskMadeAnew
         };
+        let Some(machine) = self.machines.get_mut(at) else { return };
         machine.is_off = false;
         let start = machine.start;
         self.faults.count(fault);
         self.impostors.push(at);
         let when = self.now + self.rng.range(MILLI, 2 * SECOND);
         self.queue.push(when, Event::Start { at, start });
+    }
+
+    /// What the machines of the list answer to one that starts with an empty disk. Some time nobody
+    /// answers, or somebody who does not know.
+    fn ask_around(&mut self, at: usize) -> Heard {
+        if self.rng.permille(400) {
+            return self.rng.pick(&[Heard::Nobody, Heard::Begun]);
+        }
+        let Some(id) = self.machines.get(at).map(|machine| machine.identity.id) else {
+            return Heard::Nobody;
+        };
+        let mut heard = Heard::Nobody;
+        for other in self.machines.iter().filter_map(|machine| machine.running.as_ref()) {
+            let members = other.members();
+            let took_part = |one: &Member| one.id == id && !one.client_url.is_empty();
+            if members.iter().any(took_part) {
+                return Heard::TookPart;
+            }
+            heard = Heard::Begun;
+        }
+        heard
+    }
+
+    fn found_again(&mut self, at: usize) {
+        let founders: Vec<MemberId> = (1..=self.plan.founders as u64).map(MemberId).collect();
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        machine.disk = wal::mem::MemDisk::new();
+        let (disk, clock, identity) = (&machine.disk, &machine.clock, &machine.identity);
+        member::found(disk, clock, identity, &self.plan, founders, Vec::new())
+            .expect("a sound disk can be written");
     }
 
     /// Whoever is not who it says is switched off for good.

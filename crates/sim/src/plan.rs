@@ -47,6 +47,7 @@ pub(crate) enum Fault {
     LostDisk,
     DiskMadeAnew,
     OlderCopy,
+    StartRefused,
     ClaimRefused,
     Lie,
     Snapshot,
@@ -56,7 +57,7 @@ pub(crate) enum Fault {
     HistoryCleared,
 }
 
-const NAMES: [&str; 40] = [
+const NAMES: [&str; 41] = [
     "power loss",
     "kill",
     "crash within a turn",
@@ -90,6 +91,7 @@ const NAMES: [&str; 40] = [
     "lost disk",
     "lost disk, the same id",
     "older copy of a disk",
+    "start refused",
     "claim refused",
     "lie of a stranger",
     "snapshot written",

@@ -8,7 +8,7 @@
 
 pub(crate) mod body;
 mod caller;
-pub(crate) mod decide;
+pub(crate) use replica::decide;
 pub(crate) mod discovery;
 mod registrar;
 pub(crate) mod seek;

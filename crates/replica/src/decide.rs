@@ -4,7 +4,8 @@
 
 /// What the data directory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Held {
+pub enum Held {
+    /// Nothing of a member.
     Nothing,
     /// The word that this machine stands by for a cluster.
     Standby,
@@ -16,7 +17,7 @@ pub(crate) enum Held {
 
 /// Where the start line says that others are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub enum Told {
     /// Nowhere, or at this machine alone.
     Nowhere,
     /// `-peers`, `-peers-file`.
@@ -31,7 +32,8 @@ pub(crate) enum Told {
 
 /// What is to become of what the directory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Force {
+pub enum Force {
+    /// It goes on with it.
     Not,
     /// `-force`: it begins with an empty directory.
     Anew,
@@ -41,7 +43,8 @@ pub(crate) enum Force {
 
 /// What others say when they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub enum Heard {
+    /// Nobody was asked yet.
     NotAsked,
     /// Nobody who has begun answers.
     Nobody,
@@ -62,7 +65,7 @@ pub(crate) enum Heard {
 
 /// Why a machine does not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// It would found a second cluster under an address that members of the first one know.
     SecondCluster,
     /// It is to take its place in a cluster of which nothing is known.
@@ -75,7 +78,7 @@ pub(crate) enum Refusal {
 
 /// What a machine does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// It asks, and decides then.
     Ask,
     /// It goes on as the member that it is.
@@ -90,11 +93,12 @@ pub(crate) enum Outcome {
     Join,
     /// It asks for a place in the stead of the member that had its name.
     Rejoin,
+    /// It does not start.
     Refuse(Refusal),
 }
 
 /// Decides. With [`Outcome::Ask`] the same is asked again with the answers.
-pub(crate) fn decide(held: Held, told: Told, force: Force, heard: Heard) -> Outcome {
+pub fn decide(held: Held, told: Told, force: Force, heard: Heard) -> Outcome {
     match (force, held) {
         (Force::Not, Held::Alone | Held::Several) => Outcome::Restart,
         (Force::Not, Held::Standby) => Outcome::StandBy,
@@ -111,7 +115,7 @@ pub(crate) fn decide(held: Held, told: Told, force: Force, heard: Heard) -> Outc
 }
 
 /// Whether the files in the directory are put away before the outcome comes about.
-pub(crate) fn sets_aside(held: Held, outcome: Outcome) -> bool {
+pub fn sets_aside(held: Held, outcome: Outcome) -> bool {
     let stays = matches!(outcome, Outcome::Restart | Outcome::StandBy | Outcome::Refuse(_));
     held != Held::Nothing && !stays
 }
@@ -150,7 +154,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    const DOCUMENT: &str = include_str!("../../../../docs/clustering.md");
+    const DOCUMENT: &str = include_str!("../../../docs/clustering.md");
     const HEAD: &str = "| the directory holds | told by | force | answers | what it does |";
 
     fn held() -> [(Held, &'static str); 4] {
