@@ -227,20 +227,23 @@ impl World {
         let Some(machine) = self.machines.get(at) else { return };
         let (clock, identity) = (machine.clock.clone(), machine.identity.clone());
         let (sound, damaged) = (machine.disk.kill(), machine.disk.kill());
-        let is_flip = self.rng.permille(600);
-        if is_flip {
-            self.flip_bit(&damaged);
-        } else {
-            let (read, shift) = (self.rng.below(12), 512 * self.rng.range(1, 16));
-            damaged.misdirect_read(read, shift);
-        }
+        let (found, harmless) = match self.rng.below(10) {
+            0..6 => {
+                self.flip_bit(&damaged);
+                (Fault::FlippedBitFound, Fault::FlippedBitHarmless)
+            }
+            6 | 7 => {
+                self.lose_log(&damaged);
+                (Fault::LostLogFound, Fault::LostLogHarmless)
+            }
+            _ => {
+                let (read, shift) = (self.rng.below(12), 512 * self.rng.range(1, 16));
+                damaged.misdirect_read(read, shift);
+                (Fault::MisreadFound, Fault::MisreadHarmless)
+            }
+        };
         let Ok(expected) = Running::probe(&sound, &clock, &identity, &self.plan) else {
             return self.fail(LOOP, format!("{} does not start", identity.name));
-        };
-        let (found, harmless) = if is_flip {
-            (Fault::FlippedBitFound, Fault::FlippedBitHarmless)
-        } else {
-            (Fault::MisreadFound, Fault::MisreadHarmless)
         };
         match Running::probe(&damaged, &clock, &identity, &self.plan) {
             Err(_) => self.faults.count(found),
@@ -260,6 +263,17 @@ impl World {
                 );
                 self.fail("damage", detail);
             }
+        }
+    }
+
+    /// The newest files of the log are gone, or all of them.
+    fn lose_log(&mut self, disk: &MemDisk) {
+        let mut names = disk.list().unwrap_or_default();
+        names.retain(|name| name.starts_with("log-"));
+        let keep = self.rng.index(names.len().max(1));
+        for name in names.get(keep..).unwrap_or_default() {
+            self.trace.note(self.now, format_args!("lose {name}"));
+            disk.remove(name).expect("it is there");
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     WriteRefused,
     FlippedBitFound,
     FlippedBitHarmless,
+    LostLogFound,
+    LostLogHarmless,
     MisreadFound,
     MisreadHarmless,
     DamagedTail,
@@ -57,7 +59,7 @@ pub(crate) enum Fault {
     HistoryCleared,
 }
 
-const NAMES: [&str; 41] = [
+const NAMES: [&str; 43] = [
     "power loss",
     "kill",
     "crash within a turn",
@@ -80,6 +82,8 @@ const NAMES: [&str; 41] = [
     "write refused",
     "flipped bit, found",
     "flipped bit, harmless",
+    "lost files of the log, found",
+    "lost files of the log, harmless",
     "misdirected read, found",
     "misdirected read, harmless",
     "damaged tail, not judged",

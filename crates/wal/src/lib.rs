@@ -19,6 +19,7 @@ mod fill;
 mod log;
 mod look;
 pub mod mem;
+mod onward;
 mod recover;
 mod scan;
 mod segment;

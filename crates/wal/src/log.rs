@@ -6,6 +6,7 @@
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
 use crate::fill::Filling;
+use crate::onward::Left;
 use crate::recover::WaitingCut;
 use crate::segment::{self, HEADER_LEN, Label, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::sync::{Gate, Unsynced};
@@ -119,6 +120,8 @@ pub struct Wal<D: Disk> {
     pub(crate) gate: Gate,
     /// Names are durable when this record is.
     pub(crate) names_synced_with: u64,
+    /// Segments that were left and do not say yet where the log goes on.
+    pub(crate) left: VecDeque<Left<D::File>>,
     pub(crate) filling: Filling,
     pub(crate) is_full: bool,
     /// What must be overwritten before anything is appended.
@@ -146,6 +149,7 @@ impl<D: Disk> Wal<D> {
             unsynced: VecDeque::new(),
             gate: Gate::default(),
             names_synced_with: 0,
+            left: VecDeque::new(),
             filling: Filling::default(),
             is_full: false,
             waiting_cut: None,
@@ -333,6 +337,10 @@ impl<D: Disk> Wal<D> {
         // One without a record would have had the same name: its file has just been replaced.
         let old = self.active.replace(active).filter(|old| old.first_seq < first_seq);
         if let Some(old) = old {
+            let Active { first_seq, seed, at, .. } = old;
+            let next = self.next_seq;
+            let name = old.name.clone();
+            self.left.push_back(Left { name, file: old.file, first_seq, seed, at, next });
             self.closed.push_back(Closed {
                 name: old.name,
                 first_seq: old.first_seq,

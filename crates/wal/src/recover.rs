@@ -144,13 +144,15 @@ pub(crate) fn judge(segments: &[Scanned], log_id: u64) -> Result<usize, Error> {
             );
             return Err(damage(segment, 0, detail));
         }
+        let before = at.checked_sub(1).and_then(|before| segments.get(before));
         if segment.first_seq > expected_seq || !segment.has_begun() {
             // Segments before the first were released, and none is before a durable record is in
             // a later one.
             let is_lost = synced >= expected_seq
                 || (at == 0 && segment.first_seq > 1)
+                || before.is_some_and(|before| before.leads_on)
                 || (segment.first_seq == expected_seq && segment.has_lost_header);
-            return match at.checked_sub(1).and_then(|before| segments.get(before)) {
+            return match before {
                 _ if !is_lost => Ok(at),
                 Some(before) if segment.first_seq > expected_seq => Err(lost_record(before)),
                 _ => Err(damage(segment, 0, "its header cannot be read".to_owned())),
@@ -161,7 +163,10 @@ pub(crate) fn judge(segments: &[Scanned], log_id: u64) -> Result<usize, Error> {
         }
         expected = Some(segment.next_seq());
     }
-    Ok(segments.len())
+    match segments.last() {
+        Some(last) if last.leads_on => Err(lost_segment(last)),
+        _ => Ok(segments.len()),
+    }
 }
 
 fn judge_header(segment: &Scanned, log_id: u64) -> Result<(), Error> {
@@ -183,6 +188,12 @@ fn judge_header(segment: &Scanned, log_id: u64) -> Result<(), Error> {
 fn damage(segment: &Scanned, offset: u64, detail: String) -> Error {
     let detail = format!("{detail}. Nothing was changed");
     Error::Damaged { file: segment.name.clone(), offset, detail }
+}
+
+fn lost_segment(last: &Scanned) -> Error {
+    let missing = segment::name(last.next_seq());
+    let detail = format!("the log goes on in {missing}, which is missing");
+    damage(last, last.end, detail)
 }
 
 fn lost_record(segment: &Scanned) -> Error {

@@ -173,6 +173,8 @@ pub(crate) struct Scanned {
     pub(crate) behind: Option<Behind>,
     /// Whether the last good record is an empty one.
     pub(crate) ends_empty: bool,
+    /// It says that the log goes on in another segment, whose first record was durable.
+    pub(crate) leads_on: bool,
     /// The header cannot be read, but once could: the first record's head, which was written with
     /// it and lies in the same sector of the disk, is there.
     pub(crate) has_lost_header: bool,
@@ -234,6 +236,7 @@ fn scan_file<F: DiskFile>(
         synced: 0,
         behind: None,
         ends_empty: false,
+        leads_on: false,
         has_lost_header: false,
     };
     // No more records than these fit, so no higher number can be in it.
@@ -248,14 +251,20 @@ fn scan_file<F: DiskFile>(
         reader.seed = segment::seed(own, first_seq);
     }
     scanned.end = HEADER_LEN;
+    let mut searched = scanned.end;
     while let Some((head, _)) = reader.record(scanned.end, scanned.next_seq())? {
+        searched = scanned.end + head.record_len();
+        if head.leads_on {
+            scanned.leads_on = true;
+            break;
+        }
         scanned.records += 1;
         scanned.ends_empty = head.payload_len == 0;
         scanned.mark_max = scanned.mark_max.max(head.mark);
         scanned.synced = scanned.synced.max(head.synced);
         scanned.end += head.record_len();
     }
-    scanned.behind = reader.behind(scanned.end, &(scanned.next_seq()..=seq_max))?;
+    scanned.behind = reader.behind(searched, &(scanned.next_seq()..=seq_max))?;
     Ok(Some(scanned))
 }
 

@@ -4,8 +4,9 @@
 //! header, 64 bytes:  magic "STEADLOG" | version u8 | flags u8 | 6 zeros | log id u64
 //!                    | first seq u64 | salt u64 | CRC-32C u32 of the 40 bytes before | 20 zeros
 //! record, 40 bytes:  CRC-32C u32 of the 36 bytes behind it | CRC-32C u32 of the payload
-//!                    | payload length u32 | 4 zeros | seq u64 | mark u64 | synced u64
+//!                    | payload length u32 | kind u32 | seq u64 | mark u64 | synced u64
 //!                    then the payload, and zeros up to a multiple of 8
+//! kind: 0 record | 1 the log goes on: `seq` is durable, in a segment that begins with it
 //! ```
 //! Integers are little-endian. Magic, version and the header's checksum keep their places in every
 //! version, so that a damaged version byte is not taken for a newer program's.
@@ -45,6 +46,9 @@ pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
 /// What records begin at multiples of.
 const ALIGNMENT: u64 = 8;
+
+const KIND_RECORD: u32 = 0;
+const KIND_LEADS_ON: u32 = 1;
 
 /// Header flag: all blocks of the file were written before it became a segment.
 const FLAG_FILLED: u8 = 1;
@@ -156,11 +160,14 @@ pub(crate) struct Head {
     pub(crate) synced: u64,
     pub(crate) payload_len: usize,
     payload_sum: u32,
+    /// It is no record: the log goes on with `seq` in a segment of its own.
+    pub(crate) leads_on: bool,
 }
 
 impl Head {
     /// Where the sequence number is, for a quick look.
     pub(crate) const SEQ_AT: usize = 16;
+    const KIND_AT: usize = 12;
 
     /// Reads a head that was written with this seed. Anything else gives nothing.
     pub(crate) fn decode(bytes: &[u8], seed: u32) -> Option<Self> {
@@ -169,7 +176,13 @@ impl Head {
             return None;
         }
         let payload_len = usize::try_from(u32_at(bytes, 8)?).ok()?;
+        let leads_on = match u32_at(bytes, Self::KIND_AT)? {
+            KIND_RECORD => false,
+            KIND_LEADS_ON => true,
+            _ => return None,
+        };
         (payload_len <= RECORD_BYTES_MAX).then_some(Self {
+            leads_on,
             seq: u64_at(bytes, Self::SEQ_AT)?,
             mark: u64_at(bytes, 24)?,
             synced: u64_at(bytes, 32)?,
@@ -200,6 +213,16 @@ pub(crate) struct Label {
 
 /// Appends a record to `out`, whose length must be a multiple of 8.
 pub(crate) fn encode_record(out: &mut Vec<u8>, seed: u32, label: Label, parts: &[&[u8]]) {
+    encode_head(out, seed, label, KIND_RECORD, parts);
+}
+
+/// Appends the mark that the log goes on with `seq`, which is durable, in a segment of its own.
+pub(crate) fn encode_lead_on(out: &mut Vec<u8>, seed: u32, seq: u64) {
+    let label = Label { seq, mark: 0, synced: seq };
+    encode_head(out, seed, label, KIND_LEADS_ON, &[]);
+}
+
+fn encode_head(out: &mut Vec<u8>, seed: u32, label: Label, kind: u32, parts: &[&[u8]]) {
     let start = out.len();
     out.resize(start + RECORD_HEADER_LEN as usize, 0);
     parts.iter().for_each(|part| out.extend_from_slice(part));
@@ -209,6 +232,7 @@ pub(crate) fn encode_record(out: &mut Vec<u8>, seed: u32, label: Label, parts: &
     let payload_sum = crc32c::crc32c_append(seed, payload);
     put(head, 4, &payload_sum.to_le_bytes());
     put(head, 8, &len.to_le_bytes());
+    put(head, Head::KIND_AT, &kind.to_le_bytes());
     put(head, Head::SEQ_AT, &label.seq.to_le_bytes());
     put(head, 24, &label.mark.to_le_bytes());
     put(head, 32, &label.synced.to_le_bytes());

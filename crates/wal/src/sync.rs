@@ -109,7 +109,7 @@ impl<D: Disk> Wal<D> {
         while self.unsynced.front().is_some_and(|file| file.last_seq <= self.synced_seq) {
             self.unsynced.pop_front();
         }
-        Ok(())
+        self.mark_left()
     }
 
     /// Ends a log whose owner stops in order: everything is durable, and a last record says so.
