@@ -23,9 +23,8 @@ impl World {
             None => return,
         };
         // Whoever has the id of a member needs its directory too, as soon as it is known.
-        let known =
-            machine.met.keys().copied().filter(|id| machine.met.get(id).is_some_and(|met| met.1));
-        let known: Vec<MemberId> = known.collect();
+        let welcome = machine.met.iter().filter(|(_, is_welcome)| **is_welcome);
+        let known: Vec<MemberId> = welcome.map(|((id, _), _)| *id).collect();
         let knows_all = machine
             .running
             .as_ref()

@@ -36,7 +36,7 @@ pub(crate) struct Machine {
     pub(crate) turn_at: Option<Nanos>,
     pub(crate) inbox: VecDeque<Letter>,
     /// Under which identity each member has said hello to the process, and whether it was welcome.
-    pub(crate) met: BTreeMap<MemberId, (Directory, bool)>,
+    pub(crate) met: BTreeMap<(MemberId, Directory), bool>,
     /// The disk as it was when some earlier process ended.
     pub(crate) copy: Option<MemDisk>,
     pub(crate) sync: Option<Sync>,

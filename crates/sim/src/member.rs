@@ -6,8 +6,8 @@
 use crate::clock::SimClock;
 use crate::plan::Plan;
 use replica::{
-    Birth, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal, Member, MemberId, Network,
-    Options, Output, PeerClaim, Role, SnapshotJob, Status, SyncMode, Ticket,
+    Birth, ClaimRefused, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal, Member,
+    MemberId, Network, Options, Output, PeerClaim, Role, SnapshotJob, Status, SyncMode, Ticket,
 };
 use std::cell::RefCell;
 use std::fmt;
@@ -172,8 +172,8 @@ impl Running {
     }
 
     /// Whether another process may speak as the member that it says it is.
-    pub(crate) fn meet(&mut self, claim: &PeerClaim) -> bool {
-        self.driver.meet(claim).is_ok()
+    pub(crate) fn meet(&mut self, claim: &PeerClaim) -> Result<(), ClaimRefused> {
+        self.driver.meet(claim)
     }
 
     /// Whether the registry says which directory speaks for a member.

@@ -262,7 +262,11 @@ impl World {
         let Some(running) = &mut machine.running else { return };
         let arrived = std::mem::take(&mut machine.inbox);
         let taken = arrived.iter().try_for_each(|letter| {
-            if is_welcome(running, &mut machine.met, &letter.claim, &mut self.faults) {
+            let mut met = |refused| {
+                self.faults.count(Fault::ClaimRefused);
+                self.trace.note(self.now, format_args!("m{} {refused}", machine.identity.id.0));
+            };
+            if is_welcome(running, &mut machine.met, &letter.claim, &mut met) {
                 running.receive(letter.claim.id, &letter.bytes)
             } else {
                 Ok(())
@@ -470,19 +474,17 @@ impl World {
 /// other says of itself when it makes it.
 fn is_welcome(
     running: &mut Running,
-    met: &mut BTreeMap<MemberId, (Directory, bool)>,
+    met: &mut BTreeMap<(MemberId, Directory), bool>,
     claim: &PeerClaim,
-    faults: &mut Faults,
+    note: &mut dyn FnMut(String),
 ) -> bool {
-    if let Some((directory, is_welcome)) = met.get(&claim.id)
-        && *directory == claim.identity
-    {
+    if let Some(is_welcome) = met.get(&(claim.id, claim.identity)) {
         return *is_welcome;
     }
-    let is_welcome = running.meet(claim);
-    if !is_welcome {
-        faults.count(Fault::ClaimRefused);
+    let refused = running.meet(claim).err();
+    if let Some(refused) = &refused {
+        note(format!("refuses {claim:?}: {refused}"));
     }
-    met.insert(claim.id, (claim.identity, is_welcome));
-    is_welcome
+    met.insert((claim.id, claim.identity), refused.is_none());
+    refused.is_none()
 }
