@@ -173,9 +173,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// one leads meanwhile: raft is told that it comes from that one.
     ///
     /// The order makes every moment a good one to lose power: first the log says that its entries
-    /// above the snapshot are void (they contradict it, so that they were never committed), then the
-    /// snapshot gets its name, then the log it replaces is let go. The first is done here, before
-    /// raft is told: afterwards a disk that is full could not be waited for.
+    /// above the snapshot are void (they contradict it, so that they were never committed), then
+    /// the snapshot gets its name, then the log it replaces is let go. The first is done here,
+    /// before raft is told: afterwards a disk that is full could not be waited for.
     pub(crate) fn offer_incoming(&mut self, now: Now) -> Result<(), Fatal> {
         let is_held_up = self.is_held_up();
         let incoming = &mut self.transfers.incoming;

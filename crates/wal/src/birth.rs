@@ -19,8 +19,13 @@ const BEGUN_BYTES: usize = (HEADER_LEN + RECORD_HEADER_LEN) as usize;
 /// there being a log.
 ///
 /// # Errors
-/// What the disk gave, with the file; [`Error::Full`] when there is no room.
+/// What the disk gave, with the file; [`Error::Full`] when there is no room; `AlreadyExists` when
+/// the directory is not empty: nothing was changed then.
 pub fn begin<D: Disk>(disk: &D, log_id: u64) -> Result<Seq, Error> {
+    if !is_empty(disk)? {
+        let source = io::Error::from(io::ErrorKind::AlreadyExists);
+        return Err(source).context("begin a log in", "the data directory, which has one");
+    }
     for (_, name) in segment_names(disk)? {
         // It was begun before, by a process that died then.
         disk.remove(&name).context("remove", &name)?;

@@ -158,7 +158,12 @@ pub(crate) fn judge(segments: &[Scanned], log_id: u64) -> Result<usize, Error> {
                 _ => Err(damage(segment, 0, "its header cannot be read".to_owned())),
             };
         }
-        if segment.behind.is_some() && synced >= segment.next_seq() {
+        // A record that found the disk full in the middle may have gone to the next segment then:
+        // what is behind is a piece of it, and nothing is lost.
+        let goes_on = segments
+            .get(at + 1)
+            .is_some_and(|next| next.first_seq == segment.next_seq() && next.has_begun());
+        if segment.behind.is_some() && synced >= segment.next_seq() && !goes_on {
             return Err(lost_record(segment));
         }
         expected = Some(segment.next_seq());

@@ -140,8 +140,8 @@ impl MemDisk {
         self.state().faults.fail_next_sync = true;
     }
 
-    /// As [`MemDisk::set_refuse_writes`], but lets `writes` more writes work first; nothing lets all
-    /// work again.
+    /// As [`MemDisk::set_refuse_writes`], but lets `writes` more writes work first; nothing lets
+    /// all work again.
     pub fn refuse_writes_after(&self, writes: Option<u64>) {
         let mut state = self.state();
         state.faults.refuse_writes_after = writes.map(|writes| state.writes + writes);

@@ -102,8 +102,9 @@ fn a_snapshot_of_version_1_wants_a_log_at_least() {
     disk.put(SNAPSHOT, &old);
     assert_eq!(SnapshotReader::open(&disk, SNAPSHOT).unwrap().log_seq(), Seq(1));
     refused(&disk, &["the log is missing", "record 1,"]);
-    wal::begin(&disk, CLUSTER).unwrap();
-    assert!(start(&disk).unwrap().is_empty());
+    let (mut wal, _) = open_all(&disk);
+    wal.append(1, &[b"x"]).unwrap();
+    assert_eq!(start(&disk).unwrap(), [b"x"]);
 }
 
 #[test]
@@ -159,6 +160,13 @@ fn a_log_with_one_record_of_worth_is_not_empty() {
     let (mut wal, _) = open_all(&disk);
     wal.append(0, &[b"x"]).unwrap();
     assert!(!is_empty(&disk).unwrap());
+    disk.set_fail_reads(true);
+    let before = disk.content("log-0000000000000001.wal");
+    assert!(wal::begin(&disk, CLUSTER).is_err(), "it cannot be read");
+    disk.set_fail_reads(false);
+    let text = wal::begin(&disk, CLUSTER).unwrap_err().to_string();
+    assert!(text.contains("cannot begin a log in the data directory"), "{text}");
+    assert_eq!(disk.content("log-0000000000000001.wal"), before, "nothing was changed");
     disk.set_fail_reads(true);
     let text = is_empty(&disk).unwrap_err().to_string();
     assert!(text.contains("cannot read log-0000000000000001.wal"), "{text}");

@@ -176,6 +176,30 @@ fn fills_that_fail_are_tried_again_after_ever_longer_rests_and_write_nothing() {
 }
 
 #[test]
+fn a_piece_of_a_record_that_went_to_the_next_segment_is_no_damage() {
+    let mut bench = Bench::new();
+    bench.append(0, 100).unwrap();
+    bench.sync().unwrap();
+    // The disk is full in the middle of the record; its head is there by then.
+    bench.disk.refuse_call(Some((bench.disk.calls() + 1, io::ErrorKind::StorageFull)));
+    assert!(matches!(bench.append(0, 1000), Err(Error::Full)));
+    bench.disk.refuse_call(None);
+    // A better segment turns up, and takes the record when it is tried again.
+    assert!(fill(&mut bench.wal));
+    for _ in 0..3 {
+        bench.append(0, 1000).unwrap();
+        bench.sync().unwrap();
+    }
+    assert_eq!(bench.wal.stats().segments, 2);
+    bench.restart_on(bench.disk.kill());
+    bench.restart_on(bench.disk.crash(&mut || 0));
+    assert_eq!(bench.model.last_seq(), 4);
+    // A record that is lost in the next segment is damage all the same.
+    bench.disk.corrupt("log-0000000000000002.wal", 64 + 500, 1);
+    assert!(matches!(open(&bench.disk), Err(Error::Damaged { .. })));
+}
+
+#[test]
 fn a_log_is_opened_on_a_full_disk_and_its_cut_is_made_up_for() {
     // Record 3 never reached the disk, record 4 did.
     let disk = new_disk();
