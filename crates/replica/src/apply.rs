@@ -201,6 +201,7 @@ impl State {
                 Err(Malformed) => {
                     self.entries_skipped += 1;
                     fail(waiting.copied().collect(), EngineError::Unknown, &mut out.answers);
+                    group.into_iter().for_each(|group| group.give_up(&mut out.answers));
                     break;
                 }
             };

@@ -8,7 +8,7 @@ use crate::inbox::Inbox;
 use crate::proposal::{Answer, Output, Places, fail};
 use crate::replica::Replica;
 use crate::session::{Fate, Mark, Outcome};
-use crate::types::MemberId;
+use crate::types::{MemberId, Ticket};
 use std::iter::Peekable;
 use store::{Applied, StoreError};
 
@@ -38,7 +38,14 @@ pub(crate) struct Group {
     /// How many of them are still to come.
     pub(crate) left: usize,
     outcomes: Vec<Outcome>,
-    waiting: Peekable<std::vec::IntoIter<(usize, crate::types::Ticket)>>,
+    waiting: Peekable<std::vec::IntoIter<(usize, Ticket)>>,
+}
+
+impl Group {
+    /// The rest of it cannot be read, by nobody: whoever waits for that is told so.
+    pub(crate) fn give_up(self, answers: &mut Vec<Answer>) {
+        fail(self.waiting.collect(), EngineError::Unknown, answers);
+    }
 }
 
 impl State {
@@ -121,5 +128,94 @@ impl Replica {
             let mark = Mark { member: self.id, id, floor: 0, count: places.len() };
             self.state.answer_from_memory(&mark, places, out);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{EntryWriter, Items};
+    use crate::gather::Batch;
+    use crate::membership::Membership;
+    use crate::session::Sessions;
+    use crate::types::{LogIndex, Term};
+    use store::{Command, KeyPath, Limits, Stamp, Store};
+
+    const OWN: MemberId = MemberId(1);
+
+    fn state() -> State {
+        State {
+            store: Store::new(Limits::default()),
+            membership: Membership::default(),
+            sessions: Sessions::default(),
+            applied: LogIndex(0),
+            applied_term: Term(0),
+            hash: 0,
+            membership_version: 0,
+            entries_skipped: 0,
+        }
+    }
+
+    /// A request of two writes, with what waits for it.
+    fn waiting() -> (Forwards, Vec<u8>) {
+        let mut items = Items::default();
+        for key in ["/a", "/b"] {
+            let path = KeyPath::parse(key).expect("clean");
+            items.push(&Command::Set { path, value: "v", dir: false, ttl: None, refresh: false });
+        }
+        let bytes = items.bytes.clone();
+        let mut forwards = Forwards::new(OWN, 9);
+        forwards.aim(OWN, 1);
+        forwards.add(Batch { items, places: vec![(0, Ticket(1)), (1, Ticket(2))], since: 0 });
+        (forwards, bytes)
+    }
+
+    fn apply(state: &mut State, forwards: &mut Forwards, index: u64, entry: &[u8]) -> Vec<Answer> {
+        let mut out = Output::default();
+        let mut inbox = Inbox::default();
+        let requests = Some((OWN, forwards, &mut inbox));
+        let mut waiters = Waiters { places: Vec::new(), requests };
+        state.apply_items(index, entry, &mut waiters, &mut out).expect("no member ends");
+        out.answers
+    }
+
+    #[test]
+    fn a_request_is_answered_where_it_is_applied_and_a_copy_changes_nothing() {
+        let (mut state, (mut forwards, items)) = (state(), waiting());
+        let (mark, _) = forwards.next_unsent().expect("it is to be sent");
+        let mut entry = EntryWriter::default();
+        entry.push_request(&mark, &items);
+        let entry = entry.finish(Stamp::default());
+        let answers = apply(&mut state, &mut forwards, 5, &entry);
+        assert_eq!(answers.iter().map(|answer| answer.ticket.0).collect::<Vec<_>>(), [1, 2]);
+        assert!(answers.iter().all(|answer| answer.outcome.is_ok()));
+        let index = state.store.index();
+        assert!(apply(&mut state, &mut forwards, 6, &entry).is_empty());
+        assert_eq!(state.store.index(), index);
+    }
+
+    #[test]
+    fn who_waits_for_what_nobody_can_read_is_told_so() {
+        let (mut state, (mut forwards, items)) = (state(), waiting());
+        let (mark, _) = forwards.next_unsent().expect("it is to be sent");
+        let mut entry = EntryWriter::default();
+        entry.push_request(&mark, &items[..items.len() - 1]);
+        let answers = apply(&mut state, &mut forwards, 5, &entry.finish(Stamp::default()));
+        assert_eq!(answers.len(), 2, "{answers:?}");
+        assert!(answers[0].outcome.is_ok());
+        let is_unknown = matches!(answers[1].outcome, Err(Failure::Engine(EngineError::Unknown)));
+        assert!(is_unknown, "{answers:?}");
+    }
+
+    #[test]
+    fn a_removed_members_request_is_passed_over() {
+        let (mut state, (mut forwards, items)) = (state(), waiting());
+        let (mark, _) = forwards.next_unsent().expect("it is to be sent");
+        state.membership.remove(OWN, true);
+        let mut entry = EntryWriter::default();
+        entry.push_request(&mark, &items);
+        let answers = apply(&mut state, &mut forwards, 5, &entry.finish(Stamp::default()));
+        assert!(answers.iter().all(|answer| answer.outcome.is_err()) && answers.len() == 2);
+        assert_eq!(state.store.index().0, 0);
     }
 }
