@@ -76,7 +76,7 @@ fn answers_that_are_not_the_protocol_found_no_cluster() {
     let registration = |value: &str| {
         format!("{{\"action\":\"set\",\"node\":{{\"key\":\"/reg/m0\",\"value\":\"{value}\"}}}}")
     };
-    let site = Site::new("discovery-garbage");
+    let mut site = Site::new("discovery-garbage");
     let peer = format!("http://{}", site.peer_addr());
     let good = registration(&peer);
     let other = registration(own);
@@ -97,31 +97,24 @@ fn answers_that_are_not_the_protocol_found_no_cluster() {
             },
         );
         let url = format!("http://{service}/v2/keys/reg");
-        let text = refuses_with(&site, &url);
+        let text = refuses_with(&mut site, &url);
         assert!(text.contains(shown), "what came is said: {text}");
         assert!(text.contains("discovery protocol"), "{text}");
     }
 }
 
-fn refuses_with(site: &Site, url: &str) -> String {
-    // The ports stay the same, so that the fake knows the address that is registered.
-    let mut command = site.command();
-    let output = command.args(["-discovery", url]).output().expect("it can be run");
-    assert_eq!(output.status.code(), Some(1));
-    let data_dir = site.data_dir();
-    let names = std::fs::read_dir(data_dir).expect("the directory was made");
-    for entry in names {
-        let name = entry.expect("it can be read").file_name();
-        assert!(!name.to_string_lossy().ends_with(".wal"), "it founded a cluster");
-    }
-    String::from_utf8_lossy(&output.stderr).into_owned()
+/// The same for a machine with this discovery service. Its ports stay, so that a fake knows the
+/// address that is registered.
+fn refuses_with(site: &mut Site, url: &str) -> String {
+    site.set_flags(&format!("-discovery {url}"));
+    refuses(site)
 }
 
 #[test]
 fn what_a_service_says_does_not_forge_lines_of_the_log() {
     let service = fake(|_| answer("200 OK", "x\n2026 INFO all is well\u{1b}[2J"));
-    let site = Site::new("discovery-forged");
-    let text = refuses_with(&site, &format!("http://{service}/v2/keys/reg"));
+    let mut site = Site::new("discovery-forged");
+    let text = refuses_with(&mut site, &format!("http://{service}/v2/keys/reg"));
     assert!(!text.contains('\u{1b}'), "{text:?}");
     assert!(!text.lines().any(|line| line.starts_with("2026 INFO all")), "{text:?}");
 }
