@@ -91,3 +91,35 @@ fn a_machine_with_data_goes_on_in_its_own_cluster_and_says_so() {
     assert_eq!(identity(machine), before);
     assert_ne!(identity(&ours.machines[0]).1, before.1);
 }
+
+#[test]
+fn a_founder_that_lost_its_directory_is_named_by_the_others() {
+    let mut cluster = Cluster::start("move-founder", 3, "");
+    let before = identity(&cluster.machines[1]).1;
+    cluster.machines[0].kill();
+    std::fs::remove_dir_all(cluster.machines[0].site.data_dir()).expect("it is ours");
+    // Its line names nobody, so that it cannot know better.
+    cluster.machines[0].spawn();
+    let at = cluster.machines[0].site.peer_addr();
+    wait_until("the others say what sits there", PATIENCE, || {
+        cluster.machines[1..].iter().all(|machine| {
+            let text = machine.server().log_text();
+            text.contains(&format!("http://{at} belongs to another cluster"))
+        })
+    });
+    assert_ne!(identity(&cluster.machines[0]).1, before);
+    // With the others in its line it is told what to do, and comes back.
+    cluster.machines[0].kill();
+    let others: Vec<String> =
+        cluster.machines[1..].iter().map(|one| one.site.peer_addr().to_string()).collect();
+    let flags = format!("-peers {}", others.join(","));
+    std::fs::remove_dir_all(cluster.machines[0].site.data_dir()).expect("it is ours");
+    cluster.machines[0].site.set_flags(&flags);
+    let (status, text) = cluster.machines[0].site.run_to_end();
+    assert_eq!(status.code(), Some(1), "{text}");
+    assert!(text.contains("-force-rejoin"), "{text}");
+    cluster.machines[0].site.set_flags(&format!("{flags} -force-rejoin"));
+    cluster.machines[0].spawn();
+    cluster.wait_formed(3);
+    assert_eq!(identity(&cluster.machines[0]).1, before);
+}
