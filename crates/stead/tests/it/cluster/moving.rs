@@ -1,8 +1,8 @@
 //! Machines that come up at other addresses, in any combination, and addresses of others.
 
-use super::kit::{Cluster, Machine, PATIENCE, identity};
+use super::kit::{Cluster, Machine, PATIENCE, identity, sites};
 use crate::testkit::http::send;
-use crate::testkit::{Request, ask, wait_until};
+use crate::testkit::{Request, Server, ask, wait_until};
 
 /// Restarts all machines, some of them at new addresses. `hints` says whether all are told by
 /// `-peers` where everybody is now.
@@ -122,4 +122,21 @@ fn a_founder_that_lost_its_directory_is_named_by_the_others() {
     cluster.machines[0].spawn();
     cluster.wait_formed(3);
     assert_eq!(identity(&cluster.machines[0]).1, before);
+}
+
+#[test]
+fn machines_that_moved_meet_again_at_their_discovery_service() {
+    let (_site, service) = Server::start("move-discovery");
+    let flags = format!("-discovery {}/v2/keys/moving", service.url());
+    let mut cluster = Cluster::of(sites("move-met", 3, &flags), &[0, 1, 2]);
+    let before: Vec<_> = cluster.machines.iter().map(identity).collect();
+    cluster.machines.iter_mut().for_each(Machine::kill);
+    for machine in &mut cluster.machines {
+        machine.site.move_ports();
+        machine.spawn();
+    }
+    wait_known(&cluster);
+    let after: Vec<_> = cluster.machines.iter().map(identity).collect();
+    assert_eq!(before, after, "they are who they were");
+    cluster.wait_equal();
 }
