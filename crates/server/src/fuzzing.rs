@@ -11,7 +11,7 @@ use crate::api::route::{Port, Route, route};
 use crate::config::Dialect;
 use crate::http::reader::{self, Limits, Method, Progress, Request, State};
 use crate::http::url;
-use crate::join::body::{JoinRequest, View};
+use crate::join::body::{IdentityCard, JoinRequest, View};
 use crate::join::discovery;
 use crate::peer::frame;
 use crate::peer::hello::{self as greeting, Hello};
@@ -132,6 +132,11 @@ pub fn join_request(body: &[u8]) -> Option<Vec<u8>> {
 /// A description of a cluster, read and printed again.
 pub fn view(body: &[u8]) -> Option<Vec<u8>> {
     View::parse(body).ok().map(|view| view.to_json())
+}
+
+/// What a machine says of who it is, read and printed again.
+pub fn identity_card(body: &[u8]) -> Option<Vec<u8>> {
+    IdentityCard::parse(body).ok().map(|card| card.to_json())
 }
 
 /// The configuration that a body makes of the default one.

@@ -242,7 +242,8 @@ impl IdentityCard {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
         let wire: IdentityWire = serde_json::from_slice(body)
             .map_err(|error| format!("the answer does not say who answers: {error}"))?;
-        let id = parse_id(&wire.id).ok_or("the answer does not say who answers")?;
+        let id = parse_id(&wire.id).filter(|_| wire.name.is_empty() || is_name(&wire.name));
+        let id = id.ok_or("the answer does not say who answers")?;
         Ok(Self { id: MemberId(id), name: wire.name })
     }
 
@@ -268,6 +269,9 @@ impl View {
             wire.founders.iter().map(|id| parse_id(id).map(MemberId)).collect();
         let members: Result<Vec<Member>, String> =
             wire.members.into_iter().map(MemberWire::known).collect();
+        // The same id may be written in several ways, and counts once.
+        let reached: BTreeMap<MemberId, String> =
+            wire.reached.into_iter().filter_map(reached).collect();
         Ok(Self {
             cluster: ClusterId(cluster),
             own: parse_id(&wire.own).map(MemberId),
@@ -275,7 +279,7 @@ impl View {
             leader: parse_id(&wire.leader).map(MemberId),
             founders: founders.ok_or("the answer names no founders")?,
             members: members?,
-            reached: wire.reached.into_iter().filter_map(reached).collect(),
+            reached: reached.into_iter().collect(),
             active_size: wire.active_size,
             sync_interval: wire.sync_interval,
             about: about_of(&wire.about),
@@ -367,6 +371,27 @@ mod tests {
             assert_eq!(asked_about(query), None, "{query}");
         }
         assert_eq!(about_of("removed-never"), None);
+    }
+
+    #[test]
+    fn where_members_are_reached_is_taken_once_for_each_and_only_if_it_is_an_address() {
+        let body = br#"{"cluster":"9","founders":[],"members":[],
+            "reached":{"A":"h:1","0a":"h:2","b":"no address","0":"h:3","x":"h:4"}}"#;
+        let view = View::parse(body).expect("it is a view");
+        assert_eq!(view.reached.len(), 1, "{:?}", view.reached);
+        assert_eq!(View::parse(&view.to_json()), Ok(view));
+        let card = IdentityCard { id: MemberId(255), name: "m-1".into() };
+        assert_eq!(IdentityCard::parse(&card.to_json()), Ok(card));
+        for body in [
+            &b""[..],
+            b"[]",
+            b"{}",
+            b"{\"id\":\"0\"}",
+            b"{\"id\":1}",
+            b"{\"id\":\"1\",\"name\":\"a b\"}",
+        ] {
+            assert!(IdentityCard::parse(body).is_err());
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Longest answer that is read, in bytes.
 const ANSWER_MAX: u64 = 16 << 20;
 
+/// The same for an answer in haste, which may be that of a stranger.
+const HASTY_ANSWER_MAX: u64 = 256 << 10;
+
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -52,6 +55,7 @@ pub(crate) struct Caller {
     /// How long one call may take, and how often it is sent on.
     patience: Duration,
     redirects_max: usize,
+    answer_max: u64,
     /// What calls were last made with; kept for the time when the files cannot be used.
     last: RefCell<Option<ureq::Agent>>,
 }
@@ -59,8 +63,15 @@ pub(crate) struct Caller {
 impl Caller {
     /// Calls members, over TLS if there are files for it.
     pub(crate) fn for_members(tls: Option<TlsFiles>) -> Self {
-        let (patience, redirects_max) = (CALL_TIMEOUT, REDIRECTS_MAX);
-        Self { is_for_members: true, tls, patience, redirects_max, last: RefCell::new(None) }
+        let (patience, redirects_max, answer_max) = (CALL_TIMEOUT, REDIRECTS_MAX, ANSWER_MAX);
+        Self {
+            is_for_members: true,
+            tls,
+            patience,
+            redirects_max,
+            answer_max,
+            last: RefCell::new(None),
+        }
     }
 
     /// Calls anybody; over TLS it has to be somebody that the system trusts.
@@ -70,7 +81,7 @@ impl Caller {
 
     /// The same for a question that has to be answered at once, and by whoever is asked.
     pub(crate) fn in_haste(self, patience: Duration) -> Self {
-        Self { patience, redirects_max: 0, ..self }
+        Self { patience, redirects_max: 0, answer_max: HASTY_ANSWER_MAX, ..self }
     }
 
     /// What a call is made with. The files are read each time: calls are rare, and so new files are
@@ -146,7 +157,7 @@ impl Caller {
             let mut answer = Vec::new();
             let reader = response.into_body().into_reader();
             reader
-                .take(ANSWER_MAX)
+                .take(self.answer_max)
                 .read_to_end(&mut answer)
                 .map_err(|error| self.explain(&url, &ureq::Error::from(error)))?;
             return Ok(Reply { status, body: answer });

@@ -1,5 +1,5 @@
-//! What a machine says that has asked what it is to become, or for a place, and waits for the answer.
-//! It lives, so that nobody ends it for its silence; it serves nothing, and says why.
+//! What a machine says that has asked what it is to become, or for a place, and waits for the
+//! answer. It lives, so that nobody ends it for its silence; it serves nothing, and says why.
 
 use super::Standby;
 use crate::api::error::{ApiError, STANDBY_INTERNAL};

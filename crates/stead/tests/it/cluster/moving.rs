@@ -1,8 +1,8 @@
 //! Machines that come up at other addresses, in any combination, and addresses of others.
 
-use super::kit::{Cluster, Machine, PATIENCE, identity};
+use super::kit::{Cluster, Machine, PATIENCE, identity, sites};
 use crate::testkit::http::send;
-use crate::testkit::{Request, ask, wait_until};
+use crate::testkit::{Request, Server, ask, wait_until};
 
 /// Restarts all machines, some of them at new addresses. `hints` says whether all are told by
 /// `-peers` where everybody is now.
@@ -90,4 +90,53 @@ fn a_machine_with_data_goes_on_in_its_own_cluster_and_says_so() {
     assert_eq!(ask(machine.addr(), &Request::get("/v2/keys/own")).status(), 200);
     assert_eq!(identity(machine), before);
     assert_ne!(identity(&ours.machines[0]).1, before.1);
+}
+
+#[test]
+fn a_founder_that_lost_its_directory_is_named_by_the_others() {
+    let mut cluster = Cluster::start("move-founder", 3, "");
+    let before = identity(&cluster.machines[1]).1;
+    cluster.machines[0].kill();
+    std::fs::remove_dir_all(cluster.machines[0].site.data_dir()).expect("it is ours");
+    // Its line names nobody, so that it cannot know better.
+    cluster.machines[0].spawn();
+    let at = cluster.machines[0].site.peer_addr();
+    wait_until("the others say what sits there", PATIENCE, || {
+        cluster.machines[1..].iter().all(|machine| {
+            let text = machine.server().log_text();
+            text.contains(&format!("http://{at} belongs to another cluster"))
+        })
+    });
+    assert_ne!(identity(&cluster.machines[0]).1, before);
+    // With the others in its line it is told what to do, and comes back.
+    cluster.machines[0].kill();
+    let others: Vec<String> =
+        cluster.machines[1..].iter().map(|one| one.site.peer_addr().to_string()).collect();
+    let flags = format!("-peers {}", others.join(","));
+    std::fs::remove_dir_all(cluster.machines[0].site.data_dir()).expect("it is ours");
+    cluster.machines[0].site.set_flags(&flags);
+    let (status, text) = cluster.machines[0].site.run_to_end();
+    assert_eq!(status.code(), Some(1), "{text}");
+    assert!(text.contains("-force-rejoin"), "{text}");
+    cluster.machines[0].site.set_flags(&format!("{flags} -force-rejoin"));
+    cluster.machines[0].spawn();
+    cluster.wait_formed(3);
+    assert_eq!(identity(&cluster.machines[0]).1, before);
+}
+
+#[test]
+fn machines_that_moved_meet_again_at_their_discovery_service() {
+    let (_site, service) = Server::start("move-discovery");
+    let flags = format!("-discovery {}/v2/keys/moving", service.url());
+    let mut cluster = Cluster::of(sites("move-met", 3, &flags), &[0, 1, 2]);
+    let before: Vec<_> = cluster.machines.iter().map(identity).collect();
+    cluster.machines.iter_mut().for_each(Machine::kill);
+    for machine in &mut cluster.machines {
+        machine.site.move_ports();
+        machine.spawn();
+    }
+    wait_known(&cluster);
+    let after: Vec<_> = cluster.machines.iter().map(identity).collect();
+    assert_eq!(before, after, "they are who they were");
+    cluster.wait_equal();
 }
