@@ -1,8 +1,8 @@
 //! Restarts, kills and power losses on real file systems: what was acknowledged is there
 //! afterwards, byte for byte, whatever the file system can and cannot do.
 //!
-//! A power loss is the image of a file system as its device had it when the server was killed; or,
-//! on `lossy`, what the server's own syncs had made durable, at the strictest that POSIX allows.
+//! A power loss is a file system that from one moment on writes nothing to its device any more
+//! (`xfs_io -x -c shutdown`); or, on `lossy`, what the server's own syncs had made durable, at the strictest that POSIX allows.
 
 use crate::machine::{self, Machine, Started, Written, put, value};
 use crate::place::{self, Place};

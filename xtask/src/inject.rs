@@ -38,7 +38,7 @@ const FIRST_CALLS: [&str; 7] =
     ["mkdir", "openat", "fsync", "fdatasync", "fallocate", "pwrite64", "rename"];
 
 /// Little enough for snapshots and new segments to come at once.
-const FLAGS: [&str; 4] = ["-snapshot-count", "5", "-log-level", "warn"];
+const FLAGS: [&str; 6] = ["-snapshot-count", "5", "-log-level", "warn", "-request-timeout", "1000"];
 
 /// Cases at the same time.
 const THREADS: usize = 2;
