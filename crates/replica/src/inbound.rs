@@ -120,6 +120,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         self.appended = bytes;
         Ok(true)
+    }
+
     /// Tells a member that another process has its identity, and was refused; `address` says where
     /// that one is.
     pub fn tell_doubled(&mut self, to: MemberId, address: &str) {
