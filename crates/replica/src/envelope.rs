@@ -4,7 +4,7 @@
 //! version u8 | kind u8 | fields        kinds below 64 are raft's own, see message.rs
 //! 71 forward: term, start, seq, floor u64 | items   65 change: term, start, seq u64 | change
 //! 66 placed: start, seq, term, index, position u64   67 refused: start, seq u64 | error u8
-//! 72 members: id u64, ...
+//! 72 members: id u64, ...                        73 doubled: address text
 //! 68 piece: snapshot term, index, member term, offset, total u64 | configuration | bytes
 //! 69 piece wanted: index, offset u64             70 beacon: index, hash, uptime u64 | version text
 //! ```
@@ -33,9 +33,13 @@ const MEMBERS: u8 = 72;
 
 /// How many members are named to another one at most.
 const MEMBERS_MAX: usize = 256;
+const DOUBLED: u8 = 73;
 
 /// Longest version text of a beacon, in bytes.
 const VERSION_TEXT_MAX: usize = 64;
+
+/// Longest address of another process, in bytes.
+const ADDRESS_TEXT_MAX: usize = 1024;
 
 /// Names a request that was forwarded: which start of the sender, and which of its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +108,10 @@ pub(crate) enum Envelope<'a> {
     /// Who is a member by the sender's configuration: a member that was away may be called by one
     /// that it does not know.
     Members(Vec<MemberId>),
+    /// Another process has the receiver's identity, and was refused; it is reached there.
+    Doubled {
+        address: &'a str,
+    },
 }
 
 impl Envelope<'_> {
@@ -126,6 +134,7 @@ impl Envelope<'_> {
             Envelope::Members(ids) => {
                 (MEMBERS, ids.iter().take(MEMBERS_MAX).map(|id| id.0).collect())
             }
+            Envelope::Doubled { .. } => (DOUBLED, Vec::new()),
         };
         let mut out = vec![VERSION, kind];
         numbers.iter().for_each(|number| codec::put_u64(&mut out, *number));
@@ -137,7 +146,9 @@ impl Envelope<'_> {
                 snapshot::encode_conf_state(&mut out, &piece.conf_state);
                 out.extend_from_slice(piece.bytes);
             }
-            Envelope::Beacon { version, .. } => out.extend_from_slice(version.as_bytes()),
+            Envelope::Beacon { version: text, .. } | Envelope::Doubled { address: text } => {
+                out.extend_from_slice(text.as_bytes());
+            }
             _ => {}
         }
         out
@@ -205,6 +216,13 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
             }
             return Ok(Envelope::Members(ids));
         }
+        DOUBLED => {
+            let address = std::str::from_utf8(input).map_err(|_| Malformed)?;
+            if address.len() > ADDRESS_TEXT_MAX {
+                return Err(Malformed);
+            }
+            return Ok(Envelope::Doubled { address });
+        }
         _ => return Err(Malformed),
     };
     if input.is_empty() { Ok(envelope) } else { Err(Malformed) }
@@ -264,6 +282,7 @@ mod tests {
             Envelope::Forward { term: 3, id, floor: 6, items: b"items" },
             Envelope::Beacon { index: 4, hash: 5, uptime: 6, version: "0.1.0" },
             Envelope::Members(vec![MemberId(1), MemberId(2)]),
+            Envelope::Doubled { address: "127.0.0.1:7003" },
         ]
     }
 
@@ -306,6 +325,15 @@ mod tests {
             bytes: b"bytes",
         };
         assert_eq!(decode(&Envelope::Piece(Box::new(piece)).encode(), FROM, TO), None);
+    }
+
+    #[test]
+    fn texts_without_a_bound_are_dropped() {
+        let address = "a".repeat(ADDRESS_TEXT_MAX + 1);
+        let encode = |address| Envelope::Doubled { address }.encode();
+        assert_eq!(decode(&encode(&address), FROM, TO), None);
+        assert!(decode(&encode(&address[1..]), FROM, TO).is_some());
+        assert_eq!(decode(&[VERSION, DOUBLED, 0xff], FROM, TO), None);
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Envelope::Piece(piece) => self.take_piece(from, &piece),
             Envelope::PieceWanted { index, offset } => self.piece_wanted(from, index, offset, now),
             Envelope::Members(members) => self.note_vouched(from, members),
+            Envelope::Doubled { address } => out.doubled = Some(address.to_owned()),
             Envelope::Beacon { index, hash, uptime, version } => {
                 let differs = self.replica.marks.differs(index, hash);
                 let peer = self.replica.peers.entry(from);
@@ -119,6 +120,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         self.appended = bytes;
         Ok(true)
+    }
+
+    /// Tells a member that another process has its identity, and was refused; `address` says where
+    /// that one is.
+    pub fn tell_doubled(&mut self, to: MemberId, address: &str) {
+        self.network.send(to, Envelope::Doubled { address }.encode());
+        self.network.flush();
     }
 
     /// The connection to a member broke or cannot be made.

@@ -36,6 +36,9 @@ pub struct Output {
     /// The store that a snapshot of the leader took the place of. Its watchers are gone with it:
     /// they must watch the new one, from where they were.
     pub replaced: Option<Box<Store>>,
+    /// Another process has this member's identity and was refused by another member, which says
+    /// where that process is.
+    pub doubled: Option<String>,
 }
 
 impl Output {
@@ -45,6 +48,7 @@ impl Output {
             && self.reads.is_empty()
             && self.wakes.is_empty()
             && self.replaced.is_none()
+            && self.doubled.is_none()
     }
 }
 

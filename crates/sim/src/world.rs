@@ -389,7 +389,7 @@ impl World {
     fn settle(&mut self, at: usize) {
         let Some(machine) = self.machines.get_mut(at) else { return };
         let (start, Some(running)) = (machine.start, &mut machine.running) else { return };
-        let Output { answers, reads, wakes, replaced } = running.take_output();
+        let Output { answers, reads, wakes, replaced, doubled: _ } = running.take_output();
         let (status, index) = (running.status(), running.index());
         let is_gone = status.is_removed;
         if replaced.is_some() {
