@@ -1,13 +1,12 @@
 //! The other members: their messages, their wish to join, and their removal.
 
-use crate::api::error::{ApiError, INVALID_FORM, UNAUTHORIZED};
+use crate::api::error::{ApiError, INVALID_FORM};
 use crate::connection::{JoinTask, MemberTask, Task};
-use crate::http::reader::Request;
 use crate::http::response::JSON;
 use crate::http::url::encode_path;
 use crate::join::{CLUSTER_FULL, JoinRequest, View, asked_about};
 use crate::owner::Owner;
-use crate::peer::{PeerEvent, frame, hello, set_patience};
+use crate::peer::{PeerEvent, frame};
 use crate::slab::Key;
 use replica::{Clock, EngineError, Fatal, MemberId, Ticket};
 
@@ -20,62 +19,9 @@ const NAME_TAKEN: u16 = 105;
 const SILENCE_NS: u64 = 3_000_000_000;
 
 impl Owner {
-    /// A member wants to speak: its connection is no HTTP from here on.
-    pub(crate) fn upgrade(&mut self, key: Key, request: &Request<'_>) {
-        if let Err((status, why)) = self.check_hello(request) {
-            if let Some(connection) = self.connections.get_mut(key) {
-                connection.manner.keep_alive = false;
-            }
-            let body = format!("{{\"message\":\"{why}\"}}\n");
-            return self.answer_resource(key, status, JSON, body.as_bytes());
-        }
-        let Ok(hello) = hello::Hello::parse(request.query) else { return };
-        let known = self.driver.membership().member(hello.from);
-        let is_there =
-            known.is_some_and(|member| member.peer_url.ends_with(&format!("//{}", hello.at)));
-        if !is_there && !self.driver.network_mut().meet(hello.from, &hello.at) {
-            let body = b"{\"message\":\"too many callers are unknown here\"}\n";
-            return self.answer_resource(key, 503, JSON, body);
-        }
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.task = Task::Peer(hello.from);
-        connection.outbox.append(|out| out.extend_from_slice(hello::welcome().as_bytes()));
-        set_patience(connection.socket.socket());
-        self.mark_dirty(key);
-        if let Some(old) = self.speakers.insert(hello.from, key)
-            && old != key
-        {
-            self.close(old);
-        }
-    }
-
-    fn check_hello(&self, request: &Request<'_>) -> Result<(), (u16, &'static str)> {
-        let wants = |upgrade: &[u8]| upgrade.eq_ignore_ascii_case(hello::PROTOCOL.as_bytes());
-        if !request.upgrade.is_some_and(wants) || !request.is_http11 {
-            return Err((400, "an upgrade to stead-peer is wanted"));
-        }
-        let hello = hello::Hello::parse(request.query)?;
-        if !self.config.finding.token.matches(request.token.unwrap_or_default()) {
-            return Err((403, "the cluster's secret is missing or wrong"));
-        }
-        if hello.cluster != self.driver.cluster() {
-            return Err((403, "this is another cluster"));
-        }
-        if hello.to != self.driver.status().id {
-            return Err((421, "another member is meant"));
-        }
-        let membership = self.driver.membership();
-        if membership.was_removed(hello.from) {
-            return Err((410, "the machine was removed from the cluster"));
-        }
-        if hello.from == hello.to {
-            return Err((400, "a member does not speak to itself"));
-        }
-        Ok(())
-    }
-
     /// Takes the messages in what a member sent.
     pub(crate) fn take_frames(&mut self, key: Key, from: MemberId, bytes: &[u8]) {
+        self.note_speaker(key, from);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let mut input = std::mem::take(&mut connection.input);
         let is_direct = input.is_empty();
@@ -112,7 +58,7 @@ impl Owner {
 
     /// A connection of a member ended.
     pub(crate) fn speaker_left(&mut self, key: Key, from: MemberId) {
-        if self.speakers.get(&from) == Some(&key) {
+        if self.speakers.get(&from).is_some_and(|speaker| speaker.key == key) {
             self.speakers.remove(&from);
             self.driver.network_mut().forget_caller(from);
             self.known_membership = u64::MAX;
@@ -139,7 +85,7 @@ impl Owner {
                 .speakers
                 .iter()
                 .filter(|(id, _)| self.driver.membership().was_removed(**id))
-                .map(|(_, key)| *key)
+                .map(|(_, speaker)| speaker.key)
                 .collect();
             gone.into_iter().for_each(|key| self.close(key));
         }
@@ -259,10 +205,6 @@ impl Owner {
                 return self.answer_error(key, &ApiError::new(INVALID_FORM, detail, index));
             }
         };
-        if !self.config.finding.token.matches(request.token.as_bytes()) {
-            let cause = "the cluster's secret (-peer-token) is missing or wrong";
-            return self.answer_error(key, &ApiError::refused(UNAUTHORIZED, cause, index, 401));
-        }
         let status = self.driver.status();
         if status.leader != Some(status.id) {
             return self.send_to_leader(key, "/v2/peer/join");

@@ -55,6 +55,11 @@ impl Secret {
         Self(word)
     }
 
+    /// Whether there is no secret.
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The word itself.
     pub fn expose(&self) -> &str {
         &self.0
@@ -169,12 +174,17 @@ pub struct Config {
     pub client_advertised: String,
     /// TLS on the ports for clients; nothing for plain HTTP.
     pub client_tls: Option<TlsFiles>,
-    /// The port for other members and for administration.
-    pub peer_bind: SocketAddr,
+    /// Where to listen for other members and for administration.
+    pub peer_binds: Vec<SocketAddr>,
     /// Where it is reached: host and port.
     pub peer_advertised: String,
     /// TLS on this port and to other members; nothing for plain HTTP.
     pub peer_tls: Option<TlsFiles>,
+    /// Whether the members and the configuration are changed at the ports for clients without the
+    /// secret that machines share.
+    pub open_membership: bool,
+    /// What an operator has to be told as long as the server runs.
+    pub warnings: Vec<String>,
     /// What a new cluster begins with.
     pub cluster: ClusterDefaults,
     /// How the machine finds its cluster.
@@ -193,6 +203,8 @@ pub struct Config {
     pub snapshot_count: Option<u64>,
     /// Origins of pages that may use the API from a browser; `*` for all.
     pub cors: Vec<String>,
+    /// Names under which the machine is reached beside those that it knows; `*` for any.
+    pub host_whitelist: Vec<String>,
     /// Seconds that a client may take to send a request; 0 for no limit.
     pub http_read_timeout_secs: f64,
     /// Seconds that a client may take to receive an answer; 0 for no limit. Waiting for an event is

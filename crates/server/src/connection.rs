@@ -8,6 +8,8 @@ use crate::config::Dialect;
 use crate::http::reader::{Method, State};
 use crate::join::JoinRequest;
 use crate::outbox::Outbox;
+use crate::peer::hello::{Exchange, Hello};
+use crate::proof::Proven;
 use crate::slab::Key;
 use crate::tls::Stream;
 use replica::{Member, MemberId};
@@ -34,6 +36,8 @@ pub(crate) enum Task {
     Remove(MemberId),
     /// A change of the members that was asked for in the words of 2.x.
     Member(Box<MemberTask>),
+    /// The proof that a member that was welcomed knows the cluster's secret.
+    Guest(Box<Guest>),
     /// Messages of another member; this is no HTTP any more.
     Peer(MemberId),
     /// Leave to answer a quorum read.
@@ -60,6 +64,15 @@ pub(crate) struct JoinTask {
     pub(crate) removes: bool,
     /// What it asked for, while it is being dialled.
     pub(crate) request: Option<JoinRequest>,
+}
+
+/// A member that was welcomed and has not proven itself yet.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) hello: Hello,
+    pub(crate) said: Exchange,
+    /// What this member drew for it.
+    pub(crate) nonce: String,
 }
 
 /// What a client of `/v2/members` waits for.
@@ -114,6 +127,8 @@ pub(crate) struct Connection {
     pub(crate) outbox: Outbox,
     pub(crate) task: Task,
     pub(crate) manner: Manner,
+    /// What the answer to the request in hand is to be proven with.
+    pub(crate) proven: Option<Box<Proven>>,
     /// Whether the connection ends when everything is sent.
     pub(crate) closes: bool,
     /// Whether the client has sent its last byte.
@@ -139,6 +154,7 @@ impl Connection {
             outbox: Outbox::default(),
             task: Task::Idle,
             manner: Manner::default(),
+            proven: None,
             closes: false,
             ended: false,
             readable: false,

@@ -26,6 +26,9 @@ impl Owner {
         if let Some(old) = out.replaced.take() {
             self.store_replaced(*old);
         }
+        if let Some(address) = out.doubled.take() {
+            self.note_doubled(&address);
+        }
         for answer in out.answers.drain(..) {
             self.deliver_answer(&answer);
         }

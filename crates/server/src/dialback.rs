@@ -6,7 +6,7 @@
 //! one short question, no redirects.
 
 use crate::api::error::{ApiError, RAFT_INTERNAL};
-use crate::config::TlsFiles;
+use crate::config::{Secret, TlsFiles};
 use crate::connection::{JoinTask, Task};
 use crate::join::{Caller, IdentityCard, JoinRequest};
 use crate::owner::Owner;
@@ -52,8 +52,8 @@ impl DialBacks {
 }
 
 /// Asks a machine who it is, at the address that it gave.
-fn reach(tls: Option<TlsFiles>, member: &Member) -> Result<(), String> {
-    let caller = Caller::for_members(tls).in_haste(PATIENCE);
+fn reach(tls: Option<TlsFiles>, secret: &Secret, member: &Member) -> Result<(), String> {
+    let caller = Caller::for_members(tls, secret).in_haste(PATIENCE);
     let url = format!("{}/v2/peer/identity", member.peer_url);
     let reply = caller.get(&url)?;
     let card = match reply.status {
@@ -76,8 +76,8 @@ impl Owner {
             return self.answer_error(key, &ApiError::overloaded(cause, index));
         }
         let (member, tls) = (request.member.clone(), self.config.peer_tls.clone());
-        let asked = member.clone();
-        let work = move || Done::Reached(key, reach(tls, &asked));
+        let (asked, secret) = (member.clone(), self.config.finding.token.clone());
+        let work = move || Done::Reached(key, reach(tls, &secret, &asked));
         if let Err(error) = self.workers.run_once("dial-back", work) {
             self.dial_backs.end();
             let cause = format!("{} cannot be dialled: {error}", member.peer_url);

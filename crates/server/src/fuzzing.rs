@@ -9,12 +9,13 @@ use crate::api::lock::{self, Module};
 use crate::api::members::parse_peer_url;
 use crate::api::route::{Port, Route, route};
 use crate::config::Dialect;
-use crate::http::reader::{self, Limits, Method, Progress, Request, State};
+use crate::http::reader::{self, Limits, Method, Progress, Request, Sender, State};
 use crate::http::url;
 use crate::join::body::{IdentityCard, JoinRequest, View};
 use crate::join::discovery;
 use crate::peer::frame;
 use crate::peer::hello::{self as greeting, Hello};
+use crate::proof::ProofHeaders;
 use replica::ClusterConfig;
 use store::{Command, KeyPath, PathError};
 
@@ -98,8 +99,9 @@ fn request<'a>(method: u8, path: &'a str, query: &'a str, body: &'a [u8]) -> Req
         is_form: true,
         content_type: None,
         accepts_text: false,
-        origin: None,
+        sender: Sender::default(),
         token: None,
+        proof: ProofHeaders::default(),
         upgrade: None,
         body,
     }
@@ -156,13 +158,12 @@ pub fn discovered(body: &[u8]) -> Option<Vec<String>> {
 
 /// The query of a hello, read and written again.
 pub fn hello(query: &str) -> Option<String> {
-    let request = String::from_utf8(Hello::parse(query).ok()?.request("h:1", "")).ok()?;
-    request.split(['?', ' ']).nth(2).map(str::to_owned)
+    Hello::parse(query).ok().map(|hello| hello.query())
 }
 
 /// What an answer to a hello is taken for.
 pub fn peer_answer(bytes: &[u8]) -> String {
-    format!("{:?}", greeting::read_answer(bytes))
+    format!("{:?}", greeting::read_answer(bytes, false))
 }
 
 /// The payloads of a stream that comes in pieces, and whether it ends in garbage.

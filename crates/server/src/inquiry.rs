@@ -99,7 +99,8 @@ impl Inquiry {
         waker: Arc<Waker>,
     ) -> std::io::Result<()> {
         // Nobody is followed to where it sends on: each witness speaks for itself.
-        let caller = Caller::for_members(config.peer_tls.clone()).in_haste(ANSWER_TIME);
+        let caller = Caller::for_members(config.peer_tls.clone(), &config.finding.token)
+            .in_haste(ANSWER_TIME);
         let tx = self.tx.clone();
         let work = move || {
             // The loop is gone when the queue is: nobody wants to know then.

@@ -5,6 +5,7 @@
 
 mod api;
 mod backlog;
+mod calls;
 mod chores;
 mod claim;
 mod clock;
@@ -19,6 +20,7 @@ mod error;
 mod frames;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod greeting;
 mod handshake;
 mod http;
 mod inquiry;
@@ -33,6 +35,7 @@ mod owner;
 mod pace;
 mod peer;
 mod process;
+mod proof;
 mod resource;
 mod serve;
 mod slab;

@@ -6,6 +6,7 @@
 //!
 //! How requests are answered is in `serve.rs`, how events reach watchers in `deliver.rs`.
 
+use crate::api::browser::Hosts;
 use crate::api::cluster_stats::Standbys;
 use crate::api::cors::Cors;
 use crate::api::route::Port;
@@ -19,6 +20,7 @@ use crate::dialback::DialBacks;
 use crate::disk::DataDir;
 use crate::error::StartError;
 use crate::frames::Frames;
+use crate::greeting::{Complaints, PROOF_NS, Speaker};
 use crate::handshake::{Handshakes, is_late as is_handshake_late};
 use crate::http::reader;
 use crate::inquiry::Inquiry;
@@ -26,6 +28,7 @@ use crate::meters::Meters;
 use crate::moved::Asking;
 use crate::pace::Pace;
 use crate::peer::{self, Peers};
+use crate::proof::Gate;
 use crate::slab::{Key, Slab};
 use crate::tls::{Keyring, Stream};
 use crate::worker::Workers;
@@ -105,6 +108,7 @@ pub(crate) struct Owner {
     pub(crate) workers: Workers,
     pub(crate) meters: Meters,
     pub(crate) cors: Cors,
+    pub(crate) hosts: Hosts,
     pub(crate) limits: reader::Limits,
     pub(crate) frames: Frames,
     /// A body that is being printed; kept for its memory.
@@ -125,7 +129,10 @@ pub(crate) struct Owner {
     /// Whether the log says that this member lost what it had acknowledged.
     pub(crate) has_told_loss: bool,
     /// The connections over which other members speak to this one.
-    pub(crate) speakers: BTreeMap<MemberId, Key>,
+    pub(crate) speakers: BTreeMap<MemberId, Speaker>,
+    /// How members that are called prove themselves, and what they are asked for.
+    pub(crate) gate: Gate,
+    pub(crate) complaints: Complaints,
     /// The version of the membership that connections are held for.
     pub(crate) known_membership: u64,
     /// Members that are looked for.
@@ -184,8 +191,10 @@ impl Owner {
             body_bytes: parts.config.limits.body_bytes,
         };
         let pace = Pace::new(Duration::from_micros(parts.config.busy_poll_us));
+        let gate = Gate::new(&parts.config.finding.token)?;
         Ok(Self {
             cors: Cors::new(&parts.config.cors),
+            hosts: Hosts::of(&parts.config),
             config: parts.config,
             poll: parts.poll,
             keyring: parts.keyring,
@@ -210,6 +219,8 @@ impl Owner {
             entries_skipped: 0,
             has_told_loss: false,
             speakers: BTreeMap::new(),
+            gate,
+            complaints: Complaints::default(),
             known_membership: u64::MAX,
             asking: Asking::default(),
             dial_backs: DialBacks::default(),
@@ -307,8 +318,8 @@ impl Owner {
             TOKEN_WAKER | TOKEN_SIGNAL => {}
             Token(at) if at < TOKEN_BASE => self.accept(at),
             token @ Token(peer::TOKEN_BASE..) => {
-                let now = self.now.monotonic;
-                self.driver.network_mut().ready(token, now);
+                let (now, claim) = (self.now.monotonic, self.driver.own_claim());
+                self.driver.network_mut().ready(token, claim, now);
             }
             Token(at) => {
                 let slot = u32::try_from(at - TOKEN_BASE).unwrap_or(u32::MAX);
@@ -426,6 +437,9 @@ impl Owner {
         }
         if let Task::Peer(from) = connection.task {
             return self.take_frames(key, from, bytes);
+        }
+        if let Task::Guest(_) = connection.task {
+            return self.take_proof(key, bytes);
         }
         if !connection.input.is_empty() || !connection.is_idle() {
             connection.input.extend_from_slice(bytes);
@@ -678,6 +692,7 @@ impl Owner {
             let since = u128::from(self.now.monotonic.saturating_sub(connection.busy_since));
             let is_late = match &connection.task {
                 _ if !connection.outbox.is_empty() => since > write_limit,
+                Task::Guest(_) => since > PROOF_NS,
                 Task::Idle => since > read_limit || is_handshake_late(&connection.socket, since),
                 Task::Drain { .. } if is_handshake_late(&connection.socket, since) => true,
                 Task::Drain { .. } => since > read_limit.min(DRAIN_NS_MAX),

@@ -1,9 +1,12 @@
 //! The resources beside the key space: version, machines, statistics, administration, health.
 
 use crate::api::admin::{self, Machine};
-use crate::api::error::{ApiError, INVALID_FORM, LEADER_ELECTION, UNAUTHORIZED};
-use crate::api::route::{Port, Route};
+use crate::api::browser::is_json;
+use crate::api::error::{ApiError, INVALID_FORM, LEADER_ELECTION};
+use crate::api::members::error_body;
+use crate::api::route::Route;
 use crate::api::stats::{self, Appends, SelfStats};
+use crate::calls::Shape;
 use crate::config::Dialect;
 use crate::connection::Task;
 use crate::http::reader::{Method, Request};
@@ -42,8 +45,16 @@ pub(crate) fn listing_of_urls<'a>(
     urls.join(", ")
 }
 
+/// Whether `/readyz` is to say more than whether.
+pub(crate) fn is_verbose(query: &str) -> bool {
+    query
+        .split('&')
+        .any(|word| matches!(word, "verbose" | "verbose=" | "verbose=true" | "verbose=1"))
+}
+
 impl Owner {
     pub(crate) fn resource(&mut self, key: Key, request: &Request<'_>, route: Route<'_>) {
+        let is_change = !matches!(request.method, Method::Get | Method::Head);
         match route {
             Route::Version => self.version(key, request.accepts_text),
             Route::Machines | Route::Peers => self.machines(key),
@@ -56,15 +67,19 @@ impl Owner {
             Route::StatsLeader => self.stats_leader(key),
             Route::StatsCluster => self.stats_cluster(key),
             Route::Dashboard(asset) => self.dashboard(key, asset),
+            Route::Members | Route::Member(_)
+                if is_change && !self.may_administer(key, request, Shape::Message) => {}
             Route::Members => self.members(key, request),
             Route::Member(id) => self.member(key, request, id),
             Route::AdminConfig | Route::AdminMachine(_)
-                if matches!(request.method, Method::Put | Method::Delete)
-                    && !self.may_administer(key, request) =>
+                if is_change && !self.may_administer(key, request, Shape::Error) => {}
+            // curl says a form where it is told nothing; a page has to say what it means.
+            Route::AdminConfig
+                if is_change
+                    && request.sender.origin.is_some()
+                    && !is_json(request.content_type) =>
             {
-                let index = self.driver.store().index().0;
-                let cause = "the cluster's secret is missing or wrong: send it as Stead-Token";
-                self.answer_error(key, &ApiError::refused(UNAUTHORIZED, cause, index, 401));
+                self.refuse_type(key);
             }
             Route::AdminConfig if request.method == Method::Put => {
                 self.configure(key, request.body);
@@ -79,6 +94,9 @@ impl Owner {
             }
             Route::AdminMachine(name) => self.admin_machine(key, name),
             Route::PeerStream => self.upgrade(key, request),
+            Route::PeerChallenge => self.challenge(key),
+            Route::PeerJoin | Route::PeerMembers if !self.is_believed(key, request) => {}
+            Route::PeerJoin if !is_json(request.content_type) => self.refuse_type(key),
             Route::PeerJoin => self.join(key, request.body),
             Route::PeerMembers => self.peer_members(key, request.query),
             Route::PeerIdentity => {
@@ -87,7 +105,7 @@ impl Owner {
             }
             Route::Health => self.health(key),
             Route::Livez => self.answer_resource(key, 200, TEXT, b"ok\n"),
-            Route::Readyz => self.readyz(key),
+            Route::Readyz => self.readyz(key, is_verbose(request.query)),
             Route::Metrics if self.config.metrics => self.metrics(key),
             Route::Metrics | Route::NotFound | Route::Keys(_) | Route::Module(..) => {
                 self.answer_resource(key, 404, TEXT, b"404 page not found\n");
@@ -95,13 +113,9 @@ impl Owner {
         }
     }
 
-    /// Whether whoever speaks here may change the cluster: on a peer port that asks for no
-    /// certificate the cluster's secret is wanted, if it has one.
-    fn may_administer(&mut self, key: Key, request: &Request<'_>) -> bool {
-        let port = self.connections.get_mut(key).map(|connection| connection.port);
-        port != Some(Port::Peer)
-            || self.config.knows_peers()
-            || self.config.finding.token.matches(request.token.unwrap_or_default())
+    fn refuse_type(&mut self, key: Key) {
+        let body = error_body("the Content-Type has to be application/json");
+        self.answer_resource(key, 415, JSON, &body);
     }
 
     fn version(&mut self, key: Key, accepts_text: bool) {
@@ -273,11 +287,16 @@ impl Owner {
         }
     }
 
-    fn readyz(&mut self, key: Key) {
-        match self.why_unready() {
-            None => self.answer_resource(key, 200, TEXT, b"ok\n"),
-            Some(why) => self.answer_resource(key, 503, TEXT, format!("{why}\n").as_bytes()),
+    fn readyz(&mut self, key: Key, is_verbose: bool) {
+        let (status, mut text) = match self.why_unready() {
+            None => (200, "ok\n".to_owned()),
+            Some(why) => (503, format!("{why}\n")),
+        };
+        for warning in self.config.warnings.iter().filter(|_| is_verbose) {
+            text.push_str(warning);
+            text.push('\n');
         }
+        self.answer_resource(key, status, TEXT, text.as_bytes());
     }
 
     fn members_diverged(&self) -> u64 {

@@ -3,6 +3,7 @@
 use crate::api::error::{ApiError, INVALID_FIELD, INVALID_FORM};
 use crate::api::keys::{self, Get, KeysRequest, Watch, Write};
 use crate::api::listing::{Listing, Style};
+use crate::api::members::error_body;
 use crate::api::redirect::Redirect;
 use crate::api::route::{Port, Route, route};
 use crate::config::{Dashboard, Dialect};
@@ -113,13 +114,19 @@ impl Owner {
             is_http11: request.is_http11,
             keep_alive: request.keep_alive && !self.is_stopping,
             is_head: request.method == Method::Head,
-            origin: self.cors.number(request.origin),
+            origin: self.cors.number(request.sender.origin),
         };
+        connection.proven = None;
         let port = connection.port;
         self.meters.receive(request.method);
         if request.method == Method::Options {
             let plain = Plain { status: 200, content_type: None, extra: "", body: b"" };
             return self.answer(key, &plain);
+        }
+        let is_read = matches!(request.method, Method::Get | Method::Head);
+        let is_change = !is_read || request.upgrade.is_some();
+        if let Err(why) = self.hosts.judge(&self.cors, request.sender, is_change) {
+            return self.answer_resource(key, 403, JSON, &error_body(why));
         }
         let path = match url::decode(request.path, false) {
             Ok(path) => path,
@@ -392,12 +399,15 @@ impl Owner {
 
     /// Appends an answer with the key space's numbers and the body in `self.body`.
     pub(crate) fn answer_body(&mut self, key: Key, status: u16, numbers: &Numbers) {
+        let body = std::mem::take(&mut self.body);
+        let extra = self.sealed(key, status, "", &body);
+        self.body = body;
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.task = Task::Idle;
         let manner = connection.manner;
         let envelope = envelope(&self.date, self.cors.lines(manner.origin), manner);
         connection.outbox.append(|out| {
-            envelope.answer(out, status, Some(JSON), Some(numbers), "", &self.body);
+            envelope.answer(out, status, Some(JSON), Some(numbers), &extra, &self.body);
         });
         self.finish(key);
     }
@@ -428,17 +438,18 @@ impl Owner {
     }
 
     pub(crate) fn answer(&mut self, key: Key, plain: &Plain<'_>) {
+        let Plain { status, content_type, extra, body } = *plain;
+        let extra = self.sealed(key, status, extra, body);
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.task = Task::Idle;
         let manner = connection.manner;
         let envelope = envelope(&self.date, self.cors.lines(manner.origin), manner);
-        let Plain { status, content_type, extra, body } = *plain;
         if status >= 400 {
             self.meters.fail(status, manner.method);
         }
         connection
             .outbox
-            .append(|out| envelope.answer(out, status, content_type, None, extra, body));
+            .append(|out| envelope.answer(out, status, content_type, None, &extra, body));
         self.finish(key);
     }
 

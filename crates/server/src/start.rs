@@ -12,6 +12,7 @@ use crate::join::{Registrar, View};
 use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
 use crate::peer::Peers;
 use crate::process;
+use crate::proof::Prover;
 use crate::standby::{self, Aftermath, Errand};
 use crate::tls::Keyring;
 use crate::worker::Workers;
@@ -67,7 +68,9 @@ impl Ports {
         for client in &config.client_listeners {
             ports.push((listen(client.bind)?, Port::Client(client.dialect)));
         }
-        ports.push((listen(config.peer_bind)?, Port::Peer));
+        for bind in &config.peer_binds {
+            ports.push((listen(*bind)?, Port::Peer));
+        }
         Ok(Self(ports))
     }
 
@@ -245,9 +248,9 @@ impl Host {
     fn serve(&mut self) -> Result<Part, StartError> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), waker_token())?);
-        let token = self.config.finding.token.expose().to_owned();
+        let prover = Prover::new(&self.config.finding.token);
         let registry = poll.registry().try_clone()?;
-        let peers = Peers::new(registry, Arc::clone(&waker), token, self.keyring.dialer());
+        let peers = Peers::new(registry, Arc::clone(&waker), prover, self.keyring.dialer());
         let options = options(&self.config, self.seed);
         let (mut driver, opened) = Driver::open(self.data_dir.clone(), peers, self.clock, options)?;
         let (cluster, id) = (driver.cluster(), driver.status().id);

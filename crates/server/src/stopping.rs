@@ -79,7 +79,7 @@ impl Owner {
             self.turn()?;
             let passed = self.clock.now().monotonic.saturating_sub(start);
             let is_waiting = |connection: &Connection| {
-                let is_peer = matches!(connection.task, Task::Peer(_));
+                let is_peer = matches!(connection.task, Task::Peer(_) | Task::Guest(_));
                 let has_more = !connection.outbox.is_empty() || !connection.socket.is_flushed();
                 has_more || (!is_peer && (!connection.is_idle() || passed < DRAIN_NS))
             };

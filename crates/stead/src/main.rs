@@ -1,5 +1,6 @@
 //! The `stead` program: flags, environment, files and commands around the server.
 
+mod binding;
 #[cfg(test)]
 mod fuzzed;
 mod reach;

@@ -1,5 +1,6 @@
 //! From values to what the server is told.
 
+use crate::binding::{Flags, advertised, bind, parse_port, resolve, split};
 use crate::reach;
 use crate::secure;
 use crate::source::{Source, Usage, Values};
@@ -7,90 +8,10 @@ use server::config::{
     ClientListener, ClusterDefaults, Config, Dashboard, Dialect, Finding, InitialCluster, Limits,
     Secret,
 };
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 /// The port of 2.x clients.
 const V2_PORT: u16 = 2379;
-
-/// HOST:PORT, with brackets around the host if it is an IPv6 address.
-struct HostPort<'a> {
-    host: &'a str,
-    port: Option<&'a str>,
-}
-
-fn split(address: &str) -> HostPort<'_> {
-    if let Some(rest) = address.strip_prefix('[')
-        && let Some((host, after)) = rest.split_once(']')
-    {
-        return HostPort { host, port: after.strip_prefix(':') };
-    }
-    match address.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') => HostPort { host, port: Some(port) },
-        _ => HostPort { host: address, port: None },
-    }
-}
-
-fn parse_port(flag: &str, address: &str, port: &str) -> Result<u16, Usage> {
-    port.parse().map_err(|_| Usage(format!("-{flag}: address {address}: {port:?} is no port")))
-}
-
-/// Checks an address that others are told of.
-fn advertised(values: &Values, flag: &str) -> Result<(String, u16), Usage> {
-    let (address, _) = values.get(flag);
-    if address.contains("://") {
-        return Err(Usage(format!(
-            "-{flag}: address {address}: leave the scheme out, as HOST:PORT"
-        )));
-    }
-    let parts = split(address);
-    let Some(port) = parts.port else {
-        let is_bare = address.parse::<Ipv6Addr>().is_ok()
-            || address.rsplit_once(':').is_some_and(|(host, _)| host.contains(':'));
-        let hint = if is_bare { "; an IPv6 address stands in brackets, as [::1]:4001" } else { "" };
-        return Err(Usage(format!("-{flag}: address {address}: missing port in address{hint}")));
-    };
-    if parts.host.is_empty() {
-        return Err(Usage(format!("-{flag}: address {address}: missing host in address")));
-    }
-    let port = parse_port(flag, address, port)?;
-    reach::check(flag, address, parts.host, port)?;
-    Ok((address.to_owned(), port))
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn resolve(flag: &str, host: &str, port: u16) -> Result<SocketAddr, Usage> {
-    let unknown = |detail: String| Usage(format!("-{flag}: cannot resolve {host}: {detail}"));
-    let mut found = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
-    found.next().ok_or_else(|| unknown("it has no address".to_owned()))
-}
-
-/// Where to listen: as told, or by the advertised address.
-fn bind(values: &Values, flag: &str, advertised: &str, port: u16) -> Result<SocketAddr, Usage> {
-    let (address, _) = values.get(flag);
-    if !address.is_empty() {
-        let parts = split(address);
-        if parts.host.is_empty() {
-            return Err(Usage(format!("-{flag}: {address}: IP required, can't use a port only")));
-        }
-        let port = parts.port.map_or(Ok(port), |port| parse_port(flag, address, port))?;
-        return resolve(flag, parts.host, port);
-    }
-    let host = split(advertised).host;
-    if !is_loopback(host) {
-        // Who is reached over IPv6 listens on both: the server takes IPv4 on this address too.
-        let all = match host.parse() {
-            Ok(IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        };
-        return Ok(SocketAddr::new(all, port));
-    }
-    resolve(flag, host, port)
-}
 
 fn dialect(values: &Values) -> Dialect {
     if values.get("compat").0 == "v2" { Dialect::V2 } else { Dialect::V04 }
@@ -198,7 +119,7 @@ fn translate(values: &mut Values) -> Result<(), Usage> {
 
 /// The ports for clients.
 fn client_listeners(
-    values: &Values,
+    values: &mut Values,
     advertised: &str,
     port: u16,
 ) -> Result<Vec<ClientListener>, Usage> {
@@ -216,8 +137,10 @@ fn client_listeners(
         listeners.push(ClientListener { bind: resolve(flag, parts.host, port)?, dialect: spoken });
     }
     if listeners.is_empty() {
-        let bind = bind(values, "bind-addr", advertised, port)?;
-        listeners.push(ClientListener { bind, dialect: dialect(values) });
+        let dialect = dialect(values);
+        let flags = Flags { reached: "addr", listens: "bind-addr" };
+        let binds = bind(values, flags, advertised, port)?;
+        listeners.extend(binds.into_iter().map(|bind| ClientListener { bind, dialect }));
     }
     Ok(listeners)
 }
@@ -264,7 +187,7 @@ pub(crate) fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>,
 }
 
 /// How the machine finds its cluster.
-fn finding(values: &Values) -> Result<Finding, Usage> {
+fn finding(values: &Values, token: Secret) -> Result<Finding, Usage> {
     let file = values.get("peers-file").0;
     let peers = if file.is_empty() { list(values, "peers") } else { peers_file(file)? };
     for peer in &peers {
@@ -289,7 +212,7 @@ fn finding(values: &Values) -> Result<Finding, Usage> {
         retry_attempts: number(values, "max-retry-attempts"),
         retry_interval_secs: if interval > 0.0 { interval } else { random_interval() },
         force_rejoin: is_set(values, "force-rejoin"),
-        token: Secret::new(values.get("peer-token").0.to_owned()),
+        token,
     })
 }
 
@@ -335,11 +258,14 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
     let told = |values: &mut Values, flag: &str, address: &str, port: u16| {
         reach::told(values, flag, address, split(address).host, port)
     };
-    let peer_bind = bind(values, "peer-bind-addr", &peer_advertised, peer_port)?;
+    let flags = Flags { reached: "peer-addr", listens: "peer-bind-addr" };
+    let peer_binds = bind(values, flags, &peer_advertised, peer_port)?;
     let client_advertised = told(values, "addr", &client_advertised, client_port);
     let peer_advertised = told(values, "peer-addr", &peer_advertised, peer_port);
     let client_tls = secure::client_files(values)?;
-    let peer_tls = secure::peer_files(values)?;
+    let token = secure::token(values)?;
+    let peer_tls = secure::peer_files(values, &token)?;
+    let warnings = secure::exposure(values, &peer_binds, peer_tls.as_ref(), &token)?;
     secure::check_urls(values, client_tls.is_some(), peer_tls.is_some())?;
     let heartbeat_interval_ms = number(values, "peer-heartbeat-interval");
     let election_timeout_ms = number(values, "peer-election-timeout");
@@ -358,21 +284,24 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         client_listeners,
         client_advertised,
         client_tls,
-        peer_bind,
+        peer_binds,
         peer_advertised,
         peer_tls,
+        open_membership: is_set(values, "open-membership"),
+        warnings,
         cluster: ClusterDefaults {
             active_size: number(values, "cluster-active-size"),
             remove_delay: seconds(values, "cluster-remove-delay"),
             sync_interval: seconds(values, "cluster-sync-interval"),
         },
-        finding: finding(values)?,
+        finding: finding(values, token)?,
         redirects_to_leader: values.get("follower-mode").0 == "redirect",
         proxies_standby: values.get("standby-mode").0 == "proxy",
         heartbeat_interval_ms,
         election_timeout_ms,
         snapshot_count: is_set(values, "snapshot").then(|| number(values, "snapshot-count")),
         cors: cors.map(str::to_owned).collect(),
+        host_whitelist: list(values, "host-whitelist"),
         http_read_timeout_secs: seconds(values, "http-read-timeout"),
         http_write_timeout_secs: seconds(values, "http-write-timeout"),
         busy_poll_us: number(values, "busy-poll"),
@@ -391,6 +320,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
 mod tests {
     use super::*;
     use crate::source::World;
+    use std::net::SocketAddr;
 
     fn gathered(args: &[&str]) -> Result<Values, Usage> {
         let mut all: Vec<String> = vec!["-name=m0".into(), "-data-dir=d".into()];
@@ -413,10 +343,11 @@ mod tests {
     fn a_machine_listens_where_it_says_it_is_reached() {
         assert_eq!(bound(&[]), "127.0.0.1:4001");
         assert_eq!(bound(&["-addr=127.0.0.1:5001"]), "127.0.0.1:5001");
-        assert_eq!(bound(&["-addr=10.0.0.1:5001"]), "0.0.0.0:5001");
+        assert_eq!(bound(&["-addr=127.0.0.77:5001"]), "127.0.0.77:5001");
+        assert_eq!(bound(&["-addr=203.0.113.9:5001"]), "0.0.0.0:5001", "of another machine");
         assert_eq!(bound(&["-addr=[::1]:5001"]), "[::1]:5001");
         assert_eq!(bound(&["-addr=[2001:db8::7]:5001"]), "[::]:5001");
-        assert_eq!(bound(&["-addr=stead.example:5001"]), "0.0.0.0:5001");
+        assert_eq!(bound(&["-addr=stead.invalid:5001"]), "0.0.0.0:5001");
         assert_eq!(bound(&["-addr=10.0.0.1:5001", "-bind-addr=[::]"]), "[::]:5001");
         assert_eq!(bound(&["-addr=10.0.0.1:5001", "-bind-addr=127.0.0.1"]), "127.0.0.1:5001");
         assert_eq!(bound(&["-bind-addr=127.0.0.1:6001"]), "127.0.0.1:6001");
@@ -426,7 +357,7 @@ mod tests {
     fn others_are_never_told_of_all_interfaces() {
         let mut values = gathered(&["-addr=0.0.0.0:5001", "-peer-addr=[::]:7009"]).expect("sound");
         let config = config(&mut values).expect("it is replaced");
-        assert_eq!(config.peer_bind.to_string(), "[::]:7009");
+        assert_eq!(config.peer_binds[0].to_string(), "[::]:7009");
         assert_eq!(config.client_listeners[0].bind.to_string(), "0.0.0.0:5001");
         for (address, port) in [(&config.client_advertised, 5001), (&config.peer_advertised, 7009)]
         {

@@ -6,7 +6,10 @@
 
 use crate::resolve::{is_set, list};
 use crate::source::{Source, Usage, Values};
-use server::config::TlsFiles;
+use server::config::{Secret, TlsFiles};
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 /// The flags of a port.
@@ -51,15 +54,117 @@ pub(crate) fn client_files(values: &mut Values) -> Result<Option<TlsFiles>, Usag
 ///
 /// # Errors
 /// As [`client_files`].
-pub(crate) fn peer_files(values: &mut Values) -> Result<Option<TlsFiles>, Usage> {
+pub(crate) fn peer_files(values: &mut Values, token: &Secret) -> Result<Option<TlsFiles>, Usage> {
     let found = files(values, &PEER)?;
-    let token = values.get("peer-token").0;
-    if found.as_ref().is_some_and(|files| !files.asks_callers) && token.is_empty() {
+    if found.as_ref().is_some_and(|files| !files.asks_callers) && token.is_none() {
         let note = "whoever reaches the peer port may join and administer the cluster: neither a \
                     certificate nor -peer-token is asked for";
         values.notes.push(note.to_owned());
     }
     Ok(found)
+}
+
+/// Longest file with a secret, in bytes.
+const TOKEN_FILE_MAX: u64 = 4096;
+
+/// A secret that is shorter can be found by trying, by whoever hears two machines meet.
+const TOKEN_BYTES_MIN: usize = 16;
+
+/// The secret that machines share.
+///
+/// # Errors
+/// [`Usage`] when it cannot be read, or cannot be one.
+pub(crate) fn token(values: &mut Values) -> Result<Secret, Usage> {
+    let (word, source) = values.get("peer-token");
+    let path = values.get("peer-token-file").0.to_owned();
+    let mut word = word.to_owned();
+    if !path.is_empty() {
+        if !word.is_empty() {
+            let why = "-peer-token and -peer-token-file mean the same: give one of them";
+            return Err(Usage(why.to_owned()));
+        }
+        let (found, is_open) = read_token(&path)
+            .map_err(|error| Usage(format!("-peer-token-file: cannot read {path}: {error}")))?;
+        if is_open {
+            values
+                .notes
+                .push(format!("others can read {path}: `chmod 600 {path}` keeps the secret in it"));
+        }
+        word = found;
+    } else if !word.is_empty() && source == Source::Flag {
+        let note = "-peer-token on the command line can be read in the list of processes: use \
+                    -peer-token-file, or STEAD_PEER_TOKEN in the environment";
+        values.notes.push(note.to_owned());
+    }
+    if word.chars().any(char::is_control) || word.trim() != word {
+        return Err(Usage(
+            "the secret of -peer-token must be one line, without blanks around it".to_owned(),
+        ));
+    }
+    if !word.is_empty() && word.len() < TOKEN_BYTES_MIN {
+        values.notes.push(format!(
+            "the secret of -peer-token is shorter than {TOKEN_BYTES_MIN} characters: whoever hears \
+             machines meet can find it by trying; `openssl rand -hex 32` makes a good one"
+        ));
+    }
+    Ok(Secret::new(word))
+}
+
+/// What is in the file, and whether others than its owner can read it.
+fn read_token(path: &str) -> io::Result<(String, bool)> {
+    let file = std::fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    file.take(TOKEN_FILE_MAX + 1).read_to_string(&mut text)?;
+    let word = text.strip_suffix('\n').unwrap_or(&text);
+    let word = word.strip_suffix('\r').unwrap_or(word);
+    if word.is_empty() {
+        return Err(io::Error::other("it is empty"));
+    }
+    if text.len() as u64 > TOKEN_FILE_MAX {
+        return Err(io::Error::other(format!("it is longer than {TOKEN_FILE_MAX} bytes")));
+    }
+    Ok((word.to_owned(), metadata.permissions().mode() & 0o077 != 0))
+}
+
+/// What an operator has to be told at every start: whether anybody who reaches the peer port can
+/// join the cluster and change everything in it.
+///
+/// # Errors
+/// [`Usage`] when that was not to be.
+pub(crate) fn exposure(
+    values: &mut Values,
+    binds: &[SocketAddr],
+    tls: Option<&TlsFiles>,
+    token: &Secret,
+) -> Result<Vec<String>, Usage> {
+    let is_guarded = tls.is_some_and(|files| files.asks_callers) || !token.is_none();
+    let open: Vec<String> = binds
+        .iter()
+        .filter(|bind| !bind.ip().to_canonical().is_loopback())
+        .map(SocketAddr::to_string)
+        .collect();
+    if is_guarded || open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let at = open.join(" and ");
+    let remedy = "give all machines the same -peer-token-file, or -peer-cert-file, -peer-key-file \
+                  and -peer-ca-file, or a -peer-addr on loopback (docs/security.md)";
+    if is_set(values, "require-secure") {
+        return Err(Usage(format!(
+            "-require-secure: whoever reaches {at} could join the cluster and change everything in \
+             it: {remedy}"
+        )));
+    }
+    let warning = format!(
+        "WARNING: ANYBODY WHO REACHES {at} CAN JOIN THIS CLUSTER, REMOVE ITS MACHINES AND CHANGE \
+         EVERY KEY: {remedy}"
+    );
+    values.notes.push(warning.clone());
+    Ok(vec![warning])
 }
 
 fn files(values: &Values, names: &Names) -> Result<Option<TlsFiles>, Usage> {
@@ -121,84 +226,4 @@ pub(crate) fn check_urls(values: &Values, client: bool, peer: bool) -> Result<()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::World;
-
-    fn values(args: &[&str]) -> Values {
-        let all: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let read_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-        let world = World { args: &all, env: &[], read_file: &read_file };
-        Values::gather(&world).expect("known flags").0
-    }
-
-    const PAIR: [&str; 4] =
-        ["-cert-file=c", "-key-file=k", "-peer-cert-file=pc", "-peer-key-file=pk"];
-
-    #[test]
-    fn half_of_a_configuration_is_refused() {
-        for (args, want) in [
-            (&["-cert-file=c"][..], "-cert-file needs -key-file too"),
-            (&["-key-file=k"], "-key-file needs -cert-file too"),
-            (&["-ca-file=a"], "-ca-file needs -cert-file and -key-file too"),
-            (&["-trusted-ca-file=a"], "-trusted-ca-file needs -cert-file and -key-file too"),
-            (&["-client-cert-auth"], "-client-cert-auth needs -trusted-ca-file too"),
-            (
-                &["-cert-file=c", "-key-file=k", "-client-cert-auth"],
-                "-client-cert-auth needs -trusted-ca-file too",
-            ),
-            (
-                &["-cert-file=c", "-key-file=k", "-ca-file=a", "-trusted-ca-file=b"],
-                "give one of them",
-            ),
-        ] {
-            let error = client_files(&mut values(args)).expect_err("a half").0;
-            assert!(error.contains(want), "{args:?}: {error}");
-            let peer: Vec<String> = args.iter().map(|arg| arg.replacen('-', "-peer-", 1)).collect();
-            let peer: Vec<&str> = peer.iter().map(String::as_str).collect();
-            assert!(peer_files(&mut values(&peer)).is_err(), "{peer:?}");
-            assert_eq!(client_files(&mut values(&peer)), Ok(None), "{peer:?}");
-        }
-    }
-
-    #[test]
-    fn who_is_asked_for_a_certificate() {
-        for (args, want) in [
-            (&[][..], (false, false)),
-            (&["-ca-file=a", "-peer-ca-file=a"], (true, true)),
-            (&["-ca-file=a", "-trusted-ca-file=a"], (true, false)),
-            (&["-trusted-ca-file=a", "-peer-trusted-ca-file=a"], (false, false)),
-            (&["-trusted-ca-file=a", "-client-cert-auth"], (true, false)),
-            (&["-peer-trusted-ca-file=a", "-peer-client-cert-auth=true"], (false, true)),
-            (&["-ca-file=a", "-client-cert-auth=false"], (false, false)),
-        ] {
-            let all: Vec<&str> = PAIR.iter().chain(args).copied().collect();
-            let mut values = values(&all);
-            let client = client_files(&mut values).expect("whole").expect("there");
-            let peer = peer_files(&mut values).expect("whole").expect("there");
-            assert_eq!((client.asks_callers, peer.asks_callers), want, "{args:?}");
-        }
-    }
-
-    #[test]
-    fn urls_and_certificates_agree() {
-        for (args, client, peer, want) in [
-            (&["-listen-client-urls=https://h:1"][..], true, false, ""),
-            (&["-listen-client-urls=http://h:1,https://h:2"], false, false, "-cert-file"),
-            (&["-advertise-client-urls=http://h:1"], true, false, "https is wanted"),
-            (&["-initial-cluster=a=https://h:1,b=https://h:2"], false, true, ""),
-            (&["-initial-cluster=a=https://h:1,b=http://h:2"], false, true, "b=http://h:2"),
-            (&["-initial-cluster=a=https://h:1"], true, false, "-peer-cert-file"),
-            (&["-listen-peer-urls=https://h:1"], true, false, "-peer-key-file"),
-            (&["-initial-advertise-peer-urls=http://h:1"], true, true, "https is wanted"),
-        ] {
-            let result = check_urls(&values(args), client, peer).map_err(|usage| usage.0);
-            match result {
-                Ok(()) => assert_eq!(want, "", "{args:?}"),
-                Err(error) => {
-                    assert!(!want.is_empty() && error.contains(want), "{args:?}: {error}")
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -45,6 +45,11 @@ impl Cors {
         at.and_then(|at| u16::try_from(at + 1).ok()).unwrap_or(0)
     }
 
+    /// Whether pages of this origin may use everything.
+    pub(crate) fn allows(&self, origin: &[u8]) -> bool {
+        self.all || self.number(Some(origin)) != 0
+    }
+
     /// The header lines for an answer to a page of the origin with this number.
     pub(crate) fn lines(&self, number: u16) -> &str {
         if self.all {

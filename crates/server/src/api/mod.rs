@@ -5,9 +5,10 @@
 //! a watch a filter to register. [`lock`] does so for locks and elections. What cannot be is an
 //! [`error`], the only table of codes, statuses
 //! and messages. [`json`] prints the events that writes and watches end in. The other modules print
-//! one resource each from plain values.
+//! one resource each from plain values; [`browser`] and [`cors`] say what pages may do.
 
 pub(crate) mod admin;
+pub(crate) mod browser;
 pub(crate) mod cluster_stats;
 pub(crate) mod cors;
 pub(crate) mod dashboard;

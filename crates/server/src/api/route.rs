@@ -32,6 +32,7 @@ pub(crate) enum Route<'a> {
     AdminMachines,
     AdminMachine(&'a str),
     PeerStream,
+    PeerChallenge,
     PeerJoin,
     PeerMembers,
     /// Who answers here, while it is no member.
@@ -106,6 +107,7 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
     let Port::Client(dialect) = port else {
         return match trimmed {
             "/v2/peer/stream" => Route::PeerStream,
+            "/v2/peer/challenge" => Route::PeerChallenge,
             "/v2/peer/join" => Route::PeerJoin,
             "/v2/peer/members" => Route::PeerMembers,
             "/v2/peer/identity" => Route::PeerIdentity,

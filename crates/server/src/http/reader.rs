@@ -8,8 +8,11 @@
 //! that a client that sends byte by byte does not make the server look at everything again.
 
 mod chunks;
+mod headers;
 
+use crate::proof::ProofHeaders;
 use chunks::Chunks;
+use headers::{Body, accepts_text, has_bare_line_end, is_form, read_headers};
 use std::fmt;
 use std::mem::MaybeUninit;
 
@@ -103,12 +106,26 @@ pub(crate) struct Request<'a> {
     pub(crate) content_type: Option<&'a [u8]>,
     /// Whether the client asks for plain text.
     pub(crate) accepts_text: bool,
-    pub(crate) origin: Option<&'a [u8]>,
+    /// Who sent it, as browsers say it, and whom they meant.
+    pub(crate) sender: Sender<'a>,
     /// What the client wants to speak instead of HTTP.
     pub(crate) upgrade: Option<&'a [u8]>,
     /// The cluster's secret, as the sender knows it.
     pub(crate) token: Option<&'a [u8]>,
+    /// How the sender proves that it knows it.
+    pub(crate) proof: ProofHeaders<'a>,
     pub(crate) body: &'a [u8],
+}
+
+/// What a browser says of a page that sends a request. Other clients send the host alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sender<'a> {
+    /// Whom the sender meant: HOST or HOST:PORT.
+    pub(crate) host: Option<&'a [u8]>,
+    /// The page's origin.
+    pub(crate) origin: Option<&'a [u8]>,
+    /// `Sec-Fetch-Site`: how the page's site relates to this one.
+    pub(crate) fetch_site: Option<&'a [u8]>,
 }
 
 /// Why a request is refused. The connection is closed after the answer.
@@ -166,24 +183,6 @@ pub(crate) enum Progress<'a> {
     Refused(Refusal, bool),
 }
 
-/// What the headers say.
-struct Headers<'a> {
-    body: Body,
-    keep_alive: bool,
-    expects_continue: bool,
-    content_type: Option<&'a [u8]>,
-    accept: Option<&'a [u8]>,
-    origin: Option<&'a [u8]>,
-    upgrade: Option<&'a [u8]>,
-    token: Option<&'a [u8]>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Body {
-    Length(usize),
-    Chunked,
-}
-
 /// Looks for one request at the front of `buf`. `state` belongs to this request and is reset by the
 /// caller when one has been taken.
 pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) -> Progress<'a> {
@@ -219,6 +218,10 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
         }
         Err(error) => return Progress::Refused(explain(error, buf), false),
     };
+    if has_bare_line_end(buf.get(blank..head_len).unwrap_or_default()) {
+        let refusal = Refusal::Malformed("a line of the request's head ends without CR");
+        return Progress::Refused(refusal, false);
+    }
     let method = Method::parse(head.method.unwrap_or_default());
     let target = split_target(method, head.path.unwrap_or_default());
     state.is_keys = target.is_some_and(|(path, _)| path.starts_with("/v2/keys"));
@@ -257,9 +260,10 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
         is_form: headers.content_type.is_some_and(is_form),
         content_type: headers.content_type,
         accepts_text: headers.accept.is_some_and(accepts_text),
-        origin: headers.origin,
+        sender: headers.sender,
         upgrade: headers.upgrade,
         token: headers.token,
+        proof: headers.proof,
         body,
     };
     Progress::Request(request, end)
@@ -327,120 +331,6 @@ fn split_target(method: Method, target: &str) -> Option<(&str, &str)> {
     let tail = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or_default();
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
     Some((if path.is_empty() { "/" } else { path }, query))
-}
-
-fn trim(value: &[u8]) -> &[u8] {
-    value.trim_ascii()
-}
-
-fn is_form(value: &[u8]) -> bool {
-    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
-    trim(kind).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
-}
-
-fn accepts_text(value: &[u8]) -> bool {
-    value
-        .split(|byte| matches!(byte, b',' | b';'))
-        .any(|kind| trim(kind).eq_ignore_ascii_case(b"text/plain"))
-}
-
-/// Reads the headers that matter. Of several where one is allowed, the first counts.
-fn read_headers<'a>(
-    lines: &[httparse::Header<'a>],
-    is_http11: bool,
-) -> Result<Headers<'a>, Refusal> {
-    let mut length = None;
-    let mut is_chunked = false;
-    let mut has_host = false;
-    let mut closes = false;
-    let mut headers = Headers {
-        body: Body::Length(0),
-        keep_alive: is_http11,
-        expects_continue: false,
-        content_type: None,
-        accept: None,
-        origin: None,
-        upgrade: None,
-        token: None,
-    };
-    for header in lines {
-        let value = trim(header.value);
-        // Compared by length first: most headers are none of these.
-        match header.name.len() {
-            4 if header.name.eq_ignore_ascii_case("host") => {
-                if has_host {
-                    return Err(Refusal::Malformed("there are several Host headers"));
-                }
-                has_host = true;
-            }
-            6 if header.name.eq_ignore_ascii_case("expect") => {
-                if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Refusal::Expectation);
-                }
-                headers.expects_continue = true;
-            }
-            6 if header.name.eq_ignore_ascii_case("accept") => {
-                headers.accept.get_or_insert(value);
-            }
-            6 if header.name.eq_ignore_ascii_case("origin") => {
-                headers.origin.get_or_insert(value);
-            }
-            7 if header.name.eq_ignore_ascii_case("upgrade") => {
-                headers.upgrade.get_or_insert(value);
-            }
-            11 if header.name.eq_ignore_ascii_case("stead-token") => {
-                headers.token.get_or_insert(value);
-            }
-            10 if header.name.eq_ignore_ascii_case("connection") => {
-                closes |= has_option(value, b"close");
-                headers.keep_alive |= has_option(value, b"keep-alive");
-            }
-            12 if header.name.eq_ignore_ascii_case("content-type") => {
-                headers.content_type.get_or_insert(value);
-            }
-            14 if header.name.eq_ignore_ascii_case("content-length") => {
-                let found = parse_length(value)?;
-                if length.is_some_and(|length| length != found) {
-                    return Err(Refusal::Malformed("there are several Content-Length headers"));
-                }
-                length = Some(found);
-            }
-            17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                if is_chunked || !value.eq_ignore_ascii_case(b"chunked") || !is_http11 {
-                    return Err(Refusal::Malformed("the transfer encoding is not understood"));
-                }
-                is_chunked = true;
-            }
-            _ => {}
-        }
-    }
-    if is_http11 && !has_host {
-        return Err(Refusal::Malformed("the Host header is missing"));
-    }
-    headers.keep_alive &= !closes;
-    headers.body = match (length, is_chunked) {
-        (Some(_), true) => {
-            return Err(Refusal::Malformed("both Content-Length and Transfer-Encoding are given"));
-        }
-        (_, true) => Body::Chunked,
-        (length, false) => Body::Length(length.unwrap_or(0)),
-    };
-    Ok(headers)
-}
-
-/// Whether a list of words has this one.
-fn has_option(value: &[u8], name: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').any(|option| trim(option).eq_ignore_ascii_case(name))
-}
-
-fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
-    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(value).ok().filter(|_| is_number);
-    match text.map(str::parse) {
-        Some(Ok(length)) => Ok(length),
-        Some(Err(_)) => Err(Refusal::BodyTooLarge),
-        None => Err(Refusal::Malformed("the Content-Length is no number")),
-    }
 }
 
 /// Where the request ends; nothing if it is not all there.

@@ -14,8 +14,6 @@ pub(crate) struct JoinRequest {
     pub(crate) member: Member,
     /// Whether a member with the same name is to go first: its disk is lost, says the operator.
     pub(crate) replace: bool,
-    /// The cluster's secret, if it has one.
-    pub(crate) token: String,
 }
 
 #[derive(Deserialize)]
@@ -29,8 +27,6 @@ struct JoinWire {
     peer_url: String,
     #[serde(default)]
     replace: bool,
-    #[serde(default)]
-    token: String,
 }
 
 #[derive(Deserialize)]
@@ -167,22 +163,20 @@ impl JoinRequest {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
         let wire: JoinWire = serde_json::from_slice(body)
             .map_err(|error| format!("the body is no request to join: {error}"))?;
-        let JoinWire { id, name, client_url, peer_url, replace, token } = wire;
+        let JoinWire { id, name, client_url, peer_url, replace } = wire;
         let member = MemberWire { id, name, client_url, peer_url }.member()?;
         for url in [&member.client_url, &member.peer_url] {
             if !leads_somewhere(url) {
                 return Err(format!("{url:?} is no URL at which others reach a machine"));
             }
         }
-        Ok(Self { member, replace, token })
+        Ok(Self { member, replace })
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         put_member_fields(&mut out, &self.member);
-        out.extend_from_slice(format!(",\"replace\":{}", self.replace).as_bytes());
-        put_texts(&mut out, &[(",\"token\":", &self.token)]);
-        out.push(b'}');
+        out.extend_from_slice(format!(",\"replace\":{}}}", self.replace).as_bytes());
         out
     }
 }
@@ -339,8 +333,7 @@ mod tests {
 
     #[test]
     fn both_round_trip() {
-        let request =
-            JoinRequest { member: member(255, "m-1"), replace: true, token: "a\"b".into() };
+        let request = JoinRequest { member: member(255, "m-1"), replace: true };
         assert_eq!(JoinRequest::parse(&request.to_json()), Ok(request));
         let view = View {
             cluster: ClusterId(9),
@@ -396,11 +389,9 @@ mod tests {
 
     #[test]
     fn nothing_malformed_gets_through() {
-        let good = String::from_utf8(
-            JoinRequest { member: member(255, "m-1"), replace: false, token: String::new() }
-                .to_json(),
-        )
-        .expect("text");
+        let good =
+            String::from_utf8(JoinRequest { member: member(255, "m-1"), replace: false }.to_json())
+                .expect("text");
         for (from, to) in [
             ("\"id\":\"ff\"", "\"id\":\"0\""),
             ("\"id\":\"ff\"", "\"id\":\"+f\""),

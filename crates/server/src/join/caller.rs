@@ -1,10 +1,13 @@
 //! Calls to other machines and to discovery services, over HTTP, by a thread that may wait.
 //!
 //! Members are called over TLS if this machine has certificates for its peer port, whatever scheme
-//! is written: what is said to them, the cluster's secret above all, never goes out in plain text
-//! then.
+//! is written: nothing that is said to them goes out in plain text then.
+//!
+//! Where the cluster has a secret each call is proven, and so is its answer (`proof.rs`); what is
+//! not proven is not believed. The secret itself goes to nobody, whatever address was named.
 
-use crate::config::TlsFiles;
+use crate::config::{Secret, TlsFiles};
+use crate::proof::{Answered, Asked, Call, Prover};
 use crate::text::printable;
 use crate::tls;
 use std::cell::RefCell;
@@ -39,6 +42,11 @@ impl Reply {
         printable(&String::from_utf8_lossy(&self.body))
     }
 
+    /// The sentence in an error's body.
+    pub(crate) fn explain(&self) -> String {
+        explain(&self.body)
+    }
+
     /// The number of a v2 error, if the body is one.
     pub(crate) fn error_code(&self) -> Option<u64> {
         let value: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
@@ -56,27 +64,30 @@ pub(crate) struct Caller {
     patience: Duration,
     redirects_max: usize,
     answer_max: u64,
+    /// Nothing where the cluster has no secret.
+    prover: Option<Prover>,
     /// What calls were last made with; kept for the time when the files cannot be used.
     last: RefCell<Option<ureq::Agent>>,
 }
 
 impl Caller {
-    /// Calls members, over TLS if there are files for it.
-    pub(crate) fn for_members(tls: Option<TlsFiles>) -> Self {
-        let (patience, redirects_max, answer_max) = (CALL_TIMEOUT, REDIRECTS_MAX, ANSWER_MAX);
+    /// Calls members, over TLS if there are files for it, and with a proof of the secret if the
+    /// cluster has one.
+    pub(crate) fn for_members(tls: Option<TlsFiles>, secret: &Secret) -> Self {
         Self {
             is_for_members: true,
             tls,
-            patience,
-            redirects_max,
-            answer_max,
+            patience: CALL_TIMEOUT,
+            redirects_max: REDIRECTS_MAX,
+            answer_max: ANSWER_MAX,
+            prover: Prover::new(secret),
             last: RefCell::new(None),
         }
     }
 
     /// Calls anybody; over TLS it has to be somebody that the system trusts.
     pub(crate) fn for_anybody() -> Self {
-        Self { is_for_members: false, ..Self::for_members(None) }
+        Self { is_for_members: false, ..Self::for_members(None, &Secret::default()) }
     }
 
     /// The same for a question that has to be answered at once, and by whoever is asked.
@@ -132,41 +143,30 @@ impl Caller {
         body: &[u8],
     ) -> Result<Reply, String> {
         let mut url = self.target(url)?;
+        let what = What { method, content_type, body };
         for _ in 0..=self.redirects_max {
-            let is_encrypted = url.starts_with("https://");
-            let agent = self.agent(is_encrypted)?;
-            let mut request = ureq::http::Request::builder().method(method).uri(&url);
-            if !content_type.is_empty() {
-                request = request.header("Content-Type", content_type);
+            let answer = match &self.prover {
+                None => self.ask(&url, what, None)?,
+                Some(prover) => self.ask_proven(&url, what, prover)?,
+            };
+            let Answer { status, location, body, .. } = answer;
+            if !matches!(status, 301 | 302 | 307 | 308) || location.is_empty() {
+                return Ok(Reply { status, body });
             }
-            let request = request.body(body).map_err(|error| format!("{url}: {error}"))?;
-            let response = agent.run(request).map_err(|error| self.explain(&url, &error))?;
-            let status = response.status().as_u16();
-            let location = response.headers().get("location").and_then(|at| at.to_str().ok());
-            if let (301 | 302 | 307 | 308, Some(location)) = (status, location) {
-                let next = self.target(location)?;
-                if is_encrypted && !next.starts_with("https://") {
-                    return Err(format!(
-                        "{url}: sends on to {}, which is not encrypted",
-                        printable(&next)
-                    ));
-                }
-                url = next;
-                continue;
+            let next = self.target(&location)?;
+            if url.starts_with("https://") && !next.starts_with("https://") {
+                return Err(format!(
+                    "{url}: sends on to {}, which is not encrypted",
+                    printable(&next)
+                ));
             }
-            let mut answer = Vec::new();
-            let reader = response.into_body().into_reader();
-            reader
-                .take(self.answer_max)
-                .read_to_end(&mut answer)
-                .map_err(|error| self.explain(&url, &ureq::Error::from(error)))?;
-            return Ok(Reply { status, body: answer });
+            url = next;
         }
         Err(format!("{url}: sent on too often"))
     }
 
     /// What went wrong, in a sentence.
-    fn explain(&self, url: &str, error: &ureq::Error) -> String {
+    fn why(&self, url: &str, error: &ureq::Error) -> String {
         match error {
             ureq::Error::Timeout(ureq::Timeout::Connect) => {
                 format!("no connection to {url} within {} s", CONNECT_TIMEOUT.as_secs_f64())
@@ -177,6 +177,113 @@ impl Caller {
             error => format!("{url}: {error}"),
         }
     }
+
+    /// Asks a member, and believes only an answer that is proven.
+    fn ask_proven(&self, url: &str, what: What<'_>, prover: &Prover) -> Result<Answer, String> {
+        let (origin, target) = split(url);
+        let at = format!("{origin}/v2/peer/challenge");
+        let first = self.ask(&at, What { method: "GET", content_type: "", body: &[] }, None)?;
+        if first.status != 200 {
+            return Err(format!(
+                "{url}: answered {} to a challenge: {}",
+                first.status,
+                String::from_utf8_lossy(&first.body).trim()
+            ));
+        }
+        let call = challenge_in(&first.body)
+            .and_then(|challenge| Call::new(prover, challenge).map_err(|error| error.to_string()))
+            .map_err(|error| format!("{url}: {error}"))?;
+        let What { method, body, .. } = what;
+        let proof = call.proof(Asked { method, target, body });
+        let answer = self.ask(url, what, Some((&call, &proof)))?;
+        let Answer { status, location, body, .. } = &answer;
+        if !call.is_answer(Answered { status: *status, location, body }, answer.proof.as_bytes()) {
+            return Err(format!(
+                "{url}: answered {status}, but does not prove that it knows the cluster's secret: \
+                 give both the same -peer-token, or find out who answers there ({})",
+                explain(body)
+            ));
+        }
+        Ok(answer)
+    }
+
+    /// Asks once.
+    fn ask(
+        &self,
+        url: &str,
+        what: What<'_>,
+        call: Option<(&Call<'_>, &str)>,
+    ) -> Result<Answer, String> {
+        let agent = self.agent(url.starts_with("https://"))?;
+        let mut request = ureq::http::Request::builder().method(what.method).uri(url);
+        if !what.content_type.is_empty() {
+            request = request.header("Content-Type", what.content_type);
+        }
+        if let Some((call, proof)) = call {
+            request = request
+                .header("Stead-Challenge", call.challenge())
+                .header("Stead-Nonce", &call.nonce)
+                .header("Stead-Proof", proof);
+        }
+        let request = request.body(what.body).map_err(|error| format!("{url}: {error}"))?;
+        let response = agent.run(request).map_err(|error| self.why(url, &error))?;
+        let status = response.status().as_u16();
+        let header = |name: &str| {
+            let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let (location, proof) = (header("location"), header("stead-proof"));
+        let mut body = Vec::new();
+        let mut reader = response.into_body().into_reader().take(self.answer_max);
+        let read = reader.read_to_end(&mut body);
+        read.map_err(|error| self.why(url, &ureq::Error::from(error)))?;
+        Ok(Answer { status, location, proof, body })
+    }
+}
+
+/// What is asked for at a URL.
+#[derive(Clone, Copy)]
+struct What<'a> {
+    method: &'a str,
+    content_type: &'a str,
+    body: &'a [u8],
+}
+
+/// What came back.
+struct Answer {
+    status: u16,
+    /// Where the caller is sent on to; empty if nowhere.
+    location: String,
+    /// Empty if there is none.
+    proof: String,
+    body: Vec<u8>,
+}
+
+/// A URL as the machine and what is asked of it.
+fn split(url: &str) -> (&str, &str) {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let at = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
+    let (origin, target) = url.split_at_checked(at).unwrap_or((url, ""));
+    (origin, if target.is_empty() { "/" } else { target })
+}
+
+/// The challenge in an answer.
+fn challenge_in(body: &[u8]) -> Result<String, String> {
+    let value: serde_json::Value = serde_json::from_slice(body)
+        .map_err(|error| format!("what came is no challenge: {error}"))?;
+    let challenge = value.get("challenge").and_then(serde_json::Value::as_str);
+    challenge.map(str::to_owned).ok_or_else(|| "what came is no challenge".to_owned())
+}
+
+/// The sentence in an error's body, as one line.
+fn explain(body: &[u8]) -> String {
+    let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let member = |name: &str| {
+        let text = value.as_ref()?.get(name)?.as_str()?;
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let text = member("cause").or_else(|| member("message"));
+    printable(&text.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned()))
 }
 
 fn agent(patience: Duration, tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
@@ -211,12 +318,12 @@ mod tests {
     fn nothing_for_members_goes_out_in_plain_text_where_there_are_certificates() {
         let file = |name: &str| std::path::PathBuf::from(name);
         let files = TlsFiles { cert: file("c"), key: file("k"), ca: None, asks_callers: false };
-        let secure = Caller::for_members(Some(files));
+        let secure = Caller::for_members(Some(files), &Secret::default());
         assert_eq!(secure.target("http://h:1/v2/peer/join"), Ok("https://h:1/v2/peer/join".into()));
         assert_eq!(secure.target("https://h:1"), Ok("https://h:1".into()));
         let error = secure.get("http://127.0.0.1:1/").expect_err("there are no such files");
         assert!(error.contains("cannot read c"), "{error}");
-        let plain = Caller::for_members(None);
+        let plain = Caller::for_members(None, &Secret::default());
         assert_eq!(plain.target("http://h:1"), Ok("http://h:1".into()));
         assert!(plain.target("https://h:1").expect_err("refused").contains("-peer-cert-file"));
         let anybody = Caller::for_anybody();

@@ -20,7 +20,6 @@ pub(crate) use caller::Caller;
 pub(crate) use registrar::Registrar;
 
 use crate::config::{Config, InitialCluster};
-use crate::text::printable;
 use replica::{About, Birth, ClusterId, Member, MemberId};
 use std::time::Duration;
 
@@ -76,11 +75,7 @@ pub(crate) fn ask(
     peer: &str,
     own: &Member,
 ) -> Result<Asked, JoinError> {
-    let request = JoinRequest {
-        member: own.clone(),
-        replace: config.finding.force_rejoin,
-        token: config.finding.token.expose().to_owned(),
-    };
+    let request = JoinRequest { member: own.clone(), replace: config.finding.force_rejoin };
     let url = format!("{peer}/v2/peer/join");
     let reply = caller
         .call("POST", &url, "application/json", &request.to_json())
@@ -95,23 +90,12 @@ pub(crate) fn ask(
             Ok(Asked::Full(view.members.into_iter().map(|member| member.peer_url).collect()))
         }
         400 | 401 | 403 | 409 | 410 => {
-            Err(JoinError::Refused(format!("{peer} refused this machine: {}", explain(&reply))))
+            Err(JoinError::Refused(format!("{peer} refused this machine: {}", reply.explain())))
         }
         status => {
-            Err(JoinError::Unreachable(format!("{url}: answered {status}: {}", explain(&reply))))
+            Err(JoinError::Unreachable(format!("{url}: answered {status}: {}", reply.explain())))
         }
     }
-}
-
-/// The sentence in an error's body.
-fn explain(reply: &caller::Reply) -> String {
-    let value: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
-    let member = |name: &str| {
-        let value = value.as_ref()?.get(name)?.as_str()?;
-        (!value.is_empty()).then(|| value.to_owned())
-    };
-    let sentence = member("cause").or_else(|| member("message"));
-    sentence.map_or_else(|| reply.text(), |sentence| printable(&sentence))
 }
 
 /// What a member says of its cluster.
@@ -135,7 +119,8 @@ pub(crate) fn ask_everybody(
     urls: &[String],
 ) -> Vec<(String, Result<View, String>)> {
     let ask_one = |url: &String| {
-        let caller = Caller::for_members(config.peer_tls.clone()).in_haste(HASTE);
+        let caller =
+            Caller::for_members(config.peer_tls.clone(), &config.finding.token).in_haste(HASTE);
         (url.clone(), view_of(&caller, url))
     };
     let mut answers = Vec::with_capacity(urls.len());
@@ -169,7 +154,7 @@ pub(crate) fn ask_about(
 ) -> Result<About, String> {
     let reply = caller.get(&format!("{}/v2/peer/members?about={about}", witness.peer_url))?;
     if reply.status != 200 {
-        return Err(format!("answered {}: {}", reply.status, explain(&reply)));
+        return Err(format!("answered {}: {}", reply.status, reply.explain()));
     }
     let view = View::parse(&reply.body)?;
     if view.cluster != cluster {

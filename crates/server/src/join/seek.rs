@@ -83,7 +83,7 @@ pub(crate) fn seek(
     facts: &Facts,
     patience: &mut dyn Patience,
 ) -> Result<Start, JoinError> {
-    let caller = Caller::for_members(config.peer_tls.clone());
+    let caller = Caller::for_members(config.peer_tls.clone(), &config.finding.token);
     let (mut answers, outcome) = settle(config, own, facts, patience)?;
     if force(config) == Force::Rejoin {
         answers.peers.extend(facts.known.iter().cloned());

@@ -1,48 +1,66 @@
 //! The HTTP upgrade with which a member begins to speak to another one.
 //!
 //! ```text
-//! GET /v2/peer/stream?version=1&cluster=HEX&from=HEX&to=HEX&at=HOST:PORT HTTP/1.1
-//! Upgrade: stead-peer            Stead-Token: SECRET (if the cluster has one)
+//! GET /v2/peer/stream?version=2&cluster=HEX&from=HEX&to=HEX&at=HOST:PORT
+//!     &incarnation=HEX&start=HEX&nonce=HEX&term=HEX&index=HEX&lastterm=HEX&doubtful=0|1 HTTP/1.1
+//! Upgrade: stead-peer            Stead-Nonce: NONCE (if the cluster has a secret)
+//!
+//! HTTP/1.1 101 Switching Protocols
+//! Upgrade: stead-peer            Stead-Nonce: NONCE, Stead-Proof: PROOF (likewise)
 //! ```
-//! The answer is `101`, or an error that says why not, after which the connection is closed.
+//! With a secret both sides prove that they know it (`proof.rs`) before they believe a word: the
+//! dialled side in its answer, over the whole query and both nonces, the dialling side in its first
+//! frame. A refusal is an HTTP error, after which the connection is closed; it is proven as well,
+//! and may also come in the place of the silence that follows a `101`, since only then the dialled
+//! side knows whom it refuses.
 //!
 //! `at` is where the caller is reached. A member that was away while the cluster changed may be
 //! called by a leader that it does not know: it has to be able to answer before it can learn.
 
-use replica::{ClusterId, MemberId};
+use crate::proof::{Label, Prover, is_nonce};
+use crate::text::printable;
+use replica::{ClusterId, Identity, LogIndex, MemberId, PeerClaim, Term};
 
 /// What is upgraded to.
 pub(crate) const PROTOCOL: &str = "stead-peer";
 
-/// The version of what is spoken after the upgrade.
-const VERSION: u64 = 1;
+/// The version of the upgrade, and of what is spoken after it.
+const VERSION: u64 = 2;
 
 pub(crate) const PATH: &str = "/v2/peer/stream";
+
+/// What the dialling side says in its first frame, in the place of a proof, when the dialled side
+/// has not proven itself: so that its log says why the connection ends.
+pub(crate) const UNPROVEN: &[u8] = b"unproven";
 
 /// Who wants to speak to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) cluster: ClusterId,
-    pub(crate) from: MemberId,
     pub(crate) to: MemberId,
     /// HOST:PORT of the caller's peer port.
     pub(crate) at: String,
+    /// Who calls, and what it knows.
+    pub(crate) claim: PeerClaim,
 }
 
 /// Longest HOST:PORT, in bytes.
 const ADDRESS_MAX: usize = 300;
 
 impl Hello {
-    /// The bytes that the dialling side sends.
-    pub(crate) fn request(&self, host: &str, token: &str) -> Vec<u8> {
-        let Self { cluster, from, to, at } = self;
-        let token =
-            if token.is_empty() { String::new() } else { format!("Stead-Token: {token}\r\n") };
+    pub(crate) fn query(&self) -> String {
+        let Self { cluster, to, at, claim } = self;
+        let PeerClaim { id, identity, term, last_index, last_term, is_doubtful } = claim;
+        let Identity { incarnation, start, nonce } = identity;
         format!(
-            "GET {PATH}?version={VERSION}&cluster={cluster}&from={from}&to={to}&at={at} \
-             HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n{token}\r\n"
+            "version={VERSION}&cluster={cluster}&from={id}&to={to}&at={at}\
+             &incarnation={incarnation:x}&start={start:x}&nonce={nonce:x}\
+             &term={:x}&index={:x}&lastterm={:x}&doubtful={}",
+            term.0,
+            last_index.0,
+            last_term.0,
+            u8::from(*is_doubtful)
         )
-        .into_bytes()
     }
 
     /// Reads the query of a request.
@@ -54,27 +72,55 @@ impl Hello {
             let mut values = query.split('&').filter_map(|pair| pair.split_once('='));
             values.find(|(key, _)| *key == name).map(|(_, value)| value)
         };
-        let hex = |name: &str| {
+        let any = |name: &str| {
             let digits = find(name)?;
             let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            u64::from_str_radix(digits, 16).ok().filter(|number| is_hex && *number != 0)
+            u64::from_str_radix(digits, 16).ok().filter(|_| is_hex)
         };
+        let hex = |name: &str| any(name).filter(|number| *number != 0);
         match find("version").map(str::parse::<u64>) {
             Some(Ok(VERSION)) => {}
             Some(Ok(_)) => return Err((426, "this version of the peer protocol is not spoken")),
             _ => return Err((400, "the version of the peer protocol is missing")),
         }
+        let wanted = "cluster, from and to are wanted in hexadecimal, and at as HOST:PORT";
         let at = find("at").filter(|at| is_address(at));
-        match (hex("cluster"), hex("from"), hex("to"), at) {
-            (Some(cluster), Some(from), Some(to), Some(at)) => Ok(Self {
-                cluster: ClusterId(cluster),
-                from: MemberId(from),
-                to: MemberId(to),
-                at: at.to_owned(),
-            }),
-            _ => Err((400, "cluster, from and to are wanted in hexadecimal, and at as HOST:PORT")),
-        }
+        let (Some(cluster), Some(from), Some(to), Some(at)) =
+            (hex("cluster"), hex("from"), hex("to"), at)
+        else {
+            return Err((400, wanted));
+        };
+        let identity = || {
+            let (incarnation, start) = (any("incarnation")?, any("start")?);
+            Some(Identity { incarnation, start, nonce: any("nonce")? })
+        };
+        let doubt = find("doubtful").filter(|word| matches!(*word, "0" | "1"));
+        let log = || Some((any("term")?, any("index")?, any("lastterm")?));
+        let (Some(identity), Some((term, index, last_term)), Some(doubt)) =
+            (identity(), log(), doubt)
+        else {
+            return Err((400, "the claim of who calls and what it knows is not whole"));
+        };
+        let claim = PeerClaim {
+            id: MemberId(from),
+            identity,
+            term: Term(term),
+            last_index: LogIndex(index),
+            last_term: Term(last_term),
+            is_doubtful: doubt == "1",
+        };
+        Ok(Self { cluster: ClusterId(cluster), to: MemberId(to), at: at.to_owned(), claim })
     }
+}
+
+/// The bytes that the dialling side sends; with a nonce if the other side has to prove itself.
+pub(crate) fn request(host: &str, query: &str, nonce: Option<&str>) -> Vec<u8> {
+    let nonce = nonce.map(|nonce| format!("Stead-Nonce: {nonce}\r\n")).unwrap_or_default();
+    format!(
+        "GET {PATH}?{query} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n\
+         Upgrade: {PROTOCOL}\r\n{nonce}\r\n"
+    )
+    .into_bytes()
 }
 
 fn is_address(text: &str) -> bool {
@@ -85,94 +131,135 @@ fn is_address(text: &str) -> bool {
         && port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
-/// The answer that lets the other side speak.
-pub(crate) fn welcome() -> String {
+/// The answer that lets the other side speak. `proven` is the dialled side's nonce and its proof.
+pub(crate) fn welcome(proven: Option<(&str, &str)>) -> String {
+    let proof = proven
+        .map(|(nonce, proof)| format!("Stead-Nonce: {nonce}\r\nStead-Proof: {proof}\r\n"))
+        .unwrap_or_default();
     format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n\
+         {proof}\r\n"
     )
+}
+
+/// What two members have said to one another before either believes the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exchange {
+    /// The query of the hello.
+    pub(crate) query: String,
+    /// What the dialling side drew; empty if it has no secret.
+    pub(crate) nonce: String,
+}
+
+impl Exchange {
+    /// The proof of the dialled side that it is welcome here.
+    pub(crate) fn welcome(&self, prover: &Prover, nonce: &str) -> String {
+        prover.prove(Label::Welcome, &self.fields(nonce))
+    }
+
+    /// Whether the dialled side has proven itself.
+    pub(crate) fn is_welcome(&self, prover: &Prover, nonce: &str, proof: &str) -> bool {
+        is_nonce(nonce.as_bytes())
+            && prover.verify(Label::Welcome, &self.fields(nonce), proof.as_bytes())
+    }
+
+    /// The proof of the dialling side.
+    pub(crate) fn hello(&self, prover: &Prover, nonce: &str) -> String {
+        prover.prove(Label::Hello, &self.fields(nonce))
+    }
+
+    /// Whether the dialling side has proven itself.
+    pub(crate) fn is_hello(&self, prover: &Prover, nonce: &str, proof: &[u8]) -> bool {
+        prover.verify(Label::Hello, &self.fields(nonce), proof)
+    }
+
+    /// The proof of a refusal.
+    pub(crate) fn refusal(&self, prover: &Prover, status: u16, body: &[u8]) -> String {
+        let status = status.to_string();
+        prover.prove(Label::Refusal, &self.refusal_fields(&status, body))
+    }
+
+    /// Whether a refusal is one of a machine that knows the secret.
+    pub(crate) fn is_refusal(&self, prover: &Prover, refusal: &Refusal) -> bool {
+        let status = refusal.status.to_string();
+        let fields = self.refusal_fields(&status, &refusal.body);
+        prover.verify(Label::Refusal, &fields, refusal.proof.as_bytes())
+    }
+
+    fn fields<'a>(&'a self, nonce: &'a str) -> [&'a [u8]; 3] {
+        [self.query.as_bytes(), self.nonce.as_bytes(), nonce.as_bytes()]
+    }
+
+    fn refusal_fields<'a>(&'a self, status: &'a str, body: &'a [u8]) -> [&'a [u8]; 4] {
+        [self.query.as_bytes(), self.nonce.as_bytes(), status.as_bytes(), body]
+    }
+}
+
+/// What a refusal says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// All that came behind the head.
+    pub(crate) body: Vec<u8>,
+    /// Empty if there is none.
+    pub(crate) proof: String,
+}
+
+impl Refusal {
+    /// The sentence in it, fit for one line of a log.
+    pub(crate) fn sentence(&self) -> String {
+        let value: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
+        let message = value.as_ref().and_then(|value| value.get("message")?.as_str());
+        match message {
+            Some(message) => printable(message),
+            None => printable(String::from_utf8_lossy(&self.body).trim()),
+        }
+    }
 }
 
 /// What the dialling side was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Partial,
-    Welcome,
-    /// Refused: the status, and what came behind the head so far.
-    Refused(u16, String),
+    /// With the dialled side's nonce and proof; empty if it gave none.
+    Welcome(String, String),
+    Refused(Refusal),
     Garbage,
 }
 
 /// Longest answer to an upgrade, in bytes.
 pub(crate) const ANSWER_MAX: usize = 16 << 10;
 
-/// Reads an answer.
-pub(crate) fn read_answer(bytes: &[u8]) -> Answer {
+/// Reads an answer. `is_all` says that nothing more will come.
+pub(crate) fn read_answer(bytes: &[u8], is_all: bool) -> Answer {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
-    match response.parse(bytes) {
-        Ok(httparse::Status::Complete(len)) => match response.code {
-            // Nothing follows a welcome: the dialled side never speaks.
-            Some(101) if len == bytes.len() => Answer::Welcome,
-            Some(101) | None => Answer::Garbage,
-            Some(code) => {
-                let body = bytes.get(len..).unwrap_or_default();
-                Answer::Refused(code, String::from_utf8_lossy(body).trim().to_owned())
+    let may_go_on = bytes.len() < ANSWER_MAX && !is_all;
+    let parsed = response.parse(bytes);
+    let Ok(httparse::Status::Complete(len)) = parsed else {
+        let is_partial = parsed.is_ok() && may_go_on;
+        return if is_partial { Answer::Partial } else { Answer::Garbage };
+    };
+    let find = |name: &str| {
+        let named = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        named.and_then(|header| str::from_utf8(header.value).ok()).unwrap_or_default().trim()
+    };
+    let proof = find("stead-proof").to_owned();
+    match response.code {
+        // Nothing follows a welcome: the dialled side never speaks.
+        Some(101) if len == bytes.len() => Answer::Welcome(find("stead-nonce").to_owned(), proof),
+        Some(101) | None => Answer::Garbage,
+        Some(status) => {
+            let body = bytes.get(len..).unwrap_or_default();
+            let length = find("content-length").parse().unwrap_or(body.len());
+            match body.get(..length) {
+                Some(body) => Answer::Refused(Refusal { status, body: body.to_vec(), proof }),
+                None if may_go_on => Answer::Partial,
+                None => Answer::Refused(Refusal { status, body: body.to_vec(), proof }),
             }
-        },
-        Ok(httparse::Status::Partial) if bytes.len() < ANSWER_MAX => Answer::Partial,
-        _ => Answer::Garbage,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hello_round_trips() {
-        let hello = Hello {
-            cluster: ClusterId(0xab),
-            from: MemberId(1),
-            to: MemberId(u64::MAX),
-            at: "[::1]:7001".into(),
-        };
-        let request = String::from_utf8(hello.request("h:1", "secret")).expect("text");
-        assert!(request.contains("\r\nStead-Token: secret\r\n"));
-        let query = request.split(['?', ' ']).nth(2).expect("there is one");
-        assert_eq!(Hello::parse(query), Ok(hello.clone()));
-        assert!(!String::from_utf8(hello.request("h:1", "")).expect("text").contains("Token"));
-    }
-
-    #[test]
-    fn what_is_missing_or_malformed_is_refused() {
-        for (query, status) in [
-            ("", 400),
-            ("version=1", 400),
-            ("version=x&cluster=1&from=1&to=2&at=h:1", 400),
-            ("version=2&cluster=1&from=1&to=2&at=h:1", 426),
-            ("version=1&cluster=0&from=1&to=2&at=h:1", 400),
-            ("version=1&cluster=1&from=+1&to=2&at=h:1", 400),
-            ("version=1&cluster=1&from=1&to=10000000000000000", 400),
-            ("version=1&cluster=1&from=1&to=&at=h:1", 400),
-            ("version=1&cluster=1&from=1&to=2", 400),
-            ("version=1&cluster=1&from=1&to=2&at=h", 400),
-            ("version=1&cluster=1&from=1&to=2&at=h:0", 400),
-            ("version=1&cluster=1&from=1&to=2&at=a/b:1", 400),
-        ] {
-            assert_eq!(Hello::parse(query).map_err(|(status, _)| status), Err(status), "{query}");
-        }
-    }
-
-    #[test]
-    fn answers_are_told_apart() {
-        assert_eq!(read_answer(welcome().as_bytes()), Answer::Welcome);
-        let refused = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
-        assert_eq!(read_answer(refused), Answer::Refused(403, "no".to_owned()));
-        assert_eq!(read_answer(b"HTTP/1.1 4"), Answer::Partial);
-        assert_eq!(read_answer(b"SSH-2.0-x\r\n"), Answer::Garbage);
-        assert_eq!(read_answer(&[0; 100]), Answer::Garbage);
-        let mut more = welcome().into_bytes();
-        more.push(1);
-        assert_eq!(read_answer(&more), Answer::Garbage);
-    }
-}
+mod tests;

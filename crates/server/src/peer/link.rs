@@ -1,11 +1,12 @@
 //! The connection over which this member speaks to one other.
 
 use super::frame;
-use super::hello::{self, Answer, Hello};
-use crate::text::printable;
+use super::hello::{self, Answer, Exchange, Hello, Refusal};
+use crate::proof::{Prover, draw_nonce};
 use crate::tls::Stream;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use replica::{ClusterId, MemberId, PeerClaim};
 use rustls::ClientConfig;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -27,6 +28,13 @@ const CONNECTING_NS: u64 = 500_000_000;
 const PAUSE_MIN_NS: u64 = 20_000_000;
 const PAUSE_MAX_NS: u64 = 300_000_000;
 
+/// The pause after the other side refused this one, or was not believed: 1 s. That does not mend
+/// itself within milliseconds.
+const PAUSE_REFUSED_NS: u64 = 1_000_000_000;
+
+/// A connection that was open for so long worked: 3 s.
+const WORKED_NS: u64 = 3_000_000_000;
+
 /// How long the other side may leave what was sent unacknowledged. The kernel waits twice as long
 /// after each packet that was lost, so that a connection which has outlived a partition of some
 /// seconds may be silent for as long again; a new one speaks at once.
@@ -44,23 +52,24 @@ pub(crate) struct LinkStats {
 #[derive(Debug)]
 enum State {
     /// Not connected; dialled again at this time.
-    Waiting {
-        until: u64,
-    },
+    Waiting { until: u64 },
     /// The host's name is being looked up.
-    Resolving {
-        since: u64,
-    },
+    Resolving { since: u64 },
     /// Dialled; the hello is sent as soon as there is a connection.
     Greeting {
         socket: Stream,
         since: u64,
         is_connected: bool,
-        has_sent: bool,
+        /// What was said, once it was.
+        said: Option<Exchange>,
         answer: Vec<u8>,
     },
     Open {
         socket: Stream,
+        since: u64,
+        said: Exchange,
+        /// What came back; nothing does but a refusal.
+        heard: Vec<u8>,
     },
 }
 
@@ -75,6 +84,23 @@ pub(crate) enum Change {
     Removed,
 }
 
+/// Whom a link is for: what the hello says of it. The rest is what this member knows then.
+#[derive(Clone, Debug)]
+pub(crate) struct Greeted {
+    pub(crate) cluster: ClusterId,
+    pub(crate) to: MemberId,
+    /// HOST:PORT of this member's peer port.
+    pub(crate) at: String,
+}
+
+/// What this member says of itself, and how it proves it.
+#[derive(Clone, Copy)]
+pub(crate) struct Own<'a> {
+    pub(crate) claim: PeerClaim,
+    /// Nothing where the cluster has no secret.
+    pub(crate) prover: Option<&'a Prover>,
+}
+
 /// The way to one other member.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -84,7 +110,7 @@ pub(crate) struct Link {
     /// Where it may be reached as well, and whether that is dialled this time.
     pub(crate) hint: Option<String>,
     takes_hint: bool,
-    pub(crate) hello: Hello,
+    hello: Greeted,
     state: State,
     pause_ns: u64,
     /// Frames that wait, and how much of them is sent.
@@ -98,7 +124,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(token: Token, address: String, hello: Hello) -> Self {
+    pub(crate) fn new(token: Token, address: String, hello: Greeted) -> Self {
         Self {
             token,
             address,
@@ -196,14 +222,9 @@ impl Link {
         };
         match dial() {
             Ok(socket) => {
-                let answer = Vec::new();
-                self.state = State::Greeting {
-                    socket,
-                    since: now,
-                    is_connected: false,
-                    has_sent: false,
-                    answer,
-                };
+                let (answer, said) = (Vec::new(), None);
+                self.state =
+                    State::Greeting { socket, since: now, is_connected: false, said, answer };
                 Change::None
             }
             Err(error) => self.fail(&error.to_string(), now),
@@ -212,6 +233,11 @@ impl Link {
 
     /// Gives the connection up and waits before the next.
     pub(crate) fn fail(&mut self, why: &str, now: u64) -> Change {
+        // What was wrong before it worked for a while is news when it is so again.
+        if matches!(self.state, State::Open { since, .. } if now.saturating_sub(since) > WORKED_NS)
+        {
+            self.refusal.clear();
+        }
         if self.refusal != why {
             why.clone_into(&mut self.refusal);
             tracing::debug!(peer = self.target(), "no connection to a member: {why}");
@@ -232,28 +258,37 @@ impl Link {
         self.fail(why, now)
     }
 
+    /// Gives up for longer: the other side refused this one, or was not believed. Somebody has to
+    /// know of it, since it does not mend itself.
+    fn fall_out(&mut self, why: &str, now: u64) -> Change {
+        if self.refusal != why {
+            tracing::warn!(peer = self.target(), own = self.hello.at, "no connection: {why}");
+        }
+        let change = self.fail(why, now);
+        self.state = State::Waiting { until: now.saturating_add(PAUSE_REFUSED_NS) };
+        change
+    }
+
     /// Something happened to the socket.
-    pub(crate) fn ready(&mut self, now: u64, token: &str) -> Change {
-        match &mut self.state {
+    pub(crate) fn ready(&mut self, now: u64, own: Own<'_>) -> Change {
+        match &self.state {
             State::Waiting { .. } | State::Resolving { .. } => Change::None,
-            State::Greeting { .. } => self.greet(now, token),
-            State::Open { socket } => match is_alive(socket) {
-                Ok(()) => self.flush(now),
-                Err(error) => self.fail(&error.to_string(), now),
-            },
+            State::Greeting { .. } => self.greet(now, own),
+            State::Open { .. } => self.listen(now, own.prover),
         }
     }
 
-    fn greet(&mut self, now: u64, token: &str) -> Change {
+    fn greet(&mut self, now: u64, own: Own<'_>) -> Change {
         let target = self.target().to_owned();
-        let State::Greeting { socket, is_connected, has_sent, answer, .. } = &mut self.state else {
+        let Greeted { cluster, to, at } = self.hello.clone();
+        let State::Greeting { socket, is_connected, said, answer, .. } = &mut self.state else {
             return Change::None;
         };
         let mut advance = || {
             if let Some(error) = socket.socket().take_error()? {
                 return Err(error);
             }
-            if !*has_sent {
+            if said.is_none() {
                 match socket.socket().peer_addr() {
                     Ok(_) => *is_connected = true,
                     Err(error) if error.kind() == io::ErrorKind::NotConnected => {
@@ -264,33 +299,19 @@ impl Link {
                 if !socket.shake_hands()? {
                     return Ok(Answer::Partial);
                 }
+                let query = Hello { cluster, to, at: at.clone(), claim: own.claim }.query();
+                let nonce = own.prover.map(|_| draw_nonce()).transpose()?;
                 // A fresh connection takes a few hundred bytes at once.
-                socket.write_all(&self.hello.request(&target, token))?;
-                *has_sent = true;
+                socket.write_all(&hello::request(&target, &query, nonce.as_deref()))?;
+                *said = Some(Exchange { query, nonce: nonce.unwrap_or_default() });
             }
-            read_into(socket, answer, hello::ANSWER_MAX)?;
-            Ok(hello::read_answer(answer))
+            let is_all = read_into(socket, answer, hello::ANSWER_MAX)?;
+            Ok(hello::read_answer(answer, is_all))
         };
         match advance() {
             Ok(Answer::Partial) => Change::None,
-            Ok(Answer::Welcome) => {
-                let state = std::mem::replace(&mut self.state, State::Waiting { until: 0 });
-                if let State::Greeting { socket, .. } = state {
-                    self.state = State::Open { socket };
-                }
-                self.stats.connects += 1;
-                self.pause_ns = PAUSE_MIN_NS;
-                self.is_reported = false;
-                self.refusal.clear();
-                Change::Opened
-            }
-            Ok(Answer::Refused(410, _)) => {
-                self.fail("this machine was removed from the cluster", now);
-                Change::Removed
-            }
-            Ok(Answer::Refused(status, body)) => {
-                self.fail(&format!("refused with {status}: {}", printable(&body)), now)
-            }
+            Ok(Answer::Welcome(nonce, proof)) => self.welcomed(now, own.prover, &nonce, &proof),
+            Ok(Answer::Refused(refusal)) => self.refused(now, own.prover, &refusal),
             Ok(Answer::Garbage) => self.fail("it answers no member would", now),
             // Plain sockets know no invalid data.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -300,9 +321,104 @@ impl Link {
         }
     }
 
+    /// The other side takes this one for a member. With a secret both still have to prove it.
+    fn welcomed(&mut self, now: u64, prover: Option<&Prover>, nonce: &str, proof: &str) -> Change {
+        let state = std::mem::replace(&mut self.state, State::Waiting { until: 0 });
+        let State::Greeting { mut socket, said: Some(said), .. } = state else {
+            return Change::None;
+        };
+        if let Some(prover) = prover {
+            if !said.is_welcome(prover, nonce, proof) {
+                let mut last = Vec::new();
+                frame::put(&mut last, hello::UNPROVEN);
+                // It is a courtesy: the connection ends in any case.
+                let _ = socket.write_all(&last);
+                return self.fall_out(
+                    "the machine there does not prove that it knows the cluster's secret: give \
+                     both the same -peer-token, or find out who answers at its address",
+                    now,
+                );
+            }
+            frame::put(&mut self.waiting, said.hello(prover, nonce).as_bytes());
+        }
+        self.state = State::Open { socket, since: now, said, heard: Vec::new() };
+        self.stats.connects += 1;
+        self.pause_ns = PAUSE_MIN_NS;
+        self.is_reported = false;
+        self.flush(now);
+        if self.is_open() { Change::Opened } else { Change::Broken }
+    }
+
+    /// The other side does not take this one. It is believed only as far as it proves itself.
+    fn refused(&mut self, now: u64, prover: Option<&Prover>, refusal: &Refusal) -> Change {
+        let said = match &self.state {
+            State::Greeting { said, .. } => said.as_ref(),
+            State::Open { said, .. } => Some(said),
+            _ => None,
+        };
+        let is_proven =
+            prover.is_none_or(|prover| said.is_some_and(|said| said.is_refusal(prover, refusal)));
+        let (status, why) = (refusal.status, refusal.sentence());
+        match status {
+            // Nothing that somebody says who may be anybody is believed.
+            _ if !is_proven => self.fall_out(
+                &format!(
+                    "refused with {status}: {why} (not proven: whoever answers there does not \
+                     show that it knows the cluster's secret; is -peer-token the same there?)"
+                ),
+                now,
+            ),
+            410 => {
+                self.fail("this machine was removed from the cluster", now);
+                Change::Removed
+            }
+            400 | 403 | 421 | 426 => self.fall_out(&format!("refused with {status}: {why}"), now),
+            409 => {
+                let why = format!("refused with {status}: {why}");
+                if self.refusal != why {
+                    let (peer, own) = (self.target(), &self.hello.at);
+                    tracing::error!(
+                        peer,
+                        own,
+                        "this machine is not believed to be who it is: {why}"
+                    );
+                    self.refusal.clone_from(&why);
+                }
+                self.fall_out(&why, now)
+            }
+            _ => {
+                let was_open = self.is_open();
+                let change = self.fail(&format!("refused with {status}: {why}"), now);
+                if was_open {
+                    let until = now.saturating_add(PAUSE_REFUSED_NS);
+                    self.state = State::Waiting { until };
+                }
+                change
+            }
+        }
+    }
+
+    /// The other side never speaks: all that can be read is the end, or a refusal before it.
+    fn listen(&mut self, now: u64, prover: Option<&Prover>) -> Change {
+        let State::Open { socket, heard, .. } = &mut self.state else { return Change::None };
+        let is_all = match read_into(socket, heard, hello::ANSWER_MAX) {
+            Ok(false) if heard.is_empty() => return self.flush(now),
+            Ok(is_all) => is_all,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return self.fail("the connection was closed", now);
+            }
+            Err(error) => return self.fail(&error.to_string(), now),
+        };
+        match hello::read_answer(heard, is_all) {
+            Answer::Partial => self.flush(now),
+            Answer::Refused(refusal) => self.refused(now, prover, &refusal),
+            _ => self.fail("it speaks where it must not", now),
+        }
+    }
+
     /// Sends what waits, as much as the socket takes.
     pub(crate) fn flush(&mut self, now: u64) -> Change {
-        let State::Open { socket } = &mut self.state else { return Change::None };
+        let State::Open { socket, .. } = &mut self.state else { return Change::None };
         while let Some(rest) = self.waiting.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match socket.write(rest) {
                 Ok(0) => return self.fail("the connection takes nothing", now),
@@ -342,31 +458,20 @@ fn host(address: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// The other side never speaks: all that can be read is the end.
-fn is_alive(socket: &mut Stream) -> io::Result<()> {
-    let mut byte = [0; 1];
-    match socket.read(&mut byte) {
-        Ok(0) => Err(io::Error::other("the connection was closed")),
-        Ok(_) => Err(io::Error::other("it speaks where it must not")),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn read_into(socket: &mut Stream, into: &mut Vec<u8>, max: usize) -> io::Result<()> {
+/// Reads what is there, and says whether that is all that will ever come.
+fn read_into(socket: &mut Stream, into: &mut Vec<u8>, max: usize) -> io::Result<bool> {
     let mut bytes = [0; 1024];
     while into.len() < max {
         match socket.read(&mut bytes) {
             Ok(0) if into.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(0) => return Ok(()),
+            Ok(0) => return Ok(true),
             Ok(len) => into.extend_from_slice(bytes.get(..len).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// A network that goes silent is noticed: soon where something waits to be acknowledged, after a
@@ -384,59 +489,4 @@ pub(crate) fn set_patience(socket: &TcpStream) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use replica::{ClusterId, MemberId};
-
-    #[test]
-    fn a_connection_that_is_not_made_soon_is_dialled_anew() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let to = listener.local_addr().unwrap();
-        let mut poll = mio::Poll::new().unwrap();
-        let (cluster, from, to_id) = (ClusterId(1), MemberId(1), MemberId(2));
-        let hello = Hello { cluster, from, to: to_id, at: "127.0.0.1:1".to_owned() };
-        let mut link = Link::new(Token(1), to.to_string(), hello);
-        assert_eq!(link.connect(to, None, 0, poll.registry()), Change::None);
-        assert!(!link.is_due(CONNECTING_NS));
-        assert!(link.is_due(CONNECTING_NS + 1), "the network says nothing");
-        let mut events = mio::Events::with_capacity(4);
-        poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
-        assert_eq!(link.ready(1, ""), Change::None);
-        assert!(!link.is_due(CONNECTING_NS + 1), "it is the other side's turn now");
-        assert!(link.is_due(GREETING_NS + 1));
-    }
-
-    #[test]
-    fn a_hint_is_dialled_in_turn_and_stays_where_it_was_right() {
-        let hello = Hello {
-            cluster: ClusterId(1),
-            from: MemberId(1),
-            to: MemberId(2),
-            at: "a:1".to_owned(),
-        };
-        let mut link = Link::new(Token(1), "b:1".to_owned(), hello);
-        link.fail("nobody there", 0);
-        assert_eq!(link.target(), "b:1", "there is no other");
-        link.hint = Some("b:2".to_owned());
-        let mut dialled = Vec::new();
-        for _ in 0..4 {
-            link.fail("nobody there", 0);
-            dialled.push(link.target().to_owned());
-        }
-        assert_eq!(dialled, ["b:2", "b:1", "b:2", "b:1"]);
-        link.fail("nobody there", 0);
-        let link = link.settle("b:3");
-        assert_eq!((link.address.as_str(), link.target()), ("b:1", "b:2"));
-        let link = link.settle("b:2");
-        assert_eq!((link.address.as_str(), link.hint), ("b:2", None));
-    }
-
-    #[test]
-    fn a_certificate_is_held_against_the_host_alone() {
-        for (address, want) in
-            [("h:1", "h"), ("10.0.0.1:7001", "10.0.0.1"), ("[::1]:7001", "::1"), ("h", "h")]
-        {
-            assert_eq!(host(address), want);
-        }
-    }
-}
+mod tests;

@@ -11,13 +11,15 @@
 pub(crate) mod frame;
 pub(crate) mod hello;
 mod link;
+mod meeting;
 
 pub(crate) use link::{LinkStats, set_patience};
 
-use hello::Hello;
-use link::{Change, Link};
+use crate::proof::Prover;
+use link::{Change, Greeted, Link, Own};
+use meeting::Meetings;
 use mio::{Registry, Token, Waker};
-use replica::{ClusterId, Member, MemberId, Network};
+use replica::{ClusterId, Member, MemberId, Network, PeerClaim};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -47,7 +49,8 @@ pub(crate) struct Peers {
     waker: Arc<Waker>,
     cluster: ClusterId,
     own: MemberId,
-    token: String,
+    /// How this member proves itself; nothing where the cluster has no secret.
+    prover: Option<Prover>,
     /// How members are called; nothing if in plain HTTP.
     tls: Option<Arc<ClientConfig>>,
     /// HOST:PORT at which this member is reached.
@@ -55,6 +58,7 @@ pub(crate) struct Peers {
     links: BTreeMap<MemberId, Link>,
     /// Where callers said that they are reached, if the membership says nothing or something else.
     callers: BTreeMap<MemberId, String>,
+    meetings: Meetings,
     next_number: usize,
     events: Vec<PeerEvent>,
     resolved_tx: Sender<Resolved>,
@@ -66,7 +70,7 @@ impl Peers {
     pub(crate) fn new(
         registry: Registry,
         waker: Arc<Waker>,
-        token: String,
+        prover: Option<Prover>,
         tls: Option<Arc<ClientConfig>>,
     ) -> Self {
         let (resolved_tx, resolved_rx) = channel();
@@ -75,11 +79,12 @@ impl Peers {
             waker,
             cluster: ClusterId(0),
             own: MemberId(0),
-            token,
+            prover,
             tls,
             at: String::new(),
             links: BTreeMap::new(),
             callers: BTreeMap::new(),
+            meetings: Meetings::default(),
             next_number: 0,
             events: Vec::new(),
             resolved_tx,
@@ -111,9 +116,14 @@ impl Peers {
     }
 
     /// A member calls from an address that the membership does not name: it has moved, or came
-    /// while this one was away. It is answered there. Says whether there is room for one more.
-    pub(crate) fn meet(&mut self, id: MemberId, at: &str) -> bool {
-        if self.callers.len() >= CALLERS_MAX && !self.callers.contains_key(&id) {
+    /// while this one was away. It is answered there. Says whether there is room for one more: only
+    /// so many are answered, and only so many addresses are dialled in a while, since a stranger
+    /// may name any.
+    pub(crate) fn meet(&mut self, id: MemberId, at: &str, now: u64) -> bool {
+        self.now = now;
+        let is_known = self.callers.get(&id).is_some_and(|known| known == at);
+        let is_full = self.callers.len() >= CALLERS_MAX && !self.callers.contains_key(&id);
+        if is_full || (!is_known && !self.meetings.may_dial(now)) {
             return false;
         }
         self.callers.insert(id, at.to_owned());
@@ -139,8 +149,8 @@ impl Peers {
         let token = Token(TOKEN_BASE + self.next_number);
         self.next_number += 1;
         let at = self.at.clone();
-        let hello = Hello { cluster: self.cluster, from: self.own, to: id, at };
-        Link::new(token, address.to_owned(), hello)
+        let greeted = Greeted { cluster: self.cluster, to: id, at };
+        Link::new(token, address.to_owned(), greeted)
     }
 
     /// Speaks to these members and to those that call, and to nobody else.
@@ -172,12 +182,13 @@ impl Peers {
         self.links.iter().map(|(id, link)| (*id, link.is_open(), link.stats))
     }
 
-    /// Something happened to a link's socket.
-    pub(crate) fn ready(&mut self, token: Token, now: u64) {
+    /// Something happened to a link's socket. `claim` is what this member says of itself now.
+    pub(crate) fn ready(&mut self, token: Token, claim: PeerClaim, now: u64) {
         self.now = now;
         let found = self.links.iter_mut().find(|(_, link)| link.token == token);
         if let Some((id, link)) = found {
-            let (id, change) = (*id, link.ready(now, &self.token));
+            let own = Own { claim, prover: self.prover.as_ref() };
+            let (id, change) = (*id, link.ready(now, own));
             self.note(id, change);
         }
     }

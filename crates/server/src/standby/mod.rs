@@ -12,17 +12,21 @@ mod scout;
 mod tunnel;
 mod waiting;
 
+use crate::api::browser::Hosts;
 use crate::api::cors::Cors;
 use crate::api::error::{ApiError, STANDBY_INTERNAL};
+use crate::api::members::error_body;
 use crate::api::redirect::Redirect;
 use crate::api::route::{Port, Route, route};
 use crate::api::stats::{self, SelfStats};
 use crate::api::time::http_date;
 use crate::backlog::Backlog;
+use crate::calls::{location_in, target};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::connection::{Connection, Manner};
 use crate::error::StartError;
+use crate::greeting::refusal;
 use crate::handshake;
 use crate::http::reader::{self, Method, Progress, Request};
 use crate::http::response::{Envelope, JSON, TEXT};
@@ -30,6 +34,7 @@ use crate::http::url;
 use crate::join::seek::Facts;
 use crate::join::{JoinError, Start, View};
 use crate::owner::time_limit;
+use crate::proof::{Answered, Asked, Gate};
 use crate::resource::{listing_of_urls, version_body};
 use crate::slab::{Key, Slab};
 use crate::tls::{Dialer, Keyring, Stream};
@@ -142,6 +147,8 @@ struct Standby<'a> {
     dialer: Option<Dialer>,
     keyring: &'a mut Keyring,
     cors: Cors,
+    hosts: Hosts,
+    gate: Gate,
     limits: reader::Limits,
     clock: SystemClock,
     started: Now,
@@ -193,6 +200,8 @@ pub(crate) fn run(
         upstream: None,
         dialer: client_tls.map(Dialer::open).transpose()?,
         cors: Cors::new(&config.cors),
+        hosts: Hosts::of(config),
+        gate: Gate::new(&config.finding.token)?,
         config,
         removal,
         own,
@@ -426,7 +435,7 @@ impl Standby<'_> {
                 is_http11: request.is_http11,
                 keep_alive: request.keep_alive,
                 is_head: request.method == Method::Head,
-                origin: self.cors.number(request.origin),
+                origin: self.cors.number(request.sender.origin),
                 method: request.method,
             },
         );
@@ -435,9 +444,21 @@ impl Standby<'_> {
             return self.answer(key, 200, None, "", b"");
         }
         let is_read = matches!(request.method, Method::Get | Method::Head);
+        let is_change = !is_read || request.upgrade.is_some();
+        if let Err(why) = self.hosts.judge(&self.cors, request.sender, is_change) {
+            return self.answer(key, 403, Some(JSON), "", &error_body(why));
+        }
+        self.take_call(key, request);
         let route = route(port, &path);
-        if route == Route::PeerIdentity && is_read {
-            return self.identity(key);
+        match route {
+            Route::PeerChallenge if is_read => return self.challenge(key),
+            Route::PeerIdentity if is_read => return self.identity(key),
+            Route::PeerStream if is_read => {
+                let (status, body, proof) =
+                    refusal(&self.gate, request, 503, "this machine has no place in the cluster");
+                return self.answer(key, status, Some(JSON), &proof, &body);
+            }
+            _ => {}
         }
         if self.waits_for.is_some() {
             return self.answer_while_waiting(key, request, route);
@@ -477,6 +498,26 @@ impl Standby<'_> {
             _ if self.config.proxies_standby => self.wants_tunnel = true,
             _ => self.send_on(key, request),
         }
+    }
+
+    /// What a machine that is about to call needs for its proof.
+    fn challenge(&mut self, key: Key) {
+        match self.gate.challenge(self.now.monotonic) {
+            Ok(challenge) => {
+                let body = format!("{{\"challenge\":\"{challenge}\"}}\n");
+                self.answer(key, 200, Some(JSON), "", body.as_bytes());
+            }
+            Err(error) => self.refuse(key, &error.to_string()),
+        }
+    }
+
+    /// Looks at the proof of a call, so that its answer is proven too. Nothing here needs one.
+    fn take_call(&mut self, key: Key, request: &Request<'_>) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let (method, target) = (request.method.as_str(), target(request));
+        let asked = Asked { method, target: &target, body: request.body };
+        let proven = self.gate.check(request.proof, asked, self.now.monotonic);
+        connection.proven = proven.ok().flatten().map(Box::new);
     }
 
     fn leader(&self) -> Option<&Member> {
@@ -582,6 +623,11 @@ impl Standby<'_> {
     fn answer(&mut self, key: Key, status: u16, kind: Option<&str>, extra: &str, body: &[u8]) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let manner = connection.manner;
+        let proven = connection.proven.take();
+        let answered = Answered { status, location: location_in(extra), body };
+        let proof = proven.and_then(|proven| self.gate.sign(&proven, answered));
+        let seal = proof.map(|proof| format!("{extra}Stead-Proof: {proof}\r\n"));
+        let extra = seal.as_deref().unwrap_or(extra);
         let envelope = Envelope {
             date: &self.date,
             cors: self.cors.lines(manner.origin),

@@ -123,7 +123,7 @@ impl Scout {
         wish: Wish,
         waker: Arc<Waker>,
     ) -> Result<Self, StartError> {
-        let caller = Caller::for_members(config.peer_tls.clone());
+        let caller = Caller::for_members(config.peer_tls.clone(), &config.finding.token);
         let config = config.clone();
         let asks_from = match wish {
             Wish::Place => Some(Instant::now()),

@@ -12,6 +12,7 @@ mod cluster;
 mod conformance;
 mod corpus;
 mod crash;
+mod gates;
 mod hostile;
 mod locks;
 mod members;

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::config::Dialect::{V2, V04};
+use crate::http::reader::Sender;
+use crate::proof::ProofHeaders;
 use proptest::prelude::*;
 
 /// The index of the store at the time of the request.
@@ -27,7 +29,8 @@ fn request(text: &str) -> Request<'_> {
         is_form: body.is_some(),
         content_type: None,
         accepts_text: false,
-        origin: None,
+        sender: Sender::default(),
+        proof: ProofHeaders::default(),
         upgrade: None,
         token: None,
         body: body.unwrap_or_default().trim_start().as_bytes(),

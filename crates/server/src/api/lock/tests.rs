@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::config::Dialect::{V2, V04};
+use crate::http::reader::Sender;
+use crate::proof::ProofHeaders;
 use proptest::prelude::*;
 
 /// The index of the store at the time of the request.
@@ -26,7 +28,8 @@ fn request(text: &str) -> Request<'_> {
         keep_alive: true,
         is_form: body.is_some(),
         accepts_text: false,
-        origin: None,
+        sender: Sender::default(),
+        proof: ProofHeaders::default(),
         content_type: None,
         upgrade: None,
         token: None,

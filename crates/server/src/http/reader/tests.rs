@@ -60,7 +60,7 @@ fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> 
                         keep_alive: request.keep_alive,
                         is_form: request.is_form,
                         accepts_text: request.accepts_text,
-                        origin: request.origin.map(<[u8]>::to_vec),
+                        origin: request.sender.origin.map(<[u8]>::to_vec),
                         body: request.body.to_vec(),
                     });
                     used

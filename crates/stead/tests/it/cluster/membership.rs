@@ -167,8 +167,11 @@ fn nothing_malformed_gets_into_the_membership() {
         &good.replace("\"x\"", "\"\""),
         &good.replace("h:2", "h"),
     ] {
-        let join = Request::post("/v2/peer/join", "").body(body.as_bytes());
-        let answer = ask(peer, &join);
+        let join = Request::new("POST", "/v2/peer/join").body(body.as_bytes());
+        // What a page can send without being asked is no request to join.
+        let untyped = ask(peer, &join);
+        assert_eq!(untyped.status(), 415, "{body}: {}", untyped.text());
+        let answer = ask(peer, &join.header("Content-Type", "application/json"));
         assert_eq!(answer.status(), 400, "{body}: {}", answer.text());
     }
     assert_eq!(ask(peer, &Request::get("/v2/peer/join")).status(), 405);

@@ -293,7 +293,8 @@ fn all_interfaces_are_listened_on_and_never_advertised() {
     // Nor is it taken from others.
     let body = "{\"id\":\"5\",\"name\":\"x\",\"clientURL\":\"http://h:1\",\
                 \"peerURL\":\"http://0.0.0.0:7002\"}";
-    let join = Request::post("/v2/peer/join", "").body(body.as_bytes());
+    let join = Request::new("POST", "/v2/peer/join").body(body.as_bytes());
+    let join = join.header("Content-Type", "application/json");
     let answer = ask(peer, &join);
     assert_eq!(answer.status(), 400, "{}", answer.text());
     assert!(answer.text().contains("0.0.0.0:7002"), "{}", answer.text());

@@ -1,0 +1,63 @@
+//! When a link dials anew, and whom it holds a certificate against.
+
+use super::*;
+use replica::{Identity, LogIndex, Term};
+
+fn own() -> Own<'static> {
+    let claim = PeerClaim {
+        id: MemberId(1),
+        identity: Identity::default(),
+        term: Term(1),
+        last_index: LogIndex(1),
+        last_term: Term(1),
+        is_doubtful: false,
+    };
+    Own { claim, prover: None }
+}
+
+#[test]
+fn a_connection_that_is_not_made_soon_is_dialled_anew() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap();
+    let mut poll = mio::Poll::new().unwrap();
+    let at = "127.0.0.1:1".to_owned();
+    let greeted = Greeted { cluster: ClusterId(1), to: MemberId(2), at };
+    let mut link = Link::new(Token(1), to.to_string(), greeted);
+    assert_eq!(link.connect(to, None, 0, poll.registry()), Change::None);
+    assert!(!link.is_due(CONNECTING_NS));
+    assert!(link.is_due(CONNECTING_NS + 1), "the network says nothing");
+    let mut events = mio::Events::with_capacity(4);
+    poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(link.ready(1, own()), Change::None);
+    assert!(!link.is_due(CONNECTING_NS + 1), "it is the other side's turn now");
+    assert!(link.is_due(GREETING_NS + 1));
+}
+
+#[test]
+fn a_hint_is_dialled_in_turn_and_stays_where_it_was_right() {
+    let greeted = Greeted { cluster: ClusterId(1), to: MemberId(2), at: "a:1".to_owned() };
+    let mut link = Link::new(Token(1), "b:1".to_owned(), greeted);
+    link.fail("nobody there", 0);
+    assert_eq!(link.target(), "b:1", "there is no other");
+    link.hint = Some("b:2".to_owned());
+    let mut dialled = Vec::new();
+    for _ in 0..4 {
+        link.fail("nobody there", 0);
+        dialled.push(link.target().to_owned());
+    }
+    assert_eq!(dialled, ["b:2", "b:1", "b:2", "b:1"]);
+    link.fail("nobody there", 0);
+    let link = link.settle("b:3");
+    assert_eq!((link.address.as_str(), link.target()), ("b:1", "b:2"));
+    let link = link.settle("b:2");
+    assert_eq!((link.address.as_str(), link.hint), ("b:2", None));
+}
+
+#[test]
+fn a_certificate_is_held_against_the_host_alone() {
+    for (address, want) in
+        [("h:1", "h"), ("10.0.0.1:7001", "10.0.0.1"), ("[::1]:7001", "::1"), ("h", "h")]
+    {
+        assert_eq!(host(address), want);
+    }
+}

@@ -1,0 +1,67 @@
+//! Two processes with the identity of one member.
+
+use std::path::Path;
+
+use super::{PATIENCE, lines_with, log_of, secret_flag};
+use crate::cluster::kit::{Cluster, state};
+use crate::testkit::{Request, Site, TempDir, ask, wait_until};
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "LOCK" {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// The directory of a member is copied and started beside its original: the first stays, the second
+/// is refused, and both logs say so, with both addresses.
+fn a_second_process_is_refused(label: &str, flags: &str) {
+    let mut cluster = Cluster::start(label, 3, flags);
+    let at = (0..3).find(|at| *at != cluster.leader()).unwrap();
+    let name = cluster.machines[at].site.name().to_owned();
+    cluster.machines[at].server.take().unwrap().terminate();
+    let second = Site::new(&format!("{label}-copy")).named(&name).flags(flags);
+    copy(&cluster.machines[at].site.data_dir(), &second.data_dir());
+    cluster.machines[at].spawn();
+    cluster.wait_formed(3);
+    let mut process = second.spawn();
+    let (first_at, second_at) =
+        (cluster.machines[at].site.peer_addr().to_string(), second.peer_addr().to_string());
+    wait_until("both logs say so", PATIENCE, || {
+        let refused = lines_with(
+            &log_of(&second),
+            &["ERROR", "already connected from", &first_at, &second_at],
+        );
+        let told = lines_with(
+            &log_of(&cluster.machines[at].site),
+            &["ERROR", "another process has this member's identity", &first_at, &second_at],
+        );
+        !refused.is_empty() && !told.is_empty()
+    });
+    assert!(process.is_running(), "it is refused and does not end");
+    cluster.wait_formed(3);
+    cluster.wait_equal();
+    assert!(cluster.machines.iter().any(|one| state(one.addr()) == "leader"));
+    // It goes on to be refused when the first is gone: it is a copy, and may know less.
+    let key = Request::put("/v2/keys/later", "value=1");
+    assert!(ask(cluster.machines[at].addr(), &key).status() < 300);
+    cluster.machines[at].kill();
+    wait_until("the copy is told what it is", PATIENCE, || {
+        !lines_with(&log_of(&second), &["older state or a copy", "-force-rejoin"]).is_empty()
+    });
+    assert!(process.is_running(), "{}", log_of(&second));
+}
+
+#[test]
+fn a_copied_directory_is_refused_without_a_secret() {
+    a_second_process_is_refused("gates-doubled", "");
+}
+
+#[test]
+fn a_copied_directory_is_refused_with_a_secret() {
+    let dir = TempDir::new("gates-doubled-token");
+    a_second_process_is_refused("gates-doubled-s", &secret_flag(&dir));
+}
