@@ -39,8 +39,11 @@ fn metadata() -> Result<Value, String> {
     // Packages of other systems need not be there.
     let host = host.ok_or("cargo does not say what it builds for")?;
     let only = ["--filter-platform", host];
-    let args = ["metadata", "--format-version", "1", "--locked", "--offline"];
-    let json = run(&[&args[..], &only[..]].concat())?;
+    let args = ["metadata", "--format-version", "1", "--locked"];
+    let offline = ["--offline"];
+    // On a machine where nothing was built yet the packages have to be fetched first.
+    let json = run(&[&args[..], &only, &offline].concat())
+        .or_else(|_| run(&[&args[..], &only].concat()))?;
     serde_json::from_slice(&json).map_err(|error| error.to_string())
 }
 

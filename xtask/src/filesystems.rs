@@ -2,7 +2,8 @@
 //! afterwards, byte for byte, whatever the file system can and cannot do.
 //!
 //! A power loss is a file system that from one moment on writes nothing to its device any more
-//! (`xfs_io -x -c shutdown`); or, on `lossy`, what the server's own syncs had made durable, at the strictest that POSIX allows.
+//! (`xfs_io -x -c shutdown`); or, on `lossy`, what the server's own syncs had made durable, at the
+//! strictest that POSIX allows.
 
 use crate::machine::{self, Machine, Started, Written, put, value};
 use crate::place::{self, Place};

@@ -8,46 +8,27 @@
 //! The driver is generic over [`wal::Disk`], [`Network`] and [`Clock`]: the server and a simulator
 //! run the same code.
 
-use crate::batch::{self, Control};
-use crate::change::Change;
+use crate::batch;
 use crate::claims::Claims;
 use crate::clock::{Clock, Now};
-use crate::envelope::Envelope;
 use crate::error::{EngineError, Fatal};
 use crate::inbound::Transfers;
-use crate::limits::{LOG_TAIL_BYTES_ALONE, RECORD_BYTES_MAX, RESEND_NS, TICK_NS};
-use crate::membership::{ClusterConfig, Member, Membership};
+use crate::limits::{LOG_TAIL_BYTES_ALONE, RECORD_BYTES_MAX};
 use crate::message;
 use crate::open::Options;
-use crate::progress::Peer;
 use crate::proposal::Output;
 use crate::record;
-use crate::removal::{About, Outlook};
 use crate::replica::Replica;
-use crate::snapshot_job::{Outcome, SnapshotDone, SnapshotJob};
 use crate::traffic::Traffic;
-use crate::types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
+use crate::types::{ClusterId, MemberId};
 use crate::unwritten::Unwritten;
 use raft::Ready;
 use raft::eraftpb::{Entry, HardState, Message, MessageType};
 use std::collections::VecDeque;
-use store::{Command, Store, StoreError};
 use wal::{Disk, Seq, SyncTarget, Wal};
 
 /// How often the leader looks after the membership: 100 ms.
-const TEND_NS: u64 = 100_000_000;
-
-/// How often members tell one another how far they are: 1 s.
-const BEACON_NS: u64 = 1_000_000_000;
-
-/// How long a member waits before it announces itself again: 2 s.
-const ANNOUNCE_NS: u64 = 2_000_000_000;
-
-/// A turn that comes so much later than the one before shows that this process stood still: 500 ms.
-const PAUSE_NS: u64 = 500_000_000;
-
-/// For how long no request is given up after that: 2 s.
-const PATIENCE_NS: u64 = 2_000_000_000;
+pub(crate) const TEND_NS: u64 = 100_000_000;
 
 /// Room asked of the log for a record beyond the commands in it.
 pub(crate) const RECORD_OVERHEAD: usize = 4096;
@@ -84,17 +65,17 @@ pub enum SyncMode {
 
 /// Writes that are not durable yet, and what waits for them.
 #[derive(Debug, Default)]
-struct Unsynced {
+pub(crate) struct Unsynced {
     /// The newest ready that was written, if it is not synced yet.
-    written: Option<u64>,
+    pub(crate) written: Option<u64>,
     /// What a deferred sync covers that has not been reported.
-    in_flight: Option<u64>,
+    pub(crate) in_flight: Option<u64>,
     /// When that sync was handed out, by the monotonic clock.
-    handed_out_at: u64,
+    pub(crate) handed_out_at: u64,
     /// The newest ready of all.
-    newest: u64,
+    pub(crate) newest: u64,
     /// Messages that must not leave before the ready with this number is durable.
-    messages: VecDeque<(u64, Vec<Message>)>,
+    pub(crate) messages: VecDeque<(u64, Vec<Message>)>,
 }
 
 /// One member with its disk, network and clock.
@@ -106,26 +87,26 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     pub(crate) clock: C,
     pub(crate) options: Options,
     pub(crate) cluster: ClusterId,
-    unsynced: Unsynced,
+    pub(crate) unsynced: Unsynced,
     pub(crate) unwritten: Unwritten,
     /// Bytes of the appends that were taken in and are not in a record yet.
     pub(crate) appended: usize,
-    last_flush: u64,
+    pub(crate) last_flush: u64,
     pub(crate) record: Vec<u8>,
     pub(crate) now: Now,
-    started: u64,
-    last_tick: u64,
+    pub(crate) started: u64,
+    pub(crate) last_tick: u64,
     /// Until then no request is given up: this process stood still, and not those who know.
-    patient_until: u64,
-    last_tending: u64,
+    pub(crate) patient_until: u64,
+    pub(crate) last_tending: u64,
     pub(crate) last_announcement: Option<u64>,
     /// Whether the cluster knew this member as it is once since it started.
-    was_announced: bool,
+    pub(crate) was_announced: bool,
     pub(crate) last_beacon: u64,
     /// Nanoseconds of each sync in place that was not asked for yet.
-    sync_times: Vec<u64>,
+    pub(crate) sync_times: Vec<u64>,
     pub(crate) log_bytes: u64,
-    snapshot_running: bool,
+    pub(crate) snapshot_running: bool,
     pub(crate) snapshot_bytes: u64,
     pub(crate) transfers: Transfers<D>,
     /// The length of the append that could not be taken in for want of room; zero if the last one
@@ -139,33 +120,8 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     /// What the log behind each snapshot of this directory is marked with.
     pub(crate) log_id: u64,
     /// Whether this member has seen, since it started, all that was answered before.
-    is_warm: bool,
-    last_start_announcement: Option<u64>,
-}
-
-/// What operators want to know of a member; see the docs of `/metrics`.
-#[derive(Clone, Copy, Debug)]
-pub struct Status {
-    /// This member.
-    pub id: MemberId,
-    /// Its part at the moment.
-    pub role: Role,
-    /// The leader that it knows, if any.
-    pub leader: Option<MemberId>,
-    /// raft's term.
-    pub term: Term,
-    /// The highest entry known to be committed: `X-Raft-Index`.
-    pub commit: LogIndex,
-    /// The highest entry applied to the store.
-    pub applied: LogIndex,
-    /// The running hash of everything applied up to there, the same on every member.
-    pub applied_hash: u64,
-    /// Whether the log refuses writes for want of room.
-    pub is_disk_full: bool,
-    /// Whether it takes part in decisions; a member that joins learns first.
-    pub is_voter: bool,
-    /// Whether it was a member and is none any more.
-    pub is_removed: bool,
+    pub(crate) is_warm: bool,
+    pub(crate) last_start_announcement: Option<u64>,
 }
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
@@ -214,94 +170,6 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             is_warm: false,
             last_start_announcement: None,
         }
-    }
-
-    /// Takes a client's mutation into this turn's batch.
-    ///
-    /// # Errors
-    /// [`EngineError`] when it is certain that nothing was done with it.
-    pub fn propose(&mut self, ticket: Ticket, command: &Command<'_>) -> Result<(), EngineError> {
-        self.unfit()?;
-        let now = self.arrival();
-        self.replica.propose(ticket, command, now)
-    }
-
-    /// Refuses a command that is sure to fail, without a place in the log; gives the error, if so.
-    /// Only a member that decides alone can: it has applied everything that was ever answered, so
-    /// that the failure is true between the coming of the request and its answer. In a cluster
-    /// another member may have been told of a change that this one has not applied.
-    pub fn refuse(&mut self, command: &Command<'_>) -> Option<StoreError> {
-        if !self.replica.decides_alone() {
-            return None;
-        }
-        self.replica.state.store.refuse(command)
-    }
-
-    /// When a request came, by the monotonic clock. Those of one turn share a reading.
-    fn arrival(&mut self) -> u64 {
-        if !self.replica.has_gathered() {
-            self.now = self.clock.now();
-        }
-        self.now.monotonic
-    }
-
-    /// Takes a new cluster configuration into this turn's batch.
-    pub fn propose_config(&mut self, ticket: Ticket, config: ClusterConfig) {
-        let now = self.arrival();
-        self.replica.propose_control(Some(ticket), &Control::Configure(config), now);
-    }
-
-    /// Asks for a machine to become a member: it learns first, and votes when it has caught up.
-    pub fn propose_join(&mut self, ticket: Ticket, member: Member) {
-        let now = self.arrival();
-        self.replica.propose_change(Some(ticket), Change::Join(member), now);
-    }
-
-    /// Asks for a member to leave for good. Its machine may ask for a place again, under another
-    /// id.
-    pub fn propose_removal(&mut self, ticket: Ticket, id: MemberId) {
-        let now = self.arrival();
-        self.replica.propose_change(Some(ticket), Change::Remove(id), now);
-    }
-
-    /// The same, and its machine is to stay out until its operator starts it again.
-    pub fn propose_expulsion(&mut self, ticket: Ticket, id: MemberId) {
-        let now = self.arrival();
-        self.replica.propose_change(Some(ticket), Change::Expel(id), now);
-    }
-
-    /// Puts a member as it is to be into this turn's batch. One without a name is only expected: a
-    /// place for a machine that is still to come, which takes part in nothing.
-    pub fn propose_member(&mut self, ticket: Ticket, member: Member) {
-        let now = self.arrival();
-        let control = Control::Register { member, config: None };
-        self.replica.propose_control(Some(ticket), &control, now);
-    }
-
-    /// Asks for a machine not to be expected any more.
-    pub fn propose_forgetting(&mut self, ticket: Ticket, id: MemberId) {
-        let now = self.arrival();
-        self.replica.propose_control(Some(ticket), &Control::Forget(id), now);
-    }
-
-    /// Hands leadership to another member, if there is one to take it.
-    pub fn hand_over(&mut self) {
-        self.replica.hand_over();
-    }
-
-    /// Takes a quorum read into this turn's round.
-    ///
-    /// # Errors
-    /// [`EngineError`] when this member cannot serve it.
-    pub fn read(&mut self, ticket: Ticket) -> Result<(), EngineError> {
-        self.unfit()?;
-        let now = self.arrival();
-        self.replica.read(ticket, now)
-    }
-
-    /// Whether a turn should run before more proposals are taken in.
-    pub fn is_batch_full(&self) -> bool {
-        self.replica.is_batch_full()
     }
 
     /// Runs one turn. A target that comes back must be synced, elsewhere, and reported with
@@ -596,368 +464,6 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         for (to, message) in self.replica.outgoing.drain(..) {
             self.network.send(to, message);
         }
-    }
-
-    fn tick(&mut self, now: Now, out: &mut Output) {
-        if now.monotonic.saturating_sub(self.last_tick) < TICK_NS {
-            return;
-        }
-        let was_stopped =
-            now.monotonic.saturating_sub(self.last_tick) > PAUSE_NS && !self.replica.is_alone();
-        if was_stopped {
-            self.patient_until = now.monotonic.saturating_add(PATIENCE_NS);
-        }
-        // After a pause raft gets one tick, not the missed ones: a member that was stopped must not
-        // campaign the moment it wakes up.
-        self.last_tick = now.monotonic;
-        let alone = self.replica.is_alone();
-        let may_campaign = self.replica.is_leader() || !self.abstains();
-        if may_campaign && !(self.is_silenced() || alone && self.replica.is_leader()) {
-            self.replica.raw.tick();
-        }
-        let mut since = now.monotonic.saturating_sub(self.options.request_timeout_ns);
-        if now.monotonic < self.patient_until {
-            // What became of the requests is known in a moment.
-            since = 0;
-        }
-        let retry_ns = self.options.heartbeat_ms.saturating_mul(3_000_000);
-        let retry_before = now.monotonic.saturating_sub(retry_ns);
-        self.replica.expire_waiting(since, retry_before, out);
-        self.replica.resend(now.monotonic.saturating_sub(RESEND_NS));
-        self.announce(now);
-        if !alone {
-            self.announce_start(now);
-            self.tend(now);
-        }
-    }
-
-    /// Tells the cluster this member's name and addresses, if it does not know them. What was said
-    /// once is not said again: an operator may have put another address in its place since, for
-    /// the next start (spec cluster.md section 8.1).
-    fn announce(&mut self, now: Now) {
-        let last = self.last_announcement;
-        if self.was_announced
-            || last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
-            || self.replica.raw.raft.leader_id == 0
-            || !self.replica.is_member()
-        {
-            return;
-        }
-        let config = self.replica.is_leader().then_some(self.options.cluster_config);
-        if let Some(control) = self.replica.state.registration(&self.own_member(), config) {
-            self.last_announcement = Some(now.monotonic);
-            self.replica.propose_control(None, &control, now.monotonic);
-        } else {
-            self.was_announced = self.has_caught_up();
-        }
-    }
-
-    /// Tells the cluster which directory speaks for this member, so that an older copy of it is
-    /// told apart by everybody, after a restart of everybody too.
-    fn announce_start(&mut self, now: Now) {
-        let (id, identity) = (self.replica.id, self.claims.identity);
-        let membership = &self.replica.state.membership;
-        let last = self.last_start_announcement;
-        if identity.start == 0
-            || membership.member(id).is_none()
-            || membership.identity(id) == Some(identity)
-            || last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
-            || self.replica.raw.raft.leader_id == 0
-            || self.unfit().is_err()
-        {
-            return;
-        }
-        self.last_start_announcement = Some(now.monotonic);
-        let control = Control::Started(id, identity);
-        self.replica.propose_control(None, &control, now.monotonic);
-    }
-
-    /// Whether this member has seen, since it started, all that was answered before: a plain read
-    /// before that would go back in time for whoever read here before.
-    pub fn is_warm(&self) -> bool {
-        self.is_warm || self.replica.decides_alone()
-    }
-
-    /// A proven read was answered here, or nobody can be waited for any longer.
-    pub fn warm_up(&mut self) {
-        self.is_warm = true;
-    }
-
-    /// Whether this member ever had the store of its cluster. One that has just joined has not, and
-    /// must not say what is in it.
-    pub fn has_store(&self) -> bool {
-        self.replica.state.applied.0 > 0 && self.replica.was_member
-    }
-
-    /// Whether everything is applied here that was in the log when this process started. Before
-    /// that the table may be an old one.
-    fn has_caught_up(&self) -> bool {
-        let state = &self.replica.state;
-        let raft = &self.replica.raw.raft;
-        if self.replica.is_leader() {
-            return state.applied_term.0 == raft.term;
-        }
-        let leader = self.replica.peers.get(MemberId(raft.leader_id));
-        leader.is_some_and(|leader| leader.applied > 0 && state.applied.0 >= leader.applied)
-    }
-
-    pub(crate) fn own_member(&self) -> Member {
-        Member {
-            id: self.replica.id,
-            name: self.options.name.clone(),
-            client_url: self.options.client_url.clone(),
-            peer_url: self.options.peer_url.clone(),
-        }
-    }
-
-    /// Does what has to be done now and then in a cluster.
-    fn tend(&mut self, now: Now) {
-        self.pump_transfers(now);
-        if now.monotonic.saturating_sub(self.last_tending) >= TEND_NS {
-            self.last_tending = now.monotonic;
-            self.replica.tend_membership(now);
-            if self.has_diverged() {
-                self.replica.hand_over();
-            }
-            let syncs_since = self.unsynced.in_flight.map(|_| self.unsynced.handed_out_at);
-            let patience_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
-            if syncs_since.is_some_and(|at| now.monotonic.saturating_sub(at) > patience_ns) {
-                // Nothing is applied here before it is durable here: with a disk that hangs this
-                // member would hold up everybody.
-                self.replica.hand_over();
-            }
-            let waits_since = self.unwritten.since();
-            if waits_since.is_some_and(|at| now.monotonic.saturating_sub(at) > patience_ns) {
-                self.replica.hand_over();
-            }
-        }
-        if now.monotonic.saturating_sub(self.last_beacon) >= BEACON_NS {
-            self.last_beacon = now.monotonic;
-            self.send_beacons();
-        }
-    }
-
-    fn send_beacons(&mut self) {
-        let state = &self.replica.state;
-        let (index, hash) = (state.applied.0, state.hash);
-        let uptime = self.now.monotonic.saturating_sub(self.started) / 1_000_000_000;
-        let version = &self.options.version;
-        let beacon = Envelope::Beacon { index, hash, uptime, version }.encode();
-        let own = self.replica.id;
-        let conf = self.replica.conf_state();
-        let ids: Vec<u64> = conf.voters.iter().chain(&conf.learners).copied().collect();
-        let members = Envelope::Members(ids.iter().copied().map(MemberId).collect()).encode();
-        for id in ids.into_iter().map(MemberId).filter(|id| *id != own) {
-            self.network.send(id, beacon.clone());
-            self.network.send(id, members.clone());
-        }
-        self.replica.forget_strangers();
-    }
-
-    /// Nanoseconds until the next turn is due even if nothing arrives; nothing if it can wait for
-    /// ever.
-    pub fn until_due(&self) -> Option<u64> {
-        if self.replica.has_more_to_propose() {
-            return Some(0);
-        }
-        let now = self.clock.now();
-        let expiry = self.replica.until_expiry(now);
-        let alone = self.replica.is_alone() && self.replica.is_leader();
-        let must_tick = !alone || self.unsynced.in_flight.is_some() || self.is_held_up();
-        let tick = must_tick.then(|| (self.last_tick + TICK_NS).saturating_sub(now.monotonic));
-        match (expiry, tick) {
-            (Some(expiry), Some(tick)) => Some(expiry.min(tick)),
-            (one, other) => one.or(other),
-        }
-    }
-
-    /// A snapshot to be written, if one is due. It may run on another thread; its end must be
-    /// reported with [`Driver::snapshot_finished`].
-    pub fn snapshot_job(&mut self) -> Option<SnapshotJob<D>> {
-        if self.snapshot_running {
-            return None;
-        }
-        if let Some(job) = self.incoming_job() {
-            self.snapshot_running = true;
-            return Some(job);
-        }
-        if self.replica.raw.mut_store().take_snapshot_wish() {
-            // A member is so far behind that it needs one; what follows it is kept for it.
-            self.keep_for_laggard(self.replica.state.applied);
-            return Some(self.begin_snapshot());
-        }
-        let count = self.options.snapshot_count?;
-        let bytes_min = count.saturating_mul(self.options.snapshot_log_bytes_per_command);
-        let is_due = self.replica.commands_since_snapshot >= count
-            && self.log_bytes >= bytes_min.max(self.snapshot_bytes / 2);
-        is_due.then(|| self.begin_snapshot())
-    }
-
-    /// A snapshot of the present state, whether one is due or not.
-    pub fn begin_snapshot(&mut self) -> SnapshotJob<D> {
-        self.snapshot_running = true;
-        self.replica.commands_since_snapshot = 0;
-        self.log_bytes = 0;
-        SnapshotJob::new(self)
-    }
-
-    /// Takes note of the end of a snapshot, and lets go of the log that it replaces.
-    ///
-    /// # Errors
-    /// [`Fatal`] when the log cannot be trimmed. A snapshot that failed is no error: the log stays,
-    /// and another is tried later.
-    pub fn snapshot_finished(&mut self, done: Option<SnapshotDone<D>>) -> Result<(), Fatal> {
-        self.snapshot_running = false;
-        let (index, term, conf_state, bytes) = match done.map(|done| done.0) {
-            Some(Outcome::Written { index, term, conf_state, bytes }) => {
-                (index, term, conf_state, bytes)
-            }
-            Some(Outcome::Prepared(prepared)) => {
-                self.incoming_finished(Some(prepared));
-                return Ok(());
-            }
-            None => {
-                self.incoming_finished(None);
-                return Ok(());
-            }
-        };
-        self.snapshot_bytes = bytes;
-        let log = self.replica.raw.mut_store();
-        // A snapshot of the leader may have come in between.
-        if log.snapshot_index().is_none_or(|newest| newest <= index.0) {
-            log.set_snapshot(index.0, term.0, conf_state);
-            // What is in memory for members that lag stays on disk, for after a restart.
-            let kept_above = log.before_first();
-            self.wal.release(index.0.min(kept_above))?;
-        }
-        Ok(())
-    }
-
-    /// How many proposals wait for their outcome.
-    pub fn proposals_waiting(&self) -> usize {
-        self.replica.proposals_waiting()
-    }
-
-    /// The key space.
-    pub fn store(&self) -> &Store {
-        &self.replica.state.store
-    }
-
-    /// The key space, for watchers.
-    pub fn store_mut(&mut self) -> &mut Store {
-        &mut self.replica.state.store
-    }
-
-    /// The members and their configuration.
-    pub fn membership(&self) -> &Membership {
-        &self.replica.state.membership
-    }
-
-    /// From where this member sees a claim that it was removed.
-    pub fn outlook(&self) -> Outlook {
-        let leader = self.replica.other_leader();
-        self.replica.outlook(leader.is_some_and(|id| self.is_reachable(id)))
-    }
-
-    /// What this member knows of an id: the answer to another one that asks about itself.
-    pub fn about(&self, id: MemberId) -> About {
-        self.replica.about(id)
-    }
-
-    /// Changes whenever [`Driver::membership`] does.
-    pub fn membership_version(&self) -> u64 {
-        self.replica.state.membership_version
-    }
-
-    /// The log, for its background work and its statistics.
-    pub fn wal_mut(&mut self) -> &mut Wal<D> {
-        &mut self.wal
-    }
-
-    /// Lets the log try again to prepare a segment, if that failed a while ago: call this now and
-    /// then.
-    pub fn retry_fill(&mut self) {
-        self.wal.retry_fill(self.clock.now().monotonic);
-    }
-
-    /// The cluster's time now, from which `ttl` is counted.
-    pub fn stamp_now(&self) -> store::Stamp {
-        self.replica.clock.stamp(self.clock.now())
-    }
-
-    /// The cluster.
-    pub fn cluster(&self) -> ClusterId {
-        self.cluster
-    }
-
-    /// What operators want to know.
-    pub fn status(&self) -> Status {
-        let raft = &self.replica.raw.raft;
-        Status {
-            id: self.replica.id,
-            role: self.replica.role(),
-            leader: (raft.leader_id != 0).then_some(MemberId(raft.leader_id)),
-            term: Term(raft.term),
-            commit: LogIndex(raft.raft_log.committed),
-            applied: self.replica.state.applied,
-            applied_hash: self.replica.state.hash,
-            is_disk_full: self.wal.is_full() || self.is_held_up(),
-            is_voter: self.replica.is_voter(self.replica.id),
-            is_removed: self.replica.is_removed(),
-        }
-    }
-
-    /// This member as it announces itself.
-    pub fn own(&self) -> Member {
-        self.own_member()
-    }
-
-    /// Whether a member takes part in decisions.
-    pub fn is_voter(&self, id: MemberId) -> bool {
-        self.replica.is_voter(id)
-    }
-
-    /// What is known of another member from its messages.
-    pub fn peer(&self, id: MemberId) -> Option<&Peer> {
-        self.replica.peers.get(id)
-    }
-
-    /// Whether another member was heard of lately: within two election time-outs.
-    pub fn is_reachable(&self, id: MemberId) -> bool {
-        self.was_heard(id, self.options.election_timeout_ms.saturating_mul(2_000_000))
-    }
-
-    /// Whether another member was heard of within the last `ns` nanoseconds.
-    pub fn was_heard(&self, id: MemberId, ns: u64) -> bool {
-        let heard_at = self.replica.peers.get(id).and_then(|peer| peer.heard_at);
-        heard_at.is_some_and(|at| self.now.monotonic.saturating_sub(at) <= ns)
-    }
-
-    /// The last log entry that the leader knows a member to have; nothing elsewhere.
-    pub fn matched(&self, id: MemberId) -> Option<LogIndex> {
-        let raft = &self.replica.raw.raft;
-        let progress = raft.prs().get(id.0).filter(|_| self.replica.is_leader())?;
-        Some(LogIndex(progress.matched))
-    }
-
-    /// The appends and heartbeats that this member sent.
-    pub fn appends_sent(&self) -> &Traffic {
-        &self.sent
-    }
-
-    /// The appends and heartbeats that this member received.
-    pub fn appends_received(&self) -> &Traffic {
-        &self.received
-    }
-
-    /// The way to the other members.
-    pub fn network_mut(&mut self) -> &mut N {
-        &mut self.network
-    }
-
-    /// The way to the other members.
-    pub fn network(&self) -> &N {
-        &self.network
     }
 }
 

@@ -7,8 +7,8 @@
 //! is sent again, the oldest first. A batch may so come into the log twice; every member applies it
 //! once (`session.rs`).
 //!
-//! Changes of the membership have no id in the log. They are sent once: the leader says their place,
-//! and if it goes away before, the outcome is unknown.
+//! Changes of the membership have no id in the log. They are sent once: the leader says their
+//! place, and if it goes away before, the outcome is unknown.
 
 use crate::batch::MARK_LEN;
 use crate::change::Change;

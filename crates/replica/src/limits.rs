@@ -24,7 +24,8 @@ const _: () = assert!(RECORD_BYTES_MAX + ENTRY_BYTES_MAX < 60 << 20);
 /// How many bytes of commands a leader proposes in one turn, about; the next turn follows at once.
 pub(crate) const TURN_BYTES_MAX: usize = 8 << 20;
 
-/// How many bytes of commands may wait for their outcome; beyond that clients are told to come back.
+/// How many bytes of commands may wait for their outcome; beyond that clients are told to come
+/// back.
 pub(crate) const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// How many bytes of other members' requests may wait to be proposed.

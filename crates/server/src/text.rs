@@ -27,7 +27,8 @@ pub(crate) fn printable(text: &str) -> String {
 /// Whether a character changes how others are shown and is itself not seen: marks of direction,
 /// line and paragraph separators, characters without width.
 fn is_invisible(char: char) -> bool {
-    matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let is_mark = matches!(char, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    is_mark || matches!(char, '\u{2028}'..='\u{202e}')
 }
 
 #[cfg(test)]
@@ -41,7 +42,7 @@ mod tests {
             "no\\n2026 INFO all is well\\u{1b}[2J"
         );
         assert_eq!(printable("a\u{202e}b\u{9b}\u{0}\tc"), "a\\u{202e}b\\u{9b}\\u{0}\\tc");
-        assert_eq!(printable("größer als \"1\""), "größer als \"1\"");
+        assert_eq!(printable("gr\u{f6}\u{df}er als \"1\""), "gr\u{f6}\u{df}er als \"1\"");
         let long = printable(&"\u{1}".repeat(100_000));
         assert_eq!((long.len(), long.ends_with("...")), (SHOWN_MAX * 5 + 3, true));
         assert_eq!(printable(""), "");

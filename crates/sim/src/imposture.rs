@@ -52,8 +52,8 @@ impl World {
         self.faults.count(Fault::Lie);
     }
 
-    /// A machine that was given up starts again after all, with an older copy of its disk or with an
-    /// empty one. In the second case it asks, as its start line says, and is refused; or it hears
+    /// A machine that was given up starts again after all, with an older copy of its disk or with
+    /// an empty one. In the second case it asks, as its start line says, and is refused; or it hears
     /// what is not true, and founds under the id that it had. Nothing is expected of it, and nobody
     /// must believe it.
     pub(crate) fn come_back_as_another(&mut self, at: usize) {

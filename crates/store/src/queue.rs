@@ -5,8 +5,8 @@
 //! each of which is one place in the log, so there is always exactly one first. Whether an entry is
 //! the first is asked and answered by the same command that prolongs it.
 //!
-//! Clients cannot write below `/_etcd/mod`, so what is in a queue was put there by these commands; a
-//! directory in it belongs to a lock with a longer name.
+//! Clients cannot write below `/_etcd/mod`, so what is in a queue was put there by these commands;
+//! a directory in it belongs to a lock with a longer name.
 
 use crate::lock::{LOCK_ANONYMOUS, LockAction, LockEntry, LockOutcome, LockState};
 use crate::node::File;

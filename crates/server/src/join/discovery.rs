@@ -101,8 +101,8 @@ pub(crate) fn register(
 /// The complaint about an answer that no discovery service gives.
 fn foreign(url: &str, reply: &Reply, wanted: &str) -> String {
     format!(
-        "{url}: answered {} with \"{}\", where the discovery protocol has {wanted}; -discovery wants \
-         the URL of a directory of a v2 server, http://HOST:PORT/v2/keys/PATH",
+        "{url}: answered {} with \"{}\", where the discovery protocol has {wanted}; \
+         -discovery wants the URL of a directory of a v2 server, http://HOST:PORT/v2/keys/PATH",
         reply.status,
         reply.text()
     )
