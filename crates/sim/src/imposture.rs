@@ -54,8 +54,8 @@ impl World {
 
     /// A machine that was given up starts again after all, with an older copy of its disk or with
     /// an empty one. In the second case it asks, as its start line says, and is refused; or it
-    /// hears what is not true, and founds under the id that it had. Nothing is expected of it, and nobody
-    /// must believe it.
+    /// hears what is not true, and founds under the id that it had. Nothing is expected of it, and
+    /// nobody must believe it.
     pub(crate) fn come_back_as_another(&mut self, at: usize) {
         let takes_copy = self.rng.permille(500);
         let copy = self.machines.get_mut(at).and_then(|machine| machine.copy.take());
