@@ -21,7 +21,7 @@ fn some_seeds_of_every_size_hold_all_promises() {
     let mut turns = 0;
     for members in [1, 3, 5] {
         for seed in 0..40 {
-            let config = Config { operations: 400, members: Some(members), ..Config::default() };
+            let config = Config { operations: 600, members: Some(members), ..Config::default() };
             let report = run(seed, &config);
             assert_eq!(report.violation, None, "seed {seed} with {members} members");
             assert!(report.changes > 100, "seed {seed} did next to nothing");
