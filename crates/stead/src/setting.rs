@@ -47,7 +47,7 @@ pub(crate) struct Setting {
     pub(crate) support: Support,
 }
 
-const CLUSTER: &str = "restore the data directory of one machine, and let the others join it";
+const CLUSTER: &str = "a cluster that has lost the majority of its members for good cannot be recovered by this version";
 
 const MACHINE_GROUP: &str = "Machine";
 const NETWORK_GROUP: &str = "Network";
