@@ -82,7 +82,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// # Errors
     /// [`ClaimRefused`] with what tells that it has forgotten what that member promised.
     pub fn meet(&mut self, claim: &PeerClaim) -> Result<(), ClaimRefused> {
-        let membership = &self.replica.state.membership;
+        let membership = self.membership_ahead();
         let known = [membership.identity(claim.id), self.claims.met.get(&claim.id).copied()];
         for known in known.into_iter().flatten() {
             identity::check(known, claim.identity)?;

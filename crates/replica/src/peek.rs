@@ -63,11 +63,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// does not know what of its last entries is, and may have no other way to learn where those
     /// are reached who could tell: this is only about who may be asked.
     pub fn announced(&self) -> Vec<Member> {
+        self.membership_ahead().members().cloned().collect()
+    }
+
+    /// The membership as the log has it, with what is not applied yet. What a member has just been
+    /// started with may be committed already, and it does not know.
+    pub(crate) fn membership_ahead(&self) -> Membership {
         let mut membership = self.membership().clone();
         let applied = self.replica.state.applied.0;
         let unapplied = self.replica.raw.store().behind_index(applied);
         unapplied.for_each(|entry| note(entry, &mut membership));
-        membership.members().cloned().collect()
+        membership
     }
 }
 
@@ -92,6 +98,7 @@ fn note(entry: &Entry, membership: &mut Membership) {
             Item::Control(Control::Register { member, .. }) => membership.register(member),
             Item::Control(Control::Remove(id)) => drop(membership.remove(id, false)),
             Item::Control(Control::Expel(id)) => drop(membership.remove(id, true)),
+            Item::Control(Control::Started(id, identity)) => membership.note_start(id, identity),
             _ => {}
         }
     }

@@ -4,10 +4,12 @@ use crate::batch::Control;
 use crate::clock::{Clock, Now};
 use crate::driver::{Driver, Network, TEND_NS};
 use crate::envelope::Envelope;
+use crate::error::Fatal;
 use crate::limits::{RESEND_NS, TICK_NS};
 use crate::membership::Member;
 use crate::proposal::Output;
 use crate::types::MemberId;
+use std::io::ErrorKind;
 use wal::Disk;
 
 /// How often members tell one another how far they are: 1 s.
@@ -177,6 +179,24 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.network.send(id, members.clone());
         }
         self.replica.forget_strangers();
+    }
+
+    /// Looks whether the log can still be found by its name. Somebody may remove or replace the
+    /// directory of a running process, whose writes go to files that nobody can open again.
+    ///
+    /// # Errors
+    /// [`Fatal`]: what would be acknowledged from here on would be lost.
+    pub fn check_directory(&self) -> Result<(), Fatal> {
+        let Some(name) = self.wal.newest_segment() else { return Ok(()) };
+        match self.disk.open(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Fatal::Identity(format!(
+                "{name} is gone: the data directory was removed or replaced while it was in use, \
+                 and nothing more is acknowledged. Stop this machine's unit; put the directory \
+                 back if it is somewhere, or start a member of a cluster with -force-rejoin"
+            ))),
+            // Out of descriptors, most likely: that is told elsewhere.
+            _ => Ok(()),
+        }
     }
 
     /// Nanoseconds until the next turn is due even if nothing arrives; nothing if it can wait for

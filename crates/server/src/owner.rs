@@ -681,6 +681,9 @@ impl Owner {
         }
         self.last_housekeeping = self.now.monotonic;
         self.driver.retry_fill();
+        if let Err(fatal) = self.driver.check_directory() {
+            self.fatal.get_or_insert(fatal);
+        }
         self.report_divergence();
         self.look_for_moved();
         self.keyring.refresh();

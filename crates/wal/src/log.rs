@@ -351,6 +351,11 @@ impl<D: Disk> Wal<D> {
         }
     }
 
+    /// The name of the segment that takes records now; nothing before the first record.
+    pub fn newest_segment(&self) -> Option<&str> {
+        self.active.as_ref().map(|active| active.name.as_str())
+    }
+
     /// The last record that is known to be durable.
     pub fn synced_seq(&self) -> Seq {
         Seq(self.synced_seq)
