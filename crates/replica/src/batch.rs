@@ -5,7 +5,7 @@
 //! item: 0 store command | 1 register: member, config flag u8, [config] | 2 configure: config
 //!   | 3 remove: member id u64 | 4 forget: member id u64
 //!   | 5 request: member, start, seq, floor u64, count u32; the next `count` items are its own
-//!   | 6 started: member id, identity (3 u64) | 7 expel: member id u64
+//!   | 6 started: member id, identity (18 u64) | 7 expel: member id u64
 //! ```
 //! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
 //! batch. Version 1 knows no requests, and reserves all of `/_etcd`; otherwise it is the same.
@@ -297,7 +297,10 @@ mod tests {
             Control::Configure(config),
             Control::Remove(MemberId(7)),
             Control::Forget(MemberId(8)),
-            Control::Started(MemberId(9), Identity { incarnation: 1, start: 2, nonce: 3 }),
+            Control::Started(
+                MemberId(9),
+                Identity { incarnation: 1, start: 2, ..Identity::default() },
+            ),
             Control::Expel(MemberId(9)),
         ]
     }

@@ -1,6 +1,7 @@
 //! Who is listened to, and what this member may promise itself.
 
 use crate::clock::Clock;
+use crate::confirm::Origin;
 use crate::driver::{Driver, Network};
 use crate::error::{EngineError, Fatal};
 use crate::identity::{self, ClaimRefused, Identity, PeerClaim};
@@ -19,6 +20,8 @@ const ABSTENTION_TIMEOUTS: u64 = 3;
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     pub(crate) identity: Identity,
+    /// Whether the directory is where it was.
+    pub(crate) origin: Origin,
     /// Whether this start cut off the end of the log.
     pub(crate) is_doubtful: bool,
     /// Until when it does not vote, by the monotonic clock, if it has heard no leader by then.
@@ -32,8 +35,8 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    pub(crate) fn new(identity: Identity, is_doubtful: bool, lost: Option<LogIndex>) -> Self {
-        Self { identity, is_doubtful, lost, ..Self::default() }
+    pub(crate) fn new(identity: Identity, lost: Option<LogIndex>) -> Self {
+        Self { identity, lost, ..Self::default() }
     }
 
     /// The log was cut: others may know more. They are left some time to elect a leader, which
@@ -123,13 +126,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether this member keeps out of an election for now.
     pub(crate) fn abstains(&self) -> bool {
         let is_waiting = self.now.monotonic < self.claims.abstains_until;
-        self.claims.lost.is_some() || is_waiting
+        self.claims.lost.is_some() || is_waiting || self.awaits_words().is_some()
     }
 
     /// Whether a message of another member may reach raft: who lies, or forgets, must not end this
     /// process nor make it promise what it should not. What can be put right is.
     pub(crate) fn admit(&mut self, message: &mut Message) -> bool {
-        if self.claims.lost.is_some() || !self.replica.is_possible(message) {
+        let is_silent = self.claims.lost.is_some() || self.awaits_words().is_some();
+        if is_silent || !self.replica.is_possible(message) {
             return false;
         }
         let from = MemberId(message.from);
@@ -176,7 +180,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let mut hard_state = log.hard_state().clone();
         hard_state.commit = hard_state.commit.min(log.last_index());
         let stamp = self.replica.clock.reading(self.now);
-        let start = Start { identity: next, lost: self.claims.lost };
+        let origin = self.claims.origin.to_write(self.wal.origin());
+        let start = Start { identity: next, lost: self.claims.lost, origin };
         record::encode_start(&mut self.record, &hard_state, stamp, self.now, start);
         match self.wal.append(0, &[&self.record]) {
             Ok(_) => {
@@ -201,6 +206,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub fn unfit(&self) -> Result<(), EngineError> {
         if self.claims.lost.is_some() {
             Err(EngineError::LostPromise)
+        } else if self.awaits_words().is_some() {
+            Err(EngineError::Unconfirmed)
         } else if self.has_diverged() {
             Err(EngineError::Diverged)
         } else {

@@ -43,10 +43,12 @@ pub enum EngineError {
     LostPromise,
     /// A machine asks to join under the id of a member that takes part already.
     AlreadyMember,
+    /// The member's directory is a copy, and too few others have let it speak.
+    Unconfirmed,
 }
 
 impl EngineError {
-    const ALL: [EngineError; 18] = [
+    const ALL: [EngineError; 19] = [
         EngineError::NoLeader,
         EngineError::NotLeader,
         EngineError::Timeout,
@@ -65,6 +67,7 @@ impl EngineError {
         EngineError::Diverged,
         EngineError::LostPromise,
         EngineError::AlreadyMember,
+        EngineError::Unconfirmed,
     ];
 
     /// Its number between members.
@@ -108,6 +111,11 @@ impl fmt::Display for EngineError {
             EngineError::LostPromise => {
                 "this member lost entries that it had acknowledged; nothing was done. Start it \
                  with -force-rejoin: its files are set aside, and it joins anew"
+            }
+            EngineError::Unconfirmed => {
+                "this member's data directory was copied or moved since it was last in use, and \
+                 too few other members have confirmed that it is the latest; nothing was done. It \
+                 takes part by itself when they are reachable"
             }
             EngineError::AlreadyMember => {
                 "a member with this id takes part already; nothing was done"

@@ -20,31 +20,55 @@ pub struct Identity {
     pub start: u64,
     /// Drawn at this start: two copies of one directory have the same count after theirs.
     pub nonce: u64,
+    /// What was drawn at the starts before this one, the latest first: an older copy that was
+    /// started again and again has as high a count as its original, and other ancestors.
+    pub earlier: [u64; EARLIER],
 }
+
+/// How many earlier starts an identity remembers.
+const EARLIER: usize = 15;
 
 impl Identity {
     /// The identity of the next start of this directory. `drawn` is a number that nobody else
     /// draws.
     pub(crate) fn next(self, drawn: u64) -> Self {
+        let mut earlier = self.earlier;
+        earlier.rotate_right(1);
+        if let Some(latest) = earlier.first_mut() {
+            *latest = self.nonce;
+        }
         Self {
             incarnation: if self.incarnation == 0 { drawn } else { self.incarnation },
             start: self.start + 1,
             nonce: drawn.rotate_left(32) ^ 0x5bd1_e995_9d1b_54a5,
+            earlier,
+        }
+    }
+
+    /// What was drawn at the start with this count, as far as it is remembered.
+    fn drawn_at(&self, start: u64) -> Option<u64> {
+        match usize::try_from(self.start.checked_sub(start)?).ok()? {
+            0 => Some(self.nonce),
+            back => self.earlier.get(back - 1).copied(),
         }
     }
 
     pub(crate) fn encode(self, out: &mut Vec<u8>) {
-        for number in [self.incarnation, self.start, self.nonce] {
-            codec::put_u64(out, number);
-        }
+        let numbers = [self.incarnation, self.start, self.nonce];
+        numbers.iter().chain(&self.earlier).for_each(|number| codec::put_u64(out, *number));
     }
 
     pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {
-        Ok(Self {
+        let mut identity = Self {
             incarnation: codec::take_u64(input)?,
             start: codec::take_u64(input)?,
             nonce: codec::take_u64(input)?,
-        })
+            ..Self::default()
+        };
+        for earlier in &mut identity.earlier {
+            *earlier = codec::take_u64(input)?;
+        }
+        Ok(identity)
     }
 }
 
@@ -130,8 +154,10 @@ pub(crate) fn check(known: Identity, claimed: Identity) -> Result<(), ClaimRefus
     if is_known && claimed.incarnation != known.incarnation {
         return Err(ClaimRefused::DirectoryReplaced);
     }
+    // It is the start that is known, or one that came after it. One that came after so many others
+    // that it is not remembered has a start behind it that somebody else knows of.
     let is_older = claimed.start < known.start
-        || (claimed.start == known.start && claimed.nonce != known.nonce);
+        || claimed.drawn_at(known.start).is_some_and(|drawn| drawn != known.nonce);
     if is_known && is_older {
         return Err(ClaimRefused::OlderCopy { start: claimed.start, known: known.start });
     }
@@ -143,7 +169,12 @@ mod tests {
     use super::*;
 
     fn identity(incarnation: u64, start: u64, nonce: u64) -> Identity {
-        Identity { incarnation, start, nonce }
+        Identity { incarnation, start, nonce, ..Identity::default() }
+    }
+
+    fn after(mut identity: Identity, draws: impl IntoIterator<Item = u64>) -> Identity {
+        draws.into_iter().for_each(|drawn| identity = identity.next(drawn));
+        identity
     }
 
     #[test]
@@ -151,8 +182,11 @@ mod tests {
         let known = identity(7, 3, 33);
         for (claimed, expected) in [
             (known, Ok(())),
-            (identity(7, 4, 44), Ok(())),
-            (identity(7, 9, 33), Ok(())),
+            (after(known, [4]), Ok(())),
+            (after(known, 4..12), Ok(())),
+            (after(known, 4..40), Ok(())),
+            (identity(7, 4, 44), Err(ClaimRefused::OlderCopy { start: 4, known: 3 })),
+            (after(identity(7, 1, 11), 2..9), Err(ClaimRefused::OlderCopy { start: 8, known: 3 })),
             (identity(8, 4, 44), Err(ClaimRefused::DirectoryReplaced)),
             (identity(0, 4, 44), Err(ClaimRefused::DirectoryReplaced)),
             (identity(7, 2, 22), Err(ClaimRefused::OlderCopy { start: 2, known: 3 })),

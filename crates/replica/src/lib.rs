@@ -13,6 +13,7 @@ mod change;
 mod claims;
 mod clock;
 mod codec;
+mod confirm;
 pub mod decide;
 mod driver;
 mod envelope;

@@ -3,6 +3,7 @@
 use crate::apply::State;
 use crate::claims::Claims;
 use crate::clock::{Clock, ClusterClock, Now};
+use crate::confirm::Origin;
 use crate::driver::{Driver, Network, SyncMode};
 use crate::error::Fatal;
 use crate::identity::Identity;
@@ -88,6 +89,8 @@ struct Found {
     entries_replayed: u64,
     identity: Identity,
     lost: Option<LogIndex>,
+    /// What tells the file that the log was in from a copy of it.
+    origin: u64,
 }
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
@@ -129,7 +132,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         wal.make_room(0)?;
         let snapshot_bytes = wal::file_len(&disk, &file).map_err(wal::Error::from)?;
         let is_doubtful = opened.torn_tail.is_some();
-        let mut driver = found.into_driver(wal, disk, network, clock, options, is_doubtful)?;
+        let origin = Origin::new(found.origin, &wal::origins(&disk)?);
+        let mut driver = found.into_driver(wal, disk, network, clock, options)?;
+        driver.claims.origin = origin;
+        driver.claims.is_doubtful = is_doubtful;
+        let election_timeout_ns = driver.options.election_timeout_ms.saturating_mul(1_000_000);
+        driver.claims.begin_abstention(driver.now.monotonic, election_timeout_ns);
         driver.snapshot_bytes = snapshot_bytes;
         let drawn = mix([driver.options.seed, now.wall ^ now.monotonic, driver.replica.id.0]);
         driver.write_identity(driver.claims.identity.next(drawn))?;
@@ -237,6 +245,7 @@ pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Res
         membership: Membership::founded_by(birth.founders, birth.known),
         identity: Identity::default(),
         log_id: mix([birth.cluster.0, birth.id.0, now.wall ^ now.boot]),
+        origin: 0,
         sessions: Sessions::default(),
     };
     let log_seq = wal::begin(disk, header.log_id)?;
@@ -288,6 +297,7 @@ impl Found {
             clock: ClusterClock::resume(header.stamp, header.seen, now),
             identity: header.identity,
             lost: None,
+            origin: header.origin,
             conf_state: header.conf_state.clone(),
             header,
             state,
@@ -319,7 +329,7 @@ impl Found {
         self.hard_state.commit = commit;
         self.clock = ClusterClock::resume(record.stamp, record.seen, now);
         if let Some(start) = record.start {
-            (self.identity, self.lost) = (start.identity, start.lost);
+            (self.identity, self.lost, self.origin) = (start.identity, start.lost, start.origin);
         }
         self.apply_committed()
     }
@@ -389,7 +399,6 @@ impl Found {
         network: N,
         clock: C,
         options: Options,
-        is_doubtful: bool,
     ) -> Result<Driver<D, N, C>, Fatal> {
         let applied = (self.state.applied.0, self.state.applied_term.0);
         let last = self.tail.back().map_or(applied.0, |entry| entry.index);
@@ -406,12 +415,10 @@ impl Found {
         let seed = options.seed;
         let mut replica = Replica::new(id, raw, self.state, self.clock, seed, election_ticks);
         replica.commands_since_snapshot = self.entries_replayed;
-        let election_timeout_ns = options.election_timeout_ms.saturating_mul(1_000_000);
         let (cluster, log_id) = (self.header.cluster, self.header.log_id);
         let mut driver = Driver::assemble(replica, wal, disk, network, clock, options, cluster);
         driver.log_id = log_id;
-        driver.claims = Claims::new(self.identity, is_doubtful, self.lost);
-        driver.claims.begin_abstention(driver.now.monotonic, election_timeout_ns);
+        driver.claims = Claims::new(self.identity, self.lost);
         Ok(driver)
     }
 }

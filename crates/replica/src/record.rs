@@ -6,8 +6,8 @@
 //! | time u64 | wall offset i64 | boot u64 | monotonic u64 | wall u64 | cut u64
 //! | entries u32 | entry, ...        entry: term u64, index u64, type u8, data (length u32)
 //! ```
-//! Version 2 is written once at each start: it has the identity of the start (three u64) and the
-//! index of an entry that this member lost, or zero, before the entries.
+//! Version 2 is written once at each start: before the entries it has the identity of the start
+//! (18 u64), the index of an entry that this member lost, or zero, and the log file's origin.
 //!
 //! The clocks beside the last stamp let a restart tell how long the process was away. Entries above
 //! `cut` that were written before are void: a snapshot of the leader contradicts them.
@@ -40,6 +40,8 @@ pub(crate) struct Start {
     pub(crate) identity: Identity,
     /// An entry that this member acknowledged and lost.
     pub(crate) lost: Option<LogIndex>,
+    /// What tells the file that the log was in from a copy of it; zero where that is not known.
+    pub(crate) origin: u64,
 }
 
 /// The `cut` of a record that voids nothing.
@@ -72,6 +74,7 @@ pub(crate) fn encode_start(
     put_front(out, VERSION_START, hard_state, stamp, seen, NO_CUT);
     start.identity.encode(out);
     codec::put_u64(out, start.lost.map_or(0, |index| index.0));
+    codec::put_u64(out, start.origin);
     codec::put_u32(out, 0);
 }
 
@@ -152,7 +155,8 @@ pub(crate) fn decode(mut input: &[u8]) -> Result<Record, Malformed> {
     let start = if version == VERSION_START {
         let identity = Identity::decode(input)?;
         let lost = codec::take_u64(input)?;
-        Some(Start { identity, lost: (lost != 0).then_some(LogIndex(lost)) })
+        let lost = (lost != 0).then_some(LogIndex(lost));
+        Some(Start { identity, lost, origin: codec::take_u64(input)? })
     } else {
         None
     };
@@ -191,9 +195,9 @@ mod tests {
             assert!(decode(bytes.get(..len).expect("shorter")).is_err(), "cut at {len}");
         }
         assert_eq!(record.start, None);
-        let identity = Identity { incarnation: 1, start: 2, nonce: 3 };
+        let identity = Identity { incarnation: 1, start: 2, ..Identity::default() };
         for lost in [None, Some(LogIndex(9))] {
-            let start = Start { identity, lost };
+            let start = Start { identity, lost, origin: 4 };
             let mut bytes = Vec::new();
             encode_start(&mut bytes, &hard_state, stamp, seen, start);
             let record = decode(&bytes).expect("just written");

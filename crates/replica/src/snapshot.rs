@@ -4,7 +4,8 @@
 //! version u8 | header length u32 | header | store stream
 //! header: cluster u64, member u64, name, index u64, term u64, hash u64,
 //!         clocks (record.rs), configuration (4 lists of ids, flag u8), membership table,
-//!         identity of the directory (3 u64), log id u64, identities of the members,
+//!         identity of the directory (18 u64), log id u64, origin u64,
+//!         identities of the members,
 //!         sessions (session.rs) with their length in front
 //! ```
 //! Version 1 ends with the membership table; its log id is the cluster's, and no request had an id.
@@ -45,6 +46,8 @@ pub(crate) struct Header {
     pub(crate) identity: Identity,
     /// What the log behind this snapshot is marked with: no other directory has it.
     pub(crate) log_id: u64,
+    /// What tells the file that the log was in from a copy of it; zero where that is not known.
+    pub(crate) origin: u64,
     pub(crate) sessions: Sessions,
 }
 
@@ -61,6 +64,7 @@ impl Header {
         self.membership.encode(out);
         self.identity.encode(out);
         codec::put_u64(out, self.log_id);
+        codec::put_u64(out, self.origin);
         self.membership.encode_identities(out);
         let mut sessions = Vec::new();
         self.sessions.encode(&mut sessions);
@@ -78,10 +82,11 @@ impl Header {
         let (stamp, seen) = record::decode_clocks(input)?;
         let conf_state = decode_conf_state(input)?;
         let mut membership = Membership::decode(input)?;
-        let (mut identity, mut log_id) = (Identity::default(), cluster.0);
+        let (mut identity, mut log_id, mut origin) = (Identity::default(), cluster.0, 0);
         let mut sessions = Sessions::default();
         if version > VERSION_1 {
             (identity, log_id) = (Identity::decode(input)?, codec::take_u64(input)?);
+            origin = codec::take_u64(input)?;
             membership.decode_identities(input)?;
             sessions = Sessions::decode(codec::take_bytes(input)?)?;
         }
@@ -101,6 +106,7 @@ impl Header {
             membership,
             identity,
             log_id,
+            origin,
             sessions,
         })
     }
@@ -197,8 +203,9 @@ mod tests {
             seen: Now { boot: 1, monotonic: 2, wall: 3 },
             conf_state,
             membership: Membership::default(),
-            identity: Identity { incarnation: 1, start: 2, nonce: 3 },
+            identity: Identity { incarnation: 1, start: 2, ..Identity::default() },
             log_id: 8,
+            origin: 9,
             sessions: Sessions::default(),
         };
         let id = ForwardId { start: 4, seq: 2 };
@@ -211,7 +218,7 @@ mod tests {
         }
         let mut sessions = Vec::new();
         header.sessions.encode(&mut sessions);
-        let first = &bytes[..bytes.len() - sessions.len() - 4 - 3 * 8 - 8 - 4];
+        let first = &bytes[..bytes.len() - sessions.len() - 4 - 18 * 8 - 8 - 8 - 4];
         let first = Header::decode(first, VERSION_1).expect("what version 1 had");
         assert_eq!((first.identity, first.log_id), (Identity::default(), 5));
         assert_eq!(first.sessions, Sessions::default());

@@ -39,6 +39,7 @@ pub(crate) struct IncomingJob<D: Disk> {
     pub(crate) metadata: SnapshotMetadata,
     pub(crate) identity: Identity,
     pub(crate) log_id: u64,
+    pub(crate) origin: u64,
     pub(crate) log_seq: Seq,
 }
 
@@ -104,6 +105,7 @@ impl<D: Disk> SnapshotJob<D> {
             membership: state.membership.clone(),
             identity: driver.claims.identity,
             log_id: driver.log_id,
+            origin: driver.claims.origin.to_write(driver.wal.origin()),
             sessions: state.sessions.clone(),
         };
         let log_seq = driver.wal.synced_seq();
@@ -158,6 +160,7 @@ impl<D: Disk> IncomingJob<D> {
         header.conf_state = self.metadata.get_conf_state().clone();
         header.term = Term(self.metadata.term);
         (header.identity, header.log_id) = (self.identity, self.log_id);
+        header.origin = self.origin;
         let sealed = write(&self.disk, &header, &store.snapshot(), self.log_seq, pace)?.seal()?;
         Ok(SnapshotDone(Outcome::Prepared(Box::new(Prepared { header, store, sealed }))))
     }

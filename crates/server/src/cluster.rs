@@ -72,6 +72,7 @@ impl Owner {
         self.driver.network_mut().tend(now);
         for event in self.driver.network_mut().take_events() {
             match event {
+                PeerEvent::Welcome(id) => self.driver.confirmed(id),
                 PeerEvent::Unreachable(id) => self.driver.unreachable(id),
                 PeerEvent::Removed(from) => self.inquiry.hint(from, now),
             }
@@ -132,6 +133,17 @@ impl Owner {
                 "committed entries could not be applied and were skipped, by every member alike"
             );
             self.entries_skipped = skipped;
+        }
+        if let Some((words, needed)) = self.driver.awaits_words()
+            && !std::mem::replace(&mut self.has_told_copy, true)
+        {
+            tracing::warn!(
+                words,
+                needed,
+                "the data directory was copied or moved since it was last in use: this machine \
+                 takes part as soon as that many other members have confirmed that it is the \
+                 latest. If they refuse it, start it with -force-rejoin"
+            );
         }
         if let Some(lost) = self.driver.lost_promise()
             && !std::mem::replace(&mut self.has_told_loss, true)

@@ -128,6 +128,8 @@ pub(crate) struct Owner {
     pub(crate) entries_skipped: u64,
     /// Whether the log says that this member lost what it had acknowledged.
     pub(crate) has_told_loss: bool,
+    /// Whether the log says that this directory was copied.
+    pub(crate) has_told_copy: bool,
     /// The connections over which other members speak to this one.
     pub(crate) speakers: BTreeMap<MemberId, Speaker>,
     /// How members that are called prove themselves, and what they are asked for.
@@ -218,6 +220,7 @@ impl Owner {
             diverged: BTreeSet::new(),
             entries_skipped: 0,
             has_told_loss: false,
+            has_told_copy: false,
             speakers: BTreeMap::new(),
             gate,
             complaints: Complaints::default(),

@@ -32,7 +32,12 @@ impl World {
         let is_stranger = known.is_empty() || !knows_all || self.rng.permille(500);
         let from = if is_stranger { MemberId(0xbad) } else { self.rng.pick(&known) };
         let drawn = self.rng.next();
-        let identity = Directory { incarnation: drawn, start: 1 + drawn % 9, nonce: drawn };
+        let identity = Directory {
+            incarnation: drawn,
+            start: 1 + drawn % 9,
+            nonce: drawn,
+            ..Directory::default()
+        };
         let term = status.term.0 + self.rng.pick(&[0, 0, 1, 1_000_000]);
         let index = self.rng.pick(&[0, status.commit.0, status.commit.0 + 1, 1_000_000]);
         let claim = PeerClaim {

@@ -171,6 +171,11 @@ impl Running {
         self.driver.own_claim()
     }
 
+    /// Another member has let this process speak.
+    pub(crate) fn confirmed(&mut self, by: MemberId) {
+        self.driver.confirmed(by);
+    }
+
     /// Whether another process may speak as the member that it says it is.
     pub(crate) fn meet(&mut self, claim: &PeerClaim) -> Result<(), ClaimRefused> {
         self.driver.meet(claim)

@@ -155,7 +155,7 @@ impl World {
             self.faults.count(Fault::Kill);
         }
         if self.rng.permille(300) {
-            machine.copy = Some(machine.disk.kill());
+            machine.copy = Some(machine.disk.copy());
         }
         let (start, id) = (machine.start, machine.identity.id);
         machine.sync_takes = SYNC_TAKES;
@@ -206,7 +206,7 @@ impl World {
             return;
         }
         if takes_copy {
-            machine.copy = Some(machine.disk.kill());
+            machine.copy = Some(machine.disk.copy());
         }
         let opened = Running::open(&machine.disk, &machine.clock, &machine.identity, plan, seed);
         let name = machine.identity.name.clone();

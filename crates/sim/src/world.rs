@@ -261,6 +261,8 @@ impl World {
         }
         let Some(running) = &mut machine.running else { return };
         let arrived = std::mem::take(&mut machine.inbox);
+        let own = machine.identity.id;
+        let known: Vec<_> = machine.met.keys().copied().collect();
         let taken = arrived.iter().try_for_each(|letter| {
             let mut met = |refused| {
                 self.faults.count(Fault::ClaimRefused);
@@ -272,6 +274,9 @@ impl World {
                 Ok(())
             }
         });
+        let welcome =
+            machine.met.iter().filter(|(who, is_welcome)| **is_welcome && !known.contains(who));
+        let welcome: Vec<_> = welcome.map(|(who, _)| *who).collect();
         let result = taken.and_then(|()| running.turn(is_deferred));
         let messages = running.take_messages();
         self.dispatch(at, messages);
@@ -280,6 +285,7 @@ impl World {
             Err(fatal) => return self.stopped(at, &fatal),
         };
         self.settle(at);
+        welcome.into_iter().for_each(|(who, directory)| self.confirm(who, directory, own));
         let Some(machine) = self.machines.get_mut(at) else { return };
         let start = machine.start;
         if let Some(target) = target {
@@ -296,6 +302,17 @@ impl World {
         if let Some(due) = due {
             let when = self.now + machine.clock.until(due);
             self.wake(at, when);
+        }
+    }
+
+    /// A process hears that another member has let it speak.
+    fn confirm(&mut self, who: MemberId, directory: Directory, by: MemberId) {
+        let at = self.places.get(&who).copied().unwrap_or(usize::MAX);
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if let Some(running) = &mut machine.running
+            && running.claim().identity == directory
+        {
+            running.confirmed(by);
         }
     }
 

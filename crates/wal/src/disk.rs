@@ -87,6 +87,15 @@ pub trait DiskFile: Clone + Send + 'static {
     /// `StorageFull` when there is no room, or what else the disk gave.
     fn reserve(&self, offset: u64, len: u64) -> io::Result<()>;
 
+    /// What tells this very file from a copy of it, over restarts too; nothing where the disk does
+    /// not know.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    fn origin(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Makes the content durable.
     ///
     /// # Errors

@@ -105,7 +105,8 @@ impl ApiError {
             | EngineError::DiskFull
             | EngineError::Stopping
             | EngineError::Diverged
-            | EngineError::LostPromise => Some(503),
+            | EngineError::LostPromise
+            | EngineError::Unconfirmed => Some(503),
             EngineError::QuorumAtRisk | EngineError::ChangePending | EngineError::AlreadyMember => {
                 Some(409)
             }

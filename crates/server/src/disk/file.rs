@@ -24,6 +24,16 @@ impl DiskFile for DataFile {
         self.tell("stat", self.0.metadata()).map(|metadata| metadata.len())
     }
 
+    /// Its number and when it was made, which no copy has. Not every file system says when.
+    fn origin(&self) -> io::Result<Option<u64>> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = self.0.metadata()?;
+        let made = metadata.created().ok();
+        let made = made.and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok());
+        let made = made.map_or(0, |made| made.as_secs() ^ u64::from(made.subsec_nanos()) << 32);
+        Ok(Some((metadata.ino().rotate_left(17) ^ made).max(1)))
+    }
+
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.tell("read", self.0.read_at(buf, offset))
     }

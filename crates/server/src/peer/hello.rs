@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! GET /v2/peer/stream?version=2&cluster=HEX&from=HEX&to=HEX&at=HOST:PORT
-//!     &incarnation=HEX&start=HEX&nonce=HEX&term=HEX&index=HEX&lastterm=HEX&doubtful=0|1 HTTP/1.1
+//!     &incarnation=HEX&start=HEX&nonce=HEX&earlier=HEX.HEX...&term=HEX&index=HEX&lastterm=HEX
+//!     &doubtful=0|1 HTTP/1.1
 //! Upgrade: stead-peer            Stead-Nonce: NONCE (if the cluster has a secret)
 //!
 //! HTTP/1.1 101 Switching Protocols
@@ -51,11 +52,13 @@ impl Hello {
     pub(crate) fn query(&self) -> String {
         let Self { cluster, to, at, claim } = self;
         let PeerClaim { id, identity, term, last_index, last_term, is_doubtful } = claim;
-        let Identity { incarnation, start, nonce } = identity;
+        let Identity { incarnation, start, nonce, earlier } = identity;
+        let earlier: Vec<String> = earlier.iter().map(|drawn| format!("{drawn:x}")).collect();
+        let earlier = earlier.join(".");
         format!(
             "version={VERSION}&cluster={cluster}&from={id}&to={to}&at={at}\
              &incarnation={incarnation:x}&start={start:x}&nonce={nonce:x}\
-             &term={:x}&index={:x}&lastterm={:x}&doubtful={}",
+             &earlier={earlier}&term={:x}&index={:x}&lastterm={:x}&doubtful={}",
             term.0,
             last_index.0,
             last_term.0,
@@ -72,11 +75,11 @@ impl Hello {
             let mut values = query.split('&').filter_map(|pair| pair.split_once('='));
             values.find(|(key, _)| *key == name).map(|(_, value)| value)
         };
-        let any = |name: &str| {
-            let digits = find(name)?;
+        let number = |digits: &str| {
             let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
             u64::from_str_radix(digits, 16).ok().filter(|_| is_hex)
         };
+        let any = |name: &str| number(find(name)?);
         let hex = |name: &str| any(name).filter(|number| *number != 0);
         match find("version").map(str::parse::<u64>) {
             Some(Ok(VERSION)) => {}
@@ -92,7 +95,13 @@ impl Hello {
         };
         let identity = || {
             let (incarnation, start) = (any("incarnation")?, any("start")?);
-            Some(Identity { incarnation, start, nonce: any("nonce")? })
+            let mut identity =
+                Identity { incarnation, start, nonce: any("nonce")?, ..Identity::default() };
+            let mut words = find("earlier")?.split('.');
+            for earlier in &mut identity.earlier {
+                *earlier = number(words.next()?)?;
+            }
+            words.next().is_none().then_some(identity)
         };
         let doubt = find("doubtful").filter(|word| matches!(*word, "0" | "1"));
         let log = || Some((any("term")?, any("index")?, any("lastterm")?));

@@ -35,6 +35,8 @@ const CALLERS_MAX: usize = 16;
 /// What the owner has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeerEvent {
+    /// A member has let this one speak.
+    Welcome(MemberId),
     /// Messages to a member were lost.
     Unreachable(MemberId),
     /// A member, or whoever answers at its address, says that this one was removed.
@@ -242,7 +244,10 @@ impl Peers {
     fn note(&mut self, id: MemberId, change: Change) {
         match change {
             Change::None => {}
-            Change::Opened => tracing::debug!(member = %id, "connected to a member"),
+            Change::Opened => {
+                tracing::debug!(member = %id, "connected to a member");
+                self.events.push(PeerEvent::Welcome(id));
+            }
             Change::Broken => self.report(id),
             Change::Removed => {
                 self.report(id);

@@ -84,6 +84,11 @@ impl DiskFile for MemFile {
         Ok(state.inode(self.inode)?.data.len() as u64)
     }
 
+    fn origin(&self) -> io::Result<Option<u64>> {
+        let generation = self.disk.state().generation;
+        Ok(Some((self.inode + 1) ^ generation.rotate_left(40)))
+    }
+
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.disk.state();
         state.call()?;

@@ -37,6 +37,8 @@ struct State {
     durable_names: BTreeMap<String, u64>,
     unsynced_names: Vec<NameChange>,
     next_inode: u64,
+    /// How often the files were copied: copies are other files.
+    generation: u64,
     capacity: Option<u64>,
     reserving: Reserving,
     faults: Faults,
@@ -206,6 +208,13 @@ impl MemDisk {
     /// what was not synced can still be lost.
     pub fn kill(&self) -> MemDisk {
         MemDisk::with(self.state().without_faults())
+    }
+
+    /// Another disk with copies of all files, as a backup is.
+    pub fn copy(&self) -> MemDisk {
+        let mut state = self.state().without_faults();
+        state.generation += 1;
+        MemDisk::with(state)
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::Secret;
 
 fn hello() -> Hello {
-    let identity = Identity { incarnation: u64::MAX, start: 2, nonce: 0xfe };
+    let identity = Identity { incarnation: u64::MAX, start: 2, nonce: 0xfe, earlier: [7; 15] };
     let claim = PeerClaim {
         id: MemberId(1),
         identity,

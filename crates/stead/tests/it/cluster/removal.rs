@@ -99,7 +99,7 @@ fn a_machine_keeps_its_data_when_a_stranger_makes_it_dial_and_says_gone() {
     let (cluster, id) = (view["cluster"].as_str(), view["members"][0]["id"].as_str());
     let path = format!(
         "/v2/peer/stream?version=2&cluster={}&from=abcdef&to={}&at={}\
-         &incarnation=1&start=1&nonce=1&term=1&index=1&lastterm=1&doubtful=0",
+         &incarnation=1&start=1&nonce=1&earlier=0.0.0.0.0.0.0.0.0.0.0.0.0.0.0&term=1&index=1&lastterm=1&doubtful=0",
         cluster.expect("text"),
         id.expect("text"),
         fake.addr

@@ -1,0 +1,108 @@
+//! A directory that was copied, and what it waits for.
+//!
+//! A copy that is older than what its member promised cannot tell by itself, and a member that was
+//! away when the latest start was announced cannot tell either. But that something is a copy shows:
+//! its log is in another file than the one in which its last start was written down. Such a
+//! directory may be the latest there is, moved to another disk, so it is not refused. It promises
+//! nothing, though, until so many others have let it speak that one of them must know of the latest
+//! start: that was in the logs of a majority, of which this member may have been one.
+
+use crate::claims::Claims;
+use crate::clock::Clock;
+use crate::driver::{Driver, Network};
+use crate::types::MemberId;
+use raft::eraftpb::ConfState;
+use std::collections::BTreeSet;
+use wal::Disk;
+
+/// Whether the directory is where it was, and who has let it speak if it is not.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    /// What the last start that was confirmed wrote down; zero where that is not known.
+    confirmed: u64,
+    /// Whether the log is in another file now.
+    is_copied: bool,
+    words: BTreeSet<MemberId>,
+}
+
+impl Origin {
+    /// `written` is what the last start wrote down, `found` are the origins of the files of the
+    /// log, as far as the disk knows.
+    pub(crate) fn new(written: u64, found: &[u64]) -> Self {
+        let is_copied = written != 0 && !found.is_empty() && !found.contains(&written);
+        Self { confirmed: written, is_copied, words: BTreeSet::new() }
+    }
+
+    /// What is to be written down: a copy that nobody has confirmed stays one after a restart.
+    pub(crate) fn to_write(&self, now: Option<u64>) -> u64 {
+        if self.is_copied { self.confirmed } else { now.unwrap_or(0) }
+    }
+}
+
+/// How many others of `voters` voters have to let a copy speak. A majority has the latest start in
+/// its log, the member itself among them: any so many of the others have one of it with them.
+fn words_needed(voters: usize) -> usize {
+    let (others, knowing) = (voters.saturating_sub(1), voters / 2);
+    (others + 1).saturating_sub(knowing.max(1))
+}
+
+impl Claims {
+    /// How many others have let this member speak, and how many have to before it promises
+    /// anything; nothing if it may.
+    fn missing_words(&self, own: MemberId, conf: &ConfState) -> Option<(usize, usize)> {
+        let voters: BTreeSet<u64> =
+            conf.voters.iter().chain(&conf.voters_outgoing).copied().collect();
+        if !self.origin.is_copied || !voters.contains(&own.0) || voters.len() < 2 {
+            return None;
+        }
+        let words = self.origin.words.iter().filter(|id| voters.contains(&id.0)).count();
+        let needed = words_needed(voters.len());
+        (words < needed).then_some((words, needed))
+    }
+}
+
+impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
+    /// Another member has let this one speak: it knows of nothing that this one forgot.
+    pub fn confirmed(&mut self, by: MemberId) {
+        if !self.claims.origin.is_copied {
+            return;
+        }
+        self.claims.origin.words.insert(by);
+        if self.awaits_words().is_none() {
+            self.claims.origin.is_copied = false;
+            self.keep_identity = true;
+        }
+    }
+
+    /// How many others have let this copy of a member speak, and how many have to before it takes
+    /// part; nothing if it takes part.
+    pub fn awaits_words(&self) -> Option<(usize, usize)> {
+        self.claims.missing_words(self.replica.id, self.replica.conf_state())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_majority_and_any_so_many_others_have_a_member_in_common() {
+        for (voters, needed) in [(2, 1), (3, 2), (4, 2), (5, 3), (6, 3), (7, 4)] {
+            assert_eq!(words_needed(voters), needed, "{voters}");
+            // The smallest majority with this member in it, and the others asked.
+            let (knowing, others) = (voters / 2, voters - 1);
+            assert!(knowing + needed > others, "{voters}");
+        }
+    }
+
+    #[test]
+    fn a_copy_is_one_until_it_is_confirmed() {
+        for (written, found, is_copied) in
+            [(0, &[5][..], false), (5, &[], false), (5, &[4, 5], false), (5, &[4, 6], true)]
+        {
+            let origin = Origin::new(written, found);
+            assert_eq!(origin.is_copied, is_copied, "{written} {found:?}");
+            assert_eq!(origin.to_write(Some(9)), if is_copied { written } else { 9 });
+        }
+    }
+}
