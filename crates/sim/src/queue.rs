@@ -14,7 +14,7 @@ pub(crate) enum Event {
     /// A machine's loop runs.
     Turn { at: usize },
     /// A message arrives.
-    Message { letter: Letter, from_start: u64, at: usize, start: u64 },
+    Message { letter: Box<Letter>, from_start: u64, at: usize, start: u64 },
     /// A machine learns that a connection broke.
     Disconnected { at: usize, start: u64, other: MemberId },
     /// A sync that was handed out is done.

@@ -190,7 +190,7 @@ impl World {
                 let sender = self.places.get(&letter.claim.id).copied().unwrap_or(usize::MAX);
                 let is_fresh = self.is_current(at, start) && self.is_current(sender, from_start);
                 if is_fresh || self.network.quality.is_wild {
-                    self.deliver(letter, at);
+                    self.deliver(*letter, at);
                 }
             }
             Event::Disconnected { at, start, other } if self.is_current(at, start) => {
@@ -351,7 +351,7 @@ impl World {
             let when = self.network.route(self.now, at, place, &mut self.faults);
             self.note(format_args!("m{} -> m{} kind {kind} len {len} {when:?}", from.0, to.0));
             for when in when.into_iter().flatten() {
-                let letter = Letter { claim, bytes: bytes.clone() };
+                let letter = Box::new(Letter { claim, bytes: bytes.clone() });
                 let message = Event::Message { letter, from_start, at: place, start };
                 self.queue.push(when, message);
             }
