@@ -180,7 +180,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let mut hard_state = log.hard_state().clone();
         hard_state.commit = hard_state.commit.min(log.last_index());
         let stamp = self.replica.clock.reading(self.now);
-        let origin = self.claims.origin.to_write(self.wal.origin());
+        let origin = self.claims.origin.to_write();
         let start = Start { identity: next, lost: self.claims.lost, origin };
         record::encode_start(&mut self.record, &hard_state, stamp, self.now, start);
         match self.wal.append(0, &[&self.record]) {

@@ -2,7 +2,7 @@
 //!
 //! A copy that is older than what its member promised cannot tell by itself, and a member that was
 //! away when the latest start was announced cannot tell either. But that something is a copy shows:
-//! its log is in another file than the one in which its last start was written down. Such a
+//! each snapshot says in which file it was written, and a copy of it is another file. Such a
 //! directory may be the latest there is, moved to another disk, so it is not refused. It promises
 //! nothing, though, until so many others have let it speak that one of them must know of the latest
 //! start: that was in the logs of a majority, of which this member may have been one.
@@ -18,26 +18,38 @@ use wal::Disk;
 /// Whether the directory is where it was, and who has let it speak if it is not.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
-    /// What the last start that was confirmed wrote down; zero where that is not known.
+    /// The file that the snapshot is in; zero where the disk does not tell files from copies.
+    found: u64,
+    /// The file of a copy that was confirmed before.
     confirmed: u64,
-    /// Whether the log is in another file now.
-    is_copied: bool,
+    pub(crate) is_copied: bool,
     words: BTreeSet<MemberId>,
 }
 
 impl Origin {
-    /// `written` is what the last start wrote down, `found` are the origins of the files of the
-    /// log, as far as the disk knows.
-    pub(crate) fn new(written: u64, found: &[u64]) -> Self {
-        let is_copied = written != 0 && !found.is_empty() && !found.contains(&written);
-        Self { confirmed: written, is_copied, words: BTreeSet::new() }
+    /// `written` is the file in which the snapshot was written, as it says, `found` the one that it
+    /// is in, and `confirmed` the one of a copy that was confirmed at an earlier start.
+    pub(crate) fn new(written: u64, found: Option<u64>, confirmed: u64) -> Self {
+        let found = found.unwrap_or(0);
+        let is_known = written != 0 && found != 0;
+        let is_copied = is_known && found != written && found != confirmed;
+        Self { found, confirmed, is_copied, words: BTreeSet::new() }
     }
 
-    /// What is to be written down: a copy that nobody has confirmed stays one after a restart.
-    pub(crate) fn to_write(&self, now: Option<u64>) -> u64 {
-        if self.is_copied { self.confirmed } else { now.unwrap_or(0) }
+    /// What a snapshot says of its file before that exists.
+    pub(crate) fn for_snapshot(&self) -> u64 {
+        if self.is_copied { UNCONFIRMED } else { 0 }
+    }
+
+    /// What a start writes down: a copy that nobody has confirmed stays one after a restart.
+    pub(crate) fn to_write(&self) -> u64 {
+        if self.is_copied { self.confirmed } else { self.found }
     }
 }
+
+/// What the snapshot of a copy says of its file as long as nobody has confirmed that copy: whatever
+/// file it is in, it is a copy as well.
+pub(crate) const UNCONFIRMED: u64 = u64::MAX;
 
 /// How many others of `voters` voters have to let a copy speak. A majority has the latest start in
 /// its log, the member itself among them: any so many of the others have one of it with them.
@@ -97,12 +109,18 @@ mod tests {
 
     #[test]
     fn a_copy_is_one_until_it_is_confirmed() {
-        for (written, found, is_copied) in
-            [(0, &[5][..], false), (5, &[], false), (5, &[4, 5], false), (5, &[4, 6], true)]
-        {
-            let origin = Origin::new(written, found);
-            assert_eq!(origin.is_copied, is_copied, "{written} {found:?}");
-            assert_eq!(origin.to_write(Some(9)), if is_copied { written } else { 9 });
+        for (written, found, confirmed, is_copied) in [
+            (0, Some(5), 0, false),
+            (5, None, 0, false),
+            (5, Some(5), 0, false),
+            (5, Some(6), 0, true),
+            (5, Some(6), 6, false),
+            (5, Some(7), 6, true),
+            (UNCONFIRMED, Some(8), 0, true),
+        ] {
+            let origin = Origin::new(written, found, confirmed);
+            assert_eq!(origin.is_copied, is_copied, "{written} {found:?} {confirmed}");
+            assert_eq!(origin.to_write() == confirmed, is_copied || origin.found == confirmed);
         }
     }
 }

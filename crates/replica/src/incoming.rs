@@ -148,7 +148,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             metadata: metadata.clone(),
             identity: self.claims.identity,
             log_id: self.log_id,
-            origin: self.claims.origin.to_write(self.wal.origin()),
+            origin: self.claims.origin.for_snapshot(),
             log_seq: self.wal.synced_seq(),
         };
         incoming.stage = Stage::Preparing(whole);

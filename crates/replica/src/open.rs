@@ -89,7 +89,7 @@ struct Found {
     entries_replayed: u64,
     identity: Identity,
     lost: Option<LogIndex>,
-    /// What tells the file that the log was in from a copy of it.
+    /// The file of a copy that was confirmed before this start.
     origin: u64,
 }
 
@@ -105,7 +105,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if is_new {
             prepare(&disk, Birth::alone(&options, now), options.store_limits, now)?;
         }
-        let (header, store, reach, file) = load_snapshot(&disk, options.store_limits)?;
+        let Loaded { header, store, log_seq, file, found_in } =
+            load_snapshot(&disk, options.store_limits)?;
         if header.name != options.name {
             return Err(Fatal::Identity(format!(
                 "the data directory belongs to the machine named {:?}, not to {:?}: give it its \
@@ -114,7 +115,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             )));
         }
         let (mut wal, recovered) =
-            Wal::open(disk.clone(), header.log_id, reach, options.wal_options.clone())?;
+            Wal::open(disk.clone(), header.log_id, log_seq, options.wal_options.clone())?;
         let torn_tail = recovered.cut.as_ref().map(ToString::to_string);
         let mut found = Found::from_snapshot(header, store, options.log_tail_bytes, now);
         for payload in recovered.records {
@@ -132,7 +133,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         wal.make_room(0)?;
         let snapshot_bytes = wal::file_len(&disk, &file).map_err(wal::Error::from)?;
         let is_doubtful = opened.torn_tail.is_some();
-        let origin = Origin::new(found.origin, &wal::origins(&disk)?);
+        let origin = Origin::new(found.header.origin, found_in, found.origin);
         let mut driver = found.into_driver(wal, disk, network, clock, options)?;
         driver.claims.origin = origin;
         driver.claims.is_doubtful = is_doubtful;
@@ -256,8 +257,18 @@ pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Res
     Ok(())
 }
 
-/// The newest snapshot, the record that the log must reach, and the file.
-fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, Seq, String), Fatal> {
+/// The newest snapshot.
+struct Loaded {
+    header: Header,
+    store: Store,
+    /// The record that the log must reach.
+    log_seq: Seq,
+    file: String,
+    /// What tells the file from a copy of it, where the disk knows.
+    found_in: Option<u64>,
+}
+
+fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<Loaded, Fatal> {
     let names = wal::list_snapshots(disk).map_err(wal::Error::from)?;
     let Some(file) = names.into_iter().next_back() else {
         return Err(Fatal::Identity(format!(
@@ -275,7 +286,8 @@ fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<(Header, Store, Se
     };
     let mut reader = SnapshotReader::open(disk, &file).map_err(damaged)?;
     let (header, store) = snapshot::read(&mut reader, limits).map_err(damaged)?;
-    Ok((header, store, reader.log_seq(), file))
+    let (log_seq, found_in) = (reader.log_seq(), reader.origin());
+    Ok(Loaded { header, store, log_seq, file, found_in })
 }
 
 impl Found {
@@ -297,7 +309,7 @@ impl Found {
             clock: ClusterClock::resume(header.stamp, header.seen, now),
             identity: header.identity,
             lost: None,
-            origin: header.origin,
+            origin: 0,
             conf_state: header.conf_state.clone(),
             header,
             state,

@@ -7,7 +7,8 @@
 //! | entries u32 | entry, ...        entry: term u64, index u64, type u8, data (length u32)
 //! ```
 //! Version 2 is written once at each start: before the entries it has the identity of the start
-//! (18 u64), the index of an entry that this member lost, or zero, and the log file's origin.
+//! (18 u64), the index of an entry that this member lost, or zero, and the snapshot file's
+//! origin.
 //!
 //! The clocks beside the last stamp let a restart tell how long the process was away. Entries above
 //! `cut` that were written before are void: a snapshot of the leader contradicts them.
@@ -40,7 +41,8 @@ pub(crate) struct Start {
     pub(crate) identity: Identity,
     /// An entry that this member acknowledged and lost.
     pub(crate) lost: Option<LogIndex>,
-    /// What tells the file that the log was in from a copy of it; zero where that is not known.
+    /// What tells the file that the snapshot was in from a copy of it; zero where the disk does not
+    /// know, and for a copy that nobody has confirmed.
     pub(crate) origin: u64,
 }
 

@@ -46,7 +46,8 @@ pub(crate) struct Header {
     pub(crate) identity: Identity,
     /// What the log behind this snapshot is marked with: no other directory has it.
     pub(crate) log_id: u64,
-    /// What tells the file that the log was in from a copy of it; zero where that is not known.
+    /// What tells the file that this was written in from a copy of it; zero where the disk does not
+    /// know.
     pub(crate) origin: u64,
     pub(crate) sessions: Sessions,
 }

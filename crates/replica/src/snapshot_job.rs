@@ -1,6 +1,7 @@
 //! Writing a snapshot, away from the loop.
 
 use crate::clock::{Clock, Now};
+use crate::confirm::UNCONFIRMED;
 use crate::driver::{Driver, Network};
 use crate::identity::Identity;
 use crate::snapshot::{self, Header};
@@ -105,7 +106,7 @@ impl<D: Disk> SnapshotJob<D> {
             membership: state.membership.clone(),
             identity: driver.claims.identity,
             log_id: driver.log_id,
-            origin: driver.claims.origin.to_write(driver.wal.origin()),
+            origin: driver.claims.origin.for_snapshot(),
             sessions: state.sessions.clone(),
         };
         let log_seq = driver.wal.synced_seq();
@@ -140,8 +141,9 @@ impl<D: Disk> SnapshotJob<D> {
 }
 
 impl<D: Disk> OwnJob<D> {
-    fn run(self, pace: &mut dyn FnMut(usize)) -> io::Result<SnapshotDone<D>> {
-        let bytes = write(&self.disk, &self.header, &self.store, self.log_seq, pace)?.finish()?;
+    fn run(mut self, pace: &mut dyn FnMut(usize)) -> io::Result<SnapshotDone<D>> {
+        let bytes =
+            write(&self.disk, &mut self.header, &self.store, self.log_seq, pace)?.finish()?;
         // The new file replaces the older ones; one that stays behind only takes up room.
         wal::remove_older_snapshots(&self.disk, self.header.index.0)?;
         let Header { index, term, conf_state, .. } = self.header;
@@ -161,19 +163,23 @@ impl<D: Disk> IncomingJob<D> {
         header.term = Term(self.metadata.term);
         (header.identity, header.log_id) = (self.identity, self.log_id);
         header.origin = self.origin;
-        let sealed = write(&self.disk, &header, &store.snapshot(), self.log_seq, pace)?.seal()?;
+        let sealed =
+            write(&self.disk, &mut header, &store.snapshot(), self.log_seq, pace)?.seal()?;
         Ok(SnapshotDone(Outcome::Prepared(Box::new(Prepared { header, store, sealed }))))
     }
 }
 
 fn write<D: Disk>(
     disk: &D,
-    header: &Header,
+    header: &mut Header,
     store: &StoreSnapshot,
     log_seq: Seq,
     pace: &mut dyn FnMut(usize),
 ) -> io::Result<SnapshotWriter<D>> {
     let writer = SnapshotWriter::create(disk, header.index.0, log_seq)?;
+    if header.origin != UNCONFIRMED {
+        header.origin = writer.origin().unwrap_or(0);
+    }
     let mut paced = Paced { writer, pace };
     snapshot::write(header, store, &mut paced)?;
     Ok(paced.writer)

@@ -171,6 +171,13 @@ impl Running {
         self.driver.own_claim()
     }
 
+    /// Why it takes no part, if it does not.
+    pub(crate) fn fitness(&self) -> String {
+        let words = self.driver.awaits_words();
+        let lost = self.driver.lost_promise();
+        format!("lost {lost:?} words {words:?} {:?}", self.driver.unfit())
+    }
+
     /// Another member has let this process speak.
     pub(crate) fn confirmed(&mut self, by: MemberId) {
         self.driver.confirmed(by);

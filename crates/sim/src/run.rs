@@ -251,7 +251,7 @@ impl World {
             let status = machine.running.as_ref().map(Running::status);
             status.map_or(format!("{} is down", machine.identity.name), |status| {
                 format!(
-                    "{} {:?} term {} leader {:?} commit {} applied {} voter {}",
+                    "{} {:?} term {} leader {:?} commit {} applied {} voter {} {}",
                     machine.identity.name,
                     status.role,
                     status.term.0,
@@ -259,6 +259,7 @@ impl World {
                     status.commit.0,
                     status.applied.0,
                     status.is_voter,
+                    machine.running.as_ref().map(Running::fitness).unwrap_or_default(),
                 )
             })
         };

@@ -32,7 +32,7 @@ pub use disk::{Disk, DiskFile, file_len};
 pub use error::{Error, REMEDY};
 pub use fill::FillTask;
 pub use log::{Options, Seq, Wal, WalStats};
-pub use look::{look, origins};
+pub use look::look;
 pub use recover::{Cut, Records, Recovered};
 pub use segment::RECORD_BYTES_MAX;
 pub use snapshot::{

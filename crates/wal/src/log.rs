@@ -351,11 +351,6 @@ impl<D: Disk> Wal<D> {
         }
     }
 
-    /// What tells the segment that takes records now from a copy of it, where the disk knows.
-    pub fn origin(&self) -> Option<u64> {
-        self.active.as_ref().and_then(|active| active.file.origin().ok().flatten())
-    }
-
     /// The name of the segment that takes records now; nothing before the first record.
     pub fn newest_segment(&self) -> Option<&str> {
         self.active.as_ref().map(|active| active.name.as_str())

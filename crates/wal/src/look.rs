@@ -1,6 +1,6 @@
 //! Reading a log without opening it: nothing is changed, cut or adopted.
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::Disk;
 use crate::error::Error;
 use crate::recover::Records;
 use crate::scan::{scan, segment_names};
@@ -16,14 +16,4 @@ pub fn look<D: Disk>(disk: &D, cluster: u64) -> Result<Records<D>, Error> {
         segments.push(scan(disk, cluster, &name, first_seq)?);
     }
     Ok(Records::new(disk.clone(), cluster, &segments))
-}
-
-/// What tells each segment of a directory from a copy of it, as far as the disk knows.
-///
-/// # Errors
-/// [`Error::Io`] when the directory cannot be read.
-pub fn origins<D: Disk>(disk: &D) -> Result<Vec<u64>, Error> {
-    let names = segment_names(disk)?;
-    let origin = |(_, name): &(u64, String)| disk.open(name).ok()?.origin().ok()?;
-    Ok(names.iter().filter_map(origin).collect())
 }

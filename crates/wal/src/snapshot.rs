@@ -152,6 +152,11 @@ impl<D: Disk> SnapshotWriter<D> {
         Ok(writer)
     }
 
+    /// What tells the file from a copy of it, where the disk knows.
+    pub fn origin(&self) -> Option<u64> {
+        self.file.origin().ok().flatten()
+    }
+
     /// Writes what was gathered. After an error nothing is tried again: a second sync may claim
     /// what the first one lost.
     fn write_chunk(&mut self) -> io::Result<()> {
@@ -380,6 +385,11 @@ impl<D: Disk> SnapshotReader<D> {
             return Err(self.damaged("its end is missing or cannot be read", at));
         }
         Ok(())
+    }
+
+    /// What tells the file from a copy of it, where the disk knows.
+    pub fn origin(&self) -> Option<u64> {
+        self.file.origin().ok().flatten()
     }
 
     /// The log index that the snapshot covers.

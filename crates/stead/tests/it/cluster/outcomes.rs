@@ -233,7 +233,9 @@ fn large_writes_that_wait_for_the_next_leader_end_no_machine() {
     for client in clients {
         let (status, text) = client.join().expect("no panic").expect("it answers");
         let is_refused = status == 503 && text.contains("too many requests are waiting");
-        assert!(status == 201 || is_refused, "{status}: {text}");
+        // A slow machine may need longer than a request may wait. It says so then.
+        let is_late = status == 500 && text.contains("its outcome is unknown");
+        assert!(status == 201 || is_refused || is_late, "{status}: {text}");
     }
     for machine in cluster.machines.iter_mut().filter(|machine| machine.server.is_some()) {
         assert!(machine.server.as_mut().is_some_and(|server| server.is_running()));
