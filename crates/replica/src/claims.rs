@@ -9,7 +9,7 @@ use crate::record::{self, Start};
 use crate::replica::Replica;
 use crate::types::{LogIndex, MemberId, Term};
 use raft::eraftpb::{Message, MessageType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wal::Disk;
 
 /// How many election time-outs a member whose log was cut at the start leaves others to find a
@@ -30,6 +30,8 @@ pub(crate) struct Claims {
     pub(crate) lost: Option<LogIndex>,
     /// The latest identity under which each member spoke to this process.
     met: BTreeMap<MemberId, Identity>,
+    /// Who refuses to let this member speak.
+    pub(crate) disowned_by: BTreeSet<MemberId>,
     /// Whom each member says to be one.
     vouched: BTreeMap<MemberId, Vec<MemberId>>,
 }
@@ -208,6 +210,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Err(EngineError::LostPromise)
         } else if self.awaits_words().is_some() {
             Err(EngineError::Unconfirmed)
+        } else if self.is_disowned() {
+            Err(EngineError::Disowned)
         } else if self.has_diverged() {
             Err(EngineError::Diverged)
         } else {

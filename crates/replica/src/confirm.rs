@@ -74,8 +74,26 @@ impl Claims {
 }
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
+    /// Another member does not let this one speak: it knows of a later start of its directory, or
+    /// of another directory.
+    pub fn disowned(&mut self, by: MemberId) {
+        self.claims.disowned_by.insert(by);
+    }
+
+    /// Whether those that do not let this member speak are its leader, or so many that the others
+    /// have no quorum. What it is asked for gets nowhere then. It does not matter to anybody else:
+    /// the leader of the others still speaks to it.
+    pub(crate) fn is_disowned(&self) -> bool {
+        let conf = self.replica.conf_state();
+        let by = &self.claims.disowned_by;
+        let refusing = conf.voters.iter().filter(|id| by.contains(&MemberId(**id))).count();
+        let leader = MemberId(self.replica.raw.raft.leader_id);
+        by.contains(&leader) || refusing * 2 >= conf.voters.len().max(1)
+    }
+
     /// Another member has let this one speak: it knows of nothing that this one forgot.
     pub fn confirmed(&mut self, by: MemberId) {
+        self.claims.disowned_by.remove(&by);
         if !self.claims.origin.is_copied {
             return;
         }

@@ -45,10 +45,12 @@ pub enum EngineError {
     AlreadyMember,
     /// The member's directory is a copy, and too few others have let it speak.
     Unconfirmed,
+    /// Others do not believe this member to be who it is, and without them there is no quorum.
+    Disowned,
 }
 
 impl EngineError {
-    const ALL: [EngineError; 19] = [
+    const ALL: [EngineError; 20] = [
         EngineError::NoLeader,
         EngineError::NotLeader,
         EngineError::Timeout,
@@ -68,6 +70,7 @@ impl EngineError {
         EngineError::LostPromise,
         EngineError::AlreadyMember,
         EngineError::Unconfirmed,
+        EngineError::Disowned,
     ];
 
     /// Its number between members.
@@ -116,6 +119,11 @@ impl fmt::Display for EngineError {
                 "this member's data directory was copied or moved since it was last in use, and \
                  too few other members have confirmed that it is the latest; nothing was done. It \
                  takes part by itself when they are reachable"
+            }
+            EngineError::Disowned => {
+                "other members refuse this one: they know another, or a later, data directory of \
+                 it; nothing was done. The log says which. If the latest directory is lost, start \
+                 this one with -force-rejoin: its files are set aside, and it joins anew"
             }
             EngineError::AlreadyMember => {
                 "a member with this id takes part already; nothing was done"

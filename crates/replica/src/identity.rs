@@ -118,6 +118,11 @@ impl fmt::Display for ClaimRefused {
                 "the cluster knows another data directory under this machine's id: its disk was \
                  lost or replaced",
             )?,
+            Self::OlderCopy { start, known } if start == known => write!(
+                f,
+                "the data directory is a copy of this machine's own: the cluster has seen another \
+                 start {known} of it"
+            )?,
             Self::OlderCopy { start, known } => write!(
                 f,
                 "the data directory is an older state or a copy of this machine's own: start \

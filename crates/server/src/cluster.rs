@@ -73,6 +73,7 @@ impl Owner {
         for event in self.driver.network_mut().take_events() {
             match event {
                 PeerEvent::Welcome(id) => self.driver.confirmed(id),
+                PeerEvent::Disowned(id) => self.driver.disowned(id),
                 PeerEvent::Unreachable(id) => self.driver.unreachable(id),
                 PeerEvent::Removed(from) => self.inquiry.hint(from, now),
             }

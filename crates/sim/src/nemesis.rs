@@ -10,8 +10,9 @@ use wal::Disk;
 use wal::mem::MemDisk;
 
 /// How many records a log may lose at its end when the end is damaged: those since the last sync
-/// but one, which are many when a sync is slow.
-const DAMAGED_TAIL_MAX: u64 = 256;
+/// but one, which are many when a sync is slow. A leader sends 256 messages ahead of what is
+/// acknowledged, and so may be in one sync.
+const DAMAGED_TAIL_MAX: u64 = 2 * 256;
 
 /// A kind of fault that a run may have.
 #[derive(Clone, Copy, Debug)]

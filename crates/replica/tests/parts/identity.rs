@@ -139,6 +139,25 @@ fn a_copy_does_not_take_part_on_the_word_of_one_that_cannot_know() {
 }
 
 #[test]
+fn a_member_that_no_quorum_lets_speak_refuses_at_once() {
+    let (mut cluster, leader) = Cluster::led(3);
+    let [at, third] = [(leader + 1) % 3, (leader + 2) % 3];
+    let [leader_id, third_id] = [cluster.id(leader), cluster.id(third)];
+    cluster.member_mut(at).disowned(third_id);
+    cluster.write(at, &set("/a", "1")).expect("the leader believes it");
+    cluster.member_mut(at).disowned(leader_id);
+    assert_eq!(cluster.try_propose(at, &set("/a", "2")), Err(EngineError::Disowned));
+    cluster.member_mut(at).confirmed(leader_id);
+    cluster.write(at, &set("/a", "3")).expect("the leader believes it again");
+    // One of two others that are not the leader is one too few to matter, both are not.
+    cluster.member_mut(leader).disowned(third_id);
+    cluster.write(leader, &set("/a", "4")).expect("there is a quorum without it");
+    let at_id = cluster.id(at);
+    cluster.member_mut(leader).disowned(at_id);
+    assert_eq!(cluster.try_propose(leader, &set("/a", "5")), Err(EngineError::Disowned));
+}
+
+#[test]
 fn a_directory_that_was_moved_takes_part_when_the_others_have_confirmed_it() {
     let (mut cluster, leader) = Cluster::led(3);
     let at = (leader + 1) % 3;

@@ -106,7 +106,8 @@ impl ApiError {
             | EngineError::Stopping
             | EngineError::Diverged
             | EngineError::LostPromise
-            | EngineError::Unconfirmed => Some(503),
+            | EngineError::Unconfirmed
+            | EngineError::Disowned => Some(503),
             EngineError::QuorumAtRisk | EngineError::ChangePending | EngineError::AlreadyMember => {
                 Some(409)
             }

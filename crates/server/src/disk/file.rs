@@ -28,10 +28,12 @@ impl DiskFile for DataFile {
     fn origin(&self) -> io::Result<Option<u64>> {
         use std::os::unix::fs::MetadataExt;
         let metadata = self.0.metadata()?;
+        // Where file systems make up inode numbers as they go, another mount has others. Most of
+        // those tell when a file was made, which no copy shares.
         let made = metadata.created().ok();
         let made = made.and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok());
-        let made = made.map_or(0, |made| made.as_secs() ^ u64::from(made.subsec_nanos()) << 32);
-        Ok(Some((metadata.ino().rotate_left(17) ^ made).max(1)))
+        let made = made.map(|made| made.as_secs() ^ u64::from(made.subsec_nanos()) << 32);
+        Ok(Some(made.unwrap_or_else(|| metadata.ino().rotate_left(17)).max(1)))
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -82,6 +82,8 @@ pub(crate) enum Change {
     Broken,
     /// The other side says that this member was removed.
     Removed,
+    /// The other side does not believe that this member is who it says.
+    Disowned,
 }
 
 /// Whom a link is for: what the hello says of it. The rest is what this member knows then.
@@ -384,7 +386,8 @@ impl Link {
                     );
                     self.refusal.clone_from(&why);
                 }
-                self.fall_out(&why, now)
+                self.fall_out(&why, now);
+                Change::Disowned
             }
             _ => {
                 let was_open = self.is_open();

@@ -37,6 +37,8 @@ const CALLERS_MAX: usize = 16;
 pub(crate) enum PeerEvent {
     /// A member has let this one speak.
     Welcome(MemberId),
+    /// A member does not believe that this one is who it says.
+    Disowned(MemberId),
     /// Messages to a member were lost.
     Unreachable(MemberId),
     /// A member, or whoever answers at its address, says that this one was removed.
@@ -249,6 +251,10 @@ impl Peers {
                 self.events.push(PeerEvent::Welcome(id));
             }
             Change::Broken => self.report(id),
+            Change::Disowned => {
+                self.report(id);
+                self.events.push(PeerEvent::Disowned(id));
+            }
             Change::Removed => {
                 self.report(id);
                 self.events.push(PeerEvent::Removed(id));
