@@ -95,6 +95,25 @@ fn rejoin(lab: &mut Lab, at: usize) -> Result<Instant, String> {
     Ok(Instant::now())
 }
 
+/// Another term begins, whose leader has never heard of a member that does not run: it does not
+/// know what that one acknowledged, and cannot tell from its log that it is a copy.
+fn change_leader(lab: &mut Lab) -> Result<(), String> {
+    let found = |lab: &Lab| {
+        let start = Instant::now();
+        while start.elapsed() < READY_WITHIN {
+            if let Some(leader) = lab.leader() {
+                return Ok(leader);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("no leader after {READY_WITHIN:?}"))
+    };
+    let leader = found(lab)?;
+    member(lab, leader)?.kill();
+    member(lab, leader)?.spawn(&[])?;
+    found(lab).map(|_| ())
+}
+
 /// A member goes on from the state of some time ago: what it has promised since it does not know.
 pub(crate) fn older_copy(lab: &mut Lab, rng: &mut Rng, at: usize) -> Result<Instant, String> {
     let one = member(lab, at)?;
@@ -108,6 +127,10 @@ pub(crate) fn older_copy(lab: &mut Lab, rng: &mut Rng, at: usize) -> Result<Inst
     let one = member(lab, at)?;
     one.kill();
     one.put_copy_back()?;
+    if rng.permille(500) {
+        change_leader(lab)?;
+    }
+    let one = member(lab, at)?;
     let from = one.log_len();
     one.spawn(&[])?;
     stays_out(one, from, &[REJOIN], Duration::from_millis(rng.range(300, 3000)))?;
