@@ -2,9 +2,11 @@
 
 use crate::damage;
 use crate::http::{self, Answer, Connection};
+use crate::imposture;
 use crate::lab::Lab;
 use crate::net::Way;
 use crate::record::Shared;
+use crate::stranger;
 use rustix::process::Signal;
 use sim::rng::Rng;
 use std::fs::File;
@@ -25,6 +27,7 @@ pub(crate) enum Fault {
     PowerAll,
     PauseOne,
     PauseLeader,
+    StopLeaderLong,
     IsolateLeader,
     IsolateOne,
     CutIn,
@@ -39,10 +42,14 @@ pub(crate) enum Fault {
     DamagedLog,
     RollingRestart,
     WrongCertificate,
+    OlderCopy,
+    LostDisk,
+    Doubled,
+    Stranger,
 }
 
 /// All of them, with the names that the command line knows.
-pub(crate) const ALL: [(Fault, &str); 21] = [
+pub(crate) const ALL: [(Fault, &str); 26] = [
     (Fault::KillOne, "kill-one"),
     (Fault::KillLeader, "kill-leader"),
     (Fault::KillAll, "kill-all"),
@@ -50,6 +57,7 @@ pub(crate) const ALL: [(Fault, &str); 21] = [
     (Fault::PowerAll, "power-all"),
     (Fault::PauseOne, "pause-one"),
     (Fault::PauseLeader, "pause-leader"),
+    (Fault::StopLeaderLong, "stop-leader-long"),
     (Fault::IsolateLeader, "isolate-leader"),
     (Fault::IsolateOne, "isolate-one"),
     (Fault::CutIn, "cut-in"),
@@ -64,6 +72,10 @@ pub(crate) const ALL: [(Fault, &str); 21] = [
     (Fault::DamagedLog, "damaged-log"),
     (Fault::RollingRestart, "rolling-restart"),
     (Fault::WrongCertificate, "wrong-certificate"),
+    (Fault::OlderCopy, "older-copy"),
+    (Fault::LostDisk, "lost-disk"),
+    (Fault::Doubled, "doubled"),
+    (Fault::Stranger, "stranger"),
 ];
 
 impl Fault {
@@ -112,8 +124,11 @@ impl Fault {
             Fault::KillAll => kill(lab, rng, &(0..count).collect::<Vec<_>>()),
             Fault::PowerOne => lose_power(lab, rng, &[either]),
             Fault::PowerAll => lose_power(lab, rng, &(0..count).collect::<Vec<_>>()),
-            Fault::PauseOne => pause(lab, rng, one),
-            Fault::PauseLeader => pause(lab, rng, leader),
+            Fault::PauseOne => pause(lab, one, held(rng)),
+            Fault::PauseLeader => pause(lab, leader, held(rng)),
+            Fault::StopLeaderLong => {
+                pause(lab, leader, Duration::from_millis(rng.range(3000, 6000)))
+            }
             Fault::IsolateLeader => depose(lab, rng, leader),
             Fault::CutIn => cut(lab, rng, &[either], Way::In),
             Fault::CutOut => cut(lab, rng, &[either], Way::Out),
@@ -141,17 +156,25 @@ impl Fault {
             Fault::DamagedLog => damaged_log(lab, either),
             Fault::RollingRestart => rolling_restart(lab, shared),
             Fault::WrongCertificate => wrong_certificate(lab, one),
+            Fault::OlderCopy => imposture::older_copy(lab, rng, either),
+            Fault::LostDisk => imposture::lost_disk(lab, rng, either),
+            Fault::Doubled => imposture::doubled(lab, rng, either),
+            Fault::Stranger => stranger::stranger(lab, rng),
         }
     }
 }
 
-fn member(lab: &mut Lab, at: usize) -> Result<&mut crate::member::Member, String> {
+pub(crate) fn member(lab: &mut Lab, at: usize) -> Result<&mut crate::member::Member, String> {
     lab.members.get_mut(at).ok_or_else(|| "no such member".to_owned())
 }
 
 /// As long as faults last: long enough for elections, and for some that follow them.
-fn hold(rng: &mut Rng) {
-    thread::sleep(Duration::from_millis(rng.range(300, 3500)));
+pub(crate) fn hold(rng: &mut Rng) {
+    thread::sleep(held(rng));
+}
+
+fn held(rng: &mut Rng) -> Duration {
+    Duration::from_millis(rng.range(300, 3500))
 }
 
 fn start(lab: &mut Lab, at: usize, more: &[String]) -> Result<Instant, String> {
@@ -188,9 +211,9 @@ fn lose_power(lab: &mut Lab, rng: &mut Rng, which: &[usize]) -> Result<Instant, 
     Ok(ended)
 }
 
-fn pause(lab: &mut Lab, rng: &mut Rng, at: usize) -> Result<Instant, String> {
+fn pause(lab: &mut Lab, at: usize, held: Duration) -> Result<Instant, String> {
     member(lab, at)?.signal(Signal::STOP);
-    hold(rng);
+    thread::sleep(held);
     member(lab, at)?.signal(Signal::CONT);
     Ok(Instant::now())
 }
@@ -365,8 +388,7 @@ fn damaged_log(lab: &mut Lab, at: usize) -> Result<Instant, String> {
         return Err(format!("{}: damage of {file} ends with {status}: {said}", one.name));
     }
     one.wipe().map_err(|error| error.to_string())?;
-    let more = ["-peers".to_owned(), lab.others(at), "-force-rejoin".to_owned()];
-    start(lab, at, &more)
+    start(lab, at, &[imposture::REJOIN.to_owned()])
 }
 
 /// How long a question is under way at most while all is well.

@@ -68,13 +68,27 @@ impl Connection {
 
     /// Sends a request without waiting for the answer.
     pub(crate) fn send(&mut self, method: &str, target: &str, form: &str) -> io::Result<()> {
+        self.send_as("application/x-www-form-urlencoded", (method, target, form))
+    }
+
+    /// The same with a body of another type: method, target, body.
+    pub(crate) fn send_as(
+        &mut self,
+        content_type: &str,
+        (method, target, body): (&str, &str, &str),
+    ) -> io::Result<()> {
         let text = format!(
             "{method} {target} HTTP/1.1\r\nHost: {}\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+             Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
             self.host,
-            form.len()
+            body.len()
         );
-        self.stream.write_all(text.as_bytes())
+        self.send_bytes(text.as_bytes())
+    }
+
+    /// Sends what need be no request.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// Reads one answer whose length the head says.

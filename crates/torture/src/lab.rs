@@ -7,7 +7,7 @@ use crate::tls;
 use crate::tool::Tools;
 use serde_json::Value;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -67,7 +67,7 @@ impl Lab {
             program.push(binary.clone());
             let addrs = match lab.net.as_ref().and_then(|net| net.addrs(at)) {
                 Some(addrs) => addrs,
-                None => (free_port()?, free_port()?),
+                None => (free_port(LOOPBACK)?, free_port(LOOPBACK)?),
             };
             let has_own_disk = lab.tools.mount && at + 1 == count;
             let member = Member::make(
@@ -112,21 +112,26 @@ impl Lab {
     /// Starts all members; the first one founds the cluster.
     pub(crate) fn start(&mut self) -> Result<(), String> {
         let founder = self.members.first().map(|one| one.peer_addr.to_string()).unwrap_or_default();
-        let tls = self.tls.as_ref().map(tls::Files::flags).unwrap_or_default();
+        let mut flags = self.tls.as_ref().map(tls::Files::flags).unwrap_or_default();
+        flags.extend(["-snapshot-count", "2000"].map(str::to_owned));
         for (at, member) in self.members.iter_mut().enumerate() {
-            let mut flags = tls.clone();
-            flags.extend(["-snapshot-count", "2000"].map(str::to_owned));
-            if at > 0 {
-                flags.extend(["-peers".to_owned(), founder.clone()]);
+            member.set_flags(flags.clone());
+            let peers = ["-peers".to_owned(), founder.clone()];
+            member.spawn(if at > 0 { &peers } else { &[] })?;
+        }
+        // From the second start on the lines name all others: one that has lost its disk must not
+        // found another cluster because it was the first once.
+        for at in 0..self.members.len() {
+            let line = [&flags[..], &["-peers".to_owned(), self.others(at)]].concat();
+            if let Some(member) = self.members.get_mut(at) {
+                member.set_flags(line);
             }
-            member.set_flags(flags);
-            member.spawn(&[])?;
         }
         self.wait_whole()
     }
 
     /// The addresses at which a member finds the others.
-    pub(crate) fn others(&self, at: usize) -> String {
+    fn others(&self, at: usize) -> String {
         let others = self.members.iter().enumerate().filter(|(other, _)| *other != at);
         others.map(|(_, one)| one.peer_addr.to_string()).collect::<Vec<_>>().join(",")
     }
@@ -196,14 +201,16 @@ fn get(addr: SocketAddr, target: &str) -> Option<String> {
     (answer.status == 200).then_some(answer.body)
 }
 
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// A port below those that the system hands out by itself, and another one each time.
-fn free_port() -> Result<SocketAddr, String> {
+pub(crate) fn free_port(ip: IpAddr) -> Result<SocketAddr, String> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = std::process::id().wrapping_mul(31);
     for _ in 0..5000 {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = u16::try_from(15_000 + start.wrapping_add(step) % 17_000).unwrap_or(15_000);
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let addr = SocketAddr::new(ip, port);
         if TcpListener::bind(addr).is_ok() {
             return Ok(addr);
         }

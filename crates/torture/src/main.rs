@@ -9,9 +9,11 @@
 // Printing is what this program is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod adopt;
 mod damage;
 mod fault;
 mod http;
+mod imposture;
 mod judge;
 mod lab;
 mod member;
@@ -19,6 +21,7 @@ mod net;
 mod record;
 mod run;
 mod shadow;
+mod stranger;
 mod tls;
 mod tool;
 mod watch;
@@ -121,6 +124,12 @@ mod tests {
         let args = args.unwrap();
         assert_eq!((args.members, args.seed, args.duration.as_secs()), (5, 7, 120));
         assert_eq!(args.faults, [Fault::KillOne, Fault::Split]);
+        let new = "older-copy,lost-disk,doubled,stranger,stop-leader-long";
+        let args = parsed(&format!("--binary x --faults {new}")).unwrap();
+        let names: Vec<&str> = args.faults.iter().map(|fault| fault.name()).collect();
+        assert_eq!(names.join(","), new);
+        let all = parsed("--binary x").unwrap().faults;
+        assert!(args.faults.iter().all(|fault| all.contains(fault)), "part of the default");
         for wrong in ["", "--binary", "--binary x --members 2", "--binary x --faults rain", "x"] {
             assert!(parsed(wrong).is_none(), "{wrong}");
         }

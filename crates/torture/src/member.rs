@@ -3,7 +3,8 @@
 use crate::shadow::Shadow;
 use crate::tool::{self, Tools};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,29 @@ impl Member {
         Ok(member)
     }
 
+    /// A second process with the name, the start line and the libraries of this one, but with ports
+    /// and a directory of its own, in which it finds a copy of what this one has.
+    pub(crate) fn double(&self, addrs: (SocketAddr, SocketAddr)) -> Result<Self, String> {
+        let double = Self {
+            name: self.name.clone(),
+            addr: addrs.0,
+            peer_addr: addrs.1,
+            dir: self.dir.join("double"),
+            has_own_disk: false,
+            child: None,
+            program: self.program.clone(),
+            flags: self.flags.clone(),
+            preload: self.preload.clone(),
+            shadow: None,
+        };
+        let failed = |error: std::io::Error| format!("{}: {error}", double.dir.display());
+        fs::create_dir_all(double.disk()).map_err(failed)?;
+        double.control("sync", "").map_err(failed)?;
+        double.control("clock", "+0").map_err(failed)?;
+        copy(&self.data(), &double.data())?;
+        Ok(double)
+    }
+
     pub(crate) fn set_flags(&mut self, flags: Vec<String>) {
         self.flags = flags;
     }
@@ -88,6 +112,22 @@ impl Member {
     /// Everything that the member has logged, over all its starts.
     pub(crate) fn log_text(&self) -> String {
         fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// How long the log is now.
+    pub(crate) fn log_len(&self) -> u64 {
+        fs::metadata(self.log()).map_or(0, |found| found.len())
+    }
+
+    /// What the member has logged since the log was that long.
+    pub(crate) fn log_since(&self, len: u64) -> String {
+        let mut bytes = Vec::new();
+        let read = File::open(self.log()).and_then(|mut file| {
+            file.seek(SeekFrom::Start(len))?;
+            file.read_to_end(&mut bytes)
+        });
+        // A log that is not there says nothing.
+        read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// Tells one of its libraries what to do.
@@ -175,15 +215,58 @@ impl Member {
         restored.map_err(|error| format!("{}: the durable files: {error}", self.name))
     }
 
-    /// Removes everything that it has kept.
+    /// Removes everything that it has kept. The process does not run.
     pub(crate) fn wipe(&self) -> std::io::Result<()> {
-        fs::remove_dir_all(self.data())
+        fs::remove_dir_all(self.data())?;
+        self.note_disk()
+    }
+
+    /// Everything that is on the disk now counts as durable. The process does not run.
+    fn note_disk(&self) -> std::io::Result<()> {
+        self.shadow.as_ref().map_or(Ok(()), |shadow| shadow.adopt(&self.disk()))
+    }
+
+    fn older(&self) -> PathBuf {
+        self.dir.join("older")
+    }
+
+    /// Keeps a copy of its data. The process does not run.
+    pub(crate) fn keep_copy(&self) -> Result<(), String> {
+        copy(&self.data(), &self.older())
+    }
+
+    /// Puts the copy in the place of its data. The process does not run.
+    pub(crate) fn put_copy_back(&self) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", self.dir.display());
+        fs::remove_dir_all(self.data()).map_err(failed)?;
+        copy(&self.older(), &self.data())?;
+        fs::remove_dir_all(self.older()).map_err(failed)?;
+        self.note_disk().map_err(failed)
+    }
+
+    /// Removes the files that `-force-rejoin` has put away; says how many directories they were in.
+    pub(crate) fn remove_replaced(&self) -> std::io::Result<usize> {
+        let mut count = 0;
+        for entry in fs::read_dir(self.data())? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("replaced-") {
+                fs::remove_dir_all(entry.path())?;
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     /// The directory of everything about it, for those who look into a violation.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    // What a violation has left behind is not to be mixed with the copy.
+    let _ = fs::remove_dir_all(to);
+    tool::run("cp", &["-a", &tool::text(from), &tool::text(to)])
 }
 
 impl Drop for Member {

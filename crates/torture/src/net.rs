@@ -23,6 +23,8 @@ pub(crate) struct Net {
     bridge: String,
     namespaces: Vec<String>,
     addrs: Vec<IpAddr>,
+    /// Where the members reach the run itself.
+    pub(crate) own: IpAddr,
 }
 
 impl Net {
@@ -32,9 +34,10 @@ impl Net {
         let part = |number: u32| u8::try_from(number).unwrap_or(0);
         let (high, low) = (part(64 + pid % 128), part(pid / 128 % 250));
         let addr = |last: usize| Ipv4Addr::new(10, high, low, u8::try_from(last).unwrap_or(0));
-        let mut net = Self { bridge: format!("stb{pid}"), namespaces: vec![], addrs: vec![] };
+        let (bridge, own) = (format!("stb{pid}"), IpAddr::V4(addr(254)));
+        let mut net = Self { bridge, namespaces: vec![], addrs: vec![], own };
         run("ip", &["link", "add", &net.bridge, "type", "bridge"])?;
-        run("ip", &["addr", "add", &format!("{}/24", addr(254)), "dev", &net.bridge])?;
+        run("ip", &["addr", "add", &format!("{}/24", net.own), "dev", &net.bridge])?;
         run("ip", &["link", "set", &net.bridge, "up"])?;
         for at in 0..count {
             let (name, cable) = (format!("st{pid}m{at}"), format!("sv{pid}m{at}"));

@@ -100,7 +100,10 @@ impl Shadow {
     }
 
     /// Notes the names that a directory has now.
-    fn note_names(&self, dir: &Path) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the disk gave.
+    pub(crate) fn note_names(&self, dir: &Path) -> io::Result<()> {
         let mut text = String::new();
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
@@ -113,7 +116,10 @@ impl Shadow {
 }
 
 /// What tells a file from all others, those that had its number before included.
-fn id(path: &Path) -> io::Result<String> {
+///
+/// # Errors
+/// What the disk gave.
+pub(crate) fn id(path: &Path) -> io::Result<String> {
     let found: Metadata = fs::symlink_metadata(path)?;
     let born = found.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let born = born.unwrap_or_default();

@@ -80,8 +80,13 @@ static void name_of(char *to, size_t size, const struct statx *found) {
 
 static ssize_t (*next_pwrite)(int, const void *, size_t, off_t);
 
-static int copy_content(int from, const char *path, const struct statx *found) {
+static int copy_content(int file, const char *path, const struct statx *found) {
     static char piece[1 << 20];
+    char own[64];
+    /* The file may be open for writing alone. */
+    snprintf(own, sizeof own, "/proc/self/fd/%d", file);
+    int from = open(own, O_RDONLY | O_CLOEXEC);
+    if (from < 0) return -1;
     off_t at = 0, end = (off_t)found->stx_size;
     int is_first = is_new(found->stx_ino);
     int to = open(path, O_WRONLY | O_CLOEXEC);
@@ -106,6 +111,7 @@ static int copy_content(int from, const char *path, const struct statx *found) {
     for (struct range *one = ranges; one < ranges + 64; one++)
         if (one->inode == found->stx_ino) one->to = 0;
     if (to >= 0) close(to);
+    close(from);
     return result;
 }
 

@@ -50,10 +50,19 @@ impl Files {
 
     /// Asks for the members at a peer port; fails if it is not answered.
     pub(crate) fn call(&self, addr: SocketAddr, side: &str) -> Result<(), String> {
+        let (cert, key) = (format!("{side}-cert.pem"), format!("{side}-key.pem"));
+        self.ask(addr, &["--cert", &self.file(&cert), "--key", &self.file(&key)])
+    }
+
+    /// The same as somebody who has no certificate.
+    pub(crate) fn call_without(&self, addr: SocketAddr) -> Result<(), String> {
+        self.ask(addr, &[])
+    }
+
+    fn ask(&self, addr: SocketAddr, with: &[&str]) -> Result<(), String> {
         let url = format!("https://{addr}/v2/admin/machines");
-        let (ca, cert) = (self.file("right-ca.pem"), self.file(&format!("{side}-cert.pem")));
-        let key = self.file(&format!("{side}-key.pem"));
-        let with = ["--cacert", &ca, "--cert", &cert, "--key", &key];
-        run("curl", &[&["-sS", "-f", "--max-time", "5", &url], &with[..]].concat())
+        let ca = self.file("right-ca.pem");
+        let plain = ["-sS", "-f", "--max-time", "5", &url, "--cacert", &ca];
+        run("curl", &[&plain, with].concat())
     }
 }
