@@ -88,7 +88,7 @@ fn sim(args: impl Iterator<Item = String>) -> ExitCode {
 
 /// What the torture runs in CI. A machine that does much else at the same time may take longer
 /// than two seconds for something that takes a fifth of one.
-const CI_TORTURE: [&str; 7] = ["--seconds", "55", "--recovery-ms", "15000", "--seed", "1", "--tls"];
+const CI_TORTURE: [&str; 7] = ["--seconds", "90", "--recovery-ms", "15000", "--seed", "1", "--tls"];
 
 /// Builds the server, if none is named, and tortures it. In a release build where
 /// `STEAD_TORTURE_RELEASE` is set, as a long run should be.
