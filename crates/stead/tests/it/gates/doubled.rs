@@ -50,7 +50,7 @@ fn a_second_process_is_refused(label: &str, flags: &str) {
     assert!(ask(cluster.machines[at].addr(), &key).status() < 300);
     cluster.machines[at].kill();
     wait_until("the copy is told what it is", PATIENCE, || {
-        !lines_with(&log_of(&second), &["older state or a copy", "-force-rejoin"]).is_empty()
+        !lines_with(&log_of(&second), &["copy of this machine's own", "-force-rejoin"]).is_empty()
     });
     assert!(process.is_running(), "{}", log_of(&second));
 }
