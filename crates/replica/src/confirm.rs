@@ -62,9 +62,13 @@ impl Claims {
     /// How many others have let this member speak, and how many have to before it promises
     /// anything; nothing if it may.
     fn missing_words(&self, own: MemberId, conf: &ConfState) -> Option<(usize, usize)> {
+        // Asked before each write and each read: hardly any member is a copy.
+        if !self.origin.is_copied {
+            return None;
+        }
         let voters: BTreeSet<u64> =
             conf.voters.iter().chain(&conf.voters_outgoing).copied().collect();
-        if !self.origin.is_copied || !voters.contains(&own.0) || voters.len() < 2 {
+        if !voters.contains(&own.0) || voters.len() < 2 {
             return None;
         }
         let words = self.origin.words.iter().filter(|id| voters.contains(&id.0)).count();
@@ -86,6 +90,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub(crate) fn is_disowned(&self) -> bool {
         let conf = self.replica.conf_state();
         let by = &self.claims.disowned_by;
+        if by.is_empty() {
+            return false;
+        }
         let refusing = conf.voters.iter().filter(|id| by.contains(&MemberId(**id))).count();
         let leader = MemberId(self.replica.raw.raft.leader_id);
         by.contains(&leader) || refusing * 2 >= conf.voters.len().max(1)
