@@ -120,11 +120,10 @@ impl Replica {
             fail(places, EngineError::QuorumAtRisk, &mut out.answers);
             return Ok(());
         };
-        self.raw.mut_store().set_conf_state(conf_state.clone());
+        self.raw.mut_store().set_conf_state(conf_state);
         self.apply_batch(entry, &change.context, now, out)?;
-        let is_in = |ids: &[u64]| ids.contains(&self.id.0);
-        let is_voter = is_in(&conf_state.voters) || is_in(&conf_state.voters_outgoing);
-        self.was_member |= is_voter || is_in(&conf_state.learners);
+        let is_voter = self.is_voter(self.id);
+        self.was_member |= self.is_member();
         // A leader that is in neither set of voters would panic at its next commit.
         if self.is_leader() && !is_voter {
             let term = self.raw.raft.term;
@@ -200,13 +199,16 @@ impl State {
                 // The rest is skipped by every member alike.
                 Err(Malformed) => {
                     self.entries_skipped += 1;
-                    fail(waiting.copied().collect(), EngineError::Unknown, &mut out.answers);
-                    group.into_iter().for_each(|group| group.give_up(&mut out.answers));
+                    fail(
+                        waiting.by_ref().copied().collect(),
+                        EngineError::Unknown,
+                        &mut out.answers,
+                    );
                     break;
                 }
             };
-            if group.as_ref().is_some_and(|group| !group.is_new && group.left > 0) {
-                group.as_mut().expect("just seen").left -= 1;
+            if let Some(done) = group.as_mut().filter(|group| !group.is_new && group.left > 0) {
+                done.left -= 1;
                 continue;
             }
             let outcome = match item {
@@ -234,6 +236,9 @@ impl State {
                 out.answers.push(Answer { ticket: *ticket, outcome });
             }
             position += 1;
+        }
+        if let Some(group) = group {
+            group.give_up(&mut out.answers);
         }
         Ok(applied)
     }

@@ -2,11 +2,11 @@
 
 use crate::clock::Clock;
 use crate::confirm::Origin;
-use crate::driver::{Driver, Network};
+use crate::driver::{Driver, Network, durable_hard_state};
 use crate::error::{EngineError, Fatal};
 use crate::identity::{self, ClaimRefused, Identity, PeerClaim};
 use crate::record::{self, Start};
-use crate::replica::Replica;
+use crate::replica::{Replica, holds};
 use crate::types::{LogIndex, MemberId, Term};
 use raft::eraftpb::{Message, MessageType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,14 +128,18 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether this member keeps out of an election for now.
     pub(crate) fn abstains(&self) -> bool {
         let is_waiting = self.now.monotonic < self.claims.abstains_until;
-        self.claims.lost.is_some() || is_waiting || self.awaits_words().is_some()
+        is_waiting || self.promises_nothing()
+    }
+
+    /// Whether nothing that this member says may be a promise: it lost one, or may have.
+    fn promises_nothing(&self) -> bool {
+        self.claims.lost.is_some() || self.awaits_words().is_some()
     }
 
     /// Whether a message of another member may reach raft: who lies, or forgets, must not end this
     /// process nor make it promise what it should not. What can be put right is.
     pub(crate) fn admit(&mut self, message: &mut Message) -> bool {
-        let is_silent = self.claims.lost.is_some() || self.awaits_words().is_some();
-        if is_silent || !self.replica.is_possible(message) {
+        if self.promises_nothing() || !self.replica.is_possible(message) {
             return false;
         }
         let from = MemberId(message.from);
@@ -179,21 +183,15 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// [`Fatal`] when the log cannot be written.
     pub(crate) fn write_identity(&mut self, next: Identity) -> Result<(), Fatal> {
         let log = self.replica.raw.store();
-        let mut hard_state = log.hard_state().clone();
-        hard_state.commit = hard_state.commit.min(log.last_index());
+        let hard_state = durable_hard_state(log.hard_state(), log.last_index());
         let stamp = self.replica.clock.reading(self.now);
         let origin = self.claims.origin.to_write();
         let start = Start { identity: next, lost: self.claims.lost, origin };
         record::encode_start(&mut self.record, &hard_state, stamp, self.now, start);
-        match self.wal.append(0, &[&self.record]) {
-            Ok(_) => {
-                self.wal.sync()?;
-                self.claims.identity = next;
-                Ok(())
-            }
-            Err(error) if error.is_full() => Ok(()),
-            Err(error) => Err(error.into()),
+        if self.write_apart(0)? {
+            self.claims.identity = next;
         }
+        Ok(())
     }
 
     /// Committed entries that could not be applied and were skipped, since this process started.
@@ -226,26 +224,26 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let own = self.replica.id.0;
         let peers = conf.voters.iter().filter(|id| **id != own);
         let peers = peers.map(|id| self.replica.peers.get(MemberId(*id)));
-        let verdicts: Vec<Option<bool>> =
-            peers.map(|peer| peer.and_then(|peer| peer.agrees)).collect();
-        differs_from_majority(&verdicts)
+        differs_from_majority(peers.map(|peer| peer.and_then(|peer| peer.agrees)))
     }
 }
 
 /// Whether somebody differs and no majority of the voters agrees with this one. `others` says of
 /// each other voter whether it agrees, as far as that is known.
-fn differs_from_majority(others: &[Option<bool>]) -> bool {
-    let agreeing = 1 + others.iter().filter(|agrees| **agrees == Some(true)).count();
-    let is_disputed = others.contains(&Some(false));
-    is_disputed && agreeing * 2 <= others.len() + 1
+fn differs_from_majority(others: impl Iterator<Item = Option<bool>>) -> bool {
+    let (mut voters, mut agreeing, mut is_disputed) = (1, 1, false);
+    for agrees in others {
+        voters += 1;
+        agreeing += usize::from(agrees == Some(true));
+        is_disputed |= agrees == Some(false);
+    }
+    is_disputed && agreeing * 2 <= voters
 }
 
 impl Replica {
     /// Whether raft's configuration or the registry holds a machine.
     pub(crate) fn is_in_configuration(&self, id: MemberId) -> bool {
-        let conf = self.raw.store().conf_state();
-        let lists = [&conf.voters, &conf.voters_outgoing, &conf.learners];
-        lists.iter().any(|ids| ids.contains(&id.0)) || self.state.membership.member(id).is_some()
+        holds(self.conf_state(), id) || self.state.membership.member(id).is_some()
     }
 
     /// What a claimant acknowledged to this leader in its term, if its log ends before that.
@@ -308,7 +306,7 @@ mod tests {
             (&[same, same, other, other], false),
             (&[same, other, other, unknown], true),
         ] {
-            assert_eq!(differs_from_majority(others), stops, "{others:?}");
+            assert_eq!(differs_from_majority(others.iter().copied()), stops, "{others:?}");
         }
     }
 }

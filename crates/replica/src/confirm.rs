@@ -10,6 +10,7 @@
 use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::driver::{Driver, Network};
+use crate::replica::voters;
 use crate::types::MemberId;
 use raft::eraftpb::ConfState;
 use std::collections::BTreeSet;
@@ -66,12 +67,11 @@ impl Claims {
         if !self.origin.is_copied {
             return None;
         }
-        let voters: BTreeSet<u64> =
-            conf.voters.iter().chain(&conf.voters_outgoing).copied().collect();
-        if !voters.contains(&own.0) || voters.len() < 2 {
+        let voters: BTreeSet<MemberId> = voters(conf).collect();
+        if !voters.contains(&own) || voters.len() < 2 {
             return None;
         }
-        let words = self.origin.words.iter().filter(|id| voters.contains(&id.0)).count();
+        let words = self.origin.words.intersection(&voters).count();
         let needed = words_needed(voters.len());
         (words < needed).then_some((words, needed))
     }

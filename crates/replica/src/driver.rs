@@ -299,10 +299,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// The readies up to this number are durable. Those behind it that had nothing to write are as
     /// well, if nothing else is on its way.
     fn note_synced(&mut self, number: u64) {
-        let is_all = self.unsynced.written.is_none()
-            && self.unsynced.in_flight.is_none()
-            && !self.unwritten.has_records();
-        self.persisted(if is_all { self.unsynced.newest } else { number });
+        self.persisted(if self.is_all_durable() { self.unsynced.newest } else { number });
+    }
+
+    /// Whether everything is durable that raft wanted to have written.
+    fn is_all_durable(&self) -> bool {
+        let unsynced = &self.unsynced;
+        let is_synced = unsynced.written.is_none() && unsynced.in_flight.is_none();
+        is_synced && !self.unwritten.has_records()
     }
 
     fn persisted(&mut self, number: u64) {
@@ -366,10 +370,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if has_applied || installed {
             self.note_applied();
         }
-        if self.unsynced.written.is_none()
-            && self.unsynced.in_flight.is_none()
-            && !self.unwritten.has_records()
-        {
+        if self.is_all_durable() {
             self.persisted(number);
         }
         Ok(())
@@ -397,7 +398,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let hard_state = durable_hard_state(log.hard_state(), log.last_index());
         let stamp = self.replica.clock.reading(now);
         record::encode(&mut self.record, &hard_state, stamp, now, record::NO_CUT, &[]);
-        match self.wal.append(0, &[&self.record]) {
+        self.write_apart(0)
+    }
+
+    /// Writes the record that belongs to no ready, and makes it durable. Says whether there was
+    /// room for it.
+    pub(crate) fn write_apart(&mut self, mark: u64) -> Result<bool, Fatal> {
+        match self.wal.append(mark, &[&self.record]) {
             Ok(_) => {}
             Err(error) if error.is_full() => return Ok(false),
             Err(error) => return Err(error.into()),

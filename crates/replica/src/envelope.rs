@@ -30,10 +30,10 @@ const PIECE: u8 = 68;
 const PIECE_WANTED: u8 = 69;
 const BEACON: u8 = 70;
 const MEMBERS: u8 = 72;
+const DOUBLED: u8 = 73;
 
 /// How many members are named to another one at most.
 const MEMBERS_MAX: usize = 256;
-const DOUBLED: u8 = 73;
 
 /// Longest version text of a beacon, in bytes.
 const VERSION_TEXT_MAX: usize = 64;

@@ -15,7 +15,7 @@ use crate::change::Change;
 use crate::envelope::ForwardId;
 use crate::error::EngineError;
 use crate::gather::Batch;
-use crate::proposal::{Answer, Places, fail};
+use crate::proposal::{Answer, Places, fail, place};
 use crate::session::{Mark, WINDOW};
 use crate::types::{MemberId, Ticket};
 use std::collections::{BTreeMap, BTreeSet};
@@ -277,7 +277,7 @@ impl Forwards {
         self.changes.retain(|_, change| {
             let is_lost = is_lost(change);
             if is_lost {
-                fail(change.ticket.map(|ticket| (0, ticket)).into_iter().collect(), error, answers);
+                fail(place(0, change.ticket), error, answers);
             }
             !is_lost
         });

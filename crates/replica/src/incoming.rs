@@ -217,13 +217,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let hard_state = durable_hard_state(&self.replica.raw.raft.hard_state(), log.last_index());
         // This member's own clock may have run ahead of the leader's while it heard nothing.
         record::encode(&mut self.record, &hard_state, stamp, now, index, &[]);
-        match self.wal.append(index, &[&self.record]) {
-            Ok(_) => {}
-            Err(error) if error.is_full() => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        self.wal.sync()?;
-        Ok(true)
+        self.write_apart(index)
     }
 
     /// Puts a snapshot of the leader in the place of this member's state, its log and its own

@@ -55,6 +55,11 @@ impl Output {
 /// Who waits for an item of a log entry, by the item's position in it.
 pub(crate) type Places = Vec<(usize, Ticket)>;
 
+/// The places of an entry at which one waits at most.
+pub(crate) fn place(position: usize, ticket: Option<Ticket>) -> Places {
+    ticket.into_iter().map(|ticket| (position, ticket)).collect()
+}
+
 /// Those who wait for items of one log entry.
 #[derive(Debug)]
 struct WaitingBatch {

@@ -14,7 +14,7 @@
 //! No clock, no socket: who is asked, and how often, is the business of whoever drives this.
 
 use crate::membership::Removal;
-use crate::replica::Replica;
+use crate::replica::{Replica, voters};
 use crate::types::{MemberId, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -124,20 +124,14 @@ impl Outlook {
 
 impl Replica {
     pub(crate) fn outlook(&self, hears_leader: bool) -> Outlook {
-        let conf = self.conf_state();
-        let voters = conf.voters.iter().chain(&conf.voters_outgoing);
-        Outlook::new(self.id, self.role(), hears_leader, voters.map(|id| MemberId(*id)))
+        Outlook::new(self.id, self.role(), hears_leader, voters(self.conf_state()))
     }
 
     pub(crate) fn about(&self, id: MemberId) -> About {
         let membership = &self.state.membership;
-        let conf = self.conf_state();
-        let lists = [&conf.voters, &conf.voters_outgoing, &conf.learners];
-        let is_in = lists.iter().any(|ids| ids.contains(&id.0));
-        let is_listed = || membership.member(id).is_some();
         let is_expected = || membership.expected().any(|machine| machine.id == id);
         match membership.removal(id) {
-            _ if is_in || is_listed() || is_expected() => About::Member,
+            _ if self.is_in_configuration(id) || is_expected() => About::Member,
             Some(Removal::Plain) => About::Removed,
             Some(Removal::Final) => About::RemovedFinally,
             None => About::Unknown,

@@ -19,7 +19,7 @@ use crate::inbox::{Inbox, Seen};
 use crate::limits::{READS_MAX, TICK_NS};
 use crate::log::LogView;
 use crate::progress::{Marks, Peers};
-use crate::proposal::{Output, Proposals, fail};
+use crate::proposal::{Output, Proposals, fail, place};
 use crate::read::Reads;
 use crate::types::{MemberId, Role, Ticket};
 use raft::eraftpb::{ConfChangeV2, ConfState, Message};
@@ -162,10 +162,7 @@ impl Replica {
 
     /// Whether raft's configuration holds this member.
     pub(crate) fn is_member(&self) -> bool {
-        let conf = self.raw.store().conf_state();
-        [&conf.voters, &conf.voters_outgoing, &conf.learners]
-            .iter()
-            .any(|ids| ids.contains(&self.id.0))
+        holds(self.conf_state(), self.id)
     }
 
     /// Whether raft, told of a snapshot of its leader, will want it to be installed: by the same
@@ -173,11 +170,9 @@ impl Replica {
     pub(crate) fn wants_snapshot(&self, message: &Message) -> bool {
         let raft = &self.raw.raft;
         let metadata = message.get_snapshot().get_metadata();
-        let conf = metadata.get_conf_state();
-        let is_in = |ids: &[u64]| ids.contains(&self.id.0);
         raft.state == StateRole::Follower
             && metadata.index >= raft.raft_log.committed
-            && (is_in(&conf.voters) || is_in(&conf.learners) || is_in(&conf.voters_outgoing))
+            && holds(metadata.get_conf_state(), self.id)
             && !raft.raft_log.match_term(metadata.index, metadata.term)
     }
 
@@ -187,8 +182,7 @@ impl Replica {
     }
 
     pub(crate) fn is_voter(&self, id: MemberId) -> bool {
-        let conf = self.raw.store().conf_state();
-        conf.voters.contains(&id.0) || conf.voters_outgoing.contains(&id.0)
+        voters(self.conf_state()).any(|voter| voter == id)
     }
 
     /// The last entry of the member that has the fewest, of those that are heard of; nothing where
@@ -281,17 +275,13 @@ impl Replica {
         let (term, index) = (self.raw.raft.term, self.raw.raft.raft_log.last_index());
         match (checked, pending.origin) {
             (Ok(()), Origin::Own(ticket)) => {
-                let places = ticket.into_iter().map(|ticket| (0, ticket)).collect();
-                self.proposals.register(term, index, pending.since, places);
+                self.proposals.register(term, index, pending.since, place(0, ticket));
             }
             (Ok(()), Origin::Member(from, id)) => {
                 let placed = Envelope::Placed { id, term, index, position: 0 };
                 self.outgoing.push((from, placed.encode()));
             }
-            (Err(error), Origin::Own(ticket)) => {
-                let places = ticket.into_iter().map(|ticket| (0, ticket)).collect();
-                fail(places, error, &mut out.answers);
-            }
+            (Err(error), Origin::Own(ticket)) => fail(place(0, ticket), error, &mut out.answers),
             (Err(error), Origin::Member(from, id)) => self.refuse(from, id, error),
         }
     }
@@ -353,8 +343,7 @@ impl Replica {
         while let Some(old) = self.changes.pop_front_if(|pending| pending.since <= since) {
             match old.origin {
                 Origin::Own(ticket) => {
-                    let places = ticket.into_iter().map(|ticket| (0, ticket)).collect();
-                    fail(places, EngineError::NoLeader, &mut out.answers);
+                    fail(place(0, ticket), EngineError::NoLeader, &mut out.answers);
                 }
                 Origin::Member(from, id) => self.refuse(from, id, EngineError::Superseded),
             }
@@ -480,4 +469,14 @@ impl Replica {
     pub(crate) fn conf_state(&self) -> &ConfState {
         self.raw.store().conf_state()
     }
+}
+
+/// Those who vote by a configuration; one that changes has some of them twice.
+pub(crate) fn voters(conf: &ConfState) -> impl Iterator<Item = MemberId> + '_ {
+    conf.voters.iter().chain(&conf.voters_outgoing).map(|id| MemberId(*id))
+}
+
+/// Whether a configuration holds a member: one that votes, or one that learns.
+pub(crate) fn holds(conf: &ConfState, id: MemberId) -> bool {
+    voters(conf).any(|voter| voter == id) || conf.learners.contains(&id.0)
 }

@@ -42,7 +42,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// The rest of it cannot be read, by nobody: whoever waits for that is told so.
+    /// Nothing more of it comes. Whoever waits for what nobody could read is told so.
     pub(crate) fn give_up(self, answers: &mut Vec<Answer>) {
         fail(self.waiting.collect(), EngineError::Unknown, answers);
     }

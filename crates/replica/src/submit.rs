@@ -14,7 +14,7 @@ use crate::limits::{
     BATCH_BYTES_MAX, ENTRY_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, REQUEST_BYTES_MAX,
     TAKEN_BYTES_MAX, TURN_BYTES_MAX, WAITING_BYTES_MAX,
 };
-use crate::proposal::{Output, Places, fail};
+use crate::proposal::{Output, Places, fail, place};
 use crate::replica::{Origin, PendingChange, Replica};
 use crate::session::{Fate, Mark};
 use crate::types::{MemberId, Ticket};
@@ -322,7 +322,7 @@ impl Replica {
         out: &mut Output,
     ) {
         let Some(waiting) = self.forwards.settle_change(from, id) else { return };
-        let places = waiting.ticket.map(|ticket| (position, ticket)).into_iter().collect();
+        let places = place(position, waiting.ticket);
         if index <= self.state.applied.0 {
             return fail(places, EngineError::Unknown, &mut out.answers);
         }
@@ -348,8 +348,7 @@ impl Replica {
             let (change, since) = (waiting.change, waiting.since);
             self.changes.push_back(PendingChange { change, since, origin });
         } else {
-            let places = waiting.ticket.map(|ticket| (0, ticket)).into_iter().collect();
-            fail(places, error, &mut out.answers);
+            fail(place(0, waiting.ticket), error, &mut out.answers);
         }
     }
 
