@@ -87,12 +87,19 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether those that do not let this member speak are its leader, or so many that the others
     /// have no quorum. What it is asked for gets nowhere then. It does not matter to anybody else:
     /// the leader of the others still speaks to it.
+    ///
+    /// A member that decides alone believes nobody, unless it sees itself that its directory was
+    /// copied: the copy may be from before the others joined, and decides for a cluster that has
+    /// gone on without it.
     pub(crate) fn is_disowned(&self) -> bool {
-        let conf = self.replica.conf_state();
         let by = &self.claims.disowned_by;
         if by.is_empty() {
             return false;
         }
+        if self.replica.is_alone() {
+            return self.claims.origin.is_copied;
+        }
+        let conf = self.replica.conf_state();
         let refusing = conf.voters.iter().filter(|id| by.contains(&MemberId(**id))).count();
         let leader = MemberId(self.replica.raw.raft.leader_id);
         by.contains(&leader) || refusing * 2 >= conf.voters.len().max(1)

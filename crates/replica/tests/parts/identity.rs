@@ -185,6 +185,22 @@ fn a_directory_that_was_moved_takes_part_when_the_others_have_confirmed_it() {
 }
 
 #[test]
+fn a_member_that_decides_alone_believes_a_refusal_only_if_it_is_a_copy() {
+    let mut alone = Cluster::alone();
+    let stranger = MemberId(99);
+    alone.member_mut(0).disowned(stranger);
+    alone.write(0, &set("/a", "1")).expect("anybody can say it");
+    let copy = alone.stop(0).copy();
+    alone.put_disk(0, copy);
+    alone.restart(0);
+    alone.write(0, &set("/a", "2")).expect("nobody says anything");
+    alone.member_mut(0).disowned(stranger);
+    assert_eq!(alone.try_propose(0, &set("/a", "3")), Err(EngineError::Disowned));
+    alone.member_mut(0).confirmed(stranger);
+    alone.write(0, &set("/a", "4")).expect("it is believed again");
+}
+
+#[test]
 fn a_directory_that_was_made_anew_is_refused_under_its_old_id() {
     let (mut cluster, leader) = Cluster::led(3);
     let at = (leader + 2) % 3;

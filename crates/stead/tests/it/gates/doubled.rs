@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{PATIENCE, lines_with, log_of, secret_flag};
-use crate::cluster::kit::{Cluster, state};
+use crate::cluster::kit::{Cluster, Machine, state};
+use crate::testkit::http::send;
 use crate::testkit::{Request, Site, TempDir, ask, wait_until};
 
 fn copy(from: &Path, to: &Path) {
@@ -53,6 +54,47 @@ fn a_second_process_is_refused(label: &str, flags: &str) {
         !lines_with(&log_of(&second), &["copy of this machine's own", "-force-rejoin"]).is_empty()
     });
     assert!(process.is_running(), "{}", log_of(&second));
+}
+
+/// A founder's directory is put back to what it was before the others joined. By itself it would
+/// decide alone.
+#[test]
+fn a_copy_from_before_the_others_joined_decides_nothing() {
+    let founder = Site::new("gates-lone").named("m0");
+    let write =
+        |addr, value: &str| ask(addr, &Request::put("/v2/keys/a", &format!("value={value}")));
+    let process = founder.start();
+    assert_eq!(write(founder.addr(), "early").status(), 201);
+    process.terminate();
+    let older = TempDir::new("gates-lone-older");
+    copy(&founder.data_dir(), older.path());
+    let process = founder.start();
+    let flags = format!("-peers {}", founder.peer_addr());
+    let joins = |at| Site::new("gates-lone").named(&format!("m{at}")).flags(&flags);
+    let others = [joins(1), joins(2)];
+    let machine = |site, server| Machine { site, server: Some(server) };
+    let servers = others.each_ref().map(Site::spawn);
+    let mut machines = vec![machine(founder, process)];
+    machines.extend(others.into_iter().zip(servers).map(|(site, server)| machine(site, server)));
+    let mut cluster = Cluster { machines };
+    cluster.wait_formed(3);
+    assert_eq!(write(cluster.machines[1].addr(), "late").status(), 200);
+
+    cluster.machines[0].server.take().expect("it runs").terminate();
+    cluster.leader_but(0);
+    let place = cluster.machines[0].site.data_dir();
+    std::fs::remove_dir_all(&place).unwrap();
+    copy(older.path(), &place);
+    cluster.machines[0].spawn();
+    let copied = cluster.machines[0].addr();
+    wait_until("it is told and believes it", PATIENCE, || {
+        send(copied, &Request::get("/readyz"))
+            .is_ok_and(|said| said.status() == 503 && said.text().contains("-force-rejoin"))
+    });
+    let refused = write(copied, "split");
+    assert_eq!(refused.status(), 503, "{}", refused.text());
+    let kept = ask(cluster.machines[1].addr(), &Request::get("/v2/keys/a?quorum=true"));
+    assert!(kept.text().contains("late"), "{}", kept.text());
 }
 
 #[test]
