@@ -262,21 +262,19 @@ impl World {
         let Some(running) = &mut machine.running else { return };
         let arrived = std::mem::take(&mut machine.inbox);
         let own = machine.identity.id;
-        let known: Vec<_> = machine.met.keys().copied().collect();
+        let mut welcome = Vec::new();
         let taken = arrived.iter().try_for_each(|letter| {
             let mut met = |refused| {
                 self.faults.count(Fault::ClaimRefused);
                 self.trace.note(self.now, format_args!("m{} {refused}", machine.identity.id.0));
             };
-            if is_welcome(running, &mut machine.met, &letter.claim, &mut met) {
+            if is_welcome(running, &mut machine.met, &letter.claim, &mut welcome, &mut met) {
                 running.receive(letter.claim.id, &letter.bytes)
             } else {
                 Ok(())
             }
         });
-        let welcome =
-            machine.met.iter().filter(|(who, is_welcome)| **is_welcome && !known.contains(who));
-        let welcome: Vec<_> = welcome.map(|(who, _)| *who).collect();
+        welcome.sort_unstable();
         let result = taken.and_then(|()| running.turn(is_deferred));
         let messages = running.take_messages();
         self.dispatch(at, messages);
@@ -493,15 +491,20 @@ fn is_welcome(
     running: &mut Running,
     met: &mut BTreeMap<(MemberId, Directory), bool>,
     claim: &PeerClaim,
+    welcome: &mut Vec<(MemberId, Directory)>,
     note: &mut dyn FnMut(String),
 ) -> bool {
-    if let Some(is_welcome) = met.get(&(claim.id, claim.identity)) {
+    let who = (claim.id, claim.identity);
+    if let Some(is_welcome) = met.get(&who) {
         return *is_welcome;
     }
     let refused = running.meet(claim).err();
     if let Some(refused) = &refused {
         note(format!("refuses {claim:?}: {refused}"));
     }
-    met.insert((claim.id, claim.identity), refused.is_none());
+    if refused.is_none() {
+        welcome.push(who);
+    }
+    met.insert(who, refused.is_none());
     refused.is_none()
 }
