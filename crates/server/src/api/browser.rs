@@ -3,8 +3,9 @@
 //! A browser sends what any page asks of it, to any machine that it reaches: to a server on the
 //! same machine or in the network behind it too. The page cannot read the answer, but what it asked
 //! for is done. And a page may have its own name lead here (DNS rebinding): then it reads as well.
-//! What a browser says of the page tells both apart from clients, which say nothing of the kind,
-//! and from the pages of this server.
+//! What a browser says of the page tells changes apart from those of clients, which say nothing of
+//! the kind, and of the pages of this server. A plain read of a page under such a name says nothing
+//! either: it looks like a client's, and only a `-host-whitelist` without `*` refuses it.
 
 use super::cors::Cors;
 use crate::config::Config;
@@ -53,21 +54,23 @@ impl Hosts {
         sender: Sender<'_>,
         is_change: bool,
     ) -> Result<(), &'static str> {
-        let meant = sender.host.and_then(host);
-        let is_known = meant.as_ref().is_none_or(|host| self.knows(host));
+        let meant = || sender.host.and_then(host);
         let Some(origin) = sender.origin else {
             // A form of another page that says no origin, as some do where it is hidden.
             let is_foreign = sender.fetch_site.is_some_and(|site| site == b"cross-site");
-            return match () {
-                () if is_change && is_foreign => Err(FOREIGN),
-                () if !is_known && !self.is_open => Err(UNKNOWN_HOST),
-                () => Ok(()),
-            };
+            if is_change && is_foreign {
+                return Err(FOREIGN);
+            }
+            // Only a closed list looks at the name, which is not free.
+            if !self.is_open && meant().is_some_and(|host| !self.knows(&host)) {
+                return Err(UNKNOWN_HOST);
+            }
+            return Ok(());
         };
         if cors.allows(origin) {
             return Ok(());
         }
-        if !is_known || meant.is_none() {
+        if !meant().is_some_and(|host| self.knows(&host)) {
             return Err(UNKNOWN_HOST);
         }
         let is_own = sender.host.is_some_and(|host| is_origin_of(origin, host));
