@@ -460,13 +460,7 @@ fn live(disk: &MemDisk, clock: &TestClock, from: u64) -> (u64, Result<(), Fatal>
                 }
             }
             if let Some(mut task) = member.wal_mut().next_fill() {
-                let result = loop {
-                    match task.step() {
-                        Ok(false) => {}
-                        Ok(true) => break Ok(()),
-                        Err(error) => break Err(error),
-                    }
-                };
+                let result = task.run();
                 member.wal_mut().filled(task, &result);
             }
             if number % 40 == 0 {

@@ -121,13 +121,7 @@ impl Workers {
     pub(crate) fn fill(&mut self, task: FillTask<DataDir>) -> io::Result<()> {
         let report = self.report();
         let work = move |mut task: FillTask<DataDir>| {
-            let result = loop {
-                match task.step() {
-                    Ok(false) => {}
-                    Ok(true) => break Ok(()),
-                    Err(error) => break Err(error),
-                }
-            };
+            let result = task.run();
             report(Done::Filled(task, result));
         };
         hand_over(&mut self.threads, &mut self.fills, "fill", 0, work, task)

@@ -253,13 +253,7 @@ impl Running {
 
     /// Does a fill to its end.
     pub(crate) fn fill(&mut self, mut task: FillTask<MemDisk>) {
-        let result = loop {
-            match task.step() {
-                Ok(false) => {}
-                Ok(true) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
+        let result = task.run();
         self.driver.wal_mut().filled(task, &result);
     }
 

@@ -55,6 +55,15 @@ impl<D: Disk> FillTask<D> {
         result.named("prepare", &segment::spare_temporary_name(self.number))
     }
 
+    /// Does all that is left.
+    ///
+    /// # Errors
+    /// As [`FillTask::step`].
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.step()? {}
+        Ok(())
+    }
+
     fn try_step(&mut self) -> io::Result<bool> {
         let temporary = segment::spare_temporary_name(self.number);
         let file = match &self.file {

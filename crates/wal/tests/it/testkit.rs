@@ -62,13 +62,7 @@ pub(crate) fn seq_of(payload: &[u8]) -> u64 {
 /// Runs a fill to its end and reports it.
 pub(crate) fn fill<D: Disk>(wal: &mut Wal<D>) -> bool {
     let Some(mut task) = wal.next_fill() else { return false };
-    let result = loop {
-        match task.step() {
-            Ok(false) => {}
-            Ok(true) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
+    let result = task.run();
     let is_done = result.is_ok();
     wal.filled(task, &result);
     is_done
