@@ -77,6 +77,9 @@ fn without_tls(lab: &Lab, rng: &mut Rng) -> Result<(), String> {
         for who in ids.iter().map(String::as_str).filter(|id| *id != to).chain([NOBODY; 4]) {
             let hello = hello(rng, (cluster, who, &to, &at));
             let Some((status, mut connection)) = greet(one.peer_addr, &hello) else { continue };
+            if status == 400 {
+                return Err(format!("{}: a stranger's hello is not understood", one.name));
+            }
             if status == 101 && who != NOBODY {
                 return Err(format!("{} believes somebody who says that it is {who}", one.name));
             }
@@ -114,10 +117,11 @@ fn hello(rng: &mut Rng, (cluster, from, to, at): (&str, &str, &str, &str)) -> St
     let (start, term) = (rng.range(1, 1000), rng.range(1, 1_000_000));
     let index = rng.pick(&[0, 1, 1000, 1_000_000_000]);
     let doubt = u8::from(rng.permille(300));
+    let earlier = ["0"; 15].join(".");
     format!(
         "GET /v2/peer/stream?version=2&cluster={cluster}&from={from}&to={to}&at={at}\
-         &incarnation={incarnation:x}&start={start:x}&nonce={nonce:x}&term={term:x}\
-         &index={index:x}&lastterm={term:x}&doubtful={doubt} HTTP/1.1\r\nHost: {at}\r\n\
+         &incarnation={incarnation:x}&start={start:x}&nonce={nonce:x}&earlier={earlier}\
+         &term={term:x}&index={index:x}&lastterm={term:x}&doubtful={doubt} HTTP/1.1\r\nHost: {at}\r\n\
          Connection: Upgrade\r\nUpgrade: stead-peer\r\n\r\n"
     )
 }

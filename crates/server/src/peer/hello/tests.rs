@@ -44,6 +44,8 @@ fn what_is_missing_or_malformed_is_refused() {
         ("at=[::1]:7001", "at=h/x:1", 400),
         ("&start=2", "", 400),
         ("nonce=fe", "nonce=-1", 400),
+        ("&earlier=", "&older=", 400),
+        ("&earlier=", "&earlier=7.", 400),
         ("term=9", "term=g", 400),
         ("lastterm=8", "lastterm=", 400),
         ("doubtful=1", "doubtful=2", 400),
