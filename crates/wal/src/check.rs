@@ -1,12 +1,12 @@
 //! Looking a data directory over without changing it.
 
 use crate::disk::Disk;
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::log::Seq;
 use crate::recover;
 use crate::scan::{Scanned, is_blank, log_id_of, scan, segment_names};
-use crate::segment::{self, Header};
-use crate::snapshot::{self, SnapshotReader, list_snapshots};
+use crate::segment::Header;
+use crate::snapshot::{SnapshotReader, list_snapshots};
 
 /// What a data directory holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,8 +19,6 @@ pub struct Report {
     pub cut: Option<String>,
     /// Why the log would not be opened.
     pub log_error: Option<String>,
-    /// Files without content of worth, which the next start removes.
-    pub leftovers: Vec<String>,
 }
 
 impl Report {
@@ -38,16 +36,13 @@ pub fn check<D: Disk>(disk: &D) -> Result<Report, Error> {
     let mut report = Report::default();
     // What the log must reach: by the newest snapshot, from which a start goes on.
     let mut reach = Seq(0);
-    for name in list_snapshots(disk).context("list", "the data directory")? {
+    let names = segment_names(disk)?;
+    for name in list_snapshots(disk)? {
         let opened = SnapshotReader::open(disk, &name);
         reach = opened.as_ref().map_or(Seq(0), SnapshotReader::log_seq);
         let result = opened.and_then(SnapshotReader::verify);
         report.snapshots.push((name, result.map_err(|error| error.to_string())));
     }
-    let mut leftovers = disk.list().context("list", "the data directory")?;
-    leftovers.retain(|name| segment::is_spare_name(name) || snapshot::is_temporary_name(name));
-    report.leftovers = leftovers;
-    let names = segment_names(disk)?;
     if let Err(error) = check_log(disk, names, reach, &mut report) {
         report.log_error = Some(error.to_string());
     }

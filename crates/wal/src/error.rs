@@ -59,12 +59,14 @@ pub const REMEDY: &str = "A member of a cluster is started with -force-rejoin: i
                           alone needs a copy of its whole data directory";
 
 impl Error {
-    /// Whether it only says that there is no room.
+    /// Whether it only says that there is no room: on the disk, or in the largest file that this
+    /// process may have.
     pub fn is_full(&self) -> bool {
         match self {
             Error::Full => true,
             Error::Io { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+                use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
             }
             _ => false,
         }

@@ -402,14 +402,25 @@ impl<D: Disk> Wal<D> {
                 && closed.len < self.options.segment_bytes.saturating_mul(2)
                 && self.spares.len() < self.options.spares_max;
             let file = if recyclable { self.disk.open(&closed.name).ok() } else { None };
+            let name = segment::spare_name(self.next_spare);
+            let gone = match &file {
+                Some(_) => self.disk.rename(&closed.name, &name).context("rename", &closed.name),
+                None => self.disk.remove(&closed.name).context("remove", &closed.name),
+            };
+            match gone {
+                Ok(()) => {}
+                // Names take room as well where they are copied on write. What is not let go of
+                // now is with the next snapshot.
+                Err(error) if error.is_full() => {
+                    self.is_full = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
             if let Some(file) = file {
-                let name = segment::spare_name(self.next_spare);
-                self.disk.rename(&closed.name, &name).context("rename", &closed.name)?;
                 self.next_spare += 1;
                 let (len, usable_from) = (closed.len, self.next_seq);
                 self.spares.push_back(Spare { name, file, len, is_filled: true, usable_from });
-            } else {
-                self.disk.remove(&closed.name).context("remove", &closed.name)?;
             }
             self.names_synced_with = self.next_seq;
             self.closed.pop_front();

@@ -10,10 +10,13 @@ use crate::scan::{scan, segment_names};
 ///
 /// # Errors
 /// [`Error::Io`] when the directory or one of its files cannot be read.
-pub fn look<D: Disk>(disk: &D, cluster: u64) -> Result<Records<D>, Error> {
+pub fn look<D: Disk>(disk: &D, log_id: u64) -> Result<Records<D>, Error> {
     let mut segments = Vec::new();
     for (first_seq, name) in segment_names(disk)? {
-        segments.push(scan(disk, cluster, &name, first_seq)?);
+        match scan(disk, log_id, &name, first_seq) {
+            Err(Error::Damaged { .. }) => {}
+            found => segments.push(found?),
+        }
     }
-    Ok(Records::new(disk.clone(), cluster, &segments))
+    Ok(Records::new(disk.clone(), log_id, &segments))
 }

@@ -345,15 +345,20 @@ impl<D: Disk> Wal<D> {
     /// appended before. Says whether it is done.
     pub(crate) fn finish_cut(&mut self) -> Result<bool, Error> {
         let Some(cut) = &self.waiting_cut else { return Ok(true) };
-        let result = write_zeros(&cut.file, cut.from, cut.to).context("cut", &cut.name);
-        match result.and_then(|()| cut.file.sync_all().context("sync", &cut.name)) {
+        match write_zeros(&cut.file, cut.from, cut.to).context("cut", &cut.name) {
+            Ok(()) => {}
+            Err(error) if error.is_full() => {
+                self.is_full = true;
+                return Ok(false);
+            }
+            Err(error) => return self.fail(error),
+        }
+        // Whatever a sync says, also that there is no room: a second one may claim what the first
+        // one lost, and the old bytes would come back.
+        match cut.file.sync_all().context("sync", &cut.name) {
             Ok(()) => {
                 self.waiting_cut = None;
                 Ok(true)
-            }
-            Err(error) if error.is_full() => {
-                self.is_full = true;
-                Ok(false)
             }
             Err(error) => self.fail(error),
         }

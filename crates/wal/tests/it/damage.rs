@@ -1,6 +1,8 @@
 //! Bytes that changed after they were durable: named, never cut, never taken for something else.
 
-use crate::testkit::{CLUSTER, Model, Rng, new_disk, open, open_all, options, payload};
+use crate::testkit::{
+    CLUSTER, Model, Rng, new_disk, open, open_all, options, payload, without_third,
+};
 use proptest::prelude::*;
 use std::io;
 use wal::mem::{MemDisk, MemFile};
@@ -258,21 +260,7 @@ fn a_directory_with_nothing_but_rubbish_in_its_first_segment_is_new() {
 
 #[test]
 fn a_tail_that_never_was_durable_is_cut_and_stays_cut() {
-    // Records 3 and 4 were written but not synced; the disk kept only 4.
-    let disk = new_disk();
-    let (mut wal, _) = open(&disk).unwrap();
-    for seq in 1..=4 {
-        wal.append(seq, &[&payload(seq, 1, 100)]).unwrap();
-        if seq == 2 {
-            wal.sync().unwrap();
-        }
-    }
-    wal.sync().unwrap();
-    let name = "log-0000000000000001.wal";
-    let third = 64 + 2 * 144;
-    let mut bytes = disk.content(name).unwrap();
-    bytes[third..third + 144].fill(0);
-    disk.put(name, &bytes);
+    let (disk, name, third) = without_third();
 
     let (mut wal, recovered) = open(&disk).unwrap();
     let cut = recovered.cut.as_ref().unwrap().to_string();

@@ -1,6 +1,6 @@
 //! A full disk is a state, not an end.
 
-use crate::testkit::{Bench, CLUSTER, fill, new_disk, open, open_all, payload};
+use crate::testkit::{Bench, CLUSTER, fill, new_disk, open, open_all, payload, without_third};
 use proptest::prelude::*;
 use std::io;
 use wal::{Error, Options, Seq, Wal};
@@ -201,20 +201,8 @@ fn a_piece_of_a_record_that_went_to_the_next_segment_is_no_damage() {
 
 #[test]
 fn a_log_is_opened_on_a_full_disk_and_its_cut_is_made_up_for() {
-    // Record 3 never reached the disk, record 4 did.
-    let disk = new_disk();
-    let (mut wal, _) = open(&disk).unwrap();
-    for seq in 1..=4 {
-        wal.append(seq, &[&payload(seq, 1, 100)]).unwrap();
-        if seq == 2 {
-            wal.sync().unwrap();
-        }
-    }
-    let name = "log-0000000000000001.wal";
-    let third = 64 + 2 * 144;
-    let mut bytes = disk.content(name).unwrap();
-    bytes[third..third + 144].fill(0);
-    disk.put(name, &bytes);
+    let (disk, name, _) = without_third();
+    let bytes = disk.content(name).unwrap();
 
     // A file system that copies on write wants room for zeros as well.
     disk.set_refuse_writes(true);
@@ -233,6 +221,39 @@ fn a_log_is_opened_on_a_full_disk_and_its_cut_is_made_up_for() {
     wal.sync().unwrap();
     let (_, records) = open_all(&disk.crash(&mut || 0));
     assert_eq!(records.last(), Some(&payload(3, 2, 100)), "the old record 4 is gone for good");
+}
+
+#[test]
+fn a_cut_whose_sync_fails_is_not_tried_again() {
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+        let (disk, _, _) = without_third();
+        disk.set_refuse_writes(true);
+        let (mut wal, _) = open(&disk).unwrap();
+        disk.set_refuse_writes(false);
+        // The zeros are read for where they are wanted, written, and synced.
+        disk.refuse_call(Some((disk.calls() + 3, kind)));
+        assert!(wal.make_room(100).is_err(), "{kind}");
+        assert!(wal.has_failed() && wal.make_room(100).is_err(), "{kind}");
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_what_should_be_let_go_of_until_there_is_room() {
+    let mut bench = Bench::new();
+    for mark in 0..60 {
+        bench.append(mark, 900).unwrap();
+    }
+    bench.sync().unwrap();
+    let before = bench.wal.stats().segments;
+    for call in 1..=4 {
+        bench.disk.refuse_call(Some((bench.disk.calls() + call, io::ErrorKind::StorageFull)));
+        bench.release(59).expect("it is no failure");
+        bench.disk.refuse_call(None);
+        bench.model.clone().restart(&open_all(&bench.disk.kill()).1);
+    }
+    bench.release(59).unwrap();
+    assert!(before > 4 && bench.wal.stats().segments == 1);
+    bench.restart_on(bench.disk.kill());
 }
 
 #[test]
@@ -257,6 +278,7 @@ fn full_and_failed_are_told_apart() {
     assert!(Error::Full.is_full());
     assert!(io(io::ErrorKind::StorageFull).is_full());
     assert!(io(io::ErrorKind::QuotaExceeded).is_full());
+    assert!(io(io::ErrorKind::FileTooLarge).is_full());
     assert!(!io(io::ErrorKind::PermissionDenied).is_full());
     assert!(!Error::Failed.is_full());
 }

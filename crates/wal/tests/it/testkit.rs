@@ -26,6 +26,24 @@ pub(crate) fn new_disk() -> MemDisk {
     disk
 }
 
+/// A log of four records, of which the last two were not synced and the third never reached the
+/// disk. With it the name of its segment, and where the third would be.
+pub(crate) fn without_third() -> (MemDisk, &'static str, usize) {
+    let disk = new_disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    for seq in 1..=4 {
+        wal.append(seq, &[&payload(seq, 1, 100)]).unwrap();
+        if seq == 2 {
+            wal.sync().unwrap();
+        }
+    }
+    let (name, third) = ("log-0000000000000001.wal", 64 + 2 * 144);
+    let mut bytes = disk.content(name).unwrap();
+    bytes[third..third + 144].fill(0);
+    disk.put(name, &bytes);
+    (disk, name, third)
+}
+
 /// Small segments, so that a test sees many of them.
 pub(crate) fn options() -> Options {
     Options { segment_bytes: 4096, spares_max: 2 }
