@@ -14,6 +14,9 @@ use std::sync::atomic::AtomicBool;
 /// refuse clients with.
 const FILES_RESERVED: u64 = 64;
 
+/// Descriptors for one client of a standby that passes it on: its own, and one towards a member.
+const FILES_PROXIED: u64 = 2;
+
 /// Connections below which nothing would work.
 const CONNECTIONS_MIN: u64 = 16;
 
@@ -43,7 +46,8 @@ pub(crate) fn adapt(config: &mut Config) -> Result<(), StartError> {
     let signal = signal_hook::consts::SIGXFSZ;
     signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     let files = raise_file_limit();
-    let (connections, verdict) = judge_files(files, config.limits.connections);
+    let each = if config.proxies_standby { FILES_PROXIED } else { 1 };
+    let (connections, verdict) = judge_files(files, config.limits.connections, each);
     config.limits.connections = connections;
     act(verdict)?;
     let limit = |resource| getrlimit(resource).current;
@@ -79,15 +83,15 @@ fn raise_file_limit() -> Option<u64> {
     }
 }
 
-/// How many connections may be taken where so many files may be open.
-fn judge_files(limit: Option<u64>, wanted: usize) -> (usize, Verdict) {
+/// How many connections may be taken where so many files may be open, and `each` takes some.
+fn judge_files(limit: Option<u64>, wanted: usize, each: u64) -> (usize, Verdict) {
     let Some(limit) = limit else { return (wanted, Verdict::Fine) };
-    let left = limit.saturating_sub(FILES_RESERVED);
+    let left = limit.saturating_sub(FILES_RESERVED) / each;
     if left < CONNECTIONS_MIN {
         let sentence = format!(
             "only {limit} files may be open at once, and a server needs {} at least: raise the \
              limit (ulimit -n, LimitNOFILE)",
-            FILES_RESERVED + CONNECTIONS_MIN
+            FILES_RESERVED + CONNECTIONS_MIN * each
         );
         return (wanted, Verdict::Refuse(sentence));
     }
@@ -110,8 +114,9 @@ fn judge_file_size(limit: Option<u64>, segment: u64) -> Verdict {
              raise the limit (ulimit -f, LimitFSIZE)"
         )),
         Some(limit) => Verdict::Warn(format!(
-            "no file may be larger than {limit} bytes: a snapshot that would be larger fails, and \
-             the log then grows until the disk is full; raise the limit (ulimit -f, LimitFSIZE)"
+            "no file may be larger than {limit} bytes: values that need a larger segment of the log \
+             are refused, a snapshot that would be larger fails, and the log then grows until the \
+             disk is full; raise the limit (ulimit -f, LimitFSIZE)"
         )),
     }
 }
@@ -142,18 +147,20 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_for_the_rest() {
-        assert_eq!(judge_files(None, 65_536), (65_536, Verdict::Fine));
-        assert_eq!(judge_files(Some(65_600), 65_536), (65_536, Verdict::Fine));
+        assert_eq!(judge_files(None, 65_536, 1), (65_536, Verdict::Fine));
+        assert_eq!(judge_files(Some(65_600), 65_536, 1), (65_536, Verdict::Fine));
         for (limit, want) in [(65_599, 65_535), (256, 192), (80, 16)] {
-            let (connections, verdict) = judge_files(Some(limit), 65_536);
+            let (connections, verdict) = judge_files(Some(limit), 65_536, 1);
             let Verdict::Warn(sentence) = verdict else { panic!("{limit}: {verdict:?}") };
             assert_eq!(connections, want);
             assert!(sentence.contains(&format!("{want} connections")), "{sentence}");
         }
         // What fits is said by nobody.
-        assert_eq!(judge_files(Some(256), 192), (192, Verdict::Fine));
+        assert_eq!(judge_files(Some(256), 192, 1), (192, Verdict::Fine));
+        // A standby needs two for each.
+        assert_eq!(judge_files(Some(1024), 65_536, FILES_PROXIED).0, 480);
         for limit in [0, 10, 64, 79] {
-            let (_, verdict) = judge_files(Some(limit), 4);
+            let (_, verdict) = judge_files(Some(limit), 4, 1);
             let Verdict::Refuse(sentence) = verdict else { panic!("{limit}: {verdict:?}") };
             assert!(sentence.contains("needs 80") && sentence.contains("ulimit -n"), "{sentence}");
         }

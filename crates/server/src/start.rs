@@ -351,6 +351,9 @@ pub fn check(path: &Path) -> Result<(String, bool), StartError> {
     for (name, records, end) in &report.segments {
         let _ = writeln!(text, "{name}: {records} records up to offset {end}");
     }
+    if let Some(cut) = &report.cut {
+        let _ = writeln!(text, "log: the next start cuts its end: {cut}");
+    }
     if let Some(error) = &report.log_error {
         let _ = writeln!(text, "log: {error}");
     }

@@ -24,12 +24,12 @@ impl DiskFile for DataFile {
         self.tell("stat", self.0.metadata()).map(|metadata| metadata.len())
     }
 
-    /// Its number and when it was made, which no copy has. Not every file system says when.
+    /// When it was made, which no copy shares; its number where the file system does not say when.
     fn origin(&self) -> io::Result<Option<u64>> {
         use std::os::unix::fs::MetadataExt;
         let metadata = self.0.metadata()?;
-        // Where file systems make up inode numbers as they go, another mount has others. Most of
-        // those tell when a file was made, which no copy shares.
+        // Where file systems make up inode numbers as they go, another mount has others; most of
+        // those say when a file was made.
         let made = metadata.created().ok();
         let made = made.and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok());
         let made = made.map(|made| made.as_secs() ^ u64::from(made.subsec_nanos()) << 32);
