@@ -51,26 +51,25 @@ impl Owner {
     }
 
     /// Looks at the proof of a call, if there is one; its answer will be proven then.
-    fn take_call(&mut self, key: Key, request: &Request<'_>) -> Result<bool, &'static str> {
+    fn take_call(&mut self, key: Key, request: &Request<'_>) -> Result<(), &'static str> {
         if self.config.finding.token.matches(request.token.unwrap_or_default()) {
-            return Ok(true);
+            return Ok(());
         }
         let target = target(request);
         let method = request.method.as_str();
         let asked = Asked { method, target: &target, body: request.body };
         let proven = self.gate.check(request.proof, asked, self.now.monotonic)?;
-        let is_proven = proven.is_some();
         if let Some(connection) = self.connections.get_mut(key) {
             connection.proven = proven.map(Box::new);
         }
-        Ok(is_proven)
+        Ok(())
     }
 
     /// Whether a call that only machines of the cluster make is to be answered. If not, it is
     /// refused here.
     pub(crate) fn is_believed(&mut self, key: Key, request: &Request<'_>) -> bool {
         match self.take_call(key, request) {
-            Ok(_) => true,
+            Ok(()) => true,
             Err(why) => {
                 self.complain(key, 401, why);
                 self.refuse_call(key, why, Shape::Error);
