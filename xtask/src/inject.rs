@@ -110,14 +110,19 @@ impl Table {
                 cases.extend(ERRORS.iter().map(|error| Case { phase, call, error }));
             }
         }
-        let words: Vec<&String> = args
-            .iter()
-            .filter(|arg| {
-                CALLS.contains(&arg.as_str())
-                    || ERRORS.contains(&arg.as_str())
-                    || ["FirstStart", "Restart", "Serving", "End"].contains(&arg.as_str())
-            })
-            .collect();
+        let mut words = Vec::new();
+        let mut rest = args.iter();
+        while let Some(arg) = rest.next() {
+            match arg.as_str() {
+                "--show" => {}
+                "--binary" => drop(rest.next()),
+                "FirstStart" | "Restart" | "Serving" | "End" => words.push(arg),
+                word if CALLS.contains(&word) || ERRORS.contains(&word) => words.push(arg),
+                other => {
+                    return Err(format!("{other} is no call, error or phase that is known here"));
+                }
+            }
+        }
         cases.retain(|case| {
             let said = format!("{:?} {} {}", case.phase, case.call, case.error);
             words.iter().all(|word| said.split(' ').any(|own| own == word.as_str()))

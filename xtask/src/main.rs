@@ -100,8 +100,8 @@ fn torture(args: impl Iterator<Item = String>) -> ExitCode {
         if !cargo(&["build", "--quiet", "--profile", profile, "-p", "stead"]) {
             return ExitCode::FAILURE;
         }
-        let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
-        args.extend(["--binary".to_owned(), format!("{target}/{dir}/stead")]);
+        let built = machine::target_dir().join(dir).join("stead");
+        args.extend(["--binary".to_owned(), built.display().to_string()]);
     }
     let mut words = vec!["run", "--quiet", "-p", "stead-torture", "--"];
     words.extend(args.iter().map(String::as_str));

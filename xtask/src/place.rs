@@ -50,7 +50,8 @@ impl Place {
     pub(crate) fn mount(kind: &str, root: &Path) -> Result<Self, String> {
         let folder = root.join(kind);
         let mut place = Self { folder, device: None, image: None, shadow: None, is_mounted: false };
-        // What an earlier run left behind.
+        // What an earlier run left behind, mounted still if it was killed.
+        while run("umount", &[&text(&place.path())]).is_ok() {}
         place.remove();
         make_dir(&place.path())?;
         let image = place.folder.join("image");
