@@ -57,9 +57,12 @@ export async function clusterChecks(check, cluster) {
       await writing;
     }
     const abort = new AbortController();
-    fetch(`${follower.url}/v2/keys/rate?wait=true&stream=true`, { signal: abort.signal }).catch(() => {});
+    // An answer that nobody holds is collected, and its connection is closed with it.
+    const watch = await fetch(`${follower.url}/v2/keys/rate?wait=true&stream=true`, { signal: abort.signal });
+    const reading = watch.text().catch(() => {});
     await until("a watcher is drawn", async () => /watchers [1-9]/.test(await chart("Watchers at this machine").getAttribute("aria-label")));
     abort.abort();
+    await reading;
     const sets = (await ask(follower.url, "GET", "/v2/stats/store")).json.setsSuccess;
     await page.it.getByRole("row", { name: `Set ${sets.toLocaleString("en")} ` }).waitFor();
   });
