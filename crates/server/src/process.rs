@@ -114,9 +114,9 @@ fn judge_file_size(limit: Option<u64>, segment: u64) -> Verdict {
              raise the limit (ulimit -f, LimitFSIZE)"
         )),
         Some(limit) => Verdict::Warn(format!(
-            "no file may be larger than {limit} bytes: values that need a larger segment of the log \
-             are refused, a snapshot that would be larger fails, and the log then grows until the \
-             disk is full; raise the limit (ulimit -f, LimitFSIZE)"
+            "no file may be larger than {limit} bytes: values that need a larger segment of the \
+             log are refused, a snapshot that would be larger fails, and the log then grows until \
+             the disk is full; raise the limit (ulimit -f, LimitFSIZE)"
         )),
     }
 }

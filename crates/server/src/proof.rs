@@ -1,9 +1,9 @@
 //! How machines of a cluster prove to one another that they know its secret, and never say it.
 //!
 //! A proof is HMAC-SHA256 with the secret as the key, over a label that says what it is for, and
-//! fields with their lengths, among them a nonce that the other side drew. Within a connection it is
-//! good for one use. A call may be said again, as it is, as long as its challenge may be used: what
-//! is called must bear that.
+//! fields with their lengths, among them a nonce that the other side drew. Within a connection it
+//! is good for one use. A call may be said again, as it is, as long as its challenge may be used:
+//! what is called must bear that.
 //!
 //! ```text
 //! "stead-peer-2 " label 00 | length u64 le, bytes | length u64 le, bytes | ...

@@ -9,7 +9,7 @@ use crate::world::{LOOP, World};
 use replica::decide::{Force, Heard, Held, Outcome as Decided, Refusal, Told, decide};
 use replica::{Identity as Directory, LogIndex, Member, MemberId, PeerClaim, Term};
 
-/// Kinds of messages by their number on the wire: an append, a vote, a heartbeat, and their answers.
+/// Kinds of messages by their number on the wire: append, vote, heartbeat, and their answers.
 const KINDS: [u8; 6] = [0, 1, 2, 3, 4, 5];
 
 impl World {

@@ -121,8 +121,8 @@ fn hello(rng: &mut Rng, (cluster, from, to, at): (&str, &str, &str, &str)) -> St
     format!(
         "GET /v2/peer/stream?version=2&cluster={cluster}&from={from}&to={to}&at={at}\
          &incarnation={incarnation:x}&start={start:x}&nonce={nonce:x}&earlier={earlier}\
-         &term={term:x}&index={index:x}&lastterm={term:x}&doubtful={doubt} HTTP/1.1\r\nHost: {at}\r\n\
-         Connection: Upgrade\r\nUpgrade: stead-peer\r\n\r\n"
+         &term={term:x}&index={index:x}&lastterm={term:x}&doubtful={doubt} HTTP/1.1\r\n\
+         Host: {at}\r\nConnection: Upgrade\r\nUpgrade: stead-peer\r\n\r\n"
     )
 }
 
