@@ -81,6 +81,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Another member does not let this one speak: it knows of a later start of its directory, or
     /// of another directory.
     pub fn disowned(&mut self, by: MemberId) {
+        self.claims.origin.words.remove(&by);
         self.claims.disowned_by.insert(by);
     }
 

@@ -123,6 +123,9 @@ fn a_copy_does_not_take_part_on_the_word_of_one_that_cannot_know() {
     cluster.member_mut(at).confirmed(by);
     assert_eq!(cluster.member(at).awaits_words(), Some((1, 2)));
     assert_eq!(cluster.try_propose(at, &set("/a", "1")), Err(EngineError::Unconfirmed));
+    cluster.member_mut(at).disowned(by);
+    assert_eq!(cluster.member(at).awaits_words(), Some((0, 2)), "a word may be taken back");
+    cluster.member_mut(at).confirmed(by);
     let refused = cluster.write(away, &set("/b", "1"));
     assert!(matches!(refused, Err(Failure::Engine(EngineError::NoLeader))), "{refused:?}");
     // After another start it is as much a copy as before.
