@@ -21,10 +21,6 @@ use std::collections::BTreeMap;
 /// 3 s.
 const FIRST_SILENT_NS: u64 = 3_000_000_000;
 
-/// Bytes that a caller may send before it has proven itself: its proof in a frame, and no more than
-/// what raft says in its first breath behind it.
-const UNPROVEN_BYTES_MAX: usize = 1 << 20;
-
 /// Bytes of the frame in which the proof is.
 const PROOF_FRAME_MAX: usize = 128;
 
@@ -93,7 +89,7 @@ pub(crate) fn refusal(
 ) -> (u16, Vec<u8>, String) {
     let (body, said) = (refusal_body(why), exchange(request));
     let prover = gate.prover().filter(|_| !said.nonce.is_empty());
-    let proof = prover.map(|prover| said.refusal(prover, status, &body));
+    let proof = prover.map(|prover| said.verdict(prover, status, &body));
     let lines = proof.map(|proof| format!("Stead-Proof: {proof}\r\n")).unwrap_or_default();
     (status, body, lines)
 }
@@ -170,12 +166,13 @@ impl Owner {
 
     /// Says once that a caller was refused for what an operator has to know.
     pub(crate) fn complain(&mut self, key: Key, status: u16, why: &str) {
+        if !matches!(status, 401 | 403 | 409 | 426) {
+            return;
+        }
         let from = self.origin_of(key);
         let host = from.rsplit_once(':').map_or(from.as_str(), |(host, _)| host);
         let own = self.config.peer_advertised.as_str();
-        let is_grave = matches!(status, 401 | 403 | 409 | 426);
-        if is_grave && self.complaints.is_due(format!("{host} {status} {why}"), self.now.monotonic)
-        {
+        if self.complaints.is_due(format!("{host} {status} {why}"), self.now.monotonic) {
             tracing::warn!(
                 peer = from,
                 own,
@@ -207,13 +204,12 @@ impl Owner {
             Ok(None) if connection.input.len() <= PROOF_FRAME_MAX => return,
             _ => Vec::new(),
         };
-        let is_bounded = connection.input.len() <= UNPROVEN_BYTES_MAX;
         let Task::Guest(guest) = std::mem::replace(&mut connection.task, Task::Idle) else {
             return;
         };
         let Guest { hello, said, nonce } = *guest;
         let is_proven = self.gate.prover().is_some_and(|one| said.is_hello(one, &nonce, &proof));
-        if !is_proven || !is_bounded {
+        if !is_proven {
             let why = "it does not prove that it knows the cluster's secret: give both the same \
                        -peer-token, or find out who calls from there";
             let hides = proof == hello::UNPROVEN;
@@ -227,9 +223,22 @@ impl Owner {
             return self.close(key);
         }
         match self.admit(key, &hello) {
-            Ok(()) => self.take_frames(key, hello.claim.id, &[]),
+            Ok(()) => {
+                self.say_admitted(key, &said);
+                self.take_frames(key, hello.claim.id, &[]);
+            }
             Err(refused) => self.refuse_guest(key, &said, &refused),
         }
+    }
+
+    /// A welcome was given to whoever asked; this is to the member alone, and it counts as this
+    /// one's word for the member's directory.
+    fn say_admitted(&mut self, key: Key, said: &Exchange) {
+        let Some(prover) = self.gate.prover() else { return };
+        let admission = hello::admission(said, prover);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.outbox.append(|out| out.extend_from_slice(admission.as_bytes()));
+        self.mark_dirty(key);
     }
 
     /// Lets a caller speak, in the place of whoever spoke for that member before.
@@ -242,7 +251,12 @@ impl Owner {
         let is_there =
             known.is_some_and(|member| member.peer_url.ends_with(&format!("//{}", hello.at)));
         let now = self.now.monotonic;
-        if !is_there && !self.driver.network_mut().meet(id, &hello.at, now) {
+        if is_there {
+            // What an older connection of it said does not hold any more.
+            if self.driver.network_mut().forget_caller(id) {
+                self.known_membership = u64::MAX;
+            }
+        } else if !self.driver.network_mut().meet(id, &hello.at, now) {
             return Err((503, "too many callers are unknown here".to_owned()));
         }
         let address = format!("{} (its connection comes from {})", hello.at, self.origin_of(key));
@@ -277,7 +291,7 @@ impl Owner {
         self.complain(key, *status, why);
         let body = refusal_body(why);
         let Some(prover) = self.gate.prover() else { return };
-        let proof = said.refusal(prover, *status, &body);
+        let proof = said.verdict(prover, *status, &body);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let head = format!(
             "HTTP/1.1 {status} Refused\r\nContent-Type: application/json\r\n\
@@ -306,7 +320,7 @@ impl Owner {
     pub(crate) fn note_doubled(&mut self, address: &str) {
         let own = self.config.peer_advertised.as_str();
         let other = printable(address);
-        if self.complaints.is_due(format!("doubled {other}"), self.now.monotonic) {
+        if self.doubles.is_due(other.clone(), self.now.monotonic) {
             tracing::error!(
                 own,
                 other,

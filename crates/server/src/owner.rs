@@ -135,6 +135,8 @@ pub(crate) struct Owner {
     /// How members that are called prove themselves, and what they are asked for.
     pub(crate) gate: Gate,
     pub(crate) complaints: Complaints,
+    /// What members said of processes with this member's identity: strangers do not use it up.
+    pub(crate) doubles: Complaints,
     /// The version of the membership that connections are held for.
     pub(crate) known_membership: u64,
     /// Members that are looked for.
@@ -224,6 +226,7 @@ impl Owner {
             speakers: BTreeMap::new(),
             gate,
             complaints: Complaints::default(),
+            doubles: Complaints::default(),
             known_membership: u64::MAX,
             asking: Asking::default(),
             dial_backs: DialBacks::default(),

@@ -37,8 +37,8 @@ pub(crate) enum Label {
     Welcome,
     /// The dialling side answers that: query, own nonce, the other's nonce.
     Hello,
-    /// The dialled side refuses: query, caller's nonce, status, body.
-    Refusal,
+    /// The dialled side admits or refuses: query, caller's nonce, status, body.
+    Verdict,
     /// A call: method, target, body, challenge, own nonce.
     Call,
     /// The answer to a call: status, location, body, challenge, caller's nonce.
@@ -50,7 +50,7 @@ impl Label {
         match self {
             Label::Welcome => "welcome",
             Label::Hello => "hello",
-            Label::Refusal => "refusal",
+            Label::Verdict => "verdict",
             Label::Call => "call",
             Label::Answer => "answer",
         }

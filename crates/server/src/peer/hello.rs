@@ -11,9 +11,9 @@
 //! ```
 //! With a secret both sides prove that they know it (`proof.rs`) before they believe a word: the
 //! dialled side in its answer, over the whole query and both nonces, the dialling side in its first
-//! frame. A refusal is an HTTP error, after which the connection is closed; it is proven as well,
-//! and may also come in the place of the silence that follows a `101`, since only then the dialled
-//! side knows whom it refuses.
+//! frame. Only then the dialled side knows whom it answered, so its verdict follows: `200`, after
+//! which it is silent, or a refusal. A refusal is an HTTP error, after which the connection is
+//! closed. Both are proven as well. Without a secret `101` is the verdict.
 //!
 //! `at` is where the caller is reached. A member that was away while the cluster changed may be
 //! called by a leader that it does not know: it has to be able to answer before it can learn.
@@ -182,24 +182,29 @@ impl Exchange {
         prover.verify(Label::Hello, &self.fields(nonce), proof)
     }
 
-    /// The proof of a refusal.
-    pub(crate) fn refusal(&self, prover: &Prover, status: u16, body: &[u8]) -> String {
+    /// The proof of a verdict.
+    pub(crate) fn verdict(&self, prover: &Prover, status: u16, body: &[u8]) -> String {
         let status = status.to_string();
-        prover.prove(Label::Refusal, &self.refusal_fields(&status, body))
+        prover.prove(Label::Verdict, &self.verdict_fields(&status, body))
     }
 
-    /// Whether a refusal is one of a machine that knows the secret.
-    pub(crate) fn is_refusal(&self, prover: &Prover, refusal: &Refusal) -> bool {
-        let status = refusal.status.to_string();
-        let fields = self.refusal_fields(&status, &refusal.body);
-        prover.verify(Label::Refusal, &fields, refusal.proof.as_bytes())
+    /// Whether a verdict is one of a machine that knows the secret.
+    pub(crate) fn is_verdict(
+        &self,
+        prover: &Prover,
+        (status, body): (u16, &[u8]),
+        proof: &str,
+    ) -> bool {
+        let status = status.to_string();
+        let fields = self.verdict_fields(&status, body);
+        prover.verify(Label::Verdict, &fields, proof.as_bytes())
     }
 
     fn fields<'a>(&'a self, nonce: &'a str) -> [&'a [u8]; 3] {
         [self.query.as_bytes(), self.nonce.as_bytes(), nonce.as_bytes()]
     }
 
-    fn refusal_fields<'a>(&'a self, status: &'a str, body: &'a [u8]) -> [&'a [u8]; 4] {
+    fn verdict_fields<'a>(&'a self, status: &'a str, body: &'a [u8]) -> [&'a [u8]; 4] {
         [self.query.as_bytes(), self.nonce.as_bytes(), status.as_bytes(), body]
     }
 }
@@ -226,12 +231,20 @@ impl Refusal {
     }
 }
 
+/// What a caller that has proven itself is told before it is silent.
+pub(crate) fn admission(said: &Exchange, prover: &Prover) -> String {
+    let proof = said.verdict(prover, 200, b"");
+    format!("HTTP/1.1 200 Admitted\r\nStead-Proof: {proof}\r\n\r\n")
+}
+
 /// What the dialling side was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Partial,
     /// With the dialled side's nonce and proof; empty if it gave none.
     Welcome(String, String),
+    /// With the proof of it.
+    Admitted(String),
     Refused(Refusal),
     Garbage,
 }
@@ -258,6 +271,8 @@ pub(crate) fn read_answer(bytes: &[u8], is_all: bool) -> Answer {
         // Nothing follows a welcome: the dialled side never speaks.
         Some(101) if len == bytes.len() => Answer::Welcome(find("stead-nonce").to_owned(), proof),
         Some(101) | None => Answer::Garbage,
+        // Nothing follows it either.
+        Some(200) if len == bytes.len() => Answer::Admitted(proof),
         Some(status) => {
             let body = bytes.get(len..).unwrap_or_default();
             let length = find("content-length").parse().unwrap_or(body.len());

@@ -68,8 +68,9 @@ enum State {
         socket: Stream,
         since: u64,
         said: Exchange,
-        /// What came back; nothing does but a refusal.
+        /// What came back: a verdict, or a part of it.
         heard: Vec<u8>,
+        is_admitted: bool,
     },
 }
 
@@ -78,6 +79,8 @@ enum State {
 pub(crate) enum Change {
     None,
     Opened,
+    /// The other side lets this member speak.
+    Admitted,
     /// It broke, or could not be made.
     Broken,
     /// The other side says that this member was removed.
@@ -120,8 +123,11 @@ pub(crate) struct Link {
     sent: usize,
     /// Whether raft knows that messages are lost.
     pub(crate) is_reported: bool,
-    /// The last refusal that was logged, so that it is logged once.
+    /// The last reason why there is no connection.
     refusal: String,
+    /// The last one that an operator was told: the address and a hint, which are dialled in turn,
+    /// may have a reason each.
+    told: String,
     pub(crate) stats: LinkStats,
 }
 
@@ -139,6 +145,7 @@ impl Link {
             sent: 0,
             is_reported: false,
             refusal: String::new(),
+            told: String::new(),
             stats: LinkStats::default(),
         }
     }
@@ -151,7 +158,7 @@ impl Link {
     /// The membership names an address: where it is the one that was found by a hint, that is what
     /// the hint was for.
     pub(crate) fn settle(mut self, address: &str) -> Self {
-        if self.target() == address {
+        if self.address != address && self.target() == address {
             address.clone_into(&mut self.address);
             (self.hint, self.takes_hint) = (None, false);
         }
@@ -186,7 +193,9 @@ impl Link {
                 let limit = if is_connected { GREETING_NS } else { CONNECTING_NS };
                 now.saturating_sub(since) > limit
             }
-            State::Open { .. } => false,
+            State::Open { since, is_admitted, .. } => {
+                !is_admitted && now.saturating_sub(since) > GREETING_NS
+            }
         }
     }
 
@@ -239,6 +248,7 @@ impl Link {
         if matches!(self.state, State::Open { since, .. } if now.saturating_sub(since) > WORKED_NS)
         {
             self.refusal.clear();
+            self.told.clear();
         }
         if self.refusal != why {
             why.clone_into(&mut self.refusal);
@@ -251,10 +261,19 @@ impl Link {
         Change::Broken
     }
 
+    /// Whether an operator has not been told so yet.
+    fn is_news(&mut self, why: &str) -> bool {
+        let is_news = self.told != why;
+        if is_news {
+            why.clone_into(&mut self.told);
+        }
+        is_news
+    }
+
     /// One of the two sides does not believe the other. Certificates do not mend themselves, so
     /// somebody has to know of it.
     fn distrust(&mut self, why: &str, now: u64) -> Change {
-        if self.refusal != why {
+        if self.is_news(why) {
             tracing::warn!(peer = self.target(), "no connection to a member over TLS: {why}");
         }
         self.fail(why, now)
@@ -263,7 +282,7 @@ impl Link {
     /// Gives up for longer: the other side refused this one, or was not believed. Somebody has to
     /// know of it, since it does not mend itself.
     fn fall_out(&mut self, why: &str, now: u64) -> Change {
-        if self.refusal != why {
+        if self.is_news(why) {
             tracing::warn!(peer = self.target(), own = self.hello.at, "no connection: {why}");
         }
         let change = self.fail(why, now);
@@ -314,7 +333,9 @@ impl Link {
             Ok(Answer::Partial) => Change::None,
             Ok(Answer::Welcome(nonce, proof)) => self.welcomed(now, own.prover, &nonce, &proof),
             Ok(Answer::Refused(refusal)) => self.refused(now, own.prover, &refusal),
-            Ok(Answer::Garbage) => self.fail("it answers no member would", now),
+            Ok(Answer::Admitted(_) | Answer::Garbage) => {
+                self.fail("it answers no member would", now)
+            }
             // Plain sockets know no invalid data.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 self.distrust(&error.to_string(), now)
@@ -343,12 +364,17 @@ impl Link {
             }
             frame::put(&mut self.waiting, said.hello(prover, nonce).as_bytes());
         }
-        self.state = State::Open { socket, since: now, said, heard: Vec::new() };
+        let is_admitted = prover.is_none();
+        self.state = State::Open { socket, since: now, said, heard: Vec::new(), is_admitted };
         self.stats.connects += 1;
         self.pause_ns = PAUSE_MIN_NS;
         self.is_reported = false;
         self.flush(now);
-        if self.is_open() { Change::Opened } else { Change::Broken }
+        match self.state {
+            State::Open { is_admitted: true, .. } => Change::Admitted,
+            State::Open { .. } => Change::Opened,
+            _ => Change::Broken,
+        }
     }
 
     /// The other side does not take this one. It is believed only as far as it proves itself.
@@ -358,8 +384,10 @@ impl Link {
             State::Open { said, .. } => Some(said),
             _ => None,
         };
-        let is_proven =
-            prover.is_none_or(|prover| said.is_some_and(|said| said.is_refusal(prover, refusal)));
+        let Refusal { status, body, proof } = refusal;
+        let is_proven = prover.is_none_or(|prover| {
+            said.is_some_and(|said| said.is_verdict(prover, (*status, body), proof))
+        });
         let (status, why) = (refusal.status, refusal.sentence());
         match status {
             // Nothing that somebody says who may be anybody is believed.
@@ -377,14 +405,13 @@ impl Link {
             400 | 403 | 421 | 426 => self.fall_out(&format!("refused with {status}: {why}"), now),
             409 => {
                 let why = format!("refused with {status}: {why}");
-                if self.refusal != why {
+                if self.is_news(&why) {
                     let (peer, own) = (self.target(), &self.hello.at);
                     tracing::error!(
                         peer,
                         own,
                         "this machine is not believed to be who it is: {why}"
                     );
-                    self.refusal.clone_from(&why);
                 }
                 self.fall_out(&why, now);
                 Change::Disowned
@@ -401,7 +428,7 @@ impl Link {
         }
     }
 
-    /// The other side never speaks: all that can be read is the end, or a refusal before it.
+    /// All that the other side says is its verdict, and it ends the connection.
     fn listen(&mut self, now: u64, prover: Option<&Prover>) -> Change {
         let State::Open { socket, heard, .. } = &mut self.state else { return Change::None };
         let is_all = match read_into(socket, heard, hello::ANSWER_MAX) {
@@ -415,7 +442,24 @@ impl Link {
         match hello::read_answer(heard, is_all) {
             Answer::Partial => self.flush(now),
             Answer::Refused(refusal) => self.refused(now, prover, &refusal),
+            Answer::Admitted(proof) => self.admitted(now, prover, &proof),
             _ => self.fail("it speaks where it must not", now),
+        }
+    }
+
+    fn admitted(&mut self, now: u64, prover: Option<&Prover>, proof: &str) -> Change {
+        let State::Open { said, heard, is_admitted, .. } = &mut self.state else {
+            return Change::None;
+        };
+        let is_proven = prover.is_some_and(|prover| said.is_verdict(prover, (200, b""), proof));
+        if *is_admitted || !is_proven {
+            return self.fail("it speaks where it must not", now);
+        }
+        *is_admitted = true;
+        *heard = Vec::new();
+        match self.flush(now) {
+            Change::None => Change::Admitted,
+            change => change,
         }
     }
 

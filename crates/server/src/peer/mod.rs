@@ -144,9 +144,10 @@ impl Peers {
         self.callers.iter().map(|(id, at)| (*id, at.clone())).collect()
     }
 
-    /// A caller left: what the membership says counts again.
-    pub(crate) fn forget_caller(&mut self, id: MemberId) {
-        self.callers.remove(&id);
+    /// A caller left, or is where the membership says: that counts again. Says whether it was
+    /// elsewhere.
+    pub(crate) fn forget_caller(&mut self, id: MemberId) -> bool {
+        self.callers.remove(&id).is_some()
     }
 
     fn link(&mut self, id: MemberId, address: &str) -> Link {
@@ -246,8 +247,9 @@ impl Peers {
     fn note(&mut self, id: MemberId, change: Change) {
         match change {
             Change::None => {}
-            Change::Opened => {
-                tracing::debug!(member = %id, "connected to a member");
+            Change::Opened => tracing::debug!(member = %id, "connected to a member"),
+            Change::Admitted => {
+                tracing::debug!(member = %id, "a member lets this one speak");
                 self.events.push(PeerEvent::Welcome(id));
             }
             Change::Broken => self.report(id),

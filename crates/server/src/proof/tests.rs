@@ -45,7 +45,7 @@ fn a_proof_is_good_for_one_use_and_one_conversation() {
     let is_good =
         |label, fields: &[&[u8]], proof: &str| prover.verify(label, fields, proof.as_bytes());
     assert!(is_good(Label::Welcome, &fields, &proof));
-    for label in [Label::Hello, Label::Refusal, Label::Call, Label::Answer] {
+    for label in [Label::Hello, Label::Verdict, Label::Call, Label::Answer] {
         assert!(!is_good(label, &fields, &proof), "{label:?}");
     }
     for other in [&[&b"a"[..], b"bc"][..], &[b"abc"], &[b"ab", b"c", b""], &[]] {

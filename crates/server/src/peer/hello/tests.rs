@@ -119,11 +119,28 @@ fn both_sides_and_refusals_are_proven() {
         assert!(!elsewhere.is_welcome(&good, &nonce, &welcome), "{elsewhere:?}");
         assert!(!elsewhere.is_hello(&good, &nonce, answer.as_bytes()), "{elsewhere:?}");
     }
-    let proof = said.refusal(&good, 410, b"gone");
-    let refusal = Refusal { status: 410, body: b"gone".to_vec(), proof };
-    assert!(said.is_refusal(&good, &refusal));
-    assert!(!said.is_refusal(&other, &refusal));
-    assert!(!said.is_refusal(&good, &Refusal { status: 403, ..refusal.clone() }));
-    assert!(!said.is_refusal(&good, &Refusal { body: b"gone!".to_vec(), ..refusal.clone() }));
-    assert!(!said.is_refusal(&good, &Refusal { proof: String::new(), ..refusal }));
+    let proof = said.verdict(&good, 410, b"gone");
+    let gone = (410, &b"gone"[..]);
+    assert!(said.is_verdict(&good, gone, &proof));
+    assert!(!said.is_verdict(&other, gone, &proof));
+    for changed in [(403, &b"gone"[..]), (410, b"gone!"), (200, b"")] {
+        assert!(!said.is_verdict(&good, changed, &proof), "{changed:?}");
+    }
+    assert!(!said.is_verdict(&good, gone, ""));
+}
+
+#[test]
+fn an_admission_is_read_with_its_proof() {
+    let prover = Prover::new(&Secret::new("secret".to_owned())).expect("a word");
+    let said = Exchange { query: hello().query(), nonce: "0".repeat(32) };
+    let admission = admission(&said, &prover);
+    let Answer::Admitted(proof) = read_answer(admission.as_bytes(), false) else {
+        panic!("{admission}");
+    };
+    assert!(said.is_verdict(&prover, (200, b""), &proof));
+    assert_eq!(read_answer(&admission.as_bytes()[..30], false), Answer::Partial);
+    assert_eq!(
+        read_answer(format!("{admission}x").as_bytes(), true),
+        Answer::Refused(Refusal { status: 200, body: b"x".to_vec(), proof })
+    );
 }

@@ -61,3 +61,44 @@ fn a_certificate_is_held_against_the_host_alone() {
         assert_eq!(host(address), want);
     }
 }
+
+/// What the dialled side says next, and what became of the link.
+fn hear(socket: &mut std::net::TcpStream, text: &str, link: &mut Link, own: Own<'_>) -> Change {
+    socket.write_all(text.as_bytes()).unwrap();
+    let limit = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let change = link.ready(1, own);
+        if change != Change::None || std::time::Instant::now() > limit {
+            return change;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A welcome is given to whoever asks; only the verdict after the proof is about this member.
+#[test]
+fn a_welcome_is_no_admission_where_there_is_a_secret() {
+    let prover = Prover::new(&crate::config::Secret::new("secret".to_owned())).unwrap();
+    let own = Own { prover: Some(&prover), ..own() };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap();
+    let poll = mio::Poll::new().unwrap();
+    for (is_proven, want) in [(true, Change::Admitted), (false, Change::Broken)] {
+        let greeted = Greeted { cluster: ClusterId(1), to: MemberId(2), at: "a:1".to_owned() };
+        let mut link = Link::new(Token(1), to.to_string(), greeted);
+        link.connect(to, None, 0, poll.registry());
+        let (mut socket, _) = listener.accept().unwrap();
+        assert_eq!(link.ready(1, own), Change::None);
+        let State::Greeting { said: Some(said), .. } = &link.state else { panic!("it said hello") };
+        let said = said.clone();
+        let nonce = draw_nonce().unwrap();
+        let welcome = hello::welcome(Some((&nonce, &said.welcome(&prover, &nonce))));
+        assert_eq!(hear(&mut socket, &welcome, &mut link, own), Change::Opened);
+        assert!(!link.is_due(1) && link.is_due(GREETING_NS + 2), "it waits for the verdict");
+        let admission = hello::admission(&said, &prover);
+        let verdict = if is_proven { admission } else { admission.replace("Proof: ", "Proof: 0") };
+        assert_eq!(hear(&mut socket, &verdict, &mut link, own), want);
+        assert_eq!(link.is_open(), is_proven);
+        assert!(!link.is_due(2), "it is not dialled while it is open, nor at once after that");
+    }
+}
