@@ -6,7 +6,7 @@ use crate::driver::{Driver, Network, durable_hard_state};
 use crate::error::{EngineError, Fatal};
 use crate::identity::{self, ClaimRefused, Identity, PeerClaim};
 use crate::record::{self, Start};
-use crate::replica::{Replica, holds};
+use crate::replica::{Replica, holds, voters};
 use crate::types::{LogIndex, MemberId, Term};
 use raft::eraftpb::{Message, MessageType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +22,10 @@ pub(crate) struct Claims {
     pub(crate) identity: Identity,
     /// Whether the directory is where it was.
     pub(crate) origin: Origin,
-    /// Whether this start cut off the end of the log.
+    /// Whether the log may end before what this member acknowledged: this start cut off its end, or
+    /// the directory was copied from a running machine.
     pub(crate) is_doubtful: bool,
-    /// Until when it does not vote, by the monotonic clock, if it has heard no leader by then.
-    abstains_until: u64,
+    abstention: Abstention,
     /// An entry that others know this member to have acknowledged, and that its log does not hold.
     pub(crate) lost: Option<LogIndex>,
     /// The latest identity under which each member spoke to this process.
@@ -36,22 +36,30 @@ pub(crate) struct Claims {
     vouched: BTreeMap<MemberId, Vec<MemberId>>,
 }
 
+/// How long a member keeps out of elections after its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Abstention {
+    #[default]
+    Over,
+    /// Until then by the monotonic clock, if it has heard no leader by then.
+    Until(u64),
+    /// Until it has all that a leader had committed when it first sent entries, or until `patience`
+    /// nanoseconds after all others have let it speak.
+    UntilBroughtUp { commit: Option<LogIndex>, known_since: Option<u64>, patience: u64 },
+}
+
 impl Claims {
     pub(crate) fn new(identity: Identity, lost: Option<LogIndex>) -> Self {
         Self { identity, lost, ..Self::default() }
     }
 
-    /// The log was cut: others may know more. They are left some time to elect a leader, which
-    /// brings this member up before it promises anything.
-    pub(crate) fn begin_abstention(&mut self, now: u64, election_timeout_ns: u64) {
-        if self.is_doubtful {
-            let patience = election_timeout_ns.saturating_mul(ABSTENTION_TIMEOUTS);
-            self.abstains_until = now.saturating_add(patience);
+    /// A leader sent something; with entries it says what is committed.
+    fn note_leader(&mut self, commit: Option<LogIndex>) {
+        match &mut self.abstention {
+            Abstention::Until(_) => self.abstention = Abstention::Over,
+            Abstention::UntilBroughtUp { commit: known @ None, .. } => *known = commit,
+            _ => {}
         }
-    }
-
-    fn end_abstention(&mut self) {
-        self.abstains_until = 0;
     }
 }
 
@@ -127,8 +135,55 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// Whether this member keeps out of an election for now.
     pub(crate) fn abstains(&self) -> bool {
-        let is_waiting = self.now.monotonic < self.claims.abstains_until;
+        let is_waiting = match self.claims.abstention {
+            Abstention::Over => false,
+            Abstention::Until(until) => self.now.monotonic < until,
+            Abstention::UntilBroughtUp { .. } => true,
+        };
         is_waiting || self.promises_nothing()
+    }
+
+    /// Whether the directory was copied from a running machine and no leader has brought it up.
+    pub fn awaits_leader(&self) -> bool {
+        matches!(self.claims.abstention, Abstention::UntilBroughtUp { .. })
+    }
+
+    /// Looks whether a copy of a running machine was brought up.
+    pub(crate) fn tend_abstention(&mut self) {
+        let (now, is_known) = (self.now.monotonic, self.is_known_to_all());
+        let committed = self.replica.raw.raft.raft_log.committed;
+        let Abstention::UntilBroughtUp { commit, known_since, patience } =
+            &mut self.claims.abstention
+        else {
+            return;
+        };
+        *known_since = known_since.or(Some(now)).filter(|_| is_known);
+        let is_brought_up = commit.is_some_and(|commit| committed >= commit.0);
+        let was_left_time = known_since.is_some_and(|since| now - since >= *patience);
+        if is_brought_up || was_left_time {
+            self.claims.abstention = Abstention::Over;
+            self.claims.origin.is_live = false;
+            self.keep_identity = true;
+        }
+    }
+
+    /// Others may know more than this member. They are left some time to elect a leader, which
+    /// brings this member up before it promises anything. A torn record was most likely never
+    /// acknowledged; what a copy of a running machine lacks was, so that one waits for as long as
+    /// it takes. Of two voters each has all that was ever committed, and does not vote for one that
+    /// has less.
+    pub(crate) fn begin_abstention(&mut self, is_torn: bool) {
+        let has_many = voters(self.replica.conf_state()).count() > 2;
+        let timeout_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
+        let patience = timeout_ns.saturating_mul(ABSTENTION_TIMEOUTS);
+        let is_live = &mut self.claims.origin.is_live;
+        *is_live &= has_many;
+        self.claims.is_doubtful = is_torn || *is_live;
+        self.claims.abstention = match (*is_live, is_torn) {
+            (true, _) => Abstention::UntilBroughtUp { commit: None, known_since: None, patience },
+            (false, true) => Abstention::Until(self.now.monotonic.saturating_add(patience)),
+            (false, false) => Abstention::Over,
+        };
     }
 
     /// Whether nothing that this member says may be a promise: it lost one, or may have.
@@ -147,7 +202,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let is_of_leader = matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat);
         let raft = &self.replica.raw.raft;
         if is_of_leader && message.term >= raft.term {
-            self.claims.end_abstention();
+            let is_append = kind == MessageType::MsgAppend;
+            self.claims.note_leader(is_append.then_some(LogIndex(message.commit)));
         }
         let is_vote = matches!(
             kind,

@@ -6,6 +6,11 @@
 //! directory may be the latest there is, moved to another disk, so it is not refused. It promises
 //! nothing, though, until so many others have let it speak that one of them must know of the latest
 //! start: that was in the logs of a majority, of which this member may have been one.
+//!
+//! A copy whose log has no clean end may be one of a running machine, with its latest start. Who
+//! has more than it cannot refuse it, but must lead before it votes: it keeps out of elections
+//! until a leader has brought it up, or until all others have let it speak and had the time to
+//! elect one without it.
 
 use crate::claims::Claims;
 use crate::clock::Clock;
@@ -24,27 +29,46 @@ pub(crate) struct Origin {
     /// The file of a copy that was confirmed before.
     confirmed: u64,
     pub(crate) is_copied: bool,
+    /// Whether it may be a copy of a running machine that was not brought up since.
+    pub(crate) is_live: bool,
     words: BTreeSet<MemberId>,
 }
 
 impl Origin {
     /// `written` is the file in which the snapshot was written, as it says, `found` the one that it
     /// is in, and `confirmed` the one of a copy that was confirmed at an earlier start.
-    pub(crate) fn new(written: u64, found: Option<u64>, confirmed: u64) -> Self {
+    pub(crate) fn new(
+        written: u64,
+        found: Option<u64>,
+        confirmed: u64,
+        ends_cleanly: bool,
+    ) -> Self {
         let found = found.unwrap_or(0);
         let is_known = written != 0 && found != 0;
         let is_copied = is_known && found != written && found != confirmed;
-        Self { found, confirmed, is_copied, words: BTreeSet::new() }
+        let is_live = is_copied && !ends_cleanly;
+        Self { found, confirmed, is_copied, is_live, words: BTreeSet::new() }
+    }
+
+    /// What a copy of a running machine lacks has to be there with whoever has it.
+    pub(crate) fn note_gone(&mut self, member: MemberId) {
+        if self.is_live {
+            self.words.remove(&member);
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        !self.is_copied && !self.is_live
     }
 
     /// What a snapshot says of its file before that exists.
     pub(crate) fn for_snapshot(&self) -> u64 {
-        if self.is_copied { UNCONFIRMED } else { 0 }
+        if self.is_settled() { 0 } else { UNCONFIRMED }
     }
 
     /// What a start writes down: a copy that nobody has confirmed stays one after a restart.
     pub(crate) fn to_write(&self) -> u64 {
-        if self.is_copied { self.confirmed } else { self.found }
+        if self.is_settled() { self.found } else { self.confirmed }
     }
 }
 
@@ -109,14 +133,20 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Another member has let this one speak: it knows of nothing that this one forgot.
     pub fn confirmed(&mut self, by: MemberId) {
         self.claims.disowned_by.remove(&by);
-        if !self.claims.origin.is_copied {
+        if self.claims.origin.is_settled() {
             return;
         }
         self.claims.origin.words.insert(by);
-        if self.awaits_words().is_none() {
+        if self.claims.origin.is_copied && self.awaits_words().is_none() {
             self.claims.origin.is_copied = false;
             self.keep_identity = true;
         }
+    }
+
+    /// Whether every other voter has let this member speak.
+    pub(crate) fn is_known_to_all(&self) -> bool {
+        let (own, words) = (self.replica.id, &self.claims.origin.words);
+        voters(self.replica.conf_state()).all(|id| id == own || words.contains(&id))
     }
 
     /// How many others have let this copy of a member speak, and how many have to before it takes
@@ -151,9 +181,12 @@ mod tests {
             (5, Some(7), 6, true),
             (UNCONFIRMED, Some(8), 0, true),
         ] {
-            let origin = Origin::new(written, found, confirmed);
-            assert_eq!(origin.is_copied, is_copied, "{written} {found:?} {confirmed}");
-            assert_eq!(origin.to_write() == confirmed, is_copied || origin.found == confirmed);
+            for ends_cleanly in [true, false] {
+                let origin = Origin::new(written, found, confirmed, ends_cleanly);
+                assert_eq!(origin.is_copied, is_copied, "{written} {found:?} {confirmed}");
+                assert_eq!(origin.is_live, is_copied && !ends_cleanly);
+                assert_eq!(origin.to_write() == confirmed, is_copied || origin.found == confirmed);
+            }
         }
     }
 }

@@ -133,6 +133,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub fn unreachable(&mut self, to: MemberId) {
         self.replica.raw.report_unreachable(to.0);
         self.replica.note_gone(to);
+        self.claims.origin.note_gone(to);
         if self.replica.is_leader() {
             self.replica.peers.failed(to);
         }

@@ -116,6 +116,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         let (mut wal, recovered) =
             Wal::open(disk.clone(), header.log_id, log_seq, options.wal_options.clone())?;
+        let ends_cleanly = wal.ends_cleanly();
         let torn_tail = recovered.cut.as_ref().map(ToString::to_string);
         let mut found = Found::from_snapshot(header, store, options.log_tail_bytes, now);
         for payload in recovered.records {
@@ -132,13 +133,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // the first write comes. On one that is full already this member serves what it has.
         wal.make_room(0)?;
         let snapshot_bytes = wal::file_len(&disk, &file).map_err(wal::Error::from)?;
-        let is_doubtful = opened.torn_tail.is_some();
-        let origin = Origin::new(found.header.origin, found_in, found.origin);
+        let origin = Origin::new(found.header.origin, found_in, found.origin, ends_cleanly);
         let mut driver = found.into_driver(wal, disk, network, clock, options)?;
         driver.claims.origin = origin;
-        driver.claims.is_doubtful = is_doubtful;
-        let election_timeout_ns = driver.options.election_timeout_ms.saturating_mul(1_000_000);
-        driver.claims.begin_abstention(driver.now.monotonic, election_timeout_ns);
+        driver.begin_abstention(opened.torn_tail.is_some());
         driver.snapshot_bytes = snapshot_bytes;
         let drawn = mix([driver.options.seed, now.wall ^ now.monotonic, driver.replica.id.0]);
         driver.write_identity(driver.claims.identity.next(drawn))?;

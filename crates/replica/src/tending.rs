@@ -38,6 +38,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // campaign the moment it wakes up.
         self.last_tick = now.monotonic;
         let alone = self.replica.is_alone();
+        self.tend_abstention();
         let may_campaign = self.replica.is_leader() || !self.abstains();
         if may_campaign && !(self.is_silenced() || alone && self.replica.is_leader()) {
             self.replica.raw.tick();

@@ -135,6 +135,13 @@ impl Owner {
             );
             self.entries_skipped = skipped;
         }
+        if self.driver.awaits_leader() && !std::mem::replace(&mut self.has_told_live_copy, true) {
+            tracing::warn!(
+                "the data directory was copied from a running machine, or from one that was not \
+                 stopped in order: this machine keeps out of elections until a leader has brought \
+                 it up, or all other members can be reached"
+            );
+        }
         if let Some((words, needed)) = self.driver.awaits_words()
             && !std::mem::replace(&mut self.has_told_copy, true)
         {

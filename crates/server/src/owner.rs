@@ -130,6 +130,8 @@ pub(crate) struct Owner {
     pub(crate) has_told_loss: bool,
     /// Whether the log says that this directory was copied.
     pub(crate) has_told_copy: bool,
+    /// Whether the log says that it may be the copy of a running machine's.
+    pub(crate) has_told_live_copy: bool,
     /// The connections over which other members speak to this one.
     pub(crate) speakers: BTreeMap<MemberId, Speaker>,
     /// How members that are called prove themselves, and what they are asked for.
@@ -223,6 +225,7 @@ impl Owner {
             entries_skipped: 0,
             has_told_loss: false,
             has_told_copy: false,
+            has_told_live_copy: false,
             speakers: BTreeMap::new(),
             gate,
             complaints: Complaints::default(),

@@ -366,6 +366,11 @@ impl<D: Disk> Wal<D> {
         Seq(self.next_seq - 1)
     }
 
+    /// Whether the last thing in the log is the mark of a clean stop.
+    pub fn ends_cleanly(&self) -> bool {
+        self.is_closed
+    }
+
     /// Whether an error of the disk has closed the log.
     pub fn has_failed(&self) -> bool {
         self.has_failed

@@ -141,6 +141,78 @@ fn a_copy_does_not_take_part_on_the_word_of_one_that_cannot_know() {
     assert_eq!(value(&cluster, away, "/kept").as_deref(), Some("1"));
 }
 
+/// A backup that was taken from a running machine has the latest start of it, so nobody can refuse
+/// it. Together with one that was away it would be a majority that has forgotten a write.
+#[test]
+fn a_copy_of_a_running_machine_elects_nobody_before_it_was_brought_up() {
+    let (mut cluster, leader) = Cluster::led(3);
+    let (at, away) = ((leader + 1) % 3, (leader + 2) % 3);
+    let backup = cluster.disk(at).copy();
+    cluster.isolate(away, true);
+    cluster.write(leader, &set("/kept", "1")).expect("there is a majority");
+    for machine in 0..3 {
+        cluster.stop(machine);
+    }
+    cluster.put_disk(at, backup);
+    cluster.isolate(away, false);
+    cluster.restart(at);
+    cluster.restart(away);
+    let copy = claim(&cluster, at);
+    assert!(copy.is_doubtful);
+    assert_eq!(cluster.member_mut(away).meet(&copy), Ok(()));
+    let [away_id, leader_id] = [cluster.id(away), cluster.id(leader)];
+    cluster.member_mut(at).confirmed(away_id);
+    cluster.member_mut(at).confirmed(leader_id);
+    assert_eq!(cluster.member(at).awaits_words(), None);
+    cluster.member_mut(at).unreachable(leader_id);
+    cluster.run(400);
+    assert_eq!(cluster.leader(), None, "who has all of it is not there");
+    assert!(cluster.member(at).awaits_leader());
+    cluster.restart(leader);
+    cluster.run_until(|cluster| cluster.leader().is_some());
+    cluster.settle();
+    assert!(!cluster.member(at).awaits_leader());
+    assert_eq!(value(&cluster, at, "/kept").as_deref(), Some("1"));
+    // It is a member like the others from here on.
+    cluster.crash(leader);
+    cluster.run_until(|cluster| cluster.leader().is_some());
+    cluster.write(at, &set("/later", "1")).expect("two of three");
+}
+
+/// Where all directories are copies there is nobody who has more: all together know all that is
+/// left.
+#[test]
+fn copies_of_all_machines_go_on_together() {
+    let (mut cluster, leader) = Cluster::led(3);
+    cluster.write(leader, &set("/kept", "1")).expect("there is a majority");
+    cluster.settle();
+    for at in 0..3 {
+        let copy = cluster.stop(at).copy();
+        cluster.put_disk(at, copy);
+    }
+    for at in 0..3 {
+        cluster.restart(at);
+    }
+    let claims = [0, 1, 2].map(|at| claim(&cluster, at));
+    for (at, other) in [(0, 1), (1, 0), (1, 2), (2, 1)] {
+        assert_eq!(cluster.member_mut(other).meet(&claims[at]), Ok(()));
+        let by = cluster.id(other);
+        cluster.member_mut(at).confirmed(by);
+    }
+    cluster.run(400);
+    assert_eq!(cluster.leader(), None, "of two it is not known what they had to say to each other");
+    for (at, other) in [(0, 2), (2, 0)] {
+        assert_eq!(cluster.member_mut(other).meet(&claims[at]), Ok(()));
+        let by = cluster.id(other);
+        cluster.member_mut(at).confirmed(by);
+    }
+    cluster.run_until(|cluster| cluster.leader().is_some());
+    let leader = cluster.leader().expect("it was waited for");
+    cluster.write(leader, &set("/later", "1")).expect("all are there");
+    cluster.settle();
+    assert!((0..3).all(|at| value(&cluster, at, "/kept").as_deref() == Some("1")));
+}
+
 #[test]
 fn a_member_that_no_quorum_lets_speak_refuses_at_once() {
     let (mut cluster, leader) = Cluster::led(3);
