@@ -252,8 +252,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// Closes the log of a member that stops in order, so that damage to its last record is told
     /// from one that was never finished. Nothing is to be done with the member afterwards. While a
-    /// deferred sync hangs the log is left as it is: that costs nothing but this. So is one of which
-    /// it is not known whether it is whole.
+    /// deferred sync hangs the log is left as it is: that costs nothing but this. So is one of
+    /// which it is not known whether it is whole.
     ///
     /// # Errors
     /// [`Fatal`] when the disk gave an error: what was written last may not be durable.

@@ -116,13 +116,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         let (mut wal, recovered) =
             Wal::open(disk.clone(), header.log_id, log_seq, options.wal_options.clone())?;
-        let ends_cleanly = wal.ends_cleanly();
         let torn_tail = recovered.cut.as_ref().map(ToString::to_string);
         let mut found = Found::from_snapshot(header, store, options.log_tail_bytes, now);
         for payload in recovered.records {
             found.replay(&payload?, now)?;
         }
         found.commit_if_alone()?;
+        let ends_cleanly = wal.ends_cleanly();
         let opened = Opened {
             is_new,
             snapshot_index: found.header.index,
