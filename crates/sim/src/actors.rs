@@ -49,7 +49,8 @@ impl World {
         }
         let at = client.home;
         let is_up = self.machines.get(at).is_some_and(|machine| machine.running.is_some());
-        if !is_up || self.machines.get(at).is_some_and(|machine| machine.is_gone) {
+        let is_out = |one: &crate::machine::Machine| one.is_gone && one.double_of.is_none();
+        if !is_up || self.machines.get(at).is_some_and(is_out) {
             // The connection is refused: somebody else is asked, a moment later.
             if !is_probe {
                 client.home = client.rng.index(machines);

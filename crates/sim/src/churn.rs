@@ -2,21 +2,22 @@
 
 use crate::Nanos;
 use crate::history::{Kind, Op, OpId, Outcome};
-use crate::member;
+use crate::machine::Machine;
+use crate::member::Identity;
+use crate::peers::Address;
 use crate::plan::{Fault, MILLI};
 use crate::queue::Event;
 use crate::world::World;
 use replica::MemberId;
+use replica::decide::{Force, Told};
 use store::Command;
+use wal::mem::MemDisk;
 
 /// Stands for the operator, who is none of the clients.
 pub(crate) const OPERATOR: usize = usize::MAX;
 
 /// How many machines there are at most, those that left counted.
 const MACHINES_MAX: usize = 9;
-
-/// How many members there are at most.
-const MEMBERS_MAX: usize = 5;
 
 /// How many keys one storm lets expire at the same moment.
 const STORM_KEYS: u64 = 40;
@@ -27,8 +28,9 @@ const STORM_TTL: u64 = 2;
 /// A change of the membership that was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
-    Join(usize),
-    Removal(usize),
+    /// A machine that waits asks for a place under an id.
+    Place(usize, MemberId),
+    Removal(usize, MemberId),
 }
 
 impl World {
@@ -39,7 +41,7 @@ impl World {
         if all.is_empty() { None } else { Some(self.rng.pick(&all)) }
     }
 
-    fn begin(&mut self, at: usize, key: String, kind: Kind, ttl: Option<u64>) -> OpId {
+    pub(crate) fn begin(&mut self, at: usize, key: String, kind: Kind, ttl: Option<u64>) -> OpId {
         let start = self.machines.get(at).map_or(0, |machine| machine.start);
         self.history.begin(Op {
             client: OPERATOR,
@@ -79,33 +81,34 @@ impl World {
         self.wake(at, self.now);
     }
 
+    /// Whether a removal was asked for and not answered.
+    pub(crate) fn is_removing(&self) -> bool {
+        self.asked.values().any(|asked| matches!(asked, Asked::Removal(..)))
+    }
+
     /// The membership changes in one way or another.
     pub(crate) fn churn(&mut self) {
-        if !self.asked.is_empty() {
+        if self.is_removing() {
             return;
         }
         let members = self.machines.iter().filter(|machine| !machine.is_gone).count();
         match self.rng.below(4) {
             0 => self.lose_disk(),
             1 if members >= 3 => self.ask_removal(),
-            _ if members < MEMBERS_MAX && self.machines.len() < MACHINES_MAX => self.ask_join(),
+            _ if self.machines.len() < MACHINES_MAX => self.add_joiner(),
             _ => {}
         }
     }
 
-    fn ask_join(&mut self) {
-        let Some(at) = self.any_up() else { return };
-        let new = self.add_machine(MemberId(100 + self.machines.len() as u64));
-        let op = self.begin(at, String::new(), Kind::Membership, None);
-        let Some(machine) = self.machines.get_mut(new) else { return };
-        (machine.is_gone, machine.is_off) = (true, true);
-        let identity = machine.identity.clone();
-        self.note(format_args!("op {op} join of m{} at place {at}", identity.id.0));
-        self.asked.insert(op, Asked::Join(new));
-        if let Some(running) = self.machines.get_mut(at).and_then(|one| one.running.as_mut()) {
-            running.join(op, &identity);
-            self.wake(at, self.now);
-        }
+    /// A machine that nobody knows yet is told where the members are.
+    fn add_joiner(&mut self) {
+        let there = self.machines.iter().filter(|machine| !machine.is_gone);
+        let listed: Vec<Address> = there.map(|machine| machine.address).collect();
+        let id = self.draw_id();
+        let at = self.add_machine(Identity { id, name: format!("m{}", id.0) }, Told::Peers);
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        (machine.is_gone, machine.listed) = (true, listed);
+        self.queue.push(self.now + MILLI, Event::Start { at, start: 0 });
     }
 
     fn ask_removal(&mut self) {
@@ -121,7 +124,7 @@ impl World {
         let Some(id) = self.machines.get(victim).map(|machine| machine.identity.id) else { return };
         let op = self.begin(at, String::new(), Kind::Membership, None);
         self.note(format_args!("op {op} removal of m{} at place {at}", id.0));
-        self.asked.insert(op, Asked::Removal(victim));
+        self.asked.insert(op, Asked::Removal(victim, id));
         if let Some(running) = self.machines.get_mut(at).and_then(|one| one.running.as_mut()) {
             running.remove(op, id);
             self.wake(at, self.now);
@@ -135,7 +138,7 @@ impl World {
             return;
         }
         let all_up = self.machines.iter().filter(|machine| !machine.is_gone).all(|m| m.is_up());
-        let was_changed = self.machines.len() > self.plan.founders;
+        let was_changed = self.ids > 0 || self.machines.len() > self.plan.founders;
         // A member that may have left already would be one more that is missed.
         if self.has_lost_disk || self.has_unknown_removal || was_changed || !all_up {
             return;
@@ -152,14 +155,50 @@ impl World {
         }
     }
 
+    /// The machine whose disk was lost takes part again, as its operator says. An impostor goes on
+    /// with what it has.
+    fn rejoin(&mut self, at: usize) {
+        let may_come = self.rng.permille(500) && !self.is_healing;
+        let is_impostor = self.impostors.contains(&at);
+        let Some(machine) = self.machines.get_mut(at).filter(|machine| machine.is_off) else {
+            return;
+        };
+        if !may_come || is_impostor {
+            return;
+        }
+        machine.disk = MemDisk::new();
+        (machine.is_off, machine.force) = (false, Force::Rejoin);
+        let start = machine.start;
+        self.queue.push(self.now + MILLI, Event::Start { at, start });
+    }
+
+    /// A machine that was removed ends its process as soon as it knows, unless it was asked for
+    /// the removal and is to say what became of it.
+    pub(crate) fn leave_if_told(&mut self, at: usize) {
+        let is_impostor = self.impostors.contains(&at);
+        let is_asked = self.asked.keys().any(|id| {
+            let op = self.history.get(*id);
+            op.is_some_and(|op| op.machine.0 == at)
+        });
+        if self.plan.churn && !self.is_healing && !is_impostor && !is_asked {
+            self.leave(at);
+        }
+    }
+
+    /// A process ends; what was asked of it is not answered.
+    pub(crate) fn end_process(&mut self, at: usize) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        machine.drop_process();
+        self.lose_requests(at);
+        self.drop_watches(at);
+    }
+
     /// A machine is switched off for good.
     pub(crate) fn give_up_machine(&mut self, at: usize) {
         let Some(machine) = self.machines.get_mut(at) else { return };
-        machine.drop_process();
         (machine.is_gone, machine.is_off) = (true, true);
         self.note(format_args!("place {at} is given up"));
-        self.lose_requests(at);
-        self.drop_watches(at);
+        self.end_process(at);
     }
 
     /// The operator hears what became of a change.
@@ -179,36 +218,22 @@ impl World {
         let Some(asked) = self.asked.remove(&id) else { return };
         self.note(format_args!("op {id} {asked:?} is done: {is_done}"));
         match asked {
-            Asked::Join(new) if is_done => {
-                self.faults.count(Fault::Join);
-                self.found_joiner(at, new);
-            }
-            Asked::Removal(_) if is_unknown => self.has_unknown_removal = true,
-            Asked::Removal(victim) if is_done => {
+            // Nobody joins any more when all is to be as it should.
+            Asked::Place(new, id) if is_done && !self.is_healing => self.take_place(at, new, id),
+            Asked::Place(new, _) if !is_unknown => self.stand_by(new),
+            Asked::Removal(..) if is_unknown => self.has_unknown_removal = true,
+            Asked::Removal(victim, id) if is_done => {
                 self.faults.count(Fault::Removal);
                 // It is switched off later: until the others know for certain that it is out, they
                 // may need its vote once more.
-                if let Some(machine) = self.machines.get_mut(victim) {
+                let is_it = |machine: &&mut Machine| machine.identity.id == id;
+                if let Some(machine) = self.machines.get_mut(victim).filter(is_it) {
                     machine.is_gone = true;
+                    self.rejoin(victim);
                 }
             }
             _ => {}
         }
-    }
-
-    fn found_joiner(&mut self, at: usize, new: usize) {
-        let Some(running) = self.machines.get(at).and_then(|one| one.running.as_ref()) else {
-            return;
-        };
-        let (founders, known) = (running.founders(), running.members());
-        let Some(machine) = self.machines.get_mut(new) else { return };
-        let (disk, clock, identity) = (&machine.disk, &machine.clock, &machine.identity);
-        member::found(disk, clock, identity, &self.plan, founders, known)
-            .expect("a sound disk can be written");
-        (machine.is_gone, machine.is_off) = (false, false);
-        let start = machine.start;
-        let when = self.now + self.rng.range(MILLI, 300 * MILLI);
-        self.queue.push(when, Event::Start { at: new, start });
     }
 
     /// Gives up on machines that are members no more without anybody having heard of it.

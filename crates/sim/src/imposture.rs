@@ -2,12 +2,11 @@
 //! anew under the same id, older copies of a disk.
 
 use crate::machine::Letter;
-use crate::member;
 use crate::plan::{Fault, MILLI, SECOND};
 use crate::queue::Event;
 use crate::world::{LOOP, World};
 use replica::decide::{Force, Heard, Held, Outcome as Decided, Refusal, Told, decide};
-use replica::{Identity as Directory, LogIndex, Member, MemberId, PeerClaim, Term};
+use replica::{Identity as Directory, LogIndex, MemberId, PeerClaim, Term};
 
 /// Kinds of messages by their number on the wire: append, vote, heartbeat, and their answers.
 const KINDS: [u8; 6] = [0, 1, 2, 3, 4, 5];
@@ -23,8 +22,7 @@ impl World {
             None => return,
         };
         // Whoever has the id of a member needs its directory too, as soon as it is known.
-        let welcome = machine.met.iter().filter(|(_, is_welcome)| **is_welcome);
-        let known: Vec<MemberId> = welcome.map(|((id, _), _)| *id).collect();
+        let known: Vec<MemberId> = machine.peers.speakers.keys().copied().collect();
         let knows_all = machine
             .running
             .as_ref()
@@ -52,7 +50,8 @@ impl World {
         for _ in 0..self.rng.range(1, 5) {
             let kind = self.rng.pick(&KINDS);
             let bytes = message(kind, to, from, [term, term, index, commit]);
-            self.deliver(Letter { claim, bytes }, at);
+            let (place, start, address) = (usize::MAX, 0, 0);
+            self.deliver(Letter { claim, place, start, address, bytes }, at);
         }
         self.faults.count(Fault::Lie);
     }
@@ -70,10 +69,21 @@ impl World {
             }
             Fault::OlderCopy
         } else {
-            let heard = self.ask_around(at);
+            // Some time nobody answers, or somebody who does not know.
+            let heard = if self.rng.permille(400) {
+                self.rng.pick(&[Heard::Nobody, Heard::Begun])
+            } else {
+                self.ask_around(at)
+            };
             match decide(Held::Nothing, Told::New, Force::Not, heard) {
-                Decided::FoundTogether => self.found_again(at),
-                Decided::Refuse(Refusal::LostDisk) => {
+                Decided::FoundTogether => {
+                    if let Some(machine) = self.machines.get_mut(at) {
+                        machine.disk = wal::mem::MemDisk::new();
+                    }
+                    self.impostors.push(at);
+                    self.found(at);
+                }
+                Decided::Refuse(Refusal::LostDisk) | Decided::Ask => {
                     return self.faults.count(Fault::StartRefused);
                 }
                 decided => return self.fail(LOOP, format!("{heard:?} led to {decided:?}")),
@@ -84,45 +94,17 @@ impl World {
         machine.is_off = false;
         let start = machine.start;
         self.faults.count(fault);
-        self.impostors.push(at);
+        if !self.impostors.contains(&at) {
+            self.impostors.push(at);
+        }
         let when = self.now + self.rng.range(MILLI, 2 * SECOND);
         self.queue.push(when, Event::Start { at, start });
     }
 
-    /// What the machines of the list answer to one that starts with an empty disk. Some time nobody
-    /// answers, or somebody who does not know.
-    fn ask_around(&mut self, at: usize) -> Heard {
-        if self.rng.permille(400) {
-            return self.rng.pick(&[Heard::Nobody, Heard::Begun]);
-        }
-        let Some(id) = self.machines.get(at).map(|machine| machine.identity.id) else {
-            return Heard::Nobody;
-        };
-        let mut heard = Heard::Nobody;
-        for other in self.machines.iter().filter_map(|machine| machine.running.as_ref()) {
-            let members = other.members();
-            let took_part = |one: &Member| one.id == id && !one.client_url.is_empty();
-            if members.iter().any(took_part) {
-                return Heard::TookPart;
-            }
-            heard = Heard::Begun;
-        }
-        heard
-    }
-
-    fn found_again(&mut self, at: usize) {
-        let founders: Vec<MemberId> = (1..=self.plan.founders as u64).map(MemberId).collect();
-        let Some(machine) = self.machines.get_mut(at) else { return };
-        machine.disk = wal::mem::MemDisk::new();
-        let (disk, clock, identity) = (&machine.disk, &machine.clock, &machine.identity);
-        member::found(disk, clock, identity, &self.plan, founders, Vec::new())
-            .expect("a sound disk can be written");
-    }
-
     /// Whoever is not who it says is switched off for good.
     pub(crate) fn end_imposture(&mut self) {
-        for at in std::mem::take(&mut self.impostors) {
-            self.give_up_machine(at);
+        for at in self.impostors.clone() {
+            self.end_double(at);
         }
     }
 }

@@ -3,8 +3,10 @@
 use crate::Nanos;
 use crate::clock::SimClock;
 use crate::member::{Identity, Running};
-use replica::{Identity as Directory, MemberId, PeerClaim, SnapshotJob};
-use std::collections::{BTreeMap, VecDeque};
+use crate::peers::{Address, Peers};
+use replica::decide::{Force, Told};
+use replica::{PeerClaim, SnapshotJob};
+use std::collections::VecDeque;
 use std::io;
 use wal::mem::{MemDisk, Reserving};
 use wal::{FillTask, SyncTarget};
@@ -20,6 +22,12 @@ pub(crate) struct Sync {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Letter {
     pub(crate) claim: PeerClaim,
+    /// The machine that sent it; none has this number if nobody did.
+    pub(crate) place: usize,
+    /// The start of that machine.
+    pub(crate) start: u64,
+    /// Where the sender says that it is reached.
+    pub(crate) address: Address,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -27,6 +35,16 @@ pub(crate) struct Letter {
 pub(crate) struct Machine {
     pub(crate) identity: Identity,
     pub(crate) disk: MemDisk,
+    /// Where others reach it.
+    pub(crate) address: Address,
+    pub(crate) first_address: Address,
+    /// Whether the address is another one than at the last start.
+    pub(crate) has_moved: bool,
+    /// What its start line says.
+    pub(crate) told: Told,
+    pub(crate) force: Force,
+    /// Where its start line says that others are.
+    pub(crate) listed: Vec<Address>,
     pub(crate) clock: SimClock,
     pub(crate) running: Option<Running>,
     /// Counts starts; what was meant for an earlier one is dropped.
@@ -35,8 +53,7 @@ pub(crate) struct Machine {
     /// When the next turn is due.
     pub(crate) turn_at: Option<Nanos>,
     pub(crate) inbox: VecDeque<Letter>,
-    /// Under which identity each member has said hello to the process, and whether it was welcome.
-    pub(crate) met: BTreeMap<(MemberId, Directory), bool>,
+    pub(crate) peers: Peers,
     /// The disk as it was when some earlier process ended.
     pub(crate) copy: Option<MemDisk>,
     pub(crate) sync: Option<Sync>,
@@ -46,6 +63,14 @@ pub(crate) struct Machine {
     pub(crate) is_sick: bool,
     /// How long a sync takes, at least and at most.
     pub(crate) sync_takes: (Nanos, Nanos),
+    /// Whether its disk says that it stands by.
+    pub(crate) stands_by: bool,
+    /// Whether its process waits for a place, and is no member's.
+    pub(crate) is_waiting: bool,
+    /// The machine of which it has a copy.
+    pub(crate) double_of: Option<usize>,
+    /// Whether anybody ever let a process of it speak.
+    pub(crate) was_welcome: bool,
     /// Whether it is a member no more, or not yet: nothing is expected of it.
     pub(crate) is_gone: bool,
     /// Whether it never starts again, or not yet.
@@ -57,7 +82,7 @@ pub(crate) const SYNC_TAKES: (Nanos, Nanos) = (80_000, 900_000);
 
 impl Machine {
     /// Every second one has a disk that cannot reserve room.
-    pub(crate) fn new(identity: Identity, clock: SimClock) -> Self {
+    pub(crate) fn new(identity: Identity, address: Address, told: Told, clock: SimClock) -> Self {
         let disk = MemDisk::new();
         if identity.id.0.is_multiple_of(2) {
             disk.set_reserving(Reserving::Missing);
@@ -65,19 +90,29 @@ impl Machine {
         Self {
             identity,
             disk,
+            address,
+            first_address: address,
+            has_moved: false,
+            told,
+            force: Force::Not,
+            listed: Vec::new(),
             clock,
             running: None,
             start: 0,
             is_paused: false,
             turn_at: None,
             inbox: VecDeque::new(),
-            met: BTreeMap::new(),
+            peers: Peers::default(),
             copy: None,
             sync: None,
             snapshot: None,
             fill: None,
             is_sick: false,
             sync_takes: SYNC_TAKES,
+            stands_by: false,
+            is_waiting: false,
+            double_of: None,
+            was_welcome: false,
             is_gone: false,
             is_off: false,
         }
@@ -92,10 +127,11 @@ impl Machine {
     pub(crate) fn drop_process(&mut self) {
         self.running = None;
         self.start += 1;
+        self.is_waiting = false;
         self.is_paused = false;
         self.turn_at = None;
         self.inbox.clear();
-        self.met.clear();
+        self.peers = Peers::default();
         self.sync = None;
         self.snapshot = None;
         self.fill = None;

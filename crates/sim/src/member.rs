@@ -4,6 +4,7 @@
 //! driver's interface is a change of this file.
 
 use crate::clock::SimClock;
+use crate::peers::{self, Address};
 use crate::plan::Plan;
 use replica::{
     Birth, ClaimRefused, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal, Member,
@@ -50,12 +51,12 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn member(&self) -> Member {
+    pub(crate) fn member(&self, address: Address) -> Member {
         Member {
             id: self.id,
             name: self.name.clone(),
             client_url: format!("http://{}:4001", self.name),
-            peer_url: format!("http://{}:7001", self.name),
+            peer_url: peers::url(address),
         }
     }
 }
@@ -69,13 +70,13 @@ fn limits(plan: &Plan) -> store::Limits {
     limits
 }
 
-fn options(identity: &Identity, plan: &Plan, seed: u64) -> Options {
-    let member = identity.member();
+fn options(identity: &Identity, address: Address, plan: &Plan, seed: u64) -> Options {
+    let member = identity.member(address);
     Options {
         name: member.name,
         client_url: member.client_url,
         peer_url: member.peer_url,
-        cluster_config: ClusterConfig::default(),
+        cluster_config: ClusterConfig { active_size: plan.active_size, ..ClusterConfig::default() },
         store_limits: limits(plan),
         wal_options: wal::Options { segment_bytes: plan.segment_bytes, spares_max: 2 },
         snapshot_count: plan.snapshot_count,
@@ -111,12 +112,13 @@ impl Running {
         disk: &MemDisk,
         clock: &SimClock,
         identity: &Identity,
+        address: Address,
         plan: &Plan,
         seed: u64,
     ) -> Result<Self, Fatal> {
         let outbox = Outbox::default();
         let wire = Wire(Rc::clone(&outbox));
-        let options = options(identity, plan, seed);
+        let options = options(identity, address, plan, seed);
         let (driver, _) = Driver::open(disk.clone(), wire, clock.clone(), options)?;
         Ok(Self { driver, outbox, out: Output::default() })
     }
@@ -129,7 +131,7 @@ impl Running {
         plan: &Plan,
     ) -> Result<Probe, Fatal> {
         let wire = Wire(Outbox::default());
-        let options = options(identity, plan, 1);
+        let options = options(identity, 0, plan, 1);
         let (mut driver, opened) = Driver::open(disk.clone(), wire, clock.clone(), options)?;
         let last_seq = driver.wal_mut().last_seq().0;
         let status = driver.status();
@@ -154,8 +156,8 @@ impl Running {
         self.driver.read(Ticket(op))
     }
 
-    pub(crate) fn join(&mut self, op: u64, identity: &Identity) {
-        self.driver.propose_join(Ticket(op), identity.member());
+    pub(crate) fn join(&mut self, op: u64, member: Member) {
+        self.driver.propose_join(Ticket(op), member);
     }
 
     pub(crate) fn remove(&mut self, op: u64, id: MemberId) {
@@ -176,6 +178,11 @@ impl Running {
         let words = self.driver.awaits_words();
         let lost = self.driver.lost_promise();
         format!("lost {lost:?} words {words:?} {:?}", self.driver.unfit())
+    }
+
+    /// Another member does not believe that this process is who it says.
+    pub(crate) fn disowned(&mut self, by: MemberId) {
+        self.driver.disowned(by);
     }
 
     /// Another member has let this process speak.
@@ -267,6 +274,19 @@ impl Running {
 
     pub(crate) fn founders(&self) -> Vec<MemberId> {
         self.driver.membership().founders().to_vec()
+    }
+
+    /// The members as the whole log has them, committed or not.
+    pub(crate) fn announced(&self) -> Vec<Member> {
+        self.driver.announced()
+    }
+
+    pub(crate) fn membership_version(&self) -> u64 {
+        self.driver.membership_version()
+    }
+
+    pub(crate) fn was_removed(&self, id: MemberId) -> bool {
+        self.driver.membership().was_removed(id)
     }
 
     pub(crate) fn members(&self) -> Vec<Member> {

@@ -36,6 +36,8 @@ enum Kind {
     Churn,
     Lie,
     LoseDisk,
+    Double,
+    Move,
 }
 
 impl World {
@@ -57,6 +59,8 @@ impl World {
         add(plan.wall_jumps, &[Kind::WallJump, Kind::WallJump]);
         add(plan.churn, &[Kind::Churn]);
         add(plan.losses, &[Kind::LoseDisk]);
+        add(plan.doubles, &[Kind::Double, Kind::Double]);
+        add(plan.moves, &[Kind::Move]);
         add(plan.liars, &[Kind::Lie, Kind::Lie]);
         kinds
     }
@@ -124,11 +128,14 @@ impl World {
             Kind::Churn => self.churn(),
             Kind::Lie => self.lie(at),
             Kind::LoseDisk => self.lose_disk(),
+            Kind::Double => self.double(at),
+            Kind::Move => self.move_machines(at),
         }
     }
 
-    fn strike_down(&mut self, at: usize) {
-        if self.machines.get(at).is_some_and(|machine| machine.running.is_some()) {
+    pub(crate) fn strike_down(&mut self, at: usize) {
+        let lives = |one: &crate::machine::Machine| one.running.is_some() || one.is_waiting;
+        if self.machines.get(at).is_some_and(lives) {
             let loses_power = self.rng.permille(700);
             self.crash(at, loses_power);
         }
@@ -194,29 +201,29 @@ impl World {
         }
     }
 
-    /// A process starts, after a look whether damage to its disk would be noticed.
-    pub(crate) fn start(&mut self, at: usize) {
+    /// A member's process starts, after a look whether damage to its disk would be noticed.
+    pub(crate) fn open(&mut self, at: usize) {
         if self.plan.damage && !self.is_healing && self.rng.permille(400) {
             self.try_damage(at);
         }
         let seed = self.rng.next();
-        let takes_copy = self.rng.permille(300);
+        let takes_copy = self.rng.permille(if self.plan.doubles { 700 } else { 300 });
         let plan = &self.plan;
         let Some(machine) = self.machines.get_mut(at) else { return };
-        if machine.running.is_some() || machine.is_off {
-            return;
-        }
         if takes_copy {
             machine.copy = Some(machine.disk.copy());
         }
-        let opened = Running::open(&machine.disk, &machine.clock, &machine.identity, plan, seed);
-        let name = machine.identity.name.clone();
+        let (disk, clock, address) = (&machine.disk, &machine.clock, machine.address);
+        let opened = Running::open(disk, clock, &machine.identity, address, plan, seed);
+        let (name, start) = (machine.identity.name.clone(), machine.start);
         match opened {
             Ok(running) => {
                 machine.running = Some(running);
                 self.note(format_args!("start of {name}"));
                 self.tap(at);
                 self.wake(at, self.now);
+                let (start, soon) = (start, self.now + MILLI);
+                self.queue.push(soon, Event::Call { at, start });
             }
             Err(fatal) => self.fail(LOOP, format!("{name} does not start: {fatal}")),
         }

@@ -51,6 +51,14 @@ pub(crate) enum Fault {
     OlderCopy,
     StartRefused,
     ClaimRefused,
+    RemovedRefused,
+    Doubled,
+    SecondRefused,
+    SecondBelieved,
+    Moved,
+    StoodBy,
+    PlaceForStandby,
+    RemovedStandsBy,
     Lie,
     Snapshot,
     SnapshotInstalled,
@@ -59,7 +67,7 @@ pub(crate) enum Fault {
     HistoryCleared,
 }
 
-const NAMES: [&str; 43] = [
+const NAMES: [&str; 51] = [
     "power loss",
     "kill",
     "crash within a turn",
@@ -97,6 +105,14 @@ const NAMES: [&str; 43] = [
     "older copy of a disk",
     "start refused",
     "claim refused",
+    "call of a removed member refused",
+    "doubled identity",
+    "second process refused",
+    "second process believed",
+    "moved address",
+    "no place, stands by",
+    "place for a standby",
+    "removed member stands by",
     "lie of a stranger",
     "snapshot written",
     "snapshot installed",
@@ -122,7 +138,6 @@ impl Faults {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn of(&self, fault: Fault) -> u64 {
         self.0.get(fault as usize).copied().unwrap_or(0)
     }
@@ -177,6 +192,12 @@ pub(crate) struct Plan {
     pub(crate) churn: bool,
     /// A machine is lost with its disk, and may come back as another.
     pub(crate) losses: bool,
+    /// Directories are copied, and started twice.
+    pub(crate) doubles: bool,
+    /// Machines come back at other addresses.
+    pub(crate) moves: bool,
+    /// How many members there are at most.
+    pub(crate) active_size: u64,
     /// Strangers say what members say.
     pub(crate) liars: bool,
     pub(crate) snapshot_count: Option<u64>,
@@ -206,8 +227,11 @@ impl Plan {
             churn: half() && half(),
             losses: half() && half(),
             liars: half(),
+            doubles: half(),
+            moves: half() && half(),
             short_history: half() && half(),
             drifts: half(),
+            active_size: 0,
             clients: 0,
             lockers: 0,
             watchers: 0,
@@ -218,6 +242,7 @@ impl Plan {
             segment_bytes: 0,
             deferred_permille: 0,
         };
+        plan.active_size = plan.founders.max(3) as u64 + rng.pick(&[0, 0, 0, 1]);
         plan.clients = usize::try_from(rng.range(3, 8)).unwrap_or(3);
         plan.lockers = usize::try_from(rng.range(2, 4)).unwrap_or(2);
         plan.watchers = usize::try_from(rng.range(3, 9)).unwrap_or(3);

@@ -14,7 +14,7 @@ pub(crate) enum Event {
     /// A machine's loop runs.
     Turn { at: usize },
     /// A message arrives.
-    Message { letter: Box<Letter>, from_start: u64, at: usize, start: u64 },
+    Message { letter: Box<Letter>, at: usize, start: u64 },
     /// A machine learns that a connection broke.
     Disconnected { at: usize, start: u64, other: MemberId },
     /// A sync that was handed out is done.
@@ -25,6 +25,8 @@ pub(crate) enum Event {
     SnapshotDone { at: usize, start: u64 },
     /// A segment is filled.
     FillDone { at: usize, start: u64 },
+    /// A process calls those that do not let it speak.
+    Call { at: usize, start: u64 },
     /// A client asks for something.
     Client { client: usize },
     /// A client has waited long enough.
@@ -37,6 +39,10 @@ pub(crate) enum Event {
     Fault,
     /// A machine's process starts.
     Start { at: usize, start: u64 },
+    /// A machine that waits for a place asks for it.
+    Seek { at: usize, start: u64 },
+    /// A second process with a member's identity is found.
+    EndDouble { at: usize },
     /// A machine goes on after a pause.
     Resume { at: usize, start: u64 },
     /// All connections work again.

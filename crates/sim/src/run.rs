@@ -5,7 +5,8 @@ use crate::check::{self, state::Holds};
 use crate::client::TTL_MAX;
 use crate::history::{History, OpId, number};
 use crate::member::Running;
-use crate::plan::{Faults, MILLI, Plan, SECOND};
+use crate::peers::PAUSE_ASKED;
+use crate::plan::{Fault, Faults, MILLI, Plan, SECOND};
 use crate::queuer;
 use crate::rng::Rng;
 use crate::world::{Violation, World};
@@ -111,13 +112,12 @@ fn play(world: &mut World, tally: &mut Tally) {
     }
     world.heal();
     let healed_at = world.now;
-    let is_serving = world.step_until(RECOVERY_MAX_MS * MILLI, World::is_serving);
+    let bound_ms = world.recovery_max_ms();
+    let is_serving = world.step_until(bound_ms * MILLI, World::is_serving);
     tally.recovery_ms = (world.now - healed_at) / MILLI;
     if !is_serving {
-        let detail = format!(
-            "not all serve {RECOVERY_MAX_MS} ms after the last fault: {}",
-            world.describe()
-        );
+        let detail =
+            format!("not all serve {bound_ms} ms after the last fault: {}", world.describe());
         return world.fail("recovery", detail);
     }
     if !world.step_until(CATCH_UP_MAX, World::is_level) {
@@ -154,6 +154,7 @@ fn judge(world: &mut World, tally: &mut Tally) {
         let verdict = verdict.map_err(|detail| format!("watch {number}: {detail}"));
         verdicts.push(("watch", verdict));
     }
+    verdicts.push(("addresses", world.check_addresses()));
     if let Some(running) = world.machines.iter().find_map(|machine| machine.running.as_ref()) {
         let listing = list(running, check::sequence::DIR);
         verdicts.push(("in order", check::sequence::check(history, changes, &listing)));
@@ -215,6 +216,13 @@ impl World {
             }
             self.settle_membership();
         }
+    }
+
+    /// Who has moved may have to be asked for, and the last round of questions may have been lost
+    /// with the last fault.
+    fn recovery_max_ms(&self) -> u64 {
+        let asks = if self.faults.of(Fault::Moved) > 0 { PAUSE_ASKED / MILLI } else { 0 };
+        RECOVERY_MAX_MS + asks
     }
 
     /// Whether every client has done all that it should.

@@ -6,14 +6,16 @@ use crate::client::{Client, Part};
 use crate::clock::{DRIFT_PERMILLE_MAX, SimClock};
 use crate::history::{Change, Changes, History, OpId};
 use crate::machine::{Letter, Machine, SYNC_TAKES, Sync};
-use crate::member::{self, Identity, Running};
+use crate::member::{Identity, Running};
 use crate::network::SimNetwork;
+use crate::peers::Address;
 use crate::plan::{Fault, Faults, MILLI, Plan};
 use crate::queue::{Event, Queue};
 use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::watcher::Watcher;
-use replica::{Fatal, Identity as Directory, MemberId, Output, PeerClaim};
+use replica::decide::Told;
+use replica::{Fatal, Output};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -48,7 +50,6 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) network: SimNetwork,
     pub(crate) machines: Vec<Machine>,
-    pub(crate) places: BTreeMap<MemberId, usize>,
     pub(crate) clients: Vec<Client>,
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) history: History,
@@ -61,6 +62,12 @@ pub(crate) struct World {
     /// Whether the operator does not know what became of a removal.
     pub(crate) has_unknown_removal: bool,
     pub(crate) is_healing: bool,
+    /// How many addresses were given out.
+    pub(crate) addresses: u64,
+    /// Addresses that machines moved away from.
+    pub(crate) left_addresses: Vec<Address>,
+    /// How many ids were given out beside those of the founders.
+    pub(crate) ids: u64,
     steps: u64,
     pub(crate) violation: Option<Violation>,
 }
@@ -79,7 +86,6 @@ impl World {
             faults: Faults::default(),
             network,
             machines: Vec::new(),
-            places: BTreeMap::new(),
             clients: Vec::new(),
             watchers: Vec::new(),
             history: History::default(),
@@ -89,29 +95,19 @@ impl World {
             impostors: Vec::new(),
             has_unknown_removal: false,
             is_healing: false,
+            addresses: 0,
+            left_addresses: Vec::new(),
+            ids: 0,
             steps: 0,
             violation: None,
             plan,
         };
-        world.found_cluster();
+        world.add_founders();
         world.add_actors();
         world
     }
 
-    fn found_cluster(&mut self) {
-        let founders: Vec<MemberId> = (1..=self.plan.founders as u64).map(MemberId).collect();
-        for id in &founders {
-            let at = self.add_machine(*id);
-            let Some(machine) = self.machines.get(at) else { continue };
-            let (disk, clock, identity) = (&machine.disk, &machine.clock, &machine.identity);
-            let known = Vec::new();
-            member::found(disk, clock, identity, &self.plan, founders.clone(), known)
-                .expect("a sound disk can be written");
-            self.queue.push(0, Event::Start { at, start: 0 });
-        }
-    }
-
-    pub(crate) fn add_machine(&mut self, id: MemberId) -> usize {
+    pub(crate) fn add_machine(&mut self, identity: Identity, told: Told) -> usize {
         let at = self.machines.len();
         let drift = if self.plan.drifts { DRIFT_PERMILLE_MAX } else { 0 };
         // The extremes are what matters most.
@@ -122,9 +118,8 @@ impl World {
         };
         let rate = rate.cast_signed() - drift.cast_signed();
         let clock = SimClock::new(Rc::clone(&self.truth), rate, 1 + 1000 * at as u64);
-        let identity = Identity { id, name: format!("m{}", id.0) };
-        self.machines.push(Machine::new(identity, clock));
-        self.places.insert(id, at);
+        let address = self.draw_address();
+        self.machines.push(Machine::new(identity, address, told, clock));
         at
     }
 
@@ -174,10 +169,6 @@ impl World {
         true
     }
 
-    fn is_current(&self, at: usize, start: u64) -> bool {
-        self.machines.get(at).is_some_and(|machine| machine.start == start)
-    }
-
     fn handle(&mut self, event: Event) {
         match event {
             Event::Turn { at } => {
@@ -186,15 +177,15 @@ impl World {
                     self.turn(at);
                 }
             }
-            Event::Message { letter, from_start, at, start } => {
-                let sender = self.places.get(&letter.claim.id).copied().unwrap_or(usize::MAX);
-                let is_fresh = self.is_current(at, start) && self.is_current(sender, from_start);
+            Event::Message { letter, at, start } => {
+                let is_fresh =
+                    self.is_current(at, start) && self.is_current(letter.place, letter.start);
                 if is_fresh || self.network.quality.is_wild {
                     self.deliver(*letter, at);
                 }
             }
             Event::Disconnected { at, start, other } if self.is_current(at, start) => {
-                self.with_running(at, |running| running.disconnected(other));
+                self.disconnected(at, other);
             }
             Event::SyncDone { at, start } if self.is_current(at, start) => self.sync_done(at),
             Event::SyncReported { at, start } if self.is_current(at, start) => {
@@ -209,12 +200,15 @@ impl World {
                     self.with_running(at, |running| running.fill(task));
                 }
             }
+            Event::Call { at, start } if self.is_current(at, start) => self.call(at),
             Event::Client { client } => self.act(client),
             Event::GiveUp { client, op } => self.give_up(client, op),
             Event::Watch { watcher } => self.watch(watcher),
             Event::MoveWatch { watcher } => self.move_watch(watcher),
             Event::Fault => self.strike(),
             Event::Start { at, start } if self.is_current(at, start) => self.start(at),
+            Event::Seek { at, start } if self.is_current(at, start) => self.seek(at),
+            Event::EndDouble { at } => self.end_double(at),
             Event::Resume { at, start } if self.is_current(at, start) => self.resume(at),
             Event::HealNetwork => self.heal_network(),
             Event::HealDisk { at, start } if self.is_current(at, start) => self.heal_disk(at),
@@ -234,7 +228,7 @@ impl World {
     }
 
     /// Does something with a process, and lets its loop run.
-    fn with_running(&mut self, at: usize, what: impl FnOnce(&mut Running)) {
+    pub(crate) fn with_running(&mut self, at: usize, what: impl FnOnce(&mut Running)) {
         let Some(machine) = self.machines.get_mut(at) else { return };
         if let Some(running) = &mut machine.running {
             what(running);
@@ -259,22 +253,11 @@ impl World {
         if machine.is_paused {
             return;
         }
-        let Some(running) = &mut machine.running else { return };
         let arrived = std::mem::take(&mut machine.inbox);
-        let own = machine.identity.id;
-        let mut welcome = Vec::new();
-        let taken = arrived.iter().try_for_each(|letter| {
-            let mut met = |refused| {
-                self.faults.count(Fault::ClaimRefused);
-                self.trace.note(self.now, format_args!("m{} {refused}", machine.identity.id.0));
-            };
-            if is_welcome(running, &mut machine.met, &letter.claim, &mut welcome, &mut met) {
-                running.receive(letter.claim.id, &letter.bytes)
-            } else {
-                Ok(())
-            }
-        });
-        welcome.sort_unstable();
+        let taken = arrived.iter().try_for_each(|letter| self.take_in(at, letter));
+        let Some(running) = self.machines.get_mut(at).and_then(|one| one.running.as_mut()) else {
+            return;
+        };
         let result = taken.and_then(|()| running.turn(is_deferred));
         let messages = running.take_messages();
         self.dispatch(at, messages);
@@ -283,7 +266,7 @@ impl World {
             Err(fatal) => return self.stopped(at, &fatal),
         };
         self.settle(at);
-        welcome.into_iter().for_each(|(who, directory)| self.confirm(who, directory, own));
+        self.refresh_peers(at);
         let Some(machine) = self.machines.get_mut(at) else { return };
         let start = machine.start;
         if let Some(target) = target {
@@ -303,15 +286,14 @@ impl World {
         }
     }
 
-    /// A process hears that another member has let it speak.
-    fn confirm(&mut self, who: MemberId, directory: Directory, by: MemberId) {
-        let at = self.places.get(&who).copied().unwrap_or(usize::MAX);
-        let Some(machine) = self.machines.get_mut(at) else { return };
-        if let Some(running) = &mut machine.running
-            && running.claim().identity == directory
-        {
-            running.confirmed(by);
+    /// A process takes in what arrived, from whom it lets speak.
+    fn take_in(&mut self, at: usize, letter: &Letter) -> Result<(), Fatal> {
+        // A call says nothing but who calls.
+        if !self.hears(at, letter) || letter.bytes.is_empty() {
+            return Ok(());
         }
+        let running = self.machines.get_mut(at).and_then(|machine| machine.running.as_mut());
+        running.map_or(Ok(()), |running| running.receive(letter.claim.id, &letter.bytes))
     }
 
     /// Starts what a server does on other threads.
@@ -331,28 +313,6 @@ impl World {
             machine.fill = Some(task);
             let when = self.now + self.rng.range(MILLI, 20 * MILLI);
             self.queue.push(when, Event::FillDone { at, start });
-        }
-    }
-
-    /// Sends what a turn gave out.
-    fn dispatch(&mut self, at: usize, messages: Vec<(MemberId, Vec<u8>)>) {
-        let Some(machine) = self.machines.get(at) else { return };
-        let (from, from_start) = (machine.identity.id, machine.start);
-        let Some(claim) = machine.running.as_ref().map(Running::claim) else { return };
-        for (to, bytes) in messages {
-            let Some(place) = self.places.get(&to).copied() else { continue };
-            let Some(start) = self.machines.get(place).map(|machine| machine.start) else {
-                continue;
-            };
-            let kind = bytes.get(1).copied().unwrap_or(0);
-            let len = bytes.len();
-            let when = self.network.route(self.now, at, place, &mut self.faults);
-            self.note(format_args!("m{} -> m{} kind {kind} len {len} {when:?}", from.0, to.0));
-            for when in when.into_iter().flatten() {
-                let letter = Box::new(Letter { claim, bytes: bytes.clone() });
-                let message = Event::Message { letter, from_start, at: place, start };
-                self.queue.push(when, message);
-            }
         }
     }
 
@@ -443,6 +403,7 @@ impl World {
         if is_gone && let Some(machine) = self.machines.get_mut(at) {
             machine.is_gone = true;
             self.drop_watches(at);
+            self.leave_if_told(at);
         }
     }
 
@@ -483,28 +444,4 @@ impl World {
         self.faults.count(Fault::CrashInTurn);
         self.crash(at, true);
     }
-}
-
-/// Whether a process listens to another one: it decides that once for each connection, by what the
-/// other says of itself when it makes it.
-fn is_welcome(
-    running: &mut Running,
-    met: &mut BTreeMap<(MemberId, Directory), bool>,
-    claim: &PeerClaim,
-    welcome: &mut Vec<(MemberId, Directory)>,
-    note: &mut dyn FnMut(String),
-) -> bool {
-    let who = (claim.id, claim.identity);
-    if let Some(is_welcome) = met.get(&who) {
-        return *is_welcome;
-    }
-    let refused = running.meet(claim).err();
-    if let Some(refused) = &refused {
-        note(format!("refuses {claim:?}: {refused}"));
-    }
-    if refused.is_none() {
-        welcome.push(who);
-    }
-    met.insert(who, refused.is_none());
-    refused.is_none()
 }
