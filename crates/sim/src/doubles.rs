@@ -14,10 +14,11 @@ impl World {
             return;
         };
         let (identity, told, listed) = (first.identity.clone(), first.told, first.listed.clone());
-        // One of a running process may be older than what that one acknowledged in the same start,
-        // and nothing tells the two apart: only copies from before a start are taken.
-        let Some(copy) = first.copy.as_ref().map(|disk| disk.copy()) else { return };
-        // Nobody could tell a copy of a member that decides alone where the others are.
+        // One of a running process has the latest start, and may be older all the same than what
+        // that process acknowledges afterwards.
+        let is_live = self.rng.permille(400);
+        let disk = if is_live { Some(&first.disk) } else { first.copy.as_ref() };
+        let Some(copy) = disk.map(|disk| disk.copy()) else { return };
         // Nobody could tell a copy of a member that decides alone where the others are.
         let was_alone = self.plan.founders == 1;
         // In the end neither of the two may be believed: that is one member that is missed.
