@@ -119,8 +119,8 @@ struct NoWelcome {
     is_disowned: bool,
 }
 
-/// Kinds of messages by their number on the wire that pass on what a client wants. A member that was
-/// refused says that nothing was done, which rests on a connection that delivers nothing twice
+/// Kinds of messages by their number on the wire that pass on what a client wants. A member that
+/// was refused says that nothing was done, which rests on a connection that delivers nothing twice
 /// (`replica::Network`). raft's own messages, and the others of ours, may come again all the same.
 const CARRIED_ONCE: [u8; 2] = [65, 71];
 
