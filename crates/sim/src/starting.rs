@@ -61,6 +61,10 @@ impl World {
         if machine.running.is_some() || machine.is_off || machine.is_waiting {
             return;
         }
+        if self.is_superseded(at) {
+            return;
+        }
+        let Some(machine) = self.machines.get_mut(at) else { return };
         let has_moved = std::mem::take(&mut machine.has_moved);
         let (held, told, force) = (machine.held(), machine.told, machine.force);
         if has_moved {
