@@ -40,9 +40,9 @@ impl World {
         self.queue.push(over, Event::EndDouble { at: second });
     }
 
-    /// Whether a copy of a machine's directory was believed in its stead. What that one acknowledged
-    /// is not in the original, which is no copy and has no sign of it: where those that know are
-    /// down it would be believed again. So the operator must not start it any more
+    /// Whether a copy of a machine's directory was believed in its stead. What that one
+    /// acknowledged is not in the original, which is no copy and has no sign of it: where those
+    /// that know are down it would be believed again. So the operator must not start it any more
     /// (docs/operating.md).
     pub(crate) fn is_superseded(&self, at: usize) -> bool {
         self.machines.iter().any(|one| one.double_of == Some(at) && one.was_welcome)
