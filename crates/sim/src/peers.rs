@@ -226,6 +226,9 @@ impl World {
         peers.refresh(running);
         if peers.named.get(&claim.id) != Some(&letter.address) {
             peers.callers.insert(claim.id, letter.address);
+        } else {
+            // What an older connection of it said does not hold any more.
+            peers.callers.remove(&claim.id);
         }
         let speaker = Speaker { identity: claim.identity, from, heard_at: now };
         peers.speakers.insert(claim.id, speaker);
