@@ -2,14 +2,14 @@
 //! members it knows. Damage is no obstacle where something can be read all the same: a directory
 //! that is about to be given up is often one that is damaged.
 
-use crate::apply::parse_conf_change;
-use crate::batch::{BatchReader, Control, Item};
 use crate::clock::Clock;
 use crate::driver::{Driver, Network};
 use crate::membership::{Member, Membership};
-use crate::record;
-use crate::snapshot::{self, Header};
+use crate::replica::apply::parse_conf_change;
+use crate::snapshot::format::{self, Header};
 use crate::types::{ClusterId, MemberId};
+use crate::wire::batch::{BatchReader, Control, Item};
+use crate::wire::record;
 use raft::eraftpb::{Entry, EntryType};
 use wal::{Disk, SnapshotReader};
 
@@ -79,7 +79,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
 fn read_header<D: Disk>(disk: &D, name: &str) -> Option<Header> {
     let mut reader = SnapshotReader::open(disk, name).ok()?;
-    snapshot::read_header(&mut reader).ok()
+    format::read_header(&mut reader).ok()
 }
 
 /// Takes in what an entry says about members.

@@ -15,9 +15,9 @@
 //!   | 4 error: code u32, index u64, cause
 //! ```
 
-use crate::codec::{self, Malformed};
-use crate::envelope::ForwardId;
 use crate::types::MemberId;
+use crate::wire::codec::{self, Malformed};
+use crate::wire::envelope::ForwardId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use store::{Applied, ErrorCode, LockOutcome, LockState, StoreError, StoreIndex};
 

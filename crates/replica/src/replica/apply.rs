@@ -1,0 +1,317 @@
+//! Applying committed entries: the only place where the replicated state changes.
+
+use crate::clock::Now;
+use crate::error::{EngineError, Failure, Fatal};
+use crate::membership::{ClusterConfig, Member, Membership};
+use crate::replica::Replica;
+use crate::replica::progress;
+use crate::replica::settle::{Group, Waiters};
+use crate::session::Sessions;
+use crate::snapshot::format::Header;
+use crate::types::{LogIndex, Term};
+use crate::waiting::proposal::{Answer, Output, fail};
+use crate::wire::batch::{self, BatchReader, Control, Item};
+use crate::wire::codec::Malformed;
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChangeV2, Entry, EntryType};
+use store::{Applied, Command, InternalWrite, KeyPath, Stamp, Store};
+
+/// What the state machine holds at the moment when raft starts: loaded, or empty.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) membership: Membership,
+    /// Which requests of members were carried out.
+    pub(crate) sessions: Sessions,
+    pub(crate) applied: LogIndex,
+    pub(crate) applied_term: Term,
+    /// The running hash of all entries applied.
+    pub(crate) hash: u64,
+    /// How often members came, went or changed, as this process saw it.
+    pub(crate) membership_version: u64,
+    /// Committed entries that could not be applied and were skipped, as this process saw it.
+    pub(crate) entries_skipped: u64,
+}
+
+impl Replica {
+    /// Applies committed entries and settles who waited for them.
+    pub(crate) fn apply(
+        &mut self,
+        entries: &[Entry],
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(), Fatal> {
+        for entry in entries {
+            if entry.index <= self.state.applied.0 {
+                return Err(Fatal::Log(format!("entry {} comes twice", entry.index)));
+            }
+            match entry.get_entry_type() {
+                EntryType::EntryNormal => self.apply_batch(entry, &entry.data, now, out)?,
+                _ => self.apply_conf_change(entry, now, out)?,
+            }
+            self.state.note_applied(entry);
+            self.marks.note(entry.index, self.state.hash);
+        }
+        Ok(())
+    }
+
+    /// Begins anew from a snapshot of the leader.
+    pub(crate) fn install(&mut self, header: Header, store: Store, now: Now, out: &mut Output) {
+        self.proposals.pass(header.index.0, &mut out.answers);
+        let state = State {
+            store,
+            membership: header.membership,
+            sessions: header.sessions,
+            applied: header.index,
+            applied_term: header.term,
+            hash: header.hash,
+            membership_version: self.state.membership_version + 1,
+            entries_skipped: self.state.entries_skipped,
+        };
+        let old = std::mem::replace(&mut self.state, state);
+        self.settle_from_snapshot(out);
+        out.wakes.clear();
+        out.replaced = Some(Box::new(old.store));
+        self.clock.observe(header.stamp, now, false);
+        self.commands_since_snapshot = 0;
+        self.expire_in_flight = false;
+        self.marks.note(header.index.0, header.hash);
+        self.was_member |= self.is_member();
+    }
+
+    fn apply_batch(
+        &mut self,
+        entry: &Entry,
+        batch: &[u8],
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(), Fatal> {
+        let places = self.proposals.take(entry.term, entry.index, &mut out.answers);
+        let mut waiters =
+            Waiters { places, requests: Some((self.id, &mut self.forwards, &mut self.inbox)) };
+        let applied = self.state.apply_items(entry.index, batch, &mut waiters, out)?;
+        if let Some(stamp) = applied.stamp {
+            // What a new leader finds in the log was stamped by another, unless there is no other.
+            let is_own_term = entry.term == self.raw.raft.term || self.is_alone();
+            let is_own = self.is_leader() && is_own_term;
+            self.clock.observe(stamp, now, is_own);
+        }
+        self.commands_since_snapshot += applied.count;
+        self.expire_in_flight &= !applied.expired;
+        Ok(())
+    }
+
+    fn apply_conf_change(
+        &mut self,
+        entry: &Entry,
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(), Fatal> {
+        // What cannot be applied is skipped, by every member alike: it would end each of them at
+        // every start.
+        let change = parse_conf_change(entry);
+        let applied = change.and_then(|change| {
+            let conf_state = self.raw.apply_conf_change(&change).ok()?;
+            Some((change, conf_state))
+        });
+        let Some((change, conf_state)) = applied else {
+            self.state.entries_skipped += 1;
+            let places = self.proposals.take(entry.term, entry.index, &mut out.answers);
+            fail(places, EngineError::QuorumAtRisk, &mut out.answers);
+            return Ok(());
+        };
+        self.raw.mut_store().set_conf_state(conf_state);
+        self.apply_batch(entry, &change.context, now, out)?;
+        let is_voter = self.is_voter(self.id);
+        self.was_member |= self.is_member();
+        // A leader that is in neither set of voters would panic at its next commit.
+        if self.is_leader() && !is_voter {
+            let term = self.raw.raft.term;
+            self.raw.raft.become_follower(term, 0);
+        }
+        Ok(())
+    }
+}
+
+/// The change of the configuration that an entry holds; nothing if it holds none. The older kind
+/// is never proposed by any version of this program.
+pub(crate) fn parse_conf_change(entry: &Entry) -> Option<ConfChangeV2> {
+    if entry.get_entry_type() != EntryType::EntryConfChangeV2 {
+        return None;
+    }
+    ConfChangeV2::parse_from_bytes(&entry.data).ok()
+}
+
+/// What applying one entry did beside the outcomes.
+#[derive(Debug, Default)]
+pub(crate) struct AppliedBatch {
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) count: u64,
+    pub(crate) expired: bool,
+}
+
+impl State {
+    pub(crate) fn note_applied(&mut self, entry: &Entry) {
+        self.applied = LogIndex(entry.index);
+        self.applied_term = Term(entry.term);
+        self.hash = progress::advance(self.hash, entry.index, entry.term, &entry.data);
+    }
+
+    /// Applies the items of an entry, and answers who waits for them. A request that was carried
+    /// out before is passed over.
+    pub(crate) fn apply_items(
+        &mut self,
+        index: u64,
+        batch: &[u8],
+        waiters: &mut Waiters<'_>,
+        out: &mut Output,
+    ) -> Result<AppliedBatch, Fatal> {
+        let mut applied = AppliedBatch::default();
+        let places = std::mem::take(&mut waiters.places);
+        let mut batch = match BatchReader::open(batch) {
+            Ok(Some(batch)) => batch,
+            // raft puts an empty entry where it refuses a change of the configuration.
+            Ok(None) => {
+                fail(places, EngineError::ChangePending, &mut out.answers);
+                return Ok(applied);
+            }
+            // Members of that version apply it.
+            Err(Malformed) if batch::is_newer(batch) => {
+                return Err(Fatal::Log(format!(
+                    "entry {index} was written by a newer version of this program: start that one"
+                )));
+            }
+            Err(Malformed) => {
+                self.entries_skipped += 1;
+                fail(places, EngineError::Unknown, &mut out.answers);
+                return Ok(applied);
+            }
+        };
+        applied.stamp = Some(batch.stamp);
+        self.store.set_reserves_all(batch.reserves_all);
+        let mut waiting = places.iter().peekable();
+        let mut position = 0;
+        let mut group: Option<Group> = None;
+        loop {
+            let item = match batch.next_item() {
+                Ok(Some(item)) => item,
+                Ok(None) => break,
+                // The rest is skipped by every member alike.
+                Err(Malformed) => {
+                    self.entries_skipped += 1;
+                    fail(
+                        waiting.by_ref().copied().collect(),
+                        EngineError::Unknown,
+                        &mut out.answers,
+                    );
+                    break;
+                }
+            };
+            if let Some(done) = group.as_mut().filter(|group| !group.is_new && group.left > 0) {
+                done.left -= 1;
+                continue;
+            }
+            let outcome = match item {
+                Item::Request(mark) => {
+                    group = Some(self.open_group(mark, index, waiters, out));
+                    continue;
+                }
+                Item::Store(command) => {
+                    applied.expired |= matches!(command, Command::Expire { .. });
+                    self.store.apply(&command, batch.stamp, &mut out.wakes)
+                }
+                Item::Control(Control::Started(id, identity)) => {
+                    self.membership.note_start(id, identity);
+                    Ok(Applied::Internal)
+                }
+                Item::Control(control) => self.apply_control(control, batch.stamp, out),
+            };
+            applied.count += 1;
+            if let Some(group) = group.as_mut().filter(|group| group.left > 0) {
+                self.note_outcome(group, outcome, out);
+                continue;
+            }
+            if let Some((_, ticket)) = waiting.next_if(|(at, _)| *at == position) {
+                let outcome = outcome.map_err(Failure::Store);
+                out.answers.push(Answer { ticket: *ticket, outcome });
+            }
+            position += 1;
+        }
+        if let Some(group) = group {
+            group.give_up(&mut out.answers);
+        }
+        Ok(applied)
+    }
+
+    fn apply_control(
+        &mut self,
+        control: Control,
+        stamp: Stamp,
+        out: &mut Output,
+    ) -> Result<Applied, store::StoreError> {
+        self.membership_version += 1;
+        if let Control::Remove(id) = &control {
+            self.sessions.forget(*id);
+        }
+        let config_value;
+        let (member_path, member_value);
+        let mut writes = Vec::with_capacity(2);
+        let config = match &control {
+            // Only the very first member brings the configuration along.
+            Control::Register { config, .. } => config.filter(|_| !self.membership.is_configured()),
+            Control::Configure(config) => Some(*config),
+            Control::Remove(_) | Control::Expel(_) => None,
+            Control::Forget(_) | Control::Started(..) => None,
+        };
+        if let Control::Forget(id) = &control {
+            self.membership.forget(*id);
+        } else if let Control::Remove(id) | Control::Expel(id) = &control
+            && let Some(member) = self.membership.remove(*id, matches!(control, Control::Expel(_)))
+        {
+            member_path = machine_key(&member);
+            if let Ok(path) = KeyPath::parse(&member_path) {
+                writes.push(InternalWrite { path, value: None });
+            }
+        } else if let Control::Register { member, .. } = &control
+            && member.name.is_empty()
+        {
+            self.membership.expect(member.clone());
+        } else if let Control::Register { member, .. } = &control
+            && !self.membership.was_removed(member.id)
+        {
+            member_path = machine_key(member);
+            member_value = member.registry_value();
+            if let Ok(path) = KeyPath::parse(&member_path) {
+                writes.push(InternalWrite { path, value: Some(&member_value) });
+            }
+            self.membership.register(member.clone());
+        }
+        if let Some(config) = config {
+            config_value = config.registry_value();
+            let path = KeyPath::parse("/_etcd/config").expect("the path is clean");
+            writes.push(InternalWrite { path, value: Some(&config_value) });
+            self.membership.configure(config);
+        }
+        self.store.apply(&Command::Internal { writes }, stamp, &mut out.wakes)
+    }
+
+    /// What this member must tell the cluster about itself, if anything has changed.
+    pub(crate) fn registration(
+        &self,
+        member: &Member,
+        first: Option<ClusterConfig>,
+    ) -> Option<Control> {
+        if self.membership.was_removed(member.id) {
+            return None;
+        }
+        match self.membership.member(member.id) {
+            Some(known) if known == member => None,
+            Some(_) => Some(Control::Register { member: member.clone(), config: None }),
+            None => Some(Control::Register { member: member.clone(), config: first }),
+        }
+    }
+}
+
+fn machine_key(member: &Member) -> String {
+    format!("/_etcd/machines/{}", member.name)
+}

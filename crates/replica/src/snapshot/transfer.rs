@@ -1,0 +1,188 @@
+//! Snapshots on their way between members.
+//!
+//! raft only says that a member needs a snapshot; its bytes travel beside raft, in pieces, over the
+//! same connection as everything else. The sender keeps a bounded number of bytes on the way, so
+//! that heartbeats and entries do not queue behind a snapshot. The receiver gathers the pieces in a
+//! file that nothing is ever started from; when it is whole and sound, raft is told.
+
+use crate::types::MemberId;
+use crate::wire::envelope::{Envelope, Piece};
+use raft::eraftpb::{ConfState, Message, MessageType};
+use std::io;
+use wal::{Disk, DiskFile};
+
+/// Pieces on the way at a time.
+const WINDOW_PIECES: u64 = 8;
+
+/// After this long without a word from the receiver the last window is sent again: 500 ms.
+const RESEND_NS: u64 = 500_000_000;
+
+/// After this long without a word from the receiver the transfer has failed: 10 s.
+const PATIENCE_NS: u64 = 10_000_000_000;
+
+/// A snapshot that is being sent to one member.
+pub(crate) struct Sending<D: Disk> {
+    pub(crate) to: MemberId,
+    pub(crate) index: u64,
+    term: u64,
+    sender_term: u64,
+    conf_state: ConfState,
+    file: D::File,
+    total: u64,
+    piece_bytes: usize,
+    sent: u64,
+    acknowledged: u64,
+    heard_at: u64,
+    sent_at: u64,
+}
+
+/// What became of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Going,
+    Done,
+    Failed,
+}
+
+impl<D: Disk> Sending<D> {
+    /// Opens the file of the snapshot that raft's message names.
+    pub(crate) fn open(
+        disk: &D,
+        message: &Message,
+        piece_bytes: usize,
+        now: u64,
+    ) -> io::Result<Self> {
+        let metadata = message.get_snapshot().get_metadata();
+        let file = disk.open(&wal::snapshot_name(metadata.index))?;
+        let total = file.len()?;
+        Ok(Self {
+            to: MemberId(message.to),
+            index: metadata.index,
+            term: metadata.term,
+            sender_term: message.term,
+            conf_state: metadata.get_conf_state().clone(),
+            file,
+            total,
+            piece_bytes,
+            sent: 0,
+            acknowledged: 0,
+            heard_at: now,
+            sent_at: now,
+        })
+    }
+
+    /// The receiver has everything below `offset`. If that is nothing it may have lost what it
+    /// had, with its process or for want of room, and gets everything again.
+    pub(crate) fn acknowledge(&mut self, offset: u64, now: u64) -> Progress {
+        self.heard_at = now;
+        if offset <= self.total && offset >= self.acknowledged {
+            self.acknowledged = offset;
+            self.sent = self.sent.max(offset);
+        } else if offset == 0 {
+            (self.acknowledged, self.sent) = (0, 0);
+        }
+        if self.acknowledged == self.total { Progress::Done } else { Progress::Going }
+    }
+
+    /// The next pieces, as far as the window allows.
+    pub(crate) fn pump(&mut self, now: u64, send: &mut dyn FnMut(Vec<u8>)) -> Progress {
+        if now.saturating_sub(self.heard_at) > PATIENCE_NS {
+            return Progress::Failed;
+        }
+        if now.saturating_sub(self.sent_at.max(self.heard_at)) > RESEND_NS {
+            self.sent = self.acknowledged;
+        }
+        let window = WINDOW_PIECES * self.piece_bytes as u64;
+        let mut bytes = vec![0; self.piece_bytes];
+        while self.sent < self.total && self.sent < self.acknowledged + window {
+            let len = match self.file.read_at(&mut bytes, self.sent) {
+                Ok(0) | Err(_) => return Progress::Failed,
+                Ok(len) => len,
+            };
+            let piece = Piece {
+                sender_term: self.sender_term,
+                index: self.index,
+                term: self.term,
+                offset: self.sent,
+                total: self.total,
+                conf_state: self.conf_state.clone(),
+                bytes: bytes.get(..len).unwrap_or_default(),
+            };
+            send(Envelope::Piece(Box::new(piece)).encode());
+            self.sent += len as u64;
+            self.sent_at = now;
+        }
+        Progress::Going
+    }
+}
+
+/// A snapshot that is being received.
+pub(crate) struct Receiving<D: Disk> {
+    from: MemberId,
+    index: u64,
+    total: u64,
+    file: D::File,
+    have: u64,
+}
+
+/// What a piece leads to.
+pub(crate) enum Received {
+    /// The sender is told up to where the bytes are here.
+    Wanted { index: u64, offset: u64 },
+    /// All bytes are here: raft is told with this message when they are looked through.
+    Whole { index: u64, total: u64, message: Box<Message> },
+}
+
+impl<D: Disk> Receiving<D> {
+    /// Takes a piece. A transfer that is under way is given up for a newer one.
+    pub(crate) fn take(
+        slot: &mut Option<Self>,
+        disk: &D,
+        from: MemberId,
+        own: MemberId,
+        piece: &Piece<'_>,
+    ) -> io::Result<Received> {
+        let is_current = slot.as_ref().is_some_and(|now| {
+            now.from == from && now.index == piece.index && now.total == piece.total
+        });
+        if !is_current {
+            if piece.offset != 0 {
+                return Ok(Received::Wanted { index: piece.index, offset: 0 });
+            }
+            *slot = None;
+        }
+        let receiving = match slot {
+            Some(receiving) => receiving,
+            None => slot.insert(Self::start(disk, from, piece)?),
+        };
+        if piece.offset == receiving.have {
+            receiving.file.write_at(piece.bytes, piece.offset)?;
+            receiving.have += piece.bytes.len() as u64;
+        }
+        if receiving.have < receiving.total {
+            return Ok(Received::Wanted { index: piece.index, offset: receiving.have });
+        }
+        *slot = None;
+        let message = Box::new(raft_message(from, own, piece));
+        Ok(Received::Whole { index: piece.index, total: piece.total, message })
+    }
+
+    fn start(disk: &D, from: MemberId, piece: &Piece<'_>) -> io::Result<Self> {
+        match disk.remove(wal::INCOMING_NAME) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = disk.create(wal::INCOMING_NAME)?;
+        Ok(Self { from, index: piece.index, total: piece.total, file, have: 0 })
+    }
+}
+
+fn raft_message(from: MemberId, own: MemberId, piece: &Piece<'_>) -> Message {
+    let mut message = Message::default();
+    message.set_msg_type(MessageType::MsgSnapshot);
+    (message.from, message.to, message.term) = (from.0, own.0, piece.sender_term);
+    let metadata = message.mut_snapshot().mut_metadata();
+    (metadata.index, metadata.term) = (piece.index, piece.term);
+    metadata.set_conf_state(piece.conf_state.clone());
+    message
+}
