@@ -25,9 +25,11 @@ mod waiting;
 mod wire;
 
 pub use clock::{Clock, Now};
-pub use driver::open::{Birth, Opened, Options, prepare};
+pub use driver::Driver;
+pub use driver::network::{Network, SyncMode};
+pub use driver::open::{Birth, Opened, prepare};
+pub use driver::options::Options;
 pub use driver::view::Status;
-pub use driver::{Driver, Network, SyncMode};
 pub use error::{EngineError, Failure, Fatal};
 pub use identity::{ClaimRefused, Identity, PeerClaim, decide};
 pub use membership::removal::{About, Knows, Outlook, Verdict};

@@ -17,7 +17,6 @@
 
 use crate::types::MemberId;
 use crate::wire::codec::{self, Malformed};
-use crate::wire::envelope::ForwardId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use store::{Applied, ErrorCode, LockOutcome, LockState, StoreError, StoreIndex};
 
@@ -41,6 +40,13 @@ const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// The longest cause of an error that is kept.
 const CAUSE_BYTES_MAX: usize = 1024;
+
+/// Names a request that was forwarded: which start of the sender, and which of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ForwardId {
+    pub(crate) start: u64,
+    pub(crate) seq: u64,
+}
 
 /// Marks the items of a log entry that are one request of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,20 @@
 //! Starting a member: from an empty directory, or from what an earlier process left there.
 
 use crate::clock::{Clock, ClusterClock, Now};
-use crate::driver::{Driver, Network, SyncMode};
+use crate::driver::Driver;
+use crate::driver::network::{Network, SyncMode};
+use crate::driver::options::Options;
 use crate::error::Fatal;
 use crate::identity::Identity;
 use crate::identity::claims::Claims;
 use crate::identity::confirm::Origin;
 use crate::limits::{COMMITTED_BYTES_PER_READY, TICK_NS, UNCOMMITTED_BYTES_MAX};
-use crate::membership::{ClusterConfig, Member, Membership};
+use crate::membership::configuration::voters;
+use crate::membership::{Member, Membership};
 use crate::replica::Replica;
-use crate::replica::apply::State;
 use crate::replica::log::{LogView, Tail};
 use crate::replica::settle::Waiters;
+use crate::replica::state::State;
 use crate::session::Sessions;
 use crate::snapshot::format::{self, Header};
 use crate::snapshot::job::SnapshotJob;
@@ -24,43 +27,6 @@ use std::collections::VecDeque;
 use std::io;
 use store::{Limits, Store};
 use wal::{Disk, Seq, SnapshotReader, Wal};
-
-/// What a member is told at its start.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What people call it.
-    pub name: String,
-    /// Where clients reach it, with scheme.
-    pub client_url: String,
-    /// Where other members reach it, with scheme.
-    pub peer_url: String,
-    /// The configuration that the first member of a cluster brings along.
-    pub cluster_config: ClusterConfig,
-    /// Bounds of the store's memory.
-    pub store_limits: Limits,
-    /// Bounds and sizes of the log.
-    pub wal_options: wal::Options,
-    /// After how many commands a snapshot is due; nothing for never.
-    pub snapshot_count: Option<u64>,
-    /// How many bytes of log must have gathered for each of those commands before a snapshot is
-    /// worth writing.
-    pub snapshot_log_bytes_per_command: u64,
-    /// How many bytes of a snapshot travel to another member in one message; not zero.
-    pub snapshot_piece_bytes: usize,
-    /// How many bytes of applied log entries a member of a cluster keeps for those that lag.
-    pub log_tail_bytes: usize,
-    /// Milliseconds between two heartbeats of a leader.
-    pub heartbeat_ms: u64,
-    /// The shortest silence of a leader, in milliseconds, after which others campaign.
-    pub election_timeout_ms: u64,
-    /// How long a request may wait for its outcome, in nanoseconds.
-    pub request_timeout_ns: u64,
-    /// The version of the program, as other members are told.
-    pub version: String,
-    /// A number that no other process shares: it tells this start's rounds from those of others,
-    /// and spreads elections.
-    pub seed: u64,
-}
 
 /// What was found at the start, for the log.
 #[derive(Clone, Debug)]
@@ -134,14 +100,21 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         wal.make_room(0)?;
         let snapshot_bytes = wal::file_len(&disk, &file).map_err(wal::Error::from)?;
         let origin = Origin::new(found.header.origin, found_in, found.origin, ends_cleanly);
+        let claims = Claims::new(found.identity, found.lost, origin);
         let mut driver = found.into_driver(wal, disk, network, clock, options)?;
-        driver.claims.origin = origin;
+        driver.claims = claims;
         driver.begin_abstention(opened.torn_tail.is_some());
         driver.snapshot_bytes = snapshot_bytes;
-        let drawn = mix([driver.options.seed, now.wall ^ now.monotonic, driver.replica.id.0]);
-        driver.write_identity(driver.claims.identity.next(drawn))?;
+        let drawn = mix([driver.options.seed, now.wall ^ now.monotonic, driver.replica.id().0]);
+        driver.write_identity(driver.claims.identity().next(drawn))?;
         driver.lead_if_alone()?;
         Ok((driver, opened))
+    }
+
+    fn begin_abstention(&mut self, is_torn: bool) {
+        let has_many = voters(self.replica.conf_state()).count() > 2;
+        let timeout_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
+        self.claims.begin_abstention(is_torn, has_many, timeout_ns, self.now.monotonic);
     }
 
     /// A member that decides alone need not wait for an election time-out, nor announce itself
@@ -157,7 +130,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // It is announced below. Were it announced by a turn as well, as happens where turns take
         // longer than a tick, that would take a second index.
         self.last_announcement = Some(self.now.monotonic);
-        self.replica.raw.campaign()?;
+        self.replica.campaign()?;
         self.turn(SyncMode::InPlace, &mut out)?;
         if !self.replica.is_leader() {
             return Err(Fatal::Raft("the only member did not become leader".to_owned()));
@@ -168,7 +141,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             return Ok(());
         }
         let config = self.options.cluster_config;
-        if let Some(control) = self.replica.state.registration(&self.own_member(), Some(config)) {
+        if let Some(control) = self.replica.registration(&self.own_member(), Some(config)) {
             // The tick of this very turn must not announce it again.
             self.last_announcement = Some(self.now.monotonic);
             self.replica.propose_control(None, &control, self.now.monotonic);
@@ -249,7 +222,7 @@ pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Res
     };
     let log_seq = wal::begin(disk, header.log_id)?;
     let store = Store::new(limits).snapshot();
-    SnapshotJob::first(disk.clone(), header, store, log_seq)
+    SnapshotJob::new(disk.clone(), header, store, log_seq)
         .run(&mut |_| {})
         .map_err(|error| Fatal::Wal(error.into()))?;
     Ok(())
@@ -419,16 +392,13 @@ impl Found {
         log.set_snapshot(self.header.index.0, self.header.term.0, self.header.conf_state);
         let id = self.header.member;
         let config = raft_config(id, applied.0, &options);
-        let election_ticks = config.election_tick as u64;
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&config, log, &logger)?;
         let seed = options.seed;
-        let mut replica = Replica::new(id, raw, self.state, self.clock, seed, election_ticks);
-        replica.commands_since_snapshot = self.entries_replayed;
+        let replica = Replica::new(id, raw, self.state, self.clock, seed, self.entries_replayed);
         let (cluster, log_id) = (self.header.cluster, self.header.log_id);
         let mut driver = Driver::assemble(replica, wal, disk, network, clock, options, cluster);
         driver.log_id = log_id;
-        driver.claims = Claims::new(self.identity, self.lost);
         Ok(driver)
     }
 }

@@ -1,9 +1,10 @@
 //! What a member does as time passes, without being asked.
 
 use crate::clock::{Clock, Now};
-use crate::driver::{Driver, Network, TEND_NS};
+use crate::driver::Driver;
+use crate::driver::network::Network;
 use crate::error::Fatal;
-use crate::limits::{RESEND_NS, TICK_NS};
+use crate::limits::{MEMBERSHIP_CHECK_NS, RESEND_NS, TICK_NS};
 use crate::membership::Member;
 use crate::types::MemberId;
 use crate::waiting::proposal::Output;
@@ -25,7 +26,7 @@ const PAUSE_NS: u64 = 500_000_000;
 const PATIENCE_NS: u64 = 2_000_000_000;
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
-    pub(crate) fn tick(&mut self, now: Now, out: &mut Output) {
+    pub(super) fn tick(&mut self, now: Now, out: &mut Output) {
         if now.monotonic.saturating_sub(self.last_tick) < TICK_NS {
             return;
         }
@@ -38,10 +39,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         // campaign the moment it wakes up.
         self.last_tick = now.monotonic;
         let alone = self.replica.is_alone();
-        self.tend_abstention();
+        self.check_abstention();
         let may_campaign = self.replica.is_leader() || !self.abstains();
         if may_campaign && !(self.is_silenced() || alone && self.replica.is_leader()) {
-            self.replica.raw.tick();
+            self.replica.tick();
         }
         let mut since = now.monotonic.saturating_sub(self.options.request_timeout_ns);
         if now.monotonic < self.patient_until {
@@ -66,31 +67,31 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let last = self.last_announcement;
         if self.was_announced
             || last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
-            || self.replica.raw.raft.leader_id == 0
+            || self.replica.leader().is_none()
             || !self.replica.is_member()
         {
             return;
         }
         let config = self.replica.is_leader().then_some(self.options.cluster_config);
-        if let Some(control) = self.replica.state.registration(&self.own_member(), config) {
+        if let Some(control) = self.replica.registration(&self.own_member(), config) {
             self.last_announcement = Some(now.monotonic);
             self.replica.propose_control(None, &control, now.monotonic);
         } else {
-            self.was_announced = self.has_caught_up();
+            self.was_announced = self.replica.has_caught_up();
         }
     }
 
     /// Tells the cluster which directory speaks for this member, so that an older copy of it is
     /// told apart by everybody, after a restart of everybody too.
     fn announce_start(&mut self, now: Now) {
-        let (id, identity) = (self.replica.id, self.claims.identity);
-        let membership = &self.replica.state.membership;
+        let (id, identity) = (self.replica.id(), self.claims.identity());
+        let membership = self.replica.membership();
         let last = self.last_start_announcement;
         if identity.start == 0
             || membership.member(id).is_none()
             || membership.identity(id) == Some(identity)
             || last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
-            || self.replica.raw.raft.leader_id == 0
+            || self.replica.leader().is_none()
             || self.unfit().is_err()
         {
             return;
@@ -114,24 +115,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether this member ever had the store of its cluster. One that has just joined has not, and
     /// must not say what is in it.
     pub fn has_store(&self) -> bool {
-        self.replica.state.applied.0 > 0 && self.replica.was_member
+        self.replica.applied().0 > 0 && self.replica.was_member()
     }
 
-    /// Whether everything is applied here that was in the log when this process started. Before
-    /// that the table may be an old one.
-    fn has_caught_up(&self) -> bool {
-        let state = &self.replica.state;
-        let raft = &self.replica.raw.raft;
-        if self.replica.is_leader() {
-            return state.applied_term.0 == raft.term;
-        }
-        let leader = self.replica.peers.get(MemberId(raft.leader_id));
-        leader.is_some_and(|leader| leader.applied > 0 && state.applied.0 >= leader.applied)
-    }
-
-    pub(crate) fn own_member(&self) -> Member {
+    pub(super) fn own_member(&self) -> Member {
         Member {
-            id: self.replica.id,
+            id: self.replica.id(),
             name: self.options.name.clone(),
             client_url: self.options.client_url.clone(),
             peer_url: self.options.peer_url.clone(),
@@ -141,13 +130,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Does what has to be done now and then in a cluster.
     fn tend(&mut self, now: Now) {
         self.pump_transfers(now);
-        if now.monotonic.saturating_sub(self.last_tending) >= TEND_NS {
+        if now.monotonic.saturating_sub(self.last_tending) >= MEMBERSHIP_CHECK_NS {
             self.last_tending = now.monotonic;
             self.replica.tend_membership(now);
             if self.has_diverged() {
                 self.replica.hand_over();
             }
-            let syncs_since = self.unsynced.in_flight.map(|_| self.unsynced.handed_out_at);
+            let syncs_since = self.unsynced.syncs_since();
             let patience_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
             if syncs_since.is_some_and(|at| now.monotonic.saturating_sub(at) > patience_ns) {
                 // Nothing is applied here before it is durable here: with a disk that hangs this
@@ -166,12 +155,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     fn send_beacons(&mut self) {
-        let state = &self.replica.state;
-        let (index, hash) = (state.applied.0, state.hash);
+        let (index, hash) = (self.replica.applied().0, self.replica.applied_hash());
         let uptime = self.now.monotonic.saturating_sub(self.started) / 1_000_000_000;
         let version = &self.options.version;
         let beacon = Envelope::Beacon { index, hash, uptime, version }.encode();
-        let own = self.replica.id;
+        let own = self.replica.id();
         let conf = self.replica.conf_state();
         let ids: Vec<u64> = conf.voters.iter().chain(&conf.learners).copied().collect();
         let members = Envelope::Members(ids.iter().copied().map(MemberId).collect()).encode();
@@ -209,7 +197,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let now = self.clock.now();
         let expiry = self.replica.until_expiry(now);
         let alone = self.replica.is_alone() && self.replica.is_leader();
-        let must_tick = !alone || self.unsynced.in_flight.is_some() || self.is_held_up();
+        let must_tick = !alone || self.unsynced.is_syncing() || self.is_held_up();
         let tick = must_tick.then(|| (self.last_tick + TICK_NS).saturating_sub(now.monotonic));
         match (expiry, tick) {
             (Some(expiry), Some(tick)) => Some(expiry.min(tick)),

@@ -1,7 +1,8 @@
 //! What a member is asked for: writes, quorum reads, changes of the membership.
 
 use crate::clock::Clock;
-use crate::driver::{Driver, Network};
+use crate::driver::Driver;
+use crate::driver::network::Network;
 use crate::error::EngineError;
 use crate::membership::change::Change;
 use crate::membership::{ClusterConfig, Member};
@@ -26,10 +27,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// that the failure is true between the coming of the request and its answer. In a cluster
     /// another member may have been told of a change that this one has not applied.
     pub fn refuse(&mut self, command: &Command<'_>) -> Option<StoreError> {
-        if !self.replica.decides_alone() {
-            return None;
-        }
-        self.replica.state.store.refuse(command)
+        self.replica.refuse_early(command)
     }
 
     /// When a request came, by the monotonic clock. Those of one turn share a reading.

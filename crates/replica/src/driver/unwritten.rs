@@ -9,27 +9,29 @@
 //! A member that is held up like this and does not lead keeps silent: it cannot promise anything,
 //! so that it neither campaigns nor hears its leader. One that leads hands over when it lasts.
 
-use crate::clock::{Clock, Now};
-use crate::driver::{Driver, Network};
-use crate::error::Fatal;
 use crate::limits::TICK_NS;
-use crate::waiting::proposal::Output;
 use raft::eraftpb::{Entry, EntryType};
 use std::collections::VecDeque;
-use wal::Disk;
 
 /// A record that is to be written.
-struct Waiting {
+pub(super) struct Waiting {
     /// The ready that is written with it; none if more of the ready is in the next record.
-    number: Option<u64>,
-    mark: u64,
-    has_entries: bool,
-    bytes: Vec<u8>,
+    pub(super) number: Option<u64>,
+    pub(super) mark: u64,
+    pub(super) has_entries: bool,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Committed entries that are held back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeldEntries {
+    /// Whether the membership changes among them.
+    pub(super) has_changes: bool,
 }
 
 /// What waits for room on the disk.
 #[derive(Default)]
-pub(crate) struct Unwritten {
+pub(super) struct Unwritten {
     records: VecDeque<Waiting>,
     /// Committed entries among which the membership changes. They are applied when the commit index
     /// is durable.
@@ -41,116 +43,76 @@ pub(crate) struct Unwritten {
 
 impl Unwritten {
     /// Whether records wait. Without them everything that raft gave out so far was written.
-    pub(crate) fn has_records(&self) -> bool {
+    pub(super) fn has_records(&self) -> bool {
         !self.records.is_empty()
     }
 
     /// Whether anything waits.
-    pub(crate) fn is_any(&self) -> bool {
+    pub(super) fn is_any(&self) -> bool {
         !self.records.is_empty() || !self.held.is_empty()
     }
 
     /// Since when something waits, by the monotonic clock.
-    pub(crate) fn since(&self) -> Option<u64> {
+    pub(super) fn since(&self) -> Option<u64> {
         self.since
     }
 
     /// A snapshot of the leader has taken the place of what was to be applied.
-    pub(crate) fn forget_held(&mut self) {
+    pub(super) fn forget_held(&mut self) {
         self.held.clear();
     }
 
-    fn push(&mut self, record: Waiting) {
+    /// Keeps a record behind those that wait.
+    pub(super) fn push(&mut self, record: Waiting, now: u64) {
         // A hard state takes the place of the one before, so that terms that come and go do not
         // gather.
         if !record.has_entries && self.records.back().is_some_and(|last| !last.has_entries) {
             self.records.pop_back();
         }
         self.records.push_back(record);
+        self.note(now);
     }
 
-    fn note(&mut self, now: u64) {
+    /// Whether it is time to try again; from now on it is not for a tick.
+    pub(super) fn take_turn(&mut self, now: u64) -> bool {
+        let is_due = self.is_any() && now.saturating_sub(self.tried_at) >= TICK_NS;
+        if is_due {
+            self.tried_at = now;
+        }
+        is_due
+    }
+
+    /// The record to be written next.
+    pub(super) fn front(&self) -> Option<&Waiting> {
+        self.records.front()
+    }
+
+    /// The record to be written next was written.
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        self.records.pop_front()
+    }
+
+    /// Holds committed entries back, behind those that are held already.
+    pub(super) fn hold(&mut self, committed: Vec<Entry>) {
+        self.held.extend(committed);
+    }
+
+    /// Whether entries are held back, and whether the membership changes among them.
+    pub(super) fn holds(&self) -> Option<HeldEntries> {
+        let changes = |entry: &Entry| entry.get_entry_type() != EntryType::EntryNormal;
+        let has_changes = self.held.iter().any(changes);
+        (!self.held.is_empty()).then_some(HeldEntries { has_changes })
+    }
+
+    /// The entries that are held back, to be applied now.
+    pub(super) fn take_held(&mut self, now: u64) -> Vec<Entry> {
+        let held = std::mem::take(&mut self.held);
+        self.note(now);
+        held
+    }
+
+    /// Notes since when something waits.
+    pub(super) fn note(&mut self, now: u64) {
         self.since = if self.is_any() { self.since.or(Some(now)) } else { None };
-    }
-}
-
-impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
-    /// Whether something that must be written finds no room.
-    pub(crate) fn is_held_up(&self) -> bool {
-        self.unwritten.is_any()
-    }
-
-    /// Whether this member has to keep silent, since nothing that it says could be a promise.
-    pub(crate) fn is_silenced(&self) -> bool {
-        self.is_held_up() && !self.replica.is_leader()
-    }
-
-    /// Appends a record to the log, behind those that wait for room. `number` is that of the ready
-    /// whose last record it is.
-    pub(crate) fn write_record(
-        &mut self,
-        number: Option<u64>,
-        mark: u64,
-        has_entries: bool,
-    ) -> Result<(), Fatal> {
-        if !self.unwritten.has_records() {
-            match self.wal.append(mark, &[&self.record]) {
-                Ok(_) => {
-                    self.note_written(number, self.record.len());
-                    return Ok(());
-                }
-                Err(error) if error.is_full() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let bytes = self.record.clone();
-        self.unwritten.push(Waiting { number, mark, has_entries, bytes });
-        self.unwritten.note(self.now.monotonic);
-        Ok(())
-    }
-
-    /// Tries again what found no room.
-    pub(crate) fn write_waiting(&mut self, now: Now) -> Result<(), Fatal> {
-        let rests = now.monotonic.saturating_sub(self.unwritten.tried_at) < TICK_NS;
-        if !self.is_held_up() || rests {
-            return Ok(());
-        }
-        self.unwritten.tried_at = now.monotonic;
-        while let Some(record) = self.unwritten.records.front() {
-            match self.wal.append(record.mark, &[&record.bytes]) {
-                Ok(_) => {}
-                Err(error) if error.is_full() => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-            let (number, len) = (record.number, record.bytes.len());
-            self.unwritten.records.pop_front();
-            self.note_written(number, len);
-        }
-        self.unwritten.note(now.monotonic);
-        Ok(())
-    }
-
-    /// Applies what was committed, behind what is held back already. Says whether anything was
-    /// applied.
-    pub(crate) fn apply_committed(
-        &mut self,
-        committed: Vec<Entry>,
-        now: Now,
-        out: &mut Output,
-    ) -> Result<bool, Fatal> {
-        self.unwritten.held.extend(committed);
-        let held = &self.unwritten.held;
-        if held.is_empty() {
-            return Ok(false);
-        }
-        let has_changes = held.iter().any(|entry| entry.get_entry_type() != EntryType::EntryNormal);
-        if has_changes && (self.unwritten.has_records() || !self.keep_commit_index(now)?) {
-            self.unwritten.note(now.monotonic);
-            return Ok(false);
-        }
-        let entries = std::mem::take(&mut self.unwritten.held);
-        self.unwritten.note(now.monotonic);
-        self.replica.apply(&entries, now, out)?;
-        Ok(true)
     }
 }

@@ -1,7 +1,8 @@
 //! What whoever drives a member sees of it.
 
 use crate::clock::Clock;
-use crate::driver::{Driver, Network};
+use crate::driver::Driver;
+use crate::driver::network::Network;
 use crate::membership::removal::{About, Outlook};
 use crate::membership::{Member, Membership};
 use crate::replica::progress::Peer;
@@ -43,17 +44,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// The key space.
     pub fn store(&self) -> &Store {
-        &self.replica.state.store
+        self.replica.store()
     }
 
     /// The key space, for watchers.
     pub fn store_mut(&mut self) -> &mut Store {
-        &mut self.replica.state.store
+        self.replica.store_mut()
     }
 
     /// The members and their configuration.
     pub fn membership(&self) -> &Membership {
-        &self.replica.state.membership
+        self.replica.membership()
     }
 
     /// From where this member sees a claim that it was removed.
@@ -69,7 +70,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// Changes whenever [`Driver::membership`] does.
     pub fn membership_version(&self) -> u64 {
-        self.replica.state.membership_version
+        self.replica.membership_version()
     }
 
     /// The log, for its background work and its statistics.
@@ -85,7 +86,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// The cluster's time now, from which `ttl` is counted.
     pub fn stamp_now(&self) -> store::Stamp {
-        self.replica.clock.stamp(self.clock.now())
+        self.replica.stamp(self.clock.now())
     }
 
     /// The cluster.
@@ -95,19 +96,30 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// What operators want to know.
     pub fn status(&self) -> Status {
-        let raft = &self.replica.raw.raft;
         Status {
-            id: self.replica.id,
+            id: self.replica.id(),
             role: self.replica.role(),
-            leader: (raft.leader_id != 0).then_some(MemberId(raft.leader_id)),
-            term: Term(raft.term),
-            commit: LogIndex(raft.raft_log.committed),
-            applied: self.replica.state.applied,
-            applied_hash: self.replica.state.hash,
+            leader: self.replica.leader(),
+            term: self.replica.term(),
+            commit: self.replica.commit(),
+            applied: self.replica.applied(),
+            applied_hash: self.replica.applied_hash(),
             is_disk_full: self.wal.is_full() || self.is_held_up(),
-            is_voter: self.replica.is_voter(self.replica.id),
+            is_voter: self.replica.is_voter(self.replica.id()),
             is_removed: self.replica.is_removed(),
         }
+    }
+
+    /// Committed entries that could not be applied and were skipped, since this process started.
+    pub fn entries_skipped(&self) -> u64 {
+        self.replica.entries_skipped()
+    }
+
+    /// The members as they would be if everything in the log were committed. A member that starts
+    /// does not know what of its last entries is, and may have no other way to learn where those
+    /// are reached who could tell: this is only about who may be asked.
+    pub fn announced(&self) -> Vec<Member> {
+        self.replica.membership_ahead().members().cloned().collect()
     }
 
     /// This member as it announces itself.
@@ -122,7 +134,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// What is known of another member from its messages.
     pub fn peer(&self, id: MemberId) -> Option<&Peer> {
-        self.replica.peers.get(id)
+        self.replica.peer(id)
     }
 
     /// Whether another member was heard of lately: within two election time-outs.
@@ -132,15 +144,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// Whether another member was heard of within the last `ns` nanoseconds.
     pub fn was_heard(&self, id: MemberId, ns: u64) -> bool {
-        let heard_at = self.replica.peers.get(id).and_then(|peer| peer.heard_at);
+        let heard_at = self.replica.peer(id).and_then(|peer| peer.heard_at);
         heard_at.is_some_and(|at| self.now.monotonic.saturating_sub(at) <= ns)
     }
 
     /// The last log entry that the leader knows a member to have; nothing elsewhere.
     pub fn matched(&self, id: MemberId) -> Option<LogIndex> {
-        let raft = &self.replica.raw.raft;
-        let progress = raft.prs().get(id.0).filter(|_| self.replica.is_leader())?;
-        Some(LogIndex(progress.matched))
+        self.replica.matched(id)
     }
 
     /// The appends and heartbeats that this member sent.

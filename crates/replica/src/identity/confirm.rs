@@ -12,14 +12,10 @@
 //! until a leader has brought it up, or until all others have let it speak and had the time to
 //! elect one without it.
 
-use crate::clock::Clock;
-use crate::driver::{Driver, Network};
-use crate::identity::claims::Claims;
-use crate::replica::voters;
+use crate::membership::configuration::voters;
 use crate::types::MemberId;
 use raft::eraftpb::ConfState;
 use std::collections::BTreeSet;
-use wal::Disk;
 
 /// Whether the directory is where it was, and who has let it speak if it is not.
 #[derive(Debug, Default)]
@@ -57,8 +53,32 @@ impl Origin {
         }
     }
 
-    fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         !self.is_copied && !self.is_live
+    }
+
+    pub(crate) fn take_word(&mut self, of: MemberId) {
+        self.words.insert(of);
+    }
+
+    pub(crate) fn take_back_word(&mut self, of: MemberId) {
+        self.words.remove(&of);
+    }
+
+    pub(crate) fn has_word_of(&self, member: MemberId) -> bool {
+        self.words.contains(&member)
+    }
+
+    /// How many others have let this member speak, and how many have to before it promises
+    /// anything; nothing if they are enough, or if it has no part in decisions.
+    pub(crate) fn missing_words(&self, own: MemberId, conf: &ConfState) -> Option<(usize, usize)> {
+        let voters: BTreeSet<MemberId> = voters(conf).collect();
+        if !voters.contains(&own) || voters.len() < 2 {
+            return None;
+        }
+        let words = self.words.intersection(&voters).count();
+        let needed = words_needed(voters.len());
+        (words < needed).then_some((words, needed))
     }
 
     /// What a snapshot says of its file before that exists.
@@ -81,79 +101,6 @@ pub(crate) const UNCONFIRMED: u64 = u64::MAX;
 fn words_needed(voters: usize) -> usize {
     let (others, knowing) = (voters.saturating_sub(1), voters / 2);
     (others + 1).saturating_sub(knowing.max(1))
-}
-
-impl Claims {
-    /// How many others have let this member speak, and how many have to before it promises
-    /// anything; nothing if it may.
-    fn missing_words(&self, own: MemberId, conf: &ConfState) -> Option<(usize, usize)> {
-        // Asked before each write and each read: hardly any member is a copy.
-        if !self.origin.is_copied {
-            return None;
-        }
-        let voters: BTreeSet<MemberId> = voters(conf).collect();
-        if !voters.contains(&own) || voters.len() < 2 {
-            return None;
-        }
-        let words = self.origin.words.intersection(&voters).count();
-        let needed = words_needed(voters.len());
-        (words < needed).then_some((words, needed))
-    }
-}
-
-impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
-    /// Another member does not let this one speak: it knows of a later start of its directory, or
-    /// of another directory.
-    pub fn disowned(&mut self, by: MemberId) {
-        self.claims.origin.words.remove(&by);
-        self.claims.disowned_by.insert(by);
-    }
-
-    /// Whether those that do not let this member speak are its leader, or so many that the others
-    /// have no quorum. What it is asked for gets nowhere then. It does not matter to anybody else:
-    /// the leader of the others still speaks to it.
-    ///
-    /// A member that decides alone believes nobody, unless it sees itself that its directory was
-    /// copied: the copy may be from before the others joined, and decides for a cluster that has
-    /// gone on without it.
-    pub(crate) fn is_disowned(&self) -> bool {
-        let by = &self.claims.disowned_by;
-        if by.is_empty() {
-            return false;
-        }
-        if self.replica.is_alone() {
-            return self.claims.origin.is_copied;
-        }
-        let conf = self.replica.conf_state();
-        let refusing = conf.voters.iter().filter(|id| by.contains(&MemberId(**id))).count();
-        let leader = MemberId(self.replica.raw.raft.leader_id);
-        by.contains(&leader) || refusing * 2 >= conf.voters.len().max(1)
-    }
-
-    /// Another member has let this one speak: it knows of nothing that this one forgot.
-    pub fn confirmed(&mut self, by: MemberId) {
-        self.claims.disowned_by.remove(&by);
-        if self.claims.origin.is_settled() {
-            return;
-        }
-        self.claims.origin.words.insert(by);
-        if self.claims.origin.is_copied && self.awaits_words().is_none() {
-            self.claims.origin.is_copied = false;
-            self.keep_identity = true;
-        }
-    }
-
-    /// Whether every other voter has let this member speak.
-    pub(crate) fn is_known_to_all(&self) -> bool {
-        let (own, words) = (self.replica.id, &self.claims.origin.words);
-        voters(self.replica.conf_state()).all(|id| id == own || words.contains(&id))
-    }
-
-    /// How many others have let this copy of a member speak, and how many have to before it takes
-    /// part; nothing if it takes part.
-    pub fn awaits_words(&self) -> Option<(usize, usize)> {
-        self.claims.missing_words(self.replica.id, self.replica.conf_state())
-    }
 }
 
 #[cfg(test)]

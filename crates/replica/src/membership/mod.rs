@@ -4,6 +4,7 @@
 //! `/_etcd/machines/NAME` and `/_etcd/config` (spec keys.md section 12).
 
 pub(crate) mod change;
+pub(crate) mod configuration;
 pub(crate) mod removal;
 
 use crate::identity::{self, Identity};

@@ -13,8 +13,6 @@
 //!
 //! No clock, no socket: who is asked, and how often, is the business of whoever drives this.
 
-use crate::membership::Removal;
-use crate::replica::{Replica, voters};
 use crate::types::{MemberId, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -119,23 +117,6 @@ impl Outlook {
         }
         // There is one removal of an id. Where they differ, more of them are right.
         Verdict::Removed { is_final: finally > plain }
-    }
-}
-
-impl Replica {
-    pub(crate) fn outlook(&self, hears_leader: bool) -> Outlook {
-        Outlook::new(self.id, self.role(), hears_leader, voters(self.conf_state()))
-    }
-
-    pub(crate) fn about(&self, id: MemberId) -> About {
-        let membership = &self.state.membership;
-        let is_expected = || membership.expected().any(|machine| machine.id == id);
-        match membership.removal(id) {
-            _ if self.is_in_configuration(id) || is_expected() => About::Member,
-            Some(Removal::Plain) => About::Removed,
-            Some(Removal::Final) => About::RemovedFinally,
-            None => About::Unknown,
-        }
     }
 }
 

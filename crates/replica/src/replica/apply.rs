@@ -2,36 +2,17 @@
 
 use crate::clock::Now;
 use crate::error::{EngineError, Failure, Fatal};
-use crate::membership::{ClusterConfig, Member, Membership};
+use crate::membership::Member;
 use crate::replica::Replica;
-use crate::replica::progress;
 use crate::replica::settle::{Group, Waiters};
-use crate::session::Sessions;
+use crate::replica::state::State;
 use crate::snapshot::format::Header;
-use crate::types::{LogIndex, Term};
 use crate::waiting::proposal::{Answer, Output, fail};
 use crate::wire::batch::{self, BatchReader, Control, Item};
 use crate::wire::codec::Malformed;
-use protobuf::Message as _;
-use raft::eraftpb::{ConfChangeV2, Entry, EntryType};
+use crate::wire::raft_types::parse_conf_change;
+use raft::eraftpb::{Entry, EntryType};
 use store::{Applied, Command, InternalWrite, KeyPath, Stamp, Store};
-
-/// What the state machine holds at the moment when raft starts: loaded, or empty.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) store: Store,
-    pub(crate) membership: Membership,
-    /// Which requests of members were carried out.
-    pub(crate) sessions: Sessions,
-    pub(crate) applied: LogIndex,
-    pub(crate) applied_term: Term,
-    /// The running hash of all entries applied.
-    pub(crate) hash: u64,
-    /// How often members came, went or changed, as this process saw it.
-    pub(crate) membership_version: u64,
-    /// Committed entries that could not be applied and were skipped, as this process saw it.
-    pub(crate) entries_skipped: u64,
-}
 
 impl Replica {
     /// Applies committed entries and settles who waited for them.
@@ -57,6 +38,8 @@ impl Replica {
 
     /// Begins anew from a snapshot of the leader.
     pub(crate) fn install(&mut self, header: Header, store: Store, now: Now, out: &mut Output) {
+        let log = self.raw.mut_store();
+        log.restore(header.index.0, header.term.0, header.conf_state.clone());
         self.proposals.pass(header.index.0, &mut out.answers);
         let state = State {
             store,
@@ -133,15 +116,6 @@ impl Replica {
     }
 }
 
-/// The change of the configuration that an entry holds; nothing if it holds none. The older kind
-/// is never proposed by any version of this program.
-pub(crate) fn parse_conf_change(entry: &Entry) -> Option<ConfChangeV2> {
-    if entry.get_entry_type() != EntryType::EntryConfChangeV2 {
-        return None;
-    }
-    ConfChangeV2::parse_from_bytes(&entry.data).ok()
-}
-
 /// What applying one entry did beside the outcomes.
 #[derive(Debug, Default)]
 pub(crate) struct AppliedBatch {
@@ -151,12 +125,6 @@ pub(crate) struct AppliedBatch {
 }
 
 impl State {
-    pub(crate) fn note_applied(&mut self, entry: &Entry) {
-        self.applied = LogIndex(entry.index);
-        self.applied_term = Term(entry.term);
-        self.hash = progress::advance(self.hash, entry.index, entry.term, &entry.data);
-    }
-
     /// Applies the items of an entry, and answers who waits for them. A request that was carried
     /// out before is passed over.
     pub(crate) fn apply_items(
@@ -293,22 +261,6 @@ impl State {
             self.membership.configure(config);
         }
         self.store.apply(&Command::Internal { writes }, stamp, &mut out.wakes)
-    }
-
-    /// What this member must tell the cluster about itself, if anything has changed.
-    pub(crate) fn registration(
-        &self,
-        member: &Member,
-        first: Option<ClusterConfig>,
-    ) -> Option<Control> {
-        if self.membership.was_removed(member.id) {
-            return None;
-        }
-        match self.membership.member(member.id) {
-            Some(known) if known == member => None,
-            Some(_) => Some(Control::Register { member: member.clone(), config: None }),
-            None => Some(Control::Register { member: member.clone(), config: first }),
-        }
     }
 }
 

@@ -7,19 +7,26 @@
 //! Any member takes proposals and quorum reads. A follower passes proposals on (`submit.rs`), and
 //! raft passes its quorum reads on; while nobody leads both wait, within the request time-out.
 
+mod admission;
+pub(crate) mod ahead;
 pub(crate) mod apply;
 pub(crate) mod log;
 pub(crate) mod progress;
+mod query;
+pub(crate) mod ready;
 pub(crate) mod settle;
-pub(crate) mod submit;
+pub(crate) mod state;
+mod submit;
 
 use crate::clock::{ClusterClock, Now};
 use crate::error::EngineError;
 use crate::limits::{READS_MAX, TICK_NS};
 use crate::membership::change::{Change, Standing, Standings};
-use crate::replica::apply::State;
+use crate::membership::configuration::holds;
 use crate::replica::log::LogView;
 use crate::replica::progress::{Marks, Peers};
+use crate::replica::state::State;
+use crate::session::ForwardId;
 use crate::types::{MemberId, Role, Ticket};
 use crate::waiting::forward::Forwards;
 use crate::waiting::gather::Gathering;
@@ -27,8 +34,8 @@ use crate::waiting::inbox::{Inbox, Seen};
 use crate::waiting::proposal::{Output, Proposals, fail, place};
 use crate::waiting::read::Reads;
 use crate::wire::batch::{Control, EntryWriter, Items};
-use crate::wire::envelope::{Envelope, ForwardId};
-use raft::eraftpb::{ConfChangeV2, ConfState, Message};
+use crate::wire::envelope::Envelope;
+use raft::eraftpb::{ConfChangeV2, Message};
 use raft::{Changer, RawNode, StateRole};
 use std::collections::VecDeque;
 
@@ -49,35 +56,35 @@ pub(crate) enum Origin {
 
 /// One member, without its disk and its network.
 pub(crate) struct Replica {
-    pub(crate) id: MemberId,
-    pub(crate) raw: RawNode<LogView>,
-    pub(crate) state: State,
-    pub(crate) clock: ClusterClock,
-    pub(crate) reads: Reads,
-    pub(crate) proposals: Proposals,
-    pub(crate) peers: Peers,
-    pub(crate) marks: Marks,
+    id: MemberId,
+    raw: RawNode<LogView>,
+    state: State,
+    clock: ClusterClock,
+    reads: Reads,
+    proposals: Proposals,
+    peers: Peers,
+    marks: Marks,
     /// Commands applied since the last snapshot was begun.
-    pub(crate) commands_since_snapshot: u64,
-    pub(crate) expire_in_flight: bool,
+    commands_since_snapshot: u64,
+    expire_in_flight: bool,
     /// Whether the next entry is to remove what has expired.
-    pub(crate) expire_wanted: bool,
+    expire_wanted: bool,
     /// No expiry is proposed before this reading of the monotonic clock.
-    pub(crate) expiry_rests_until: u64,
+    expiry_rests_until: u64,
     /// Whether raft's configuration has ever held this member.
-    pub(crate) was_member: bool,
+    was_member: bool,
     /// Messages to other members beside raft's own. They leave before raft's.
-    pub(crate) outgoing: Vec<(MemberId, Vec<u8>)>,
-    pub(crate) gathering: Gathering,
-    pub(crate) forwards: Forwards,
+    outgoing: Vec<(MemberId, Vec<u8>)>,
+    gathering: Gathering,
+    forwards: Forwards,
     /// Whether a request has just been refused: the leader is asked again at the next tick.
-    pub(crate) requests_rest: bool,
-    pub(crate) seen: Seen,
-    pub(crate) inbox: Inbox,
-    pub(crate) changes: VecDeque<PendingChange>,
+    requests_rest: bool,
+    seen: Seen,
+    inbox: Inbox,
+    changes: VecDeque<PendingChange>,
     /// The leader, if its connection broke and nothing was heard from it since: what waits is kept
     /// for the next one.
-    pub(crate) gone: Option<MemberId>,
+    gone: Option<MemberId>,
     leading: bool,
     /// Seeds the election time-outs, so that a simulated run can be repeated.
     seed: u64,
@@ -92,8 +99,9 @@ impl Replica {
         state: State,
         clock: ClusterClock,
         seed: u64,
-        election_ticks: u64,
+        commands_since_snapshot: u64,
     ) -> Self {
+        let election_ticks = raw.raft.election_timeout() as u64;
         let mut replica = Self {
             id,
             raw,
@@ -103,7 +111,7 @@ impl Replica {
             proposals: Proposals::default(),
             peers: Peers::default(),
             marks: Marks::default(),
-            commands_since_snapshot: 0,
+            commands_since_snapshot,
             expire_in_flight: false,
             expire_wanted: false,
             expiry_rests_until: 0,
@@ -151,8 +159,7 @@ impl Replica {
 
     /// The leader, if it is another member.
     pub(crate) fn other_leader(&self) -> Option<MemberId> {
-        let leader = self.raw.raft.leader_id;
-        (leader != 0 && leader != self.id.0).then_some(MemberId(leader))
+        self.leader().filter(|leader| *leader != self.id)
     }
 
     /// Whether this member decides alone, so that no tick is needed while it leads.
@@ -187,13 +194,9 @@ impl Replica {
         !self.is_member() && (self.was_member || self.state.membership.was_removed(self.id))
     }
 
-    pub(crate) fn is_voter(&self, id: MemberId) -> bool {
-        voters(self.conf_state()).any(|voter| voter == id)
-    }
-
     /// The last entry of the member that has the fewest, of those that are heard of; nothing where
     /// this one does not lead.
-    pub(crate) fn slowest_live(&self) -> Option<u64> {
+    fn slowest_live(&self) -> Option<u64> {
         let others = self.raw.raft.prs().iter().filter(|(id, _)| **id != self.id.0);
         let live = others.filter(|(_, progress)| progress.recent_active);
         live.map(|(_, progress)| progress.matched).min().filter(|_| self.is_leader())
@@ -471,18 +474,4 @@ impl Replica {
         let conf = self.raw.store().conf_state();
         self.peers.retain(|id| conf.voters.contains(&id.0) || conf.learners.contains(&id.0));
     }
-
-    pub(crate) fn conf_state(&self) -> &ConfState {
-        self.raw.store().conf_state()
-    }
-}
-
-/// Those who vote by a configuration; one that changes has some of them twice.
-pub(crate) fn voters(conf: &ConfState) -> impl Iterator<Item = MemberId> + '_ {
-    conf.voters.iter().chain(&conf.voters_outgoing).map(|id| MemberId(*id))
-}
-
-/// Whether a configuration holds a member: one that votes, or one that learns.
-pub(crate) fn holds(conf: &ConfState, id: MemberId) -> bool {
-    voters(conf).any(|voter| voter == id) || conf.learners.contains(&id.0)
 }

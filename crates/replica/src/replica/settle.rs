@@ -3,7 +3,7 @@
 
 use crate::error::{EngineError, Failure};
 use crate::replica::Replica;
-use crate::replica::apply::State;
+use crate::replica::state::State;
 use crate::session::{Fate, Mark, Outcome};
 use crate::types::{MemberId, Ticket};
 use crate::waiting::forward::Forwards;

@@ -12,12 +12,13 @@ use crate::limits::{
 };
 use crate::membership::change::Change;
 use crate::replica::{Origin, PendingChange, Replica};
+use crate::session::ForwardId;
 use crate::session::{Fate, Mark};
 use crate::types::{MemberId, Ticket};
 use crate::waiting::inbox::Taken;
 use crate::waiting::proposal::{Output, Places, fail, place};
 use crate::wire::batch::{self, Control, EntryWriter, Items};
-use crate::wire::envelope::{Envelope, ForwardId};
+use crate::wire::envelope::Envelope;
 use store::Command;
 
 /// An entry that is put together, and what is in it.

@@ -18,6 +18,7 @@ use crate::membership::Membership;
 use crate::session::Sessions;
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
 use crate::wire::codec::{self, Malformed};
+use crate::wire::raft_types::{decode_conf_state, encode_conf_state};
 use crate::wire::record;
 use raft::eraftpb::ConfState;
 use std::io::{self, Read, Write};
@@ -50,6 +51,16 @@ pub(crate) struct Header {
     /// know.
     pub(crate) origin: u64,
     pub(crate) sessions: Sessions,
+}
+
+/// Whose snapshot it is: the parts of a header that do not come from the replicated state.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotOwner {
+    pub(crate) cluster: ClusterId,
+    pub(crate) name: String,
+    pub(crate) identity: Identity,
+    pub(crate) log_id: u64,
+    pub(crate) origin: u64,
 }
 
 impl Header {
@@ -113,35 +124,6 @@ impl Header {
     }
 }
 
-/// Writes raft's configuration: four lists of ids and a flag.
-pub(crate) fn encode_conf_state(out: &mut Vec<u8>, conf: &ConfState) {
-    for ids in [&conf.voters, &conf.learners, &conf.voters_outgoing, &conf.learners_next] {
-        codec::put_u32(out, ids.len());
-        ids.iter().for_each(|id| codec::put_u64(out, *id));
-    }
-    out.push(u8::from(conf.auto_leave));
-}
-
-/// Reads what [`encode_conf_state`] wrote.
-pub(crate) fn decode_conf_state(input: &mut &[u8]) -> Result<ConfState, Malformed> {
-    let mut conf_state = ConfState::default();
-    conf_state.voters = take_ids(input)?;
-    conf_state.learners = take_ids(input)?;
-    conf_state.voters_outgoing = take_ids(input)?;
-    conf_state.learners_next = take_ids(input)?;
-    conf_state.auto_leave = codec::take_u8(input)? != 0;
-    Ok(conf_state)
-}
-
-fn take_ids(input: &mut &[u8]) -> Result<Vec<u64>, Malformed> {
-    let count = codec::take_u32(input)?;
-    let mut ids = Vec::new();
-    for _ in 0..count {
-        ids.push(codec::take_u64(input)?);
-    }
-    Ok(ids)
-}
-
 /// Writes a whole snapshot into `out`.
 pub(crate) fn write(header: &Header, store: &StoreSnapshot, out: &mut dyn Write) -> io::Result<()> {
     let mut bytes = Vec::new();
@@ -184,8 +166,8 @@ fn invalid(detail: String) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::ForwardId;
     use crate::session::Mark;
-    use crate::wire::envelope::ForwardId;
     use store::{Timestamp, WallOffset};
 
     #[test]

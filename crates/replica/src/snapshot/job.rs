@@ -1,11 +1,9 @@
 //! Writing a snapshot, away from the loop.
 
-use crate::clock::{Clock, Now};
-use crate::driver::{Driver, Network};
-use crate::identity::Identity;
+use crate::clock::Now;
 use crate::identity::confirm::UNCONFIRMED;
-use crate::snapshot::format::{self, Header};
-use crate::types::{ClusterId, LogIndex, MemberId, Term};
+use crate::snapshot::format::{self, Header, SnapshotOwner};
+use crate::types::{LogIndex, MemberId, Term};
 use raft::eraftpb::{ConfState, SnapshotMetadata};
 use std::io;
 use store::{Limits, Store, StoreSnapshot};
@@ -33,14 +31,10 @@ struct OwnJob<D: Disk> {
 pub(crate) struct IncomingJob<D: Disk> {
     pub(crate) disk: D,
     pub(crate) limits: Limits,
-    pub(crate) cluster: ClusterId,
     pub(crate) member: MemberId,
-    pub(crate) name: String,
+    pub(crate) owner: SnapshotOwner,
     pub(crate) seen: Now,
     pub(crate) metadata: SnapshotMetadata,
-    pub(crate) identity: Identity,
-    pub(crate) log_id: u64,
-    pub(crate) origin: u64,
     pub(crate) log_seq: Seq,
 }
 
@@ -89,31 +83,8 @@ impl<D: Disk> SnapshotDone<D> {
 }
 
 impl<D: Disk> SnapshotJob<D> {
-    pub(crate) fn new<N: Network, C: Clock>(driver: &Driver<D, N, C>) -> Self {
-        let replica = &driver.replica;
-        let state = &replica.state;
-        let now = driver.clock.now();
-        let header = Header {
-            cluster: driver.cluster,
-            member: replica.id,
-            name: driver.options.name.clone(),
-            index: state.applied,
-            term: state.applied_term,
-            hash: state.hash,
-            stamp: replica.clock.reading(now),
-            seen: now,
-            conf_state: replica.conf_state().clone(),
-            membership: state.membership.clone(),
-            identity: driver.claims.identity,
-            log_id: driver.log_id,
-            origin: driver.claims.origin.for_snapshot(),
-            sessions: state.sessions.clone(),
-        };
-        let log_seq = driver.wal.synced_seq();
-        Self::first(driver.disk.clone(), header, state.store.snapshot(), log_seq)
-    }
-
-    pub(crate) fn first(disk: D, header: Header, store: StoreSnapshot, log_seq: Seq) -> Self {
+    /// A snapshot of the present state; `log_seq` is what the log must reach that goes with it.
+    pub(crate) fn new(disk: D, header: Header, store: StoreSnapshot, log_seq: Seq) -> Self {
         Self(Work::Own(Box::new(OwnJob { disk, header, store, log_seq })))
     }
 
@@ -155,14 +126,14 @@ impl<D: Disk> IncomingJob<D> {
     fn run(self, pace: &mut dyn FnMut(usize)) -> io::Result<SnapshotDone<D>> {
         let mut reader = SnapshotReader::open(&self.disk, wal::INCOMING_NAME)?;
         let (mut header, store) = format::read(&mut reader, self.limits)?;
-        if header.cluster != self.cluster || header.index.0 != self.metadata.index {
+        if header.cluster != self.owner.cluster || header.index.0 != self.metadata.index {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        (header.member, header.name, header.seen) = (self.member, self.name, self.seen);
+        (header.member, header.name, header.seen) = (self.member, self.owner.name, self.seen);
         header.conf_state = self.metadata.get_conf_state().clone();
         header.term = Term(self.metadata.term);
-        (header.identity, header.log_id) = (self.identity, self.log_id);
-        header.origin = self.origin;
+        (header.identity, header.log_id) = (self.owner.identity, self.owner.log_id);
+        header.origin = self.owner.origin;
         let sealed =
             write(&self.disk, &mut header, &store.snapshot(), self.log_seq, pace)?.seal()?;
         Ok(SnapshotDone(Outcome::Prepared(Box::new(Prepared { header, store, sealed }))))

@@ -5,7 +5,7 @@
 //! that heartbeats and entries do not queue behind a snapshot. The receiver gathers the pieces in a
 //! file that nothing is ever started from; when it is whole and sound, raft is told.
 
-use crate::types::MemberId;
+use crate::types::{LogIndex, MemberId};
 use crate::wire::envelope::{Envelope, Piece};
 use raft::eraftpb::{ConfState, Message, MessageType};
 use std::io;
@@ -20,10 +20,13 @@ const RESEND_NS: u64 = 500_000_000;
 /// After this long without a word from the receiver the transfer has failed: 10 s.
 const PATIENCE_NS: u64 = 10_000_000_000;
 
+/// How long entries are kept for a member for which a snapshot is being written: 10 s.
+const KEEP_NS: u64 = 10_000_000_000;
+
 /// A snapshot that is being sent to one member.
-pub(crate) struct Sending<D: Disk> {
-    pub(crate) to: MemberId,
-    pub(crate) index: u64,
+struct Sending<D: Disk> {
+    to: MemberId,
+    index: u64,
     term: u64,
     sender_term: u64,
     conf_state: ConfState,
@@ -46,12 +49,7 @@ pub(crate) enum Progress {
 
 impl<D: Disk> Sending<D> {
     /// Opens the file of the snapshot that raft's message names.
-    pub(crate) fn open(
-        disk: &D,
-        message: &Message,
-        piece_bytes: usize,
-        now: u64,
-    ) -> io::Result<Self> {
+    fn open(disk: &D, message: &Message, piece_bytes: usize, now: u64) -> io::Result<Self> {
         let metadata = message.get_snapshot().get_metadata();
         let file = disk.open(&wal::snapshot_name(metadata.index))?;
         let total = file.len()?;
@@ -73,7 +71,7 @@ impl<D: Disk> Sending<D> {
 
     /// The receiver has everything below `offset`. If that is nothing it may have lost what it
     /// had, with its process or for want of room, and gets everything again.
-    pub(crate) fn acknowledge(&mut self, offset: u64, now: u64) -> Progress {
+    fn acknowledge(&mut self, offset: u64, now: u64) -> Progress {
         self.heard_at = now;
         if offset <= self.total && offset >= self.acknowledged {
             self.acknowledged = offset;
@@ -85,7 +83,7 @@ impl<D: Disk> Sending<D> {
     }
 
     /// The next pieces, as far as the window allows.
-    pub(crate) fn pump(&mut self, now: u64, send: &mut dyn FnMut(Vec<u8>)) -> Progress {
+    fn pump(&mut self, now: u64, send: &mut dyn FnMut(Vec<u8>)) -> Progress {
         if now.saturating_sub(self.heard_at) > PATIENCE_NS {
             return Progress::Failed;
         }
@@ -113,6 +111,91 @@ impl<D: Disk> Sending<D> {
             self.sent_at = now;
         }
         Progress::Going
+    }
+}
+
+/// All snapshots that are being sent, and the log that is kept for those who get them.
+pub(crate) struct Outgoing<D: Disk> {
+    sending: Vec<Sending<D>>,
+    /// Entries above this index are kept until then, for a member for which a snapshot is written.
+    kept: Option<(LogIndex, u64)>,
+}
+
+impl<D: Disk> Default for Outgoing<D> {
+    fn default() -> Self {
+        Self { sending: Vec::new(), kept: None }
+    }
+}
+
+impl<D: Disk> Outgoing<D> {
+    /// Begins to send the snapshot that raft's message names. Says whether it was not under way
+    /// already.
+    pub(crate) fn start(
+        &mut self,
+        disk: &D,
+        message: &Message,
+        piece_bytes: usize,
+        now: u64,
+    ) -> io::Result<bool> {
+        let index = message.get_snapshot().get_metadata().index;
+        let to = MemberId(message.to);
+        if self.sending.iter().any(|one| one.to == to && one.index == index) {
+            return Ok(false);
+        }
+        self.sending.retain(|one| one.to != to);
+        self.sending.push(Sending::open(disk, message, piece_bytes, now)?);
+        Ok(true)
+    }
+
+    /// A receiver has everything below `offset`; gives what became of its transfer, if there is
+    /// one.
+    pub(crate) fn acknowledge(
+        &mut self,
+        from: MemberId,
+        index: u64,
+        offset: u64,
+        now: u64,
+    ) -> Option<Progress> {
+        let at = self.sending.iter().position(|one| one.to == from && one.index == index)?;
+        let progress = self.sending.get_mut(at)?.acknowledge(offset, now);
+        if progress == Progress::Done {
+            self.sending.swap_remove(at);
+        }
+        Some(progress)
+    }
+
+    /// Sends what the windows of all transfers allow; gives those that have failed, of a member
+    /// that does not lead all.
+    pub(crate) fn pump(
+        &mut self,
+        now: u64,
+        leads: bool,
+        send: &mut dyn FnMut(MemberId, Vec<u8>),
+    ) -> Vec<MemberId> {
+        let mut failed = Vec::new();
+        self.sending.retain_mut(|sending| {
+            let to = sending.to;
+            let progress = sending.pump(now, &mut |bytes| send(to, bytes));
+            let has_failed = progress == Progress::Failed || !leads;
+            if has_failed {
+                failed.push(to);
+            }
+            !has_failed
+        });
+        failed
+    }
+
+    /// Above which index the log is still needed, by those that get a snapshot of it or will.
+    pub(crate) fn needs_above(&mut self, now: u64) -> Option<LogIndex> {
+        self.kept = self.kept.filter(|(_, until)| *until > now);
+        let sending = self.sending.iter().map(|one| LogIndex(one.index)).min();
+        let kept = self.kept.map(|(index, _)| index);
+        sending.into_iter().chain(kept).min()
+    }
+
+    /// A snapshot is written for a member that lags: what follows `index` is kept for a while.
+    pub(crate) fn keep_above(&mut self, index: LogIndex, now: u64) {
+        self.kept = Some((index, now.saturating_add(KEEP_NS)));
     }
 }
 

@@ -12,12 +12,12 @@
 
 use crate::error::EngineError;
 use crate::membership::change::Change;
+use crate::session::ForwardId;
 use crate::session::{Mark, WINDOW};
 use crate::types::{MemberId, Ticket};
 use crate::waiting::gather::Batch;
 use crate::waiting::proposal::{Answer, Places, fail, place};
 use crate::wire::batch::MARK_LEN;
-use crate::wire::envelope::ForwardId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A batch that waits for its outcome.

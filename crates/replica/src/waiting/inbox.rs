@@ -1,9 +1,9 @@
 //! Requests of other members that a leader takes.
 
+use crate::session::ForwardId;
 use crate::session::Mark;
 use crate::types::MemberId;
 use crate::wire::batch::MARK_LEN;
-use crate::wire::envelope::ForwardId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A request of another member that this leader has taken and will propose.

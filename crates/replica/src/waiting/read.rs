@@ -5,10 +5,8 @@
 //! rounds that are not confirmed soon are started again, and every read has a time limit.
 
 use crate::error::EngineError;
-use crate::replica::Replica;
 use crate::types::{MemberId, Ticket};
 use crate::waiting::proposal::ReadAnswer;
-use raft::eraftpb::{Message, MessageType};
 use std::collections::VecDeque;
 
 /// Who waits, and since when by the monotonic clock.
@@ -130,32 +128,6 @@ impl Reads {
         self.rounds.retain(|round| !round.waiting.is_empty());
         let waiting = self.rounds.iter().map(|round| round.waiting.len()).sum::<usize>();
         self.count = waiting + self.gathered.len();
-    }
-}
-
-impl Replica {
-    /// Answers the read index that another member asks for, without a round, where its request is
-    /// proof enough; `term` is the sender's when it sent the request.
-    ///
-    /// A sender in this leader's term had voted for nobody later, and neither has this leader. If
-    /// the two are a majority, as in a cluster of three, nobody can have led in a later term before
-    /// the request was sent, so that nothing was answered by then which this leader does not know.
-    /// That is so for the sender's reads, which came before it sent the request, and for no other
-    /// read that waits here: the request may have been on its way for long.
-    pub(crate) fn answer_read(&self, request: &Message, term: u64) -> Option<Message> {
-        let raft = &self.raw.raft;
-        let is_proof = self.is_leader()
-            && raft.term == term
-            && raft.commit_to_current_term()
-            && raft.prs().has_quorum(&[raft.id, request.from].into_iter().collect());
-        is_proof.then(|| {
-            let mut answer = Message::default();
-            answer.set_msg_type(MessageType::MsgReadIndexResp);
-            (answer.to, answer.from, answer.term) = (request.from, raft.id, term);
-            answer.index = raft.raft_log.committed;
-            answer.entries.clone_from(&request.entries);
-            answer
-        })
     }
 }
 

@@ -12,10 +12,10 @@
 
 use crate::identity::Identity;
 use crate::membership::{ClusterConfig, Member};
+use crate::session::ForwardId;
 use crate::session::Mark;
 use crate::types::MemberId;
 use crate::wire::codec::{self, Malformed};
-use crate::wire::envelope::ForwardId;
 use raft::eraftpb::{Entry, EntryType};
 use store::{Command, Stamp, Timestamp, WallOffset};
 

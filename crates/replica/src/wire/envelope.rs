@@ -12,10 +12,11 @@
 
 use crate::error::EngineError;
 use crate::membership::change::Change;
-use crate::snapshot::format;
+use crate::session::ForwardId;
 use crate::types::MemberId;
 use crate::wire::codec::{self, Malformed};
 use crate::wire::raft_message;
+use crate::wire::raft_types;
 use raft::eraftpb::{ConfState, Message};
 
 pub(crate) const VERSION: u8 = 1;
@@ -40,13 +41,6 @@ const VERSION_TEXT_MAX: usize = 64;
 
 /// Longest address of another process, in bytes.
 const ADDRESS_TEXT_MAX: usize = 1024;
-
-/// Names a request that was forwarded: which start of the sender, and which of its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ForwardId {
-    pub(crate) start: u64,
-    pub(crate) seq: u64,
-}
 
 /// A piece of a snapshot on its way to a member that lags.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,7 +137,7 @@ impl Envelope<'_> {
             Envelope::Change { change, .. } => change.encode(&mut out),
             Envelope::Refused { error, .. } => out.push(error.code()),
             Envelope::Piece(piece) => {
-                format::encode_conf_state(&mut out, &piece.conf_state);
+                raft_types::encode_conf_state(&mut out, &piece.conf_state);
                 out.extend_from_slice(piece.bytes);
             }
             Envelope::Beacon { version: text, .. } | Envelope::Doubled { address: text } => {
@@ -236,7 +230,7 @@ fn take_piece<'a>(input: &mut &'a [u8]) -> Result<Envelope<'a>, Malformed> {
     let (term, index) = (codec::take_u64(input)?, codec::take_u64(input)?);
     let sender_term = codec::take_u64(input)?;
     let (offset, total) = (codec::take_u64(input)?, codec::take_u64(input)?);
-    let conf_state = format::decode_conf_state(input)?;
+    let conf_state = raft_types::decode_conf_state(input)?;
     let end = offset.checked_add(input.len() as u64).ok_or(Malformed)?;
     if index == 0 || input.is_empty() || end > total {
         return Err(Malformed);

@@ -5,4 +5,5 @@ pub(crate) mod batch;
 pub(crate) mod codec;
 pub(crate) mod envelope;
 pub(crate) mod raft_message;
+pub(crate) mod raft_types;
 pub(crate) mod record;

@@ -11,7 +11,7 @@
 
 use crate::types::MemberId;
 use crate::wire::codec::{self, Malformed};
-use crate::wire::record;
+use crate::wire::raft_types;
 use raft::eraftpb::{Message, MessageType};
 
 const VERSION: u8 = 1;
@@ -56,7 +56,7 @@ pub(crate) fn encode(message: &Message) -> Vec<u8> {
     // A read index travels as the payload of one entry, which has no place in the log.
     codec::put_u32(&mut out, message.entries.len());
     for entry in message.entries.iter() {
-        record::encode_entry(&mut out, entry);
+        raft_types::encode_entry(&mut out, entry);
     }
     out
 }
@@ -97,7 +97,7 @@ fn parse(mut bytes: &[u8]) -> Result<Message, Malformed> {
     message.context = codec::take_bytes(input)?.to_vec().into();
     let count = codec::take_u32(input)?;
     for _ in 0..count {
-        message.entries.push(record::decode_entry(input)?);
+        message.entries.push(raft_types::decode_entry(input)?);
     }
     if input.is_empty() { Ok(message) } else { Err(Malformed) }
 }

@@ -17,7 +17,8 @@ use crate::clock::Now;
 use crate::identity::Identity;
 use crate::types::LogIndex;
 use crate::wire::codec::{self, Malformed};
-use raft::eraftpb::{Entry, EntryType, HardState};
+use crate::wire::raft_types::{decode_entry, encode_entry};
+use raft::eraftpb::{Entry, HardState};
 use store::{Stamp, Timestamp, WallOffset};
 
 const VERSION: u8 = 1;
@@ -114,31 +115,6 @@ pub(crate) fn decode_clocks(input: &mut &[u8]) -> Result<(Stamp, Now), Malformed
         wall: codec::take_u64(input)?,
     };
     Ok((Stamp { time, wall_offset }, seen))
-}
-
-pub(crate) fn encode_entry(out: &mut Vec<u8>, entry: &Entry) {
-    codec::put_u64(out, entry.term);
-    codec::put_u64(out, entry.index);
-    out.push(match entry.get_entry_type() {
-        EntryType::EntryNormal => 0,
-        EntryType::EntryConfChange => 1,
-        EntryType::EntryConfChangeV2 => 2,
-    });
-    codec::put_bytes(out, &entry.data);
-}
-
-pub(crate) fn decode_entry(input: &mut &[u8]) -> Result<Entry, Malformed> {
-    let mut entry = Entry::default();
-    entry.term = codec::take_u64(input)?;
-    entry.index = codec::take_u64(input)?;
-    entry.set_entry_type(match codec::take_u8(input)? {
-        0 => EntryType::EntryNormal,
-        1 => EntryType::EntryConfChange,
-        2 => EntryType::EntryConfChangeV2,
-        _ => return Err(Malformed),
-    });
-    entry.data = codec::take_bytes(input)?.to_vec().into();
-    Ok(entry)
 }
 
 /// Reads a record; all of `input` must belong to it.
