@@ -23,6 +23,7 @@ pub trait Network {
 pub enum SyncMode {
     /// In the turn itself: the quickest way when nobody else wants to be served meanwhile.
     InPlace,
-    /// By somebody else, who reports with [`Driver::synced`](crate::Driver::synced): reads are served meanwhile.
+    /// By somebody else, who reports with [`Driver::synced`](crate::Driver::synced): reads are
+    /// served meanwhile.
     Deferred,
 }
