@@ -1,6 +1,6 @@
 //! Who is listened to, and which messages may reach raft.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, MonoTime};
 use crate::driver::Driver;
 use crate::driver::network::Network;
 use crate::error::{EngineError, Fatal};
@@ -18,13 +18,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// What this member says of itself to those that it calls.
     pub fn own_claim(&self) -> PeerClaim {
-        let (last_index, last_term) = self.replica.last_persisted();
+        let last = self.replica.last_persisted();
         PeerClaim {
             id: self.replica.id(),
             identity: self.claims.identity(),
             term: self.replica.term(),
-            last_index,
-            last_term,
+            last_index: last.index,
+            last_term: last.term,
             is_doubtful: self.claims.is_doubtful(),
         }
     }
@@ -54,7 +54,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if self.replica.is_in_configuration(claim.id) {
             self.claims.note_met(claim.id, claim.identity);
             // Who comes back is told soon who is a member now.
-            self.last_beacon = 0;
+            self.last_beacon = MonoTime::default();
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether this member keeps out of an election for now.
     pub(super) fn abstains(&self) -> bool {
         let (own, conf) = (self.replica.id(), self.replica.conf_state());
-        self.claims.abstains(own, conf, self.now.monotonic)
+        self.claims.abstains(own, conf, self.now.mono())
     }
 
     /// Whether the directory was copied from a running machine and no leader has brought it up.
@@ -88,7 +88,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Looks whether a copy of a running machine was brought up.
     pub(super) fn check_abstention(&mut self) {
         let (own, conf) = (self.replica.id(), self.replica.conf_state());
-        self.claims.check_abstention(own, conf, self.replica.commit(), self.now.monotonic);
+        self.claims.check_abstention(own, conf, self.replica.commit(), self.now.mono());
     }
 
     /// Whether a message of another member may reach raft: who lies, or forgets, must not end this

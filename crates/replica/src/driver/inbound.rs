@@ -26,17 +26,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if !self.listens_to(from) {
             return Ok(());
         }
-        self.replica.note_heard(from, now.monotonic);
+        self.replica.note_heard(from, now.mono());
         match envelope {
             Envelope::Raft(message) => self.step(*message, bytes.len(), now)?,
             Envelope::Forward { term, id, floor, items } => {
                 self.replica.take_request(from, term, (id, floor), items);
             }
             Envelope::Change { term, id, change } => {
-                self.replica.take_change(from, term, id, change, now.monotonic);
+                self.replica.take_change(from, term, id, change, now.mono());
             }
-            Envelope::Placed { id, term, index, position } => {
-                self.replica.placed(from, id, (term, index), position, out);
+            Envelope::ForwardAccepted { id, position, offset } => {
+                self.replica.change_accepted(from, id, position, offset, out);
             }
             Envelope::Refused { id, error } => self.replica.refused(from, id, error, out),
             Envelope::Piece(piece) => self.take_piece(from, &piece),
@@ -67,7 +67,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             }
             MessageType::MsgAppend => self.append_refused = 0,
             MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse => {
-                self.replica.note_answered(MemberId(message.from), now.monotonic);
+                self.replica.note_answered(MemberId(message.from), now.mono());
             }
             MessageType::MsgReadIndex => {
                 // Stepping raft with it wants it without a term.

@@ -21,7 +21,7 @@ mod unwritten;
 pub(crate) mod view;
 mod write;
 
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, MonoTime, Now};
 use crate::driver::network::{Network, SyncMode};
 use crate::driver::options::Options;
 use crate::driver::unsynced::Unsynced;
@@ -53,18 +53,18 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     unwritten: Unwritten,
     /// Bytes of the appends that were taken in and are not in a record yet.
     appended: usize,
-    last_flush: u64,
+    last_flush: MonoTime,
     record: Vec<u8>,
     now: Now,
-    started: u64,
-    last_tick: u64,
+    started: MonoTime,
+    last_tick: MonoTime,
     /// Until then no request is given up: this process stood still, and not those who know.
-    patient_until: u64,
-    last_tending: u64,
-    last_announcement: Option<u64>,
+    patient_until: MonoTime,
+    last_membership_check: MonoTime,
+    last_announcement: Option<MonoTime>,
     /// Whether the cluster knew this member as it is once since it started.
     was_announced: bool,
-    last_beacon: u64,
+    last_beacon: MonoTime,
     /// Nanoseconds of each sync in place that was not asked for yet.
     sync_times: Vec<u64>,
     log_bytes: u64,
@@ -82,7 +82,7 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     log_id: u64,
     /// Whether this member has seen, since it started, all that was answered before.
     is_warm: bool,
-    last_start_announcement: Option<u64>,
+    last_start_announcement: Option<MonoTime>,
 }
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
@@ -107,16 +107,16 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             unsynced: Unsynced::default(),
             unwritten: Unwritten::default(),
             appended: 0,
-            last_flush: 0,
+            last_flush: MonoTime::default(),
             record: Vec::new(),
             now,
-            started: now.monotonic,
-            last_tick: now.monotonic,
-            patient_until: 0,
-            last_tending: now.monotonic,
+            started: now.mono(),
+            last_tick: now.mono(),
+            patient_until: MonoTime::default(),
+            last_membership_check: now.mono(),
             last_announcement: None,
             was_announced: false,
-            last_beacon: 0,
+            last_beacon: MonoTime::default(),
             sync_times: Vec::new(),
             log_bytes: 0,
             snapshot_running: false,
@@ -163,7 +163,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.replica.refuse_gathered(EngineError::DiskFull, now, out);
         }
         if self.may_flush(now) {
-            self.last_flush = now.monotonic;
+            self.last_flush = now.mono();
             self.replica.flush(now, out);
         }
         self.offer_incoming(now)?;
@@ -175,14 +175,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             }
             match mode {
                 SyncMode::InPlace => {
-                    let start = self.clock.now().monotonic;
+                    let start = self.clock.now().mono();
                     self.wal.sync()?;
-                    self.sync_times.push(self.clock.now().monotonic.saturating_sub(start));
+                    self.sync_times.push(self.clock.now().mono().since(start));
                     let number = self.unsynced.take_written();
                     self.note_synced(number.expect("it was looked for above"));
                 }
                 SyncMode::Deferred => {
-                    self.unsynced.hand_out(now.monotonic);
+                    self.unsynced.hand_out(now.mono());
                     return Ok(Some(self.wal.sync_target()));
                 }
             }
@@ -236,7 +236,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether raft may be given work. While something finds no room each piece of it leaves a
     /// trace in raft until there is some.
     fn may_flush(&self, now: Now) -> bool {
-        let rests = now.monotonic.saturating_sub(self.last_flush) < MEMBERSHIP_CHECK_NS;
+        let rests = now.mono().since(self.last_flush) < MEMBERSHIP_CHECK_NS;
         !self.is_held_up() || (!self.is_silenced() && !rests)
     }
 
@@ -283,7 +283,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         while let Some(ready) = self.replica.next_ready() {
             self.carry_out(ready, now, out)?;
-            self.replica.observe_role(now.monotonic);
+            self.replica.observe_role(now.mono());
         }
         self.appended = 0;
         self.send_outgoing();
@@ -330,7 +330,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 self.start_transfer(&message);
                 continue;
             }
-            self.replica.note_sending(&mut message, self.now.monotonic);
+            self.replica.note_sending(&mut message, self.now.mono());
             let bytes = raft_message::encode(&message);
             if matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat) {
                 self.sent.note(self.now.monotonic, bytes.len());

@@ -13,7 +13,7 @@ use crate::membership::configuration::voters;
 use crate::membership::{Member, Membership};
 use crate::replica::Replica;
 use crate::replica::log::{LogView, Tail};
-use crate::replica::settle::Waiters;
+use crate::replica::settle::LocalWaiters;
 use crate::replica::state::State;
 use crate::session::Sessions;
 use crate::snapshot::format::{self, Header};
@@ -41,8 +41,8 @@ pub struct Opened {
     pub torn_tail: Option<String>,
 }
 
-/// What the disk gave back.
-struct Found {
+/// A member whose log is read back.
+struct Recovering {
     header: Header,
     state: State,
     hard_state: HardState,
@@ -69,7 +69,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let now = clock.now();
         let is_new = wal::is_empty(&disk).map_err(wal::Error::from)?;
         if is_new {
-            prepare(&disk, Birth::alone(&options, now), options.store_limits, now)?;
+            prepare(&disk, InitialIdentity::alone(&options, now), options.store_limits, now)?;
         }
         let Loaded { header, store, log_seq, file, found_in } =
             load_snapshot(&disk, options.store_limits)?;
@@ -83,25 +83,26 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let (mut wal, recovered) =
             Wal::open(disk.clone(), header.log_id, log_seq, options.wal_options.clone())?;
         let torn_tail = recovered.cut.as_ref().map(ToString::to_string);
-        let mut found = Found::from_snapshot(header, store, options.log_tail_bytes, now);
+        let mut recovering = Recovering::from_snapshot(header, store, options.log_tail_bytes, now);
         for payload in recovered.records {
-            found.replay(&payload?, now)?;
+            recovering.replay(&payload?, now)?;
         }
-        found.commit_if_alone()?;
+        recovering.commit_if_alone()?;
         let ends_cleanly = wal.ends_cleanly();
         let opened = Opened {
             is_new,
-            snapshot_index: found.header.index,
-            entries_replayed: found.entries_replayed,
+            snapshot_index: recovering.header.index,
+            entries_replayed: recovering.entries_replayed,
             torn_tail,
         };
         // Room for terms and votes is set aside while there is some: the disk may be full before
         // the first write comes. On one that is full already this member serves what it has.
         wal.make_room(0)?;
         let snapshot_bytes = wal::file_len(&disk, &file).map_err(wal::Error::from)?;
-        let origin = Origin::new(found.header.origin, found_in, found.origin, ends_cleanly);
-        let claims = Claims::new(found.identity, found.lost, origin);
-        let mut driver = found.into_driver(wal, disk, network, clock, options)?;
+        let origin =
+            Origin::new(recovering.header.origin, found_in, recovering.origin, ends_cleanly);
+        let claims = Claims::new(recovering.identity, recovering.lost, origin);
+        let mut driver = recovering.into_driver(wal, disk, network, clock, options)?;
         driver.claims = claims;
         driver.begin_abstention(opened.torn_tail.is_some());
         driver.snapshot_bytes = snapshot_bytes;
@@ -114,7 +115,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     fn begin_abstention(&mut self, is_torn: bool) {
         let has_many = voters(self.replica.conf_state()).count() > 2;
         let timeout_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
-        self.claims.begin_abstention(is_torn, has_many, timeout_ns, self.now.monotonic);
+        self.claims.begin_abstention(is_torn, has_many, timeout_ns, self.now.mono());
     }
 
     /// A member that decides alone need not wait for an election time-out, nor announce itself
@@ -129,7 +130,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         // It is announced below. Were it announced by a turn as well, as happens where turns take
         // longer than a tick, that would take a second index.
-        self.last_announcement = Some(self.now.monotonic);
+        self.last_announcement = Some(self.now.mono());
         self.replica.campaign()?;
         self.turn(SyncMode::InPlace, &mut out)?;
         if !self.replica.is_leader() {
@@ -143,8 +144,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let config = self.options.cluster_config;
         if let Some(control) = self.replica.registration(&self.own_member(), Some(config)) {
             // The tick of this very turn must not announce it again.
-            self.last_announcement = Some(self.now.monotonic);
-            self.replica.propose_control(None, &control, self.now.monotonic);
+            self.last_announcement = Some(self.now.mono());
+            self.replica.propose_control(None, &control, self.now.mono());
             self.turn(SyncMode::InPlace, &mut out)?;
         }
         Ok(())
@@ -163,7 +164,7 @@ fn mix(parts: [u64; 3]) -> u64 {
 
 /// What makes an empty directory that of a certain member.
 #[derive(Clone, Debug)]
-pub struct Birth {
+pub struct InitialIdentity {
     /// The cluster that it belongs to.
     pub cluster: ClusterId,
     /// The member.
@@ -176,7 +177,7 @@ pub struct Birth {
     pub known: Vec<Member>,
 }
 
-impl Birth {
+impl InitialIdentity {
     /// A new cluster of one.
     fn alone(options: &Options, now: Now) -> Self {
         let id = MemberId(mix([options.seed, now.wall, 1]));
@@ -196,7 +197,12 @@ impl Birth {
 ///
 /// # Errors
 /// [`Fatal`] when the directory cannot be written.
-pub fn prepare<D: Disk>(disk: &D, birth: Birth, limits: Limits, now: Now) -> Result<(), Fatal> {
+pub fn prepare<D: Disk>(
+    disk: &D,
+    birth: InitialIdentity,
+    limits: Limits,
+    now: Now,
+) -> Result<(), Fatal> {
     if !wal::is_empty(disk).map_err(wal::Error::from)? {
         return Err(Fatal::Identity(
             "the data directory holds a member already: nothing was written over it".to_owned(),
@@ -261,7 +267,7 @@ fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<Loaded, Fatal> {
     Ok(Loaded { header, store, log_seq, file, found_in })
 }
 
-impl Found {
+impl Recovering {
     fn from_snapshot(mut header: Header, store: Store, log_tail_bytes: usize, now: Now) -> Self {
         let mut hard_state = HardState::default();
         hard_state.term = header.term.0;
@@ -363,7 +369,7 @@ impl Found {
             {
                 break;
             }
-            let mut nobody = Waiters::default();
+            let mut nobody = LocalWaiters::default();
             self.state.apply_items(entry.index, &entry.data, &mut nobody, &mut out)?;
             self.state.note_applied(entry);
             self.entries_replayed += 1;
@@ -383,15 +389,15 @@ impl Found {
         clock: C,
         options: Options,
     ) -> Result<Driver<D, N, C>, Fatal> {
-        let applied = (self.state.applied.0, self.state.applied_term.0);
-        let last = self.tail.back().map_or(applied.0, |entry| entry.index);
+        let applied = self.state.position();
+        let last = self.tail.back().map_or(applied.index.0, |entry| entry.index);
         // The commit index is written without a sync and may have been ahead of what survived.
-        self.hard_state.commit = self.hard_state.commit.clamp(applied.0, last);
+        self.hard_state.commit = self.hard_state.commit.clamp(applied.index.0, last);
         let mut log = LogView::behind(self.kept, applied, self.hard_state, self.conf_state);
         log.append(self.tail.make_contiguous());
-        log.set_snapshot(self.header.index.0, self.header.term.0, self.header.conf_state);
+        log.set_snapshot(self.header.position(), self.header.conf_state);
         let id = self.header.member;
-        let config = raft_config(id, applied.0, &options);
+        let config = raft_config(id, applied.index.0, &options);
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&config, log, &logger)?;
         let seed = options.seed;

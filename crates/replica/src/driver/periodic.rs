@@ -1,6 +1,6 @@
 //! What a member does as time passes, without being asked.
 
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, MonoTime, Now};
 use crate::driver::Driver;
 use crate::driver::network::Network;
 use crate::error::Fatal;
@@ -27,36 +27,35 @@ const PATIENCE_NS: u64 = 2_000_000_000;
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub(super) fn tick(&mut self, now: Now, out: &mut Output) {
-        if now.monotonic.saturating_sub(self.last_tick) < TICK_NS {
+        if now.mono().since(self.last_tick) < TICK_NS {
             return;
         }
-        let was_stopped =
-            now.monotonic.saturating_sub(self.last_tick) > PAUSE_NS && !self.replica.is_alone();
+        let was_stopped = now.mono().since(self.last_tick) > PAUSE_NS && !self.replica.is_alone();
         if was_stopped {
-            self.patient_until = now.monotonic.saturating_add(PATIENCE_NS);
+            self.patient_until = now.mono().after(PATIENCE_NS);
         }
         // After a pause raft gets one tick, not the missed ones: a member that was stopped must not
         // campaign the moment it wakes up.
-        self.last_tick = now.monotonic;
+        self.last_tick = now.mono();
         let alone = self.replica.is_alone();
         self.check_abstention();
         let may_campaign = self.replica.is_leader() || !self.abstains();
         if may_campaign && !(self.is_silenced() || alone && self.replica.is_leader()) {
             self.replica.tick();
         }
-        let mut since = now.monotonic.saturating_sub(self.options.request_timeout_ns);
-        if now.monotonic < self.patient_until {
+        let mut since = now.mono().before(self.options.request_timeout_ns);
+        if now.mono() < self.patient_until {
             // What became of the requests is known in a moment.
-            since = 0;
+            since = MonoTime::default();
         }
         let retry_ns = self.options.heartbeat_ms.saturating_mul(3_000_000);
-        let retry_before = now.monotonic.saturating_sub(retry_ns);
+        let retry_before = now.mono().before(retry_ns);
         self.replica.expire_waiting(since, retry_before, out);
-        self.replica.resend(now.monotonic.saturating_sub(RESEND_NS));
+        self.replica.resend(now.mono().before(RESEND_NS));
         self.announce(now);
         if !alone {
             self.announce_start(now);
-            self.tend(now);
+            self.poll_periodic(now);
         }
     }
 
@@ -66,7 +65,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     fn announce(&mut self, now: Now) {
         let last = self.last_announcement;
         if self.was_announced
-            || last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
+            || last.is_some_and(|last| now.mono().since(last) < ANNOUNCE_NS)
             || self.replica.leader().is_none()
             || !self.replica.is_member()
         {
@@ -74,8 +73,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         let config = self.replica.is_leader().then_some(self.options.cluster_config);
         if let Some(control) = self.replica.registration(&self.own_member(), config) {
-            self.last_announcement = Some(now.monotonic);
-            self.replica.propose_control(None, &control, now.monotonic);
+            self.last_announcement = Some(now.mono());
+            self.replica.propose_control(None, &control, now.mono());
         } else {
             self.was_announced = self.replica.has_caught_up();
         }
@@ -90,15 +89,15 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if identity.start == 0
             || membership.member(id).is_none()
             || membership.identity(id) == Some(identity)
-            || last.is_some_and(|last| now.monotonic.saturating_sub(last) < ANNOUNCE_NS)
+            || last.is_some_and(|last| now.mono().since(last) < ANNOUNCE_NS)
             || self.replica.leader().is_none()
             || self.unfit().is_err()
         {
             return;
         }
-        self.last_start_announcement = Some(now.monotonic);
+        self.last_start_announcement = Some(now.mono());
         let control = Control::Started(id, identity);
-        self.replica.propose_control(None, &control, now.monotonic);
+        self.replica.propose_control(None, &control, now.mono());
     }
 
     /// Whether this member has seen, since it started, all that was answered before: a plain read
@@ -128,35 +127,35 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     /// Does what has to be done now and then in a cluster.
-    fn tend(&mut self, now: Now) {
+    fn poll_periodic(&mut self, now: Now) {
         self.pump_transfers(now);
-        if now.monotonic.saturating_sub(self.last_tending) >= MEMBERSHIP_CHECK_NS {
-            self.last_tending = now.monotonic;
-            self.replica.tend_membership(now);
+        if now.mono().since(self.last_membership_check) >= MEMBERSHIP_CHECK_NS {
+            self.last_membership_check = now.mono();
+            self.replica.propose_membership_changes(now);
             if self.has_diverged() {
-                self.replica.hand_over();
+                self.replica.transfer_leadership();
             }
             let syncs_since = self.unsynced.syncs_since();
             let patience_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
-            if syncs_since.is_some_and(|at| now.monotonic.saturating_sub(at) > patience_ns) {
+            if syncs_since.is_some_and(|at| now.mono().since(at) > patience_ns) {
                 // Nothing is applied here before it is durable here: with a disk that hangs this
                 // member would hold up everybody.
-                self.replica.hand_over();
+                self.replica.transfer_leadership();
             }
             let waits_since = self.unwritten.since();
-            if waits_since.is_some_and(|at| now.monotonic.saturating_sub(at) > patience_ns) {
-                self.replica.hand_over();
+            if waits_since.is_some_and(|at| now.mono().since(at) > patience_ns) {
+                self.replica.transfer_leadership();
             }
         }
-        if now.monotonic.saturating_sub(self.last_beacon) >= BEACON_NS {
-            self.last_beacon = now.monotonic;
+        if now.mono().since(self.last_beacon) >= BEACON_NS {
+            self.last_beacon = now.mono();
             self.send_beacons();
         }
     }
 
     fn send_beacons(&mut self) {
         let (index, hash) = (self.replica.applied().0, self.replica.applied_hash());
-        let uptime = self.now.monotonic.saturating_sub(self.started) / 1_000_000_000;
+        let uptime = self.now.mono().since(self.started) / 1_000_000_000;
         let version = &self.options.version;
         let beacon = Envelope::Beacon { index, hash, uptime, version }.encode();
         let own = self.replica.id();
@@ -198,7 +197,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let expiry = self.replica.until_expiry(now);
         let alone = self.replica.is_alone() && self.replica.is_leader();
         let must_tick = !alone || self.unsynced.is_syncing() || self.is_held_up();
-        let tick = must_tick.then(|| (self.last_tick + TICK_NS).saturating_sub(now.monotonic));
+        let tick = must_tick.then(|| self.last_tick.after(TICK_NS).since(now.mono()));
         match (expiry, tick) {
             (Some(expiry), Some(tick)) => Some(expiry.min(tick)),
             (one, other) => one.or(other),

@@ -1,6 +1,6 @@
 //! What a member is asked for: writes, quorum reads, changes of the membership.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, MonoTime};
 use crate::driver::Driver;
 use crate::driver::network::Network;
 use crate::error::EngineError;
@@ -31,11 +31,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     /// When a request came, by the monotonic clock. Those of one turn share a reading.
-    fn arrival(&mut self) -> u64 {
+    fn arrival(&mut self) -> MonoTime {
         if !self.replica.has_gathered() {
             self.now = self.clock.now();
         }
-        self.now.monotonic
+        self.now.mono()
     }
 
     /// Takes a new cluster configuration into this turn's batch.
@@ -77,9 +77,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.propose_control(Some(ticket), &Control::Forget(id), now);
     }
 
-    /// Hands leadership to another member, if there is one to take it.
+    /// Transfers leadership to another member, if there is one to take it.
+    pub fn transfer_leadership(&mut self) {
+        self.replica.transfer_leadership();
+    }
+
+    /// The same.
     pub fn hand_over(&mut self) {
-        self.replica.hand_over();
+        self.transfer_leadership();
     }
 
     /// Takes a quorum read into this turn's round.

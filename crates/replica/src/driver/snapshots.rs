@@ -41,7 +41,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if self.replica.take_snapshot_wish() {
             // A member is so far behind that it needs one; what follows it is kept for it.
             let applied = self.replica.applied();
-            self.outgoing.keep_above(applied, self.now.monotonic);
+            self.outgoing.keep_above(applied, self.now.mono());
             self.replica.keep_log_above(Some(applied));
             return Some(self.begin_snapshot());
         }
@@ -78,11 +78,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// and another is tried later.
     pub fn snapshot_finished(&mut self, done: Option<SnapshotDone<D>>) -> Result<(), Fatal> {
         self.snapshot_running = false;
-        let now = self.now.monotonic;
+        let now = self.now.mono();
         match done.map(|done| done.0) {
-            Some(Outcome::Written { index, term, conf_state, bytes }) => {
+            Some(Outcome::Written { position, conf_state, bytes }) => {
                 self.snapshot_bytes = bytes;
-                if let Some(kept) = self.replica.note_snapshot_written(index, term, conf_state) {
+                if let Some(kept) = self.replica.note_snapshot_written(position, conf_state) {
                     self.wal.release(kept.0)?;
                 }
             }
@@ -97,7 +97,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Begins to send the snapshot that raft wants a member to have.
     pub(super) fn start_transfer(&mut self, message: &Message) {
         let piece_bytes = self.options.snapshot_piece_bytes;
-        match self.outgoing.start(&self.disk, message, piece_bytes, self.now.monotonic) {
+        match self.outgoing.start(&self.disk, message, piece_bytes, self.now.mono()) {
             Ok(true) => {}
             Ok(false) => return,
             Err(_) => {
@@ -108,7 +108,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     pub(super) fn piece_wanted(&mut self, from: MemberId, index: u64, offset: u64, now: Now) {
-        let progress = self.outgoing.acknowledge(from, index, offset, now.monotonic);
+        let progress = self.outgoing.acknowledge(from, index, offset, now.mono());
         if progress.is_none() {
             return;
         }
@@ -122,17 +122,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub(super) fn pump_transfers(&mut self, now: Now) {
         let (leads, network) = (self.replica.is_leader(), &mut self.network);
         let failed =
-            self.outgoing.pump(now.monotonic, leads, &mut |to, bytes| network.send(to, bytes));
+            self.outgoing.pump(now.mono(), leads, &mut |to, bytes| network.send(to, bytes));
         for to in failed {
             self.replica.note_snapshot_sent(to, SnapshotStatus::Failure);
         }
-        let needed = self.outgoing.needs_above(now.monotonic);
+        let needed = self.outgoing.needs_above(now.mono());
         self.replica.keep_log_above(needed);
     }
 
     pub(super) fn take_piece(&mut self, from: MemberId, piece: &Piece<'_>) {
         let own = (self.replica.id(), self.replica.applied());
-        let now = self.now.monotonic;
+        let now = self.now.mono();
         if let Some(answer) = self.incoming.take_piece(&self.disk, own, from, piece, now) {
             self.acknowledge(answer);
         }
@@ -177,7 +177,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.incoming.note_offered(prepared);
             self.acknowledge(answer);
         } else {
-            self.incoming.discard(&self.disk, self.now.monotonic);
+            self.incoming.discard(&self.disk, self.now.mono());
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Writes that are not durable yet, and what waits for them.
 
+use crate::clock::MonoTime;
 use raft::eraftpb::Message;
 use std::collections::VecDeque;
 
@@ -11,7 +12,7 @@ pub(super) struct Unsynced {
     /// What a deferred sync covers that has not been reported.
     in_flight: Option<u64>,
     /// When that sync was handed out, by the monotonic clock.
-    handed_out_at: u64,
+    handed_out_at: MonoTime,
     /// The newest ready of all.
     newest: u64,
     /// Messages that must not leave before the ready with this number is durable.
@@ -41,7 +42,7 @@ impl Unsynced {
     }
 
     /// When the sync was handed out that is not reported.
-    pub(super) fn syncs_since(&self) -> Option<u64> {
+    pub(super) fn syncs_since(&self) -> Option<MonoTime> {
         self.in_flight.map(|_| self.handed_out_at)
     }
 
@@ -51,7 +52,7 @@ impl Unsynced {
     }
 
     /// A sync of all that was written is handed out.
-    pub(super) fn hand_out(&mut self, now: u64) {
+    pub(super) fn hand_out(&mut self, now: MonoTime) {
         assert!(self.in_flight.is_none(), "there is one sync at a time");
         self.handed_out_at = now;
         self.in_flight = self.written.take();

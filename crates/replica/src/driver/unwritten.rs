@@ -9,6 +9,7 @@
 //! A member that is held up like this and does not lead keeps silent: it cannot promise anything,
 //! so that it neither campaigns nor hears its leader. One that leads hands over when it lasts.
 
+use crate::clock::MonoTime;
 use crate::limits::TICK_NS;
 use raft::eraftpb::{Entry, EntryType};
 use std::collections::VecDeque;
@@ -37,8 +38,8 @@ pub(super) struct Unwritten {
     /// is durable.
     held: Vec<Entry>,
     /// Since when something waits, and when it was last tried, by the monotonic clock.
-    since: Option<u64>,
-    tried_at: u64,
+    since: Option<MonoTime>,
+    tried_at: MonoTime,
 }
 
 impl Unwritten {
@@ -53,7 +54,7 @@ impl Unwritten {
     }
 
     /// Since when something waits, by the monotonic clock.
-    pub(super) fn since(&self) -> Option<u64> {
+    pub(super) fn since(&self) -> Option<MonoTime> {
         self.since
     }
 
@@ -63,7 +64,7 @@ impl Unwritten {
     }
 
     /// Keeps a record behind those that wait.
-    pub(super) fn push(&mut self, record: Waiting, now: u64) {
+    pub(super) fn push(&mut self, record: Waiting, now: MonoTime) {
         // A hard state takes the place of the one before, so that terms that come and go do not
         // gather.
         if !record.has_entries && self.records.back().is_some_and(|last| !last.has_entries) {
@@ -74,8 +75,8 @@ impl Unwritten {
     }
 
     /// Whether it is time to try again; from now on it is not for a tick.
-    pub(super) fn take_turn(&mut self, now: u64) -> bool {
-        let is_due = self.is_any() && now.saturating_sub(self.tried_at) >= TICK_NS;
+    pub(super) fn take_turn(&mut self, now: MonoTime) -> bool {
+        let is_due = self.is_any() && now.since(self.tried_at) >= TICK_NS;
         if is_due {
             self.tried_at = now;
         }
@@ -105,14 +106,14 @@ impl Unwritten {
     }
 
     /// The entries that are held back, to be applied now.
-    pub(super) fn take_held(&mut self, now: u64) -> Vec<Entry> {
+    pub(super) fn take_held(&mut self, now: MonoTime) -> Vec<Entry> {
         let held = std::mem::take(&mut self.held);
         self.note(now);
         held
     }
 
     /// Notes since when something waits.
-    pub(super) fn note(&mut self, now: u64) {
+    pub(super) fn note(&mut self, now: MonoTime) {
         self.since = if self.is_any() { self.since.or(Some(now)) } else { None };
     }
 }

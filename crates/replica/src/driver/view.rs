@@ -144,8 +144,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// Whether another member was heard of within the last `ns` nanoseconds.
     pub fn was_heard(&self, id: MemberId, ns: u64) -> bool {
-        let heard_at = self.replica.peer(id).and_then(|peer| peer.heard_at);
-        heard_at.is_some_and(|at| self.now.monotonic.saturating_sub(at) <= ns)
+        let heard_at = self.replica.peer(id).and_then(Peer::heard);
+        heard_at.is_some_and(|at| self.now.mono().since(at) <= ns)
     }
 
     /// The last log entry that the leader knows a member to have; nothing elsewhere.

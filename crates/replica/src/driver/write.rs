@@ -50,13 +50,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         let bytes = self.record.clone();
         let record = Waiting { number, mark, has_entries, bytes };
-        self.unwritten.push(record, self.now.monotonic);
+        self.unwritten.push(record, self.now.mono());
         Ok(())
     }
 
     /// Tries again what found no room.
     pub(super) fn write_waiting(&mut self, now: Now) -> Result<(), Fatal> {
-        if !self.unwritten.take_turn(now.monotonic) {
+        if !self.unwritten.take_turn(now.mono()) {
             return Ok(());
         }
         while let Some(record) = self.unwritten.front() {
@@ -69,7 +69,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.unwritten.pop();
             self.note_written(number, len);
         }
-        self.unwritten.note(now.monotonic);
+        self.unwritten.note(now.mono());
         Ok(())
     }
 
@@ -85,10 +85,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let Some(held) = self.unwritten.holds() else { return Ok(false) };
         let must_keep = held.has_changes;
         if must_keep && (self.unwritten.has_records() || !self.keep_commit_index(now)?) {
-            self.unwritten.note(now.monotonic);
+            self.unwritten.note(now.mono());
             return Ok(false);
         }
-        let entries = self.unwritten.take_held(now.monotonic);
+        let entries = self.unwritten.take_held(now.mono());
         self.replica.apply(&entries, now, out)?;
         Ok(true)
     }

@@ -3,6 +3,7 @@
 //! All of it is decided here from what others say and from what this member's own directory shows;
 //! `driver/admission.rs` asks before it lets anything reach raft.
 
+use crate::clock::MonoTime;
 use crate::error::EngineError;
 use crate::identity::confirm::Origin;
 use crate::identity::{self, ClaimRefused, Identity, PeerClaim};
@@ -44,10 +45,10 @@ enum Abstention {
     #[default]
     Over,
     /// Until then by the monotonic clock, if it has heard no leader by then.
-    Until(u64),
+    Until(MonoTime),
     /// Until it has all that a leader had committed when it first sent entries, or until `patience`
     /// nanoseconds after all others have let it speak.
-    UntilBroughtUp { commit: Option<LogIndex>, known_since: Option<u64>, patience: u64 },
+    UntilBroughtUp { commit: Option<LogIndex>, known_since: Option<MonoTime>, patience: u64 },
 }
 
 impl Claims {
@@ -157,7 +158,7 @@ impl Claims {
         is_torn: bool,
         has_many: bool,
         timeout_ns: u64,
-        now: u64,
+        now: MonoTime,
     ) {
         let patience = timeout_ns.saturating_mul(ABSTENTION_TIMEOUTS);
         let is_live = &mut self.origin.is_live;
@@ -165,7 +166,7 @@ impl Claims {
         self.is_doubtful = is_torn || *is_live;
         self.abstention = match (*is_live, is_torn) {
             (true, _) => Abstention::UntilBroughtUp { commit: None, known_since: None, patience },
-            (false, true) => Abstention::Until(now.saturating_add(patience)),
+            (false, true) => Abstention::Until(now.after(patience)),
             (false, false) => Abstention::Over,
         };
     }
@@ -176,7 +177,7 @@ impl Claims {
         own: MemberId,
         conf: &ConfState,
         committed: LogIndex,
-        now: u64,
+        now: MonoTime,
     ) {
         let is_known = self.is_known_to_all(own, conf);
         let Abstention::UntilBroughtUp { commit, known_since, patience } = &mut self.abstention
@@ -185,7 +186,7 @@ impl Claims {
         };
         *known_since = known_since.or(Some(now)).filter(|_| is_known);
         let is_brought_up = commit.is_some_and(|commit| committed >= commit);
-        let was_left_time = known_since.is_some_and(|since| now - since >= *patience);
+        let was_left_time = known_since.is_some_and(|since| now.since(since) >= *patience);
         if is_brought_up || was_left_time {
             self.abstention = Abstention::Over;
             self.origin.is_live = false;
@@ -194,7 +195,7 @@ impl Claims {
     }
 
     /// Whether this member keeps out of an election for now.
-    pub(crate) fn abstains(&self, own: MemberId, conf: &ConfState, now: u64) -> bool {
+    pub(crate) fn abstains(&self, own: MemberId, conf: &ConfState, now: MonoTime) -> bool {
         let is_waiting = match self.abstention {
             Abstention::Over => false,
             Abstention::Until(until) => now < until,

@@ -4,9 +4,10 @@ use crate::clock::Now;
 use crate::error::{EngineError, Failure, Fatal};
 use crate::membership::Member;
 use crate::replica::Replica;
-use crate::replica::settle::{Group, Waiters};
+use crate::replica::settle::{Group, LocalWaiters};
 use crate::replica::state::State;
 use crate::snapshot::format::Header;
+use crate::types::LogPosition;
 use crate::waiting::proposal::{Answer, Output, fail};
 use crate::wire::batch::{self, BatchReader, Control, Item};
 use crate::wire::codec::Malformed;
@@ -39,8 +40,8 @@ impl Replica {
     /// Begins anew from a snapshot of the leader.
     pub(crate) fn install(&mut self, header: Header, store: Store, now: Now, out: &mut Output) {
         let log = self.raw.mut_store();
-        log.restore(header.index.0, header.term.0, header.conf_state.clone());
-        self.proposals.pass(header.index.0, &mut out.answers);
+        log.restore(header.position(), header.conf_state.clone());
+        self.proposals.pass(header.index, &mut out.answers);
         let state = State {
             store,
             membership: header.membership,
@@ -69,9 +70,11 @@ impl Replica {
         now: Now,
         out: &mut Output,
     ) -> Result<(), Fatal> {
-        let places = self.proposals.take(entry.term, entry.index, &mut out.answers);
-        let mut waiters =
-            Waiters { places, requests: Some((self.id, &mut self.forwards, &mut self.inbox)) };
+        let own = self.proposals.take(LogPosition::of(entry), &mut out.answers);
+        let mut waiters = LocalWaiters {
+            waiters: own,
+            requests: Some((self.id, &mut self.forwards, &mut self.inbox)),
+        };
         let applied = self.state.apply_items(entry.index, batch, &mut waiters, out)?;
         if let Some(stamp) = applied.stamp {
             // What a new leader finds in the log was stamped by another, unless there is no other.
@@ -99,8 +102,8 @@ impl Replica {
         });
         let Some((change, conf_state)) = applied else {
             self.state.entries_skipped += 1;
-            let places = self.proposals.take(entry.term, entry.index, &mut out.answers);
-            fail(places, EngineError::QuorumAtRisk, &mut out.answers);
+            let waiters = self.proposals.take(LogPosition::of(entry), &mut out.answers);
+            fail(waiters, EngineError::QuorumAtRisk, &mut out.answers);
             return Ok(());
         };
         self.raw.mut_store().set_conf_state(conf_state);
@@ -131,16 +134,16 @@ impl State {
         &mut self,
         index: u64,
         batch: &[u8],
-        waiters: &mut Waiters<'_>,
+        local: &mut LocalWaiters<'_>,
         out: &mut Output,
     ) -> Result<AppliedBatch, Fatal> {
         let mut applied = AppliedBatch::default();
-        let places = std::mem::take(&mut waiters.places);
+        let waiters = std::mem::take(&mut local.waiters);
         let mut batch = match BatchReader::open(batch) {
             Ok(Some(batch)) => batch,
             // raft puts an empty entry where it refuses a change of the configuration.
             Ok(None) => {
-                fail(places, EngineError::ChangePending, &mut out.answers);
+                fail(waiters, EngineError::ChangePending, &mut out.answers);
                 return Ok(applied);
             }
             // Members of that version apply it.
@@ -151,13 +154,13 @@ impl State {
             }
             Err(Malformed) => {
                 self.entries_skipped += 1;
-                fail(places, EngineError::Unknown, &mut out.answers);
+                fail(waiters, EngineError::Unknown, &mut out.answers);
                 return Ok(applied);
             }
         };
         applied.stamp = Some(batch.stamp);
         self.store.set_reserves_all(batch.reserves_all);
-        let mut waiting = places.iter().peekable();
+        let mut waiting = waiters.iter().peekable();
         let mut position = 0;
         let mut group: Option<Group> = None;
         loop {
@@ -181,7 +184,7 @@ impl State {
             }
             let outcome = match item {
                 Item::Request(mark) => {
-                    group = Some(self.open_group(mark, index, waiters, out));
+                    group = Some(self.open_group(mark, index, local, out));
                     continue;
                 }
                 Item::Store(command) => {

@@ -5,7 +5,7 @@
 //! business of the `wal` crate; this view is filled before the bytes are synced, as raft's
 //! asynchronous append demands.
 
-use crate::types::LogIndex;
+use crate::types::{LogIndex, LogPosition};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error, StorageError};
@@ -23,12 +23,12 @@ const ENTRY_OVERHEAD: usize = 64;
 pub(crate) struct LogView {
     hard_state: HardState,
     conf_state: ConfState,
-    /// Index and term of the entry before the first one kept.
-    before: (u64, u64),
+    /// The entry before the first one kept.
+    before: LogPosition,
     entries: VecDeque<Entry>,
     entries_bytes: usize,
-    /// Index, term and configuration of the newest snapshot file.
-    snapshot: Option<(u64, u64, ConfState)>,
+    /// The last entry in the newest snapshot file, and the configuration there.
+    snapshot: Option<(LogPosition, ConfState)>,
     /// Whether a member needs a newer snapshot than there is. raft asks through a shared reference.
     wants_snapshot: Cell<bool>,
     /// Entries above this index are kept, for a member that is being brought up with a snapshot.
@@ -77,7 +77,7 @@ fn weight(entry: &Entry) -> usize {
 }
 
 impl LogView {
-    pub(crate) fn new(before: (u64, u64), hard_state: HardState, conf_state: ConfState) -> Self {
+    pub(crate) fn new(before: LogPosition, hard_state: HardState, conf_state: ConfState) -> Self {
         Self {
             hard_state,
             conf_state,
@@ -90,17 +90,17 @@ impl LogView {
         }
     }
 
-    /// Begins with what a start found, up to the entry `applied` (index and term). Of the first
+    /// Begins with what a start found, up to the entry `applied`. Of the first
     /// entry only index and term are kept: raft wants to know those of the one before.
     pub(crate) fn behind(
         mut tail: Tail,
-        applied: (u64, u64),
+        applied: LogPosition,
         hard_state: HardState,
         conf_state: ConfState,
     ) -> Self {
-        let ends = tail.entries.back().map(|last| (last.index, last.term));
+        let ends = tail.entries.back().map(LogPosition::of);
         let before = match tail.entries.pop_front() {
-            Some(first) if ends == Some(applied) => (first.index, first.term),
+            Some(first) if ends == Some(applied) => LogPosition::of(&first),
             _ => {
                 tail.clear();
                 applied
@@ -122,27 +122,27 @@ impl LogView {
     }
 
     /// Begins anew behind a snapshot of the leader.
-    pub(crate) fn restore(&mut self, index: u64, term: u64, conf_state: ConfState) {
+    pub(crate) fn restore(&mut self, position: LogPosition, conf_state: ConfState) {
         self.entries.clear();
         self.entries_bytes = 0;
-        self.before = (index, term);
-        self.snapshot = Some((index, term, conf_state.clone()));
+        self.before = position;
+        self.snapshot = Some((position, conf_state.clone()));
         self.conf_state = conf_state;
     }
 
     pub(crate) fn last_index(&self) -> u64 {
-        self.before.0 + self.entries.len() as u64
+        self.before.index.0 + self.entries.len() as u64
     }
 
     /// The index before the first entry kept.
     pub(crate) fn before_first(&self) -> u64 {
-        self.before.0
+        self.before.index.0
     }
 
     /// Appends entries; those that are there at the same index or above make way.
     pub(crate) fn append(&mut self, entries: &[Entry]) {
         let Some(first) = entries.first() else { return };
-        assert!(first.index > self.before.0, "entry {} is compacted", first.index);
+        assert!(first.index > self.before.index.0, "entry {} is compacted", first.index);
         assert!(first.index <= self.last_index() + 1, "entry {} leaves a gap", first.index);
         while self.last_index() >= first.index {
             if let Some(entry) = self.entries.pop_back() {
@@ -171,7 +171,7 @@ impl LogView {
             };
             match self.entries.front() {
                 Some(entry) if entry.index <= applied.0 && !is_kept(entry.index) => {
-                    self.before = (entry.index, entry.term);
+                    self.before = LogPosition::of(entry);
                     self.entries_bytes -= weight(entry);
                     self.entries.pop_front();
                 }
@@ -196,22 +196,22 @@ impl LogView {
         &self.conf_state
     }
 
-    pub(crate) fn set_snapshot(&mut self, index: u64, term: u64, conf_state: ConfState) {
-        self.snapshot = Some((index, term, conf_state));
+    pub(crate) fn set_snapshot(&mut self, position: LogPosition, conf_state: ConfState) {
+        self.snapshot = Some((position, conf_state));
     }
 
     pub(crate) fn snapshot_index(&self) -> Option<u64> {
-        self.snapshot.as_ref().map(|(index, ..)| *index)
+        self.snapshot.as_ref().map(|(position, _)| position.index.0)
     }
 
     /// The entries behind `index` that are in memory.
     pub(crate) fn behind_index(&self, index: u64) -> impl Iterator<Item = &Entry> {
-        let from = self.position(index.max(self.before.0) + 1).unwrap_or(0);
+        let from = self.position(index.max(self.before.index.0) + 1).unwrap_or(0);
         self.entries.iter().skip(from)
     }
 
     fn position(&self, index: u64) -> Option<usize> {
-        usize::try_from(index.checked_sub(self.before.0 + 1)?).ok()
+        usize::try_from(index.checked_sub(self.before.index.0 + 1)?).ok()
     }
 }
 
@@ -227,7 +227,7 @@ impl Storage for LogView {
         max_size: impl Into<Option<u64>>,
         _context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        if low <= self.before.0 {
+        if low <= self.before.index.0 {
             return Err(Error::Store(StorageError::Compacted));
         }
         if high > self.last_index() + 1 {
@@ -250,8 +250,8 @@ impl Storage for LogView {
     }
 
     fn term(&self, index: u64) -> raft::Result<u64> {
-        if index == self.before.0 {
-            return Ok(self.before.1);
+        if index == self.before.index.0 {
+            return Ok(self.before.term.0);
         }
         match self.position(index) {
             None => Err(Error::Store(StorageError::Compacted)),
@@ -263,7 +263,7 @@ impl Storage for LogView {
     }
 
     fn first_index(&self) -> raft::Result<u64> {
-        Ok(self.before.0 + 1)
+        Ok(self.before.index.0 + 1)
     }
 
     fn last_index(&self) -> raft::Result<u64> {
@@ -279,13 +279,14 @@ impl Storage for LogView {
                 .any(|ids| ids.contains(&to))
         };
         match &self.snapshot {
-            Some((index, term, conf_state))
-                if *index >= request_index.max(self.before.0).max(1) && is_in(conf_state) =>
+            Some((position, conf_state))
+                if position.index.0 >= request_index.max(self.before.index.0).max(1)
+                    && is_in(conf_state) =>
             {
                 let mut snapshot = Snapshot::default();
                 let metadata = snapshot.mut_metadata();
-                metadata.index = *index;
-                metadata.term = *term;
+                metadata.index = position.index.0;
+                metadata.term = position.term.0;
                 metadata.set_conf_state(conf_state.clone());
                 Ok(snapshot)
             }
@@ -309,7 +310,8 @@ mod tests {
     }
 
     fn view(from: u64, to: u64) -> LogView {
-        let mut log = LogView::new((from - 1, 1), HardState::default(), ConfState::default());
+        let mut log =
+            LogView::new(LogPosition::new(from - 1, 1), HardState::default(), ConfState::default());
         log.append(&(from..=to).map(|index| entry(index, 1)).collect::<Vec<_>>());
         log
     }
@@ -374,7 +376,8 @@ mod tests {
         tail
     }
 
-    fn behind(tail: Tail, applied: (u64, u64)) -> (u64, u64) {
+    fn behind(tail: Tail, (index, term): (u64, u64)) -> (u64, u64) {
+        let applied = LogPosition::new(index, term);
         let log = LogView::behind(tail, applied, HardState::default(), ConfState::default());
         (log.before_first(), log.last_index())
     }

@@ -18,20 +18,20 @@ pub(crate) mod settle;
 pub(crate) mod state;
 mod submit;
 
-use crate::clock::{ClusterClock, Now};
+use crate::clock::{ClusterClock, MonoTime, Now};
 use crate::error::EngineError;
 use crate::limits::{READS_MAX, TICK_NS};
 use crate::membership::change::{Change, Standing, Standings};
 use crate::membership::configuration::holds;
 use crate::replica::log::LogView;
-use crate::replica::progress::{Marks, Peers};
+use crate::replica::progress::{Marks, Peer, Peers};
 use crate::replica::state::State;
 use crate::session::ForwardId;
 use crate::types::{MemberId, Role, Ticket};
 use crate::waiting::forward::Forwards;
 use crate::waiting::gather::Gathering;
-use crate::waiting::inbox::{Inbox, Seen};
-use crate::waiting::proposal::{Output, Proposals, fail, place};
+use crate::waiting::inbox::{DedupWindow, Inbox};
+use crate::waiting::proposal::{Output, Proposals, fail, waiter};
 use crate::waiting::read::Reads;
 use crate::wire::batch::{Control, EntryWriter, Items};
 use crate::wire::envelope::Envelope;
@@ -43,7 +43,7 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(crate) struct PendingChange {
     pub(crate) change: Change,
-    pub(crate) since: u64,
+    pub(crate) since: MonoTime,
     pub(crate) origin: Origin,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Replica {
     /// Whether the next entry is to remove what has expired.
     expire_wanted: bool,
     /// No expiry is proposed before this reading of the monotonic clock.
-    expiry_rests_until: u64,
+    expiry_rests_until: MonoTime,
     /// Whether raft's configuration has ever held this member.
     was_member: bool,
     /// Messages to other members beside raft's own. They leave before raft's.
@@ -79,7 +79,7 @@ pub(crate) struct Replica {
     forwards: Forwards,
     /// Whether a request has just been refused: the leader is asked again at the next tick.
     requests_rest: bool,
-    seen: Seen,
+    seen: DedupWindow,
     inbox: Inbox,
     changes: VecDeque<PendingChange>,
     /// The leader, if its connection broke and nothing was heard from it since: what waits is kept
@@ -114,13 +114,13 @@ impl Replica {
             commands_since_snapshot,
             expire_in_flight: false,
             expire_wanted: false,
-            expiry_rests_until: 0,
+            expiry_rests_until: MonoTime::default(),
             was_member: false,
             outgoing: Vec::new(),
             gathering: Gathering::default(),
             forwards: Forwards::new(id, seed),
             requests_rest: false,
-            seen: Seen::default(),
+            seen: DedupWindow::default(),
             inbox: Inbox::default(),
             changes: VecDeque::new(),
             gone: None,
@@ -203,7 +203,7 @@ impl Replica {
     }
 
     /// Takes a change of the membership.
-    pub(crate) fn propose_change(&mut self, ticket: Option<Ticket>, change: Change, now: u64) {
+    pub(crate) fn propose_change(&mut self, ticket: Option<Ticket>, change: Change, now: MonoTime) {
         self.changes.push_back(PendingChange { change, since: now, origin: Origin::Own(ticket) });
     }
 
@@ -211,7 +211,7 @@ impl Replica {
     ///
     /// # Errors
     /// [`EngineError`] when too many wait.
-    pub(crate) fn read(&mut self, ticket: Ticket, now: u64) -> Result<(), EngineError> {
+    pub(crate) fn read(&mut self, ticket: Ticket, now: MonoTime) -> Result<(), EngineError> {
         if self.reads.len() >= READS_MAX {
             return Err(EngineError::Overloaded);
         }
@@ -224,14 +224,14 @@ impl Replica {
         if self.expire_in_flight || !self.can_decide() {
             return None;
         }
-        let rest = self.expiry_rests_until.saturating_sub(now.monotonic);
+        let rest = self.expiry_rests_until.since(now.mono());
         self.state.store.next_deadline().map(|due| self.clock.until(due, now).max(rest))
     }
 
     /// There is no room for an expiry: it is tried again at the next tick and not in every turn,
     /// of which there would be no end.
     pub(crate) fn rest_expiry(&mut self, now: Now) {
-        self.expiry_rests_until = now.monotonic.saturating_add(TICK_NS);
+        self.expiry_rests_until = now.mono().after(TICK_NS);
     }
 
     /// Proposes what has gathered as one entry, or passes it on, and starts one round for the reads
@@ -245,7 +245,7 @@ impl Replica {
                 self.refuse_taken(EngineError::NotLeader);
             }
             if let Some(leader) = self.reachable_leader() {
-                self.forward(leader, now.monotonic);
+                self.forward(leader, now.mono());
             }
         }
         // raft drops a read that comes before the leader has committed in its own term.
@@ -255,7 +255,7 @@ impl Replica {
             self.raw.raft.leader_id != 0
         };
         if self.reads.has_gathered() && can_ask {
-            let context = self.reads.start_round(now.monotonic);
+            let context = self.reads.start_round(now.mono());
             self.raw.read_index(context);
         }
     }
@@ -269,7 +269,7 @@ impl Replica {
         if pending.change.leaver() == Some(self.id) && !self.is_alone() {
             // Another leader carries it out; this one hands over first.
             self.changes.push_front(pending);
-            return self.hand_over();
+            return self.transfer_leadership();
         }
         let standings = self.standings(now);
         let mut checked = standings.check(&pending.change, &self.state.membership);
@@ -281,16 +281,16 @@ impl Replica {
                 proposed.map_err(|_| EngineError::Overloaded)
             });
         }
-        let (term, index) = (self.raw.raft.term, self.raw.raft.raft_log.last_index());
+        let position = self.last_position();
         match (checked, pending.origin) {
             (Ok(()), Origin::Own(ticket)) => {
-                self.proposals.register(term, index, pending.since, place(0, ticket));
+                self.proposals.register(position, pending.since, waiter(0, ticket));
             }
             (Ok(()), Origin::Member(from, id)) => {
-                let placed = Envelope::Placed { id, term, index, position: 0 };
-                self.outgoing.push((from, placed.encode()));
+                let accepted = Envelope::ForwardAccepted { id, position, offset: 0 };
+                self.outgoing.push((from, accepted.encode()));
             }
-            (Err(error), Origin::Own(ticket)) => fail(place(0, ticket), error, &mut out.answers),
+            (Err(error), Origin::Own(ticket)) => fail(waiter(0, ticket), error, &mut out.answers),
             (Err(error), Origin::Member(from, id)) => self.refuse(from, id, error),
         }
     }
@@ -333,7 +333,7 @@ impl Replica {
     }
 
     /// A member was heard of.
-    pub(crate) fn note_heard(&mut self, id: MemberId, now: u64) {
+    pub(crate) fn note_heard(&mut self, id: MemberId, now: MonoTime) {
         self.peers.heard(id, now);
         if self.gone == Some(id) {
             self.gone = None;
@@ -341,7 +341,12 @@ impl Replica {
     }
 
     /// Gives up on what has waited since before `since`, and tries again what may have been lost.
-    pub(crate) fn expire_waiting(&mut self, since: u64, retry_before: u64, out: &mut Output) {
+    pub(crate) fn expire_waiting(
+        &mut self,
+        since: MonoTime,
+        retry_before: MonoTime,
+        out: &mut Output,
+    ) {
         self.proposals.expire(since, EngineError::Timeout, &mut out.answers);
         self.forwards.expire(since, &mut out.answers);
         self.reads.regather(retry_before);
@@ -352,7 +357,7 @@ impl Replica {
         while let Some(old) = self.changes.pop_front_if(|pending| pending.since <= since) {
             match old.origin {
                 Origin::Own(ticket) => {
-                    fail(place(0, ticket), EngineError::NoLeader, &mut out.answers);
+                    fail(waiter(0, ticket), EngineError::NoLeader, &mut out.answers);
                 }
                 Origin::Member(from, id) => self.refuse(from, id, EngineError::Superseded),
             }
@@ -389,21 +394,21 @@ impl Replica {
     }
 
     /// Notices that leadership came or went.
-    pub(crate) fn observe_role(&mut self, now: u64) {
+    pub(crate) fn observe_role(&mut self, now: MonoTime) {
         self.fix_election_timeout();
         let leading = self.is_leader();
         if leading != self.leading {
             self.leading = leading;
             self.expire_in_flight = false;
-            self.reads.regather(u64::MAX);
+            self.reads.regather(MonoTime::MAX);
             if leading {
                 self.peers.start_leading(now);
             }
         }
     }
 
-    /// Hands leadership to the follower that is furthest, if there is one that is active.
-    pub(crate) fn hand_over(&mut self) {
+    /// Transfers leadership to the follower that is furthest, if there is one that is active.
+    pub(crate) fn transfer_leadership(&mut self) {
         if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
             return;
         }
@@ -434,8 +439,8 @@ impl Replica {
             let progress = self.raw.raft.prs().get(*id);
             let is_own = *id == self.id.0;
             let peer = self.peers.get(MemberId(*id));
-            let heard_at = peer.and_then(|peer| peer.heard_at);
-            let since = |at: u64| now.monotonic.saturating_sub(at);
+            let heard_at = peer.and_then(Peer::heard);
+            let since = |at: MonoTime| now.mono().since(at);
             // A member that was never heard of has all its time from when it was first missed.
             let missed_at = heard_at.or(peer.and_then(|peer| peer.missed_at));
             let silent_ns = missed_at.filter(|_| !is_own).map_or(0, since);
@@ -455,17 +460,17 @@ impl Replica {
     }
 
     /// Proposes what the leader does by itself: promotions and removals.
-    pub(crate) fn tend_membership(&mut self, now: Now) {
+    pub(crate) fn propose_membership_changes(&mut self, now: Now) {
         let is_busy = self.raw.raft.has_pending_conf() || !self.changes.is_empty();
         if !self.can_decide() || is_busy {
             return;
         }
         let conf = self.raw.store().conf_state();
         for id in conf.voters.iter().chain(&conf.learners).filter(|id| **id != self.id.0) {
-            self.peers.miss(MemberId(*id), now.monotonic);
+            self.peers.miss(MemberId(*id), now.mono());
         }
         if let Some(change) = self.standings(now).due(&self.state.membership) {
-            self.propose_change(None, change, now.monotonic);
+            self.propose_change(None, change, now.mono());
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a member notices of the others: when they were heard of, how fast they answer, how far they
 //! have applied.
 
-use crate::types::MemberId;
+use crate::clock::MonoTime;
+use crate::types::{LogIndex, LogPosition, MemberId, Term};
 use std::collections::BTreeMap;
 
 /// Times of a leader's calls to one follower, in nanoseconds (seed, "Leader Statistics").
@@ -62,9 +63,16 @@ pub struct Peer {
     /// What the latest comparison of the two states said; nothing before the first.
     pub(crate) agrees: Option<bool>,
     /// When the call was sent that is not answered.
-    asked_at: Option<u64>,
+    asked_at: Option<MonoTime>,
     /// Since when a leader waits for the first word of it.
-    pub(crate) missed_at: Option<u64>,
+    pub(crate) missed_at: Option<MonoTime>,
+}
+
+impl Peer {
+    /// When it was last heard of.
+    pub(crate) fn heard(&self) -> Option<MonoTime> {
+        self.heard_at.map(MonoTime)
+    }
 }
 
 /// All other members, as seen from here.
@@ -88,30 +96,30 @@ impl Peers {
     }
 
     /// This member begins to lead: it counts anew, and gives everybody time to be heard of.
-    pub(crate) fn start_leading(&mut self, now: u64) {
+    pub(crate) fn start_leading(&mut self, now: MonoTime) {
         for peer in self.peers.values_mut() {
-            (peer.latency, peer.asked_at, peer.heard_at) = (Latency::default(), None, Some(now));
+            (peer.latency, peer.asked_at, peer.heard_at) = (Latency::default(), None, Some(now.0));
             peer.missed_at = None;
         }
     }
 
     /// A leader looks after a member: what was never heard of is missed from here on.
-    pub(crate) fn miss(&mut self, id: MemberId, now: u64) {
+    pub(crate) fn miss(&mut self, id: MemberId, now: MonoTime) {
         self.entry(id).missed_at.get_or_insert(now);
     }
 
-    pub(crate) fn asked(&mut self, id: MemberId, now: u64) {
+    pub(crate) fn asked(&mut self, id: MemberId, now: MonoTime) {
         self.entry(id).asked_at.get_or_insert(now);
     }
 
-    pub(crate) fn heard(&mut self, id: MemberId, now: u64) {
-        self.entry(id).heard_at = Some(now);
+    pub(crate) fn heard(&mut self, id: MemberId, now: MonoTime) {
+        self.entry(id).heard_at = Some(now.0);
     }
 
-    pub(crate) fn answered(&mut self, id: MemberId, now: u64) {
+    pub(crate) fn answered(&mut self, id: MemberId, now: MonoTime) {
         let peer = self.entry(id);
         if let Some(asked_at) = peer.asked_at.take() {
-            peer.latency.add(now.saturating_sub(asked_at));
+            peer.latency.add(now.since(asked_at));
         }
     }
 
@@ -159,7 +167,8 @@ impl Marks {
 }
 
 /// The hash after one more entry.
-pub(crate) fn advance(hash: u64, index: u64, term: u64, data: &[u8]) -> u64 {
+pub(crate) fn advance(hash: u64, position: LogPosition, data: &[u8]) -> u64 {
+    let LogPosition { index: LogIndex(index), term: Term(term) } = position;
     let sum = u64::from(crc32c::crc32c(data));
     let mut mixed = hash.rotate_left(23) ^ sum ^ index.rotate_left(32) ^ term.rotate_left(47);
     mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -175,12 +184,12 @@ mod tests {
         let mut peers = Peers::default();
         let id = MemberId(2);
         for (asked, answered) in [(0, 2), (10, 14), (20, 26)] {
-            peers.asked(id, asked);
-            peers.asked(id, asked + 1);
-            peers.answered(id, answered);
-            peers.answered(id, answered + 1);
+            peers.asked(id, MonoTime(asked));
+            peers.asked(id, MonoTime(asked + 1));
+            peers.answered(id, MonoTime(answered));
+            peers.answered(id, MonoTime(answered + 1));
         }
-        peers.asked(id, 30);
+        peers.asked(id, MonoTime(30));
         peers.failed(id);
         let latency = peers.get(id).expect("there").latency;
         assert_eq!((latency.success, latency.fail, latency.current), (3, 1, 6));
@@ -194,8 +203,8 @@ mod tests {
         let mut marks = Marks::default();
         let (mut one, mut other) = (0, 0);
         let mut add = |index, mine: &[u8], theirs: &[u8]| {
-            one = advance(one, index, 1, mine);
-            other = advance(other, index, 1, theirs);
+            one = advance(one, LogPosition::new(index, 1), mine);
+            other = advance(other, LogPosition::new(index, 1), theirs);
             marks.note(index, one);
             marks.differs(index, other)
         };

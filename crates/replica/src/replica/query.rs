@@ -7,7 +7,7 @@ use crate::membership::{ClusterConfig, Member, Membership, Removal};
 use crate::replica::Replica;
 use crate::replica::ahead;
 use crate::replica::progress::Peer;
-use crate::types::{LogIndex, MemberId, Term};
+use crate::types::{LogIndex, LogPosition, MemberId, Term};
 use crate::wire::batch::Control;
 use raft::eraftpb::{ConfState, Message, MessageType};
 use store::{Command, Stamp, Store, StoreError};
@@ -37,12 +37,18 @@ impl Replica {
         LogIndex(self.raw.raft.raft_log.last_index())
     }
 
-    /// The last entry that is durable, and its term.
-    pub(crate) fn last_persisted(&self) -> (LogIndex, Term) {
+    /// The last entry of the log of this leader: the one that was proposed last.
+    pub(super) fn last_position(&self) -> LogPosition {
+        assert!(self.is_leader(), "only a leader's last entry is in its own term");
+        LogPosition { index: self.last_index(), term: self.term() }
+    }
+
+    /// The last entry that is durable.
+    pub(crate) fn last_persisted(&self) -> LogPosition {
         let log = &self.raw.raft.raft_log;
         let last_index = log.persisted.max(self.state.applied.0);
         let term = log.term(last_index).expect("the log holds the term of what is applied last");
-        (LogIndex(last_index), Term(term))
+        LogPosition::new(last_index, term)
     }
 
     pub(crate) fn applied(&self) -> LogIndex {

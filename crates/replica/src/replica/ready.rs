@@ -3,12 +3,12 @@
 //! The driver carries out what a ready asks for, in the order that safety demands, and says here
 //! when something is durable, sent or lost. It never touches raft itself.
 
-use crate::clock::Now;
+use crate::clock::{MonoTime, Now};
 use crate::error::Fatal;
 use crate::limits::LOG_TAIL_BYTES_ALONE;
 use crate::replica::Replica;
 use crate::snapshot::format::{Header, SnapshotOwner};
-use crate::types::{LogIndex, MemberId, Term};
+use crate::types::{LogIndex, LogPosition, MemberId};
 use crate::waiting::proposal::Output;
 use raft::eraftpb::{ConfState, Entry, HardState, Message, MessageType};
 use raft::{Ready, SnapshotStatus};
@@ -79,7 +79,7 @@ impl Replica {
     }
 
     /// A message of raft is to be sent.
-    pub(crate) fn note_sending(&mut self, message: &mut Message, now: u64) {
+    pub(crate) fn note_sending(&mut self, message: &mut Message, now: MonoTime) {
         match message.get_msg_type() {
             // raft leaves it out; see `Replica::answer_read`.
             MessageType::MsgReadIndex => message.term = self.raw.raft.term,
@@ -97,7 +97,7 @@ impl Replica {
     }
 
     /// A member answered an append or a heartbeat.
-    pub(crate) fn note_answered(&mut self, from: MemberId, now: u64) {
+    pub(crate) fn note_answered(&mut self, from: MemberId, now: MonoTime) {
         self.peers.answered(from, now);
     }
 
@@ -187,18 +187,17 @@ impl Replica {
     /// disk may be let go; nothing if a newer snapshot of the leader came in between.
     pub(crate) fn note_snapshot_written(
         &mut self,
-        index: LogIndex,
-        term: Term,
+        position: LogPosition,
         conf_state: ConfState,
     ) -> Option<LogIndex> {
         let log = self.raw.mut_store();
-        if log.snapshot_index().is_some_and(|newest| newest > index.0) {
+        if log.snapshot_index().is_some_and(|newest| newest > position.index.0) {
             return None;
         }
-        log.set_snapshot(index.0, term.0, conf_state);
+        log.set_snapshot(position, conf_state);
         // What is in memory for members that lag stays on disk, for after a restart.
         let kept_above = log.before_first();
-        Some(LogIndex(index.0.min(kept_above)))
+        Some(LogIndex(position.index.0.min(kept_above)))
     }
 
     /// Offers raft a snapshot that is durable as one of this member, as if the present leader had

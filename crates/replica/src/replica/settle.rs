@@ -8,21 +8,21 @@ use crate::session::{Fate, Mark, Outcome};
 use crate::types::{MemberId, Ticket};
 use crate::waiting::forward::Forwards;
 use crate::waiting::inbox::Inbox;
-use crate::waiting::proposal::{Answer, Output, Places, fail};
+use crate::waiting::proposal::{Answer, Output, Waiters, fail};
 use std::iter::Peekable;
 use store::{Applied, StoreError};
 
 /// Who waits here for what an entry holds. Nobody does while a log is replayed.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters<'a> {
-    /// For the items that belong to no request, by their position among them.
-    pub(crate) places: Places,
+pub(crate) struct LocalWaiters<'a> {
+    /// For the items that belong to no request, by their offset among them.
+    pub(crate) waiters: Waiters,
     /// This member, its requests, and those of others that it has proposed.
     pub(crate) requests: Option<(MemberId, &'a mut Forwards, &'a mut Inbox)>,
 }
 
-impl Waiters<'_> {
-    fn take(&mut self, mark: &Mark) -> Option<Places> {
+impl LocalWaiters<'_> {
+    fn take(&mut self, mark: &Mark) -> Option<Waiters> {
         let (own, forwards, inbox) = self.requests.as_mut()?;
         inbox.forget(mark);
         if mark.member == *own { forwards.take(mark.id) } else { None }
@@ -54,18 +54,18 @@ impl State {
         &mut self,
         mark: Mark,
         index: u64,
-        waiters: &mut Waiters<'_>,
+        local: &mut LocalWaiters<'_>,
         out: &mut Output,
     ) -> Group {
         // One of a member that was removed may have been carried out already: nothing is
         // remembered of it.
         let is_new = !self.membership.was_removed(mark.member) && self.sessions.begin(&mark, index);
-        let mut places = waiters.take(&mark).unwrap_or_default();
+        let mut waiters = local.take(&mark).unwrap_or_default();
         if !is_new {
-            self.answer_from_memory(&mark, std::mem::take(&mut places), out);
+            self.answer_from_memory(&mark, std::mem::take(&mut waiters), out);
         }
         let outcomes = Vec::with_capacity(if is_new { mark.count.min(4096) } else { 0 });
-        let waiting = places.into_iter().peekable();
+        let waiting = waiters.into_iter().peekable();
         Group { mark, is_new, left: mark.count, outcomes, waiting }
     }
 
@@ -88,12 +88,12 @@ impl State {
     }
 
     /// Answers those who wait for a request that was carried out where they could not see it.
-    fn answer_from_memory(&self, mark: &Mark, places: Places, out: &mut Output) {
+    fn answer_from_memory(&self, mark: &Mark, waiters: Waiters, out: &mut Output) {
         let kept = match self.sessions.fate(mark.member, mark.id) {
             Fate::Done(Some(kept)) => kept,
-            _ => return fail(places, EngineError::Unknown, &mut out.answers),
+            _ => return fail(waiters, EngineError::Unknown, &mut out.answers),
         };
-        for (at, ticket) in places {
+        for (at, ticket) in waiters {
             let outcome = kept
                 .get(at)
                 .map_or(Err(EngineError::Unknown.into()), |outcome| self.recall(outcome));
@@ -124,9 +124,9 @@ impl Replica {
             if self.state.sessions.fate(self.id, id) == Fate::Open {
                 continue;
             }
-            let places = self.forwards.take(id).unwrap_or_default();
-            let mark = Mark { member: self.id, id, floor: 0, count: places.len() };
-            self.state.answer_from_memory(&mark, places, out);
+            let waiters = self.forwards.take(id).unwrap_or_default();
+            let mark = Mark { member: self.id, id, floor: 0, count: waiters.len() };
+            self.state.answer_from_memory(&mark, waiters, out);
         }
     }
 }
@@ -134,6 +134,7 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::MonoTime;
     use crate::membership::Membership;
     use crate::session::Sessions;
     use crate::types::{LogIndex, Term};
@@ -166,7 +167,11 @@ mod tests {
         let bytes = items.bytes.clone();
         let mut forwards = Forwards::new(OWN, 9);
         forwards.aim(OWN, 1);
-        forwards.add(Batch { items, places: vec![(0, Ticket(1)), (1, Ticket(2))], since: 0 });
+        forwards.add(Batch {
+            items,
+            waiters: vec![(0, Ticket(1)), (1, Ticket(2))],
+            since: MonoTime(0),
+        });
         (forwards, bytes)
     }
 
@@ -174,7 +179,7 @@ mod tests {
         let mut out = Output::default();
         let mut inbox = Inbox::default();
         let requests = Some((OWN, forwards, &mut inbox));
-        let mut waiters = Waiters { places: Vec::new(), requests };
+        let mut waiters = LocalWaiters { waiters: Vec::new(), requests };
         state.apply_items(index, entry, &mut waiters, &mut out).expect("no member ends");
         out.answers
     }

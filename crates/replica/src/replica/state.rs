@@ -3,7 +3,7 @@
 use crate::membership::{ClusterConfig, Member, Membership};
 use crate::replica::progress;
 use crate::session::Sessions;
-use crate::types::{LogIndex, Term};
+use crate::types::{LogIndex, LogPosition, Term};
 use crate::wire::batch::Control;
 use raft::eraftpb::Entry;
 use store::Store;
@@ -26,10 +26,15 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// The entry that was applied last.
+    pub(crate) fn position(&self) -> LogPosition {
+        LogPosition { index: self.applied, term: self.applied_term }
+    }
+
     pub(crate) fn note_applied(&mut self, entry: &Entry) {
         self.applied = LogIndex(entry.index);
         self.applied_term = Term(entry.term);
-        self.hash = progress::advance(self.hash, entry.index, entry.term, &entry.data);
+        self.hash = progress::advance(self.hash, LogPosition::of(entry), &entry.data);
     }
 
     /// What this member must tell the cluster about itself, if anything has changed.

@@ -4,7 +4,7 @@
 //! A member that decides alone needs no ids: nobody else can propose, and what it proposed is
 //! applied. Its entries are settled by their place.
 
-use crate::clock::Now;
+use crate::clock::{MonoTime, Now};
 use crate::error::EngineError;
 use crate::limits::{
     BATCH_BYTES_MAX, ENTRY_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, REQUEST_BYTES_MAX,
@@ -14,9 +14,9 @@ use crate::membership::change::Change;
 use crate::replica::{Origin, PendingChange, Replica};
 use crate::session::ForwardId;
 use crate::session::{Fate, Mark};
-use crate::types::{MemberId, Ticket};
-use crate::waiting::inbox::Taken;
-use crate::waiting::proposal::{Output, Places, fail, place};
+use crate::types::{LogPosition, MemberId, Ticket};
+use crate::waiting::inbox::ForwardedBatch;
+use crate::waiting::proposal::{Output, Waiters, fail, waiter};
 use crate::wire::batch::{self, Control, EntryWriter, Items};
 use crate::wire::envelope::Envelope;
 use store::Command;
@@ -26,8 +26,8 @@ use store::Command;
 struct Draft {
     writer: EntryWriter,
     /// Who waits for which of the items that belong to no request, and since when.
-    places: Places,
-    since: u64,
+    waiters: Waiters,
+    since: MonoTime,
     /// How many items belong to no request.
     len: usize,
     /// This member's requests.
@@ -46,7 +46,7 @@ impl Replica {
         &mut self,
         ticket: Ticket,
         command: &Command<'_>,
-        now: u64,
+        now: MonoTime,
     ) -> Result<(), EngineError> {
         let bytes = self.gathering.bytes() + self.forwards.bytes();
         if self.proposals_waiting() >= PROPOSALS_MAX || bytes >= WAITING_BYTES_MAX {
@@ -55,7 +55,12 @@ impl Replica {
         self.gathering.push(Some(ticket), now, |items| items.push(command))
     }
 
-    pub(crate) fn propose_control(&mut self, ticket: Option<Ticket>, control: &Control, now: u64) {
+    pub(crate) fn propose_control(
+        &mut self,
+        ticket: Option<Ticket>,
+        control: &Control,
+        now: MonoTime,
+    ) {
         let pushed = self.gathering.push(ticket, now, |items| items.push_control(control));
         pushed.expect("a name and two addresses are short");
     }
@@ -141,7 +146,7 @@ impl Replica {
             self.expire_wanted = false;
             return;
         }
-        if self.expire_in_flight || now.monotonic < self.expiry_rests_until {
+        if self.expire_in_flight || now.mono() < self.expiry_rests_until {
             return;
         }
         if self.state.store.next_deadline().is_some_and(|due| due <= self.clock.time(now)) {
@@ -191,8 +196,8 @@ impl Replica {
     fn add_to(&mut self, draft: &mut Draft, is_alone: bool) -> bool {
         if is_alone && let Some(batch) = self.gathering.take() {
             let shift = draft.len;
-            draft.since = if draft.places.is_empty() { batch.since } else { draft.since };
-            draft.places.extend(batch.places.into_iter().map(|(at, who)| (at + shift, who)));
+            draft.since = if draft.waiters.is_empty() { batch.since } else { draft.since };
+            draft.waiters.extend(batch.waiters.into_iter().map(|(at, who)| (at + shift, who)));
             draft.push_items(&batch.items);
             return true;
         }
@@ -220,7 +225,7 @@ impl Replica {
                 (self.expire_in_flight, self.expire_wanted) = (false, false);
             }
             self.requests_rest = true;
-            fail(draft.places, EngineError::Overloaded, &mut out.answers);
+            fail(draft.waiters, EngineError::Overloaded, &mut out.answers);
             for mark in draft.taken {
                 self.inbox.forget(&mark);
                 self.refuse(mark.member, mark.id, EngineError::Overloaded);
@@ -229,16 +234,16 @@ impl Replica {
             return false;
         }
         self.expire_wanted &= !draft.has_expiry;
-        let (term, index) = (self.raw.raft.term, self.raw.raft.raft_log.last_index());
-        self.proposals.register(term, index, draft.since, draft.places);
+        let position = self.last_position();
+        self.proposals.register(position, draft.since, draft.waiters);
         for seq in draft.own {
-            self.forwards.sent(seq, self.id, now.monotonic);
+            self.forwards.sent(seq, self.id, now.mono());
         }
         true
     }
 
     /// Passes everything that waits here on to the leader.
-    pub(crate) fn forward(&mut self, to: MemberId, now: u64) {
+    pub(crate) fn forward(&mut self, to: MemberId, now: MonoTime) {
         let term = self.raw.raft.term;
         self.forwards.aim(to, term);
         if !self.requests_rest {
@@ -291,7 +296,7 @@ impl Replica {
         if self.inbox.bytes() + items.len() > TAKEN_BYTES_MAX {
             return self.refuse(from, id, EngineError::Overloaded);
         }
-        self.inbox.push(Taken { mark, items: items.to_vec() });
+        self.inbox.push(ForwardedBatch { mark, items: items.to_vec() });
     }
 
     /// Another member wants a change of the membership to be proposed.
@@ -301,7 +306,7 @@ impl Replica {
         term: u64,
         id: ForwardId,
         change: Change,
-        now: u64,
+        now: MonoTime,
     ) {
         if !self.seen.is_new(from, id) {
             return;
@@ -314,20 +319,20 @@ impl Replica {
     }
 
     /// The leader said where a change was proposed.
-    pub(crate) fn placed(
+    pub(crate) fn change_accepted(
         &mut self,
         from: MemberId,
         id: ForwardId,
-        (term, index): (u64, u64),
-        position: usize,
+        position: LogPosition,
+        offset: usize,
         out: &mut Output,
     ) {
         let Some(waiting) = self.forwards.settle_change(from, id) else { return };
-        let places = place(position, waiting.ticket);
-        if index <= self.state.applied.0 {
-            return fail(places, EngineError::Unknown, &mut out.answers);
+        let waiters = waiter(offset, waiting.ticket);
+        if position.index <= self.state.applied {
+            return fail(waiters, EngineError::Unknown, &mut out.answers);
         }
-        self.proposals.register(term, index, waiting.since, places);
+        self.proposals.register(position, waiting.since, waiters);
     }
 
     /// What was sent to a leader was not proposed. What only found no leader is kept for the next
@@ -349,12 +354,12 @@ impl Replica {
             let (change, since) = (waiting.change, waiting.since);
             self.changes.push_back(PendingChange { change, since, origin });
         } else {
-            fail(place(0, waiting.ticket), error, &mut out.answers);
+            fail(waiter(0, waiting.ticket), error, &mut out.answers);
         }
     }
 
     /// Tries again what was refused, or may be lost on its way.
-    pub(crate) fn resend(&mut self, before: u64) {
+    pub(crate) fn resend(&mut self, before: MonoTime) {
         self.requests_rest = false;
         self.forwards.resend(before);
     }

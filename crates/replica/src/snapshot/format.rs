@@ -16,7 +16,7 @@ use crate::clock::Now;
 use crate::identity::Identity;
 use crate::membership::Membership;
 use crate::session::Sessions;
-use crate::types::{ClusterId, LogIndex, MemberId, Term};
+use crate::types::{ClusterId, LogIndex, LogPosition, MemberId, Term};
 use crate::wire::codec::{self, Malformed};
 use crate::wire::raft_types::{decode_conf_state, encode_conf_state};
 use crate::wire::record;
@@ -64,6 +64,11 @@ pub(crate) struct SnapshotOwner {
 }
 
 impl Header {
+    /// The last entry that is part of it.
+    pub(crate) fn position(&self) -> LogPosition {
+        LogPosition { index: self.index, term: self.term }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         codec::put_u64(out, self.cluster.0);
         codec::put_u64(out, self.member.0);

@@ -10,6 +10,7 @@
 //!
 //! [`SnapshotJob`]: crate::SnapshotJob
 
+use crate::clock::MonoTime;
 use crate::snapshot::job::Prepared;
 use crate::snapshot::transfer::{Received, Receiving};
 use crate::types::{LogIndex, MemberId};
@@ -80,12 +81,12 @@ enum Stage<D: Disk> {
 pub(crate) struct Incoming<D: Disk> {
     stage: Stage<D>,
     /// Nothing is taken before this reading of the monotonic clock.
-    rests_until: u64,
+    rests_until: MonoTime,
 }
 
 impl<D: Disk> Default for Incoming<D> {
     fn default() -> Self {
-        Self { stage: Stage::Idle, rests_until: 0 }
+        Self { stage: Stage::Idle, rests_until: MonoTime::default() }
     }
 }
 
@@ -102,7 +103,7 @@ impl<D: Disk> Incoming<D> {
         (own, applied): (MemberId, LogIndex),
         from: MemberId,
         piece: &Piece<'_>,
-        now: u64,
+        now: MonoTime,
     ) -> Option<Acknowledgement> {
         if piece.index <= applied.0 {
             // It is not needed any more; the sender should know.
@@ -145,9 +146,9 @@ impl<D: Disk> Incoming<D> {
     }
 
     /// Lets go of what came in, and of the room that it takes. It is begun anew in a while.
-    pub(crate) fn discard(&mut self, disk: &D, now: u64) {
+    pub(crate) fn discard(&mut self, disk: &D, now: MonoTime) {
         self.stage = Stage::Idle;
-        self.rests_until = now.saturating_add(REST_NS);
+        self.rests_until = now.after(REST_NS);
         // What cannot be removed now is removed with the next first piece, or at the next start.
         let _ = disk.remove(wal::INCOMING_NAME);
     }
@@ -170,7 +171,12 @@ impl<D: Disk> Incoming<D> {
 
     /// The work on a snapshot that came in has ended; nothing if it failed. While none is prepared
     /// another work has ended, which changes nothing here.
-    pub(crate) fn job_finished(&mut self, prepared: Option<Box<Prepared<D>>>, disk: &D, now: u64) {
+    pub(crate) fn job_finished(
+        &mut self,
+        prepared: Option<Box<Prepared<D>>>,
+        disk: &D,
+        now: MonoTime,
+    ) {
         match (self.take_stage(), prepared) {
             (Stage::Preparing(received), Some(prepared)) => {
                 assert_eq!(prepared.header.index, received.index(), "it is the one that came in");

@@ -3,7 +3,7 @@
 use crate::clock::Now;
 use crate::identity::confirm::UNCONFIRMED;
 use crate::snapshot::format::{self, Header, SnapshotOwner};
-use crate::types::{LogIndex, MemberId, Term};
+use crate::types::{LogIndex, LogPosition, MemberId, Term};
 use raft::eraftpb::{ConfState, SnapshotMetadata};
 use std::io;
 use store::{Limits, Store, StoreSnapshot};
@@ -51,8 +51,7 @@ pub struct SnapshotDone<D: Disk>(pub(crate) Outcome<D>);
 pub(crate) enum Outcome<D: Disk> {
     /// It is on disk under its name.
     Written {
-        index: LogIndex,
-        term: Term,
+        position: LogPosition,
         conf_state: ConfState,
         bytes: u64,
     },
@@ -63,7 +62,7 @@ impl<D: Disk> SnapshotDone<D> {
     /// The last log entry that is part of it.
     pub fn index(&self) -> LogIndex {
         match &self.0 {
-            Outcome::Written { index, .. } => *index,
+            Outcome::Written { position, .. } => position.index,
             Outcome::Prepared(prepared) => prepared.header.index,
         }
     }
@@ -117,8 +116,9 @@ impl<D: Disk> OwnJob<D> {
             write(&self.disk, &mut self.header, &self.store, self.log_seq, pace)?.finish()?;
         // The new file replaces the older ones; one that stays behind only takes up room.
         let _ = wal::remove_older_snapshots(&self.disk, self.header.index.0);
-        let Header { index, term, conf_state, .. } = self.header;
-        Ok(SnapshotDone(Outcome::Written { index, term, conf_state, bytes }))
+        let position = self.header.position();
+        let conf_state = self.header.conf_state;
+        Ok(SnapshotDone(Outcome::Written { position, conf_state, bytes }))
     }
 }
 

@@ -5,6 +5,7 @@
 //! that heartbeats and entries do not queue behind a snapshot. The receiver gathers the pieces in a
 //! file that nothing is ever started from; when it is whole and sound, raft is told.
 
+use crate::clock::MonoTime;
 use crate::types::{LogIndex, MemberId};
 use crate::wire::envelope::{Envelope, Piece};
 use raft::eraftpb::{ConfState, Message, MessageType};
@@ -35,8 +36,8 @@ struct Sending<D: Disk> {
     piece_bytes: usize,
     sent: u64,
     acknowledged: u64,
-    heard_at: u64,
-    sent_at: u64,
+    heard_at: MonoTime,
+    sent_at: MonoTime,
 }
 
 /// What became of a transfer.
@@ -49,7 +50,7 @@ pub(crate) enum Progress {
 
 impl<D: Disk> Sending<D> {
     /// Opens the file of the snapshot that raft's message names.
-    fn open(disk: &D, message: &Message, piece_bytes: usize, now: u64) -> io::Result<Self> {
+    fn open(disk: &D, message: &Message, piece_bytes: usize, now: MonoTime) -> io::Result<Self> {
         let metadata = message.get_snapshot().get_metadata();
         let file = disk.open(&wal::snapshot_name(metadata.index))?;
         let total = file.len()?;
@@ -71,7 +72,7 @@ impl<D: Disk> Sending<D> {
 
     /// The receiver has everything below `offset`. If that is nothing it may have lost what it
     /// had, with its process or for want of room, and gets everything again.
-    fn acknowledge(&mut self, offset: u64, now: u64) -> Progress {
+    fn acknowledge(&mut self, offset: u64, now: MonoTime) -> Progress {
         self.heard_at = now;
         if offset <= self.total && offset >= self.acknowledged {
             self.acknowledged = offset;
@@ -83,11 +84,11 @@ impl<D: Disk> Sending<D> {
     }
 
     /// The next pieces, as far as the window allows.
-    fn pump(&mut self, now: u64, send: &mut dyn FnMut(Vec<u8>)) -> Progress {
-        if now.saturating_sub(self.heard_at) > PATIENCE_NS {
+    fn pump(&mut self, now: MonoTime, send: &mut dyn FnMut(Vec<u8>)) -> Progress {
+        if now.since(self.heard_at) > PATIENCE_NS {
             return Progress::Failed;
         }
-        if now.saturating_sub(self.sent_at.max(self.heard_at)) > RESEND_NS {
+        if now.since(self.sent_at.max(self.heard_at)) > RESEND_NS {
             self.sent = self.acknowledged;
         }
         let window = WINDOW_PIECES * self.piece_bytes as u64;
@@ -118,7 +119,7 @@ impl<D: Disk> Sending<D> {
 pub(crate) struct Outgoing<D: Disk> {
     sending: Vec<Sending<D>>,
     /// Entries above this index are kept until then, for a member for which a snapshot is written.
-    kept: Option<(LogIndex, u64)>,
+    kept: Option<(LogIndex, MonoTime)>,
 }
 
 impl<D: Disk> Default for Outgoing<D> {
@@ -135,7 +136,7 @@ impl<D: Disk> Outgoing<D> {
         disk: &D,
         message: &Message,
         piece_bytes: usize,
-        now: u64,
+        now: MonoTime,
     ) -> io::Result<bool> {
         let index = message.get_snapshot().get_metadata().index;
         let to = MemberId(message.to);
@@ -154,7 +155,7 @@ impl<D: Disk> Outgoing<D> {
         from: MemberId,
         index: u64,
         offset: u64,
-        now: u64,
+        now: MonoTime,
     ) -> Option<Progress> {
         let at = self.sending.iter().position(|one| one.to == from && one.index == index)?;
         let progress = self.sending.get_mut(at)?.acknowledge(offset, now);
@@ -168,7 +169,7 @@ impl<D: Disk> Outgoing<D> {
     /// that does not lead all.
     pub(crate) fn pump(
         &mut self,
-        now: u64,
+        now: MonoTime,
         leads: bool,
         send: &mut dyn FnMut(MemberId, Vec<u8>),
     ) -> Vec<MemberId> {
@@ -186,7 +187,7 @@ impl<D: Disk> Outgoing<D> {
     }
 
     /// Above which index the log is still needed, by those that get a snapshot of it or will.
-    pub(crate) fn needs_above(&mut self, now: u64) -> Option<LogIndex> {
+    pub(crate) fn needs_above(&mut self, now: MonoTime) -> Option<LogIndex> {
         self.kept = self.kept.filter(|(_, until)| *until > now);
         let sending = self.sending.iter().map(|one| LogIndex(one.index)).min();
         let kept = self.kept.map(|(index, _)| index);
@@ -194,8 +195,8 @@ impl<D: Disk> Outgoing<D> {
     }
 
     /// A snapshot is written for a member that lags: what follows `index` is kept for a while.
-    pub(crate) fn keep_above(&mut self, index: LogIndex, now: u64) {
-        self.kept = Some((index, now.saturating_add(KEEP_NS)));
+    pub(crate) fn keep_above(&mut self, index: LogIndex, now: MonoTime) {
+        self.kept = Some((index, now.after(KEEP_NS)));
     }
 }
 

@@ -10,13 +10,14 @@
 //! Changes of the membership have no id in the log. They are sent once: the leader says their
 //! place, and if it goes away before, the outcome is unknown.
 
+use crate::clock::MonoTime;
 use crate::error::EngineError;
 use crate::membership::change::Change;
 use crate::session::ForwardId;
 use crate::session::{Mark, WINDOW};
 use crate::types::{MemberId, Ticket};
 use crate::waiting::gather::Batch;
-use crate::waiting::proposal::{Answer, Places, fail, place};
+use crate::waiting::proposal::{Answer, Waiters, fail, waiter};
 use crate::wire::batch::MARK_LEN;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Request {
     batch: Batch,
     /// To whom it was sent last, and when; nothing if that one refused it.
-    sent: Option<(MemberId, u64)>,
+    sent: Option<(MemberId, MonoTime)>,
     /// Whether a copy that was sent earlier may still be carried out.
     is_uncertain: bool,
 }
@@ -42,7 +43,7 @@ impl Request {
 pub(crate) struct WaitingChange {
     pub(crate) change: Change,
     pub(crate) ticket: Option<Ticket>,
-    pub(crate) since: u64,
+    pub(crate) since: MonoTime,
     to: MemberId,
 }
 
@@ -101,7 +102,7 @@ impl Forwards {
     pub(crate) fn add(&mut self, batch: Batch) {
         let seq = self.next_seq;
         self.next_seq += 1;
-        self.tickets += batch.places.len();
+        self.tickets += batch.waiters.len();
         self.bytes += batch.items.bytes.len();
         self.unsent.insert(seq);
         self.requests.insert(seq, Request { batch, sent: None, is_uncertain: false });
@@ -110,7 +111,7 @@ impl Forwards {
     fn remove(&mut self, seq: u64) -> Option<Request> {
         let request = self.requests.remove(&seq)?;
         self.unsent.remove(&seq);
-        self.tickets -= request.batch.places.len();
+        self.tickets -= request.batch.waiters.len();
         self.bytes -= request.batch.items.bytes.len();
         Some(request)
     }
@@ -155,7 +156,7 @@ impl Forwards {
     }
 
     /// A batch was sent, or proposed here.
-    pub(crate) fn sent(&mut self, seq: u64, to: MemberId, now: u64) {
+    pub(crate) fn sent(&mut self, seq: u64, to: MemberId, now: MonoTime) {
         self.unsent.remove(&seq);
         if let Some(request) = self.requests.get_mut(&seq) {
             request.is_uncertain |= request.sent.is_some();
@@ -169,19 +170,19 @@ impl Forwards {
     }
 
     /// Sends again what was passed on before `before` and has not been heard of.
-    pub(crate) fn resend(&mut self, before: u64) {
+    pub(crate) fn resend(&mut self, before: MonoTime) {
         let own = self.own;
         self.unsend_if(|(to, at)| to != own && at <= before);
     }
 
-    fn unsend_if(&mut self, is_lost: impl Fn((MemberId, u64)) -> bool) {
+    fn unsend_if(&mut self, is_lost: impl Fn((MemberId, MonoTime)) -> bool) {
         let lost = self.requests.iter().filter(|(_, request)| request.sent.is_some_and(&is_lost));
         self.unsent.extend(lost.map(|(seq, _)| *seq));
     }
 
     /// A request of this member is carried out: who waits for which of its items.
-    pub(crate) fn take(&mut self, id: ForwardId) -> Option<Places> {
-        (id.start == self.start).then(|| self.remove(id.seq))?.map(|request| request.batch.places)
+    pub(crate) fn take(&mut self, id: ForwardId) -> Option<Waiters> {
+        (id.start == self.start).then(|| self.remove(id.seq))?.map(|request| request.batch.waiters)
     }
 
     /// The ids of all batches that wait, the oldest first.
@@ -208,7 +209,7 @@ impl Forwards {
         if error == EngineError::NotLeader || request.is_uncertain {
             self.unsent.insert(id.seq);
         } else if let Some(request) = self.remove(id.seq) {
-            fail(request.batch.places, error, answers);
+            fail(request.batch.waiters, error, answers);
         }
         true
     }
@@ -220,13 +221,13 @@ impl Forwards {
             if self.requests.get(&seq).is_some_and(Request::is_untouched)
                 && let Some(request) = self.remove(seq)
             {
-                fail(request.batch.places, error, answers);
+                fail(request.batch.waiters, error, answers);
             }
         }
     }
 
     /// Gives up on what has waited since `since` or before.
-    pub(crate) fn expire(&mut self, since: u64, answers: &mut Vec<Answer>) {
+    pub(crate) fn expire(&mut self, since: MonoTime, answers: &mut Vec<Answer>) {
         let is_old = |request: &Request| request.batch.since <= since;
         let old: Vec<u64> = self
             .requests
@@ -237,7 +238,7 @@ impl Forwards {
         for request in old.into_iter().filter_map(|seq| self.remove(seq)) {
             let nothing_done = request.is_untouched();
             let error = if nothing_done { EngineError::NoLeader } else { EngineError::Timeout };
-            fail(request.batch.places, error, answers);
+            fail(request.batch.waiters, error, answers);
         }
         self.fail_changes(|change| change.since <= since, EngineError::Timeout, answers);
     }
@@ -246,7 +247,7 @@ impl Forwards {
     pub(crate) fn add_change(
         &mut self,
         to: MemberId,
-        since: u64,
+        since: MonoTime,
         change: Change,
         ticket: Option<Ticket>,
     ) -> ForwardId {
@@ -277,7 +278,7 @@ impl Forwards {
         self.changes.retain(|_, change| {
             let is_lost = is_lost(change);
             if is_lost {
-                fail(place(0, change.ticket), error, answers);
+                fail(waiter(0, change.ticket), error, answers);
             }
             !is_lost
         });
@@ -295,9 +296,13 @@ mod tests {
     const NEXT: MemberId = MemberId(3);
 
     fn batch(tickets: &[u64], since: u64) -> Batch {
-        let places: Places =
+        let waiters: Waiters =
             tickets.iter().enumerate().map(|(at, ticket)| (at, Ticket(*ticket))).collect();
-        Batch { items: Items { bytes: vec![0; 10], len: places.len() }, places, since }
+        Batch {
+            items: Items { bytes: vec![0; 10], len: waiters.len() },
+            waiters,
+            since: MonoTime(since),
+        }
     }
 
     fn errors(answers: &[Answer]) -> Vec<EngineError> {
@@ -328,7 +333,7 @@ mod tests {
         while let Some((mark, _)) = forwards.next_unsent() {
             assert!(mark.floor < mark.id.seq && mark.member == OWN && mark.id.start == 9);
             seqs.push(mark.id.seq);
-            forwards.sent(mark.id.seq, to, 100);
+            forwards.sent(mark.id.seq, to, MonoTime(100));
         }
         seqs
     }
@@ -345,9 +350,9 @@ mod tests {
         assert!(!forwards.has_unsent(), "nothing waits there any more");
         forwards.unsend(NEXT);
         assert_eq!(send(&mut forwards, NEXT), [1, 2]);
-        forwards.resend(99);
+        forwards.resend(MonoTime(99));
         assert!(!forwards.has_unsent(), "too early");
-        forwards.resend(100);
+        forwards.resend(MonoTime(100));
         assert_eq!(send(&mut forwards, NEXT), [1, 2]);
         assert_eq!(forwards.take(id(1)), Some(vec![(0, Ticket(1)), (1, Ticket(2))]));
         assert_eq!(forwards.take(id(1)), None, "once");
@@ -370,7 +375,7 @@ mod tests {
         forwards.refused(NEXT, id(2), EngineError::DiskFull, &mut answers);
         assert_eq!(answers.len(), 2, "the first leader may have done it");
         assert_eq!(send(&mut forwards, NEXT), [2]);
-        forwards.expire(6, &mut answers);
+        forwards.expire(MonoTime(6), &mut answers);
         assert_eq!(errors(&answers).last(), Some(&EngineError::Timeout));
         assert!(!forwards.refused(NEXT, id(2), EngineError::NotLeader, &mut answers));
     }
@@ -381,9 +386,9 @@ mod tests {
         let mut answers = Vec::new();
         assert!(forwards.refused(LEADER, id(1), EngineError::NotLeader, &mut answers));
         assert!(answers.is_empty() && forwards.has_unsent());
-        forwards.expire(5, &mut answers);
+        forwards.expire(MonoTime(5), &mut answers);
         assert_eq!(errors(&answers), [EngineError::NoLeader; 2], "nobody took it");
-        forwards.expire(6, &mut answers);
+        forwards.expire(MonoTime(6), &mut answers);
         assert_eq!(errors(&answers).last(), Some(&EngineError::Timeout), "somebody has it");
     }
 
@@ -418,17 +423,17 @@ mod tests {
         let mut forwards = Forwards::new(OWN, 9);
         let mut answers = Vec::new();
         let change = Change::Remove(MemberId(4));
-        let sent = forwards.add_change(LEADER, 5, change.clone(), Some(Ticket(1)));
+        let sent = forwards.add_change(LEADER, MonoTime(5), change.clone(), Some(Ticket(1)));
         assert!(forwards.settle_change(NEXT, sent).is_none(), "somebody else");
         assert!(forwards.settle_change(LEADER, sent).is_some());
         assert!(forwards.settle_change(LEADER, sent).is_none(), "twice");
-        forwards.add_change(LEADER, 5, change.clone(), Some(Ticket(2)));
-        forwards.add_change(NEXT, 6, change, Some(Ticket(3)));
+        forwards.add_change(LEADER, MonoTime(5), change.clone(), Some(Ticket(2)));
+        forwards.add_change(NEXT, MonoTime(6), change, Some(Ticket(3)));
         forwards.lose_changes(LEADER, &mut answers);
         assert_eq!(errors(&answers), [EngineError::Unknown]);
-        forwards.expire(5, &mut answers);
+        forwards.expire(MonoTime(5), &mut answers);
         assert_eq!(forwards.len(), 1, "too young");
-        forwards.expire(6, &mut answers);
+        forwards.expire(MonoTime(6), &mut answers);
         assert_eq!(errors(&answers).last(), Some(&EngineError::Timeout));
     }
 }

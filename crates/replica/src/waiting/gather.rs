@@ -1,10 +1,11 @@
 //! What clients asked for and nobody has been told yet, in pieces of about 1 MiB: each becomes one
 //! request in the log, so that neither an entry nor a message can grow with what waits.
 
+use crate::clock::MonoTime;
 use crate::error::EngineError;
 use crate::limits::{BATCH_BYTES_MAX, COMMAND_BYTES_MAX, REQUEST_BYTES_MAX};
 use crate::types::Ticket;
-use crate::waiting::proposal::{Answer, Places, fail};
+use crate::waiting::proposal::{Answer, Waiters, fail};
 use crate::wire::batch::Items;
 use std::collections::VecDeque;
 
@@ -12,9 +13,9 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) items: Items,
-    pub(crate) places: Places,
+    pub(crate) waiters: Waiters,
     /// When the first of them came, by the monotonic clock.
-    pub(crate) since: u64,
+    pub(crate) since: MonoTime,
 }
 
 /// All that has gathered. Only the last batch takes more.
@@ -46,7 +47,7 @@ impl Gathering {
     pub(crate) fn push(
         &mut self,
         ticket: Option<Ticket>,
-        now: u64,
+        now: MonoTime,
         put: impl FnOnce(&mut Items),
     ) -> Result<(), EngineError> {
         let is_open = |batch: &Batch| batch.items.bytes.len() < BATCH_BYTES_MAX;
@@ -66,7 +67,7 @@ impl Gathering {
             return Err(EngineError::Overloaded);
         }
         if let Some(ticket) = ticket {
-            batch.places.push((len, ticket));
+            batch.waiters.push((len, ticket));
             self.tickets += 1;
         }
         self.bytes += grown;
@@ -78,23 +79,28 @@ impl Gathering {
     pub(crate) fn take(&mut self) -> Option<Batch> {
         let batch = self.batches.pop_front()?;
         self.bytes -= batch.items.bytes.len();
-        self.tickets -= batch.places.len();
+        self.tickets -= batch.waiters.len();
         Some(batch)
     }
 
     /// Refuses all of it: nothing was done.
     pub(crate) fn refuse(&mut self, error: EngineError, answers: &mut Vec<Answer>) {
         while let Some(batch) = self.take() {
-            fail(batch.places, error, answers);
+            fail(batch.waiters, error, answers);
         }
     }
 
     /// Refuses what has waited since `since` or before.
-    pub(crate) fn expire(&mut self, since: u64, error: EngineError, answers: &mut Vec<Answer>) {
+    pub(crate) fn expire(
+        &mut self,
+        since: MonoTime,
+        error: EngineError,
+        answers: &mut Vec<Answer>,
+    ) {
         while self.batches.front().is_some_and(|batch| batch.since <= since)
             && let Some(batch) = self.take()
         {
-            fail(batch.places, error, answers);
+            fail(batch.waiters, error, answers);
         }
     }
 }
@@ -108,7 +114,8 @@ mod tests {
         let value = "v".repeat(len);
         let path = KeyPath::parse("/a").expect("clean");
         let command = Command::Update { path, value: &value, ttl: None, refresh: false };
-        let pushed = gathering.push(Some(Ticket(ticket)), now, |items| items.push(&command));
+        let pushed =
+            gathering.push(Some(Ticket(ticket)), MonoTime(now), |items| items.push(&command));
         assert_eq!(pushed.is_ok(), len <= COMMAND_BYTES_MAX);
     }
 
@@ -122,9 +129,9 @@ mod tests {
         let (mut bytes, mut tickets) = (0, Vec::new());
         while let Some(batch) = gathering.take() {
             assert!(batch.items.bytes.len() < BATCH_BYTES_MAX + 301_000);
-            assert_eq!(batch.since, batch.places[0].1.0);
+            assert_eq!(batch.since, MonoTime(batch.waiters[0].1.0));
             bytes += batch.items.bytes.len();
-            tickets.extend(batch.places.into_iter().map(|(_, ticket)| ticket.0));
+            tickets.extend(batch.waiters.into_iter().map(|(_, ticket)| ticket.0));
         }
         assert!(bytes > 30_000_000);
         assert_eq!(tickets, (0..100).collect::<Vec<_>>());
@@ -139,7 +146,7 @@ mod tests {
         push(&mut gathering, 2, 10, 0);
         push(&mut gathering, 3, COMMAND_BYTES_MAX + 1, 0);
         let batch = gathering.take().expect("one is there");
-        assert_eq!((batch.items.len, batch.places.len()), (1, 1));
+        assert_eq!((batch.items.len, batch.waiters.len()), (1, 1));
         assert_eq!((gathering.bytes(), gathering.tickets()), (0, 0));
     }
 
@@ -149,7 +156,7 @@ mod tests {
         push(&mut gathering, 1, 2_000_000, 5);
         push(&mut gathering, 2, 10, 8);
         let mut answers = Vec::new();
-        gathering.expire(7, EngineError::NoLeader, &mut answers);
+        gathering.expire(MonoTime(7), EngineError::NoLeader, &mut answers);
         assert_eq!(answers.len(), 1);
         gathering.refuse(EngineError::DiskFull, &mut answers);
         assert_eq!(answers.len(), 2);

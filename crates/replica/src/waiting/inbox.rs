@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A request of another member that this leader has taken and will propose.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct ForwardedBatch {
     pub(crate) mark: Mark,
     pub(crate) items: Vec<u8>,
 }
@@ -16,7 +16,7 @@ pub(crate) struct Taken {
 /// What a leader has taken from other members.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    taken: VecDeque<Taken>,
+    taken: VecDeque<ForwardedBatch>,
     bytes: usize,
     /// What was taken or proposed in this term and is not applied: it will be, or somebody else
     /// leads and is asked again.
@@ -43,14 +43,14 @@ impl Inbox {
         self.pending.contains(&(mark.member, mark.id))
     }
 
-    pub(crate) fn push(&mut self, taken: Taken) {
+    pub(crate) fn push(&mut self, taken: ForwardedBatch) {
         self.bytes += taken.items.len() + MARK_LEN;
         self.pending.insert((taken.mark.member, taken.mark.id));
         self.taken.push_back(taken);
     }
 
     /// The oldest one, which is proposed now.
-    pub(crate) fn pop(&mut self) -> Option<Taken> {
+    pub(crate) fn pop(&mut self) -> Option<ForwardedBatch> {
         let taken = self.taken.pop_front()?;
         self.bytes -= taken.items.len() + MARK_LEN;
         Some(taken)
@@ -69,13 +69,13 @@ const STARTS_MAX: usize = 256;
 /// are remembered beyond the term: a second copy that comes when this member leads no more must not
 /// be refused, since the first may have been carried out and the answer to it been lost.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct DedupWindow {
     latest: BTreeMap<(MemberId, u64), u64>,
     /// The members and starts in the order in which they were first heard of.
     order: VecDeque<(MemberId, u64)>,
 }
 
-impl Seen {
+impl DedupWindow {
     /// Whether a request comes for the first time and in order.
     pub(crate) fn is_new(&mut self, from: MemberId, id: ForwardId) -> bool {
         let start = (from, id.start);
@@ -107,8 +107,8 @@ mod tests {
         let mut inbox = Inbox::default();
         let mark = |seq| Mark { member: MemberId(2), id: id(seq), floor: 0, count: 1 };
         assert!(!inbox.holds(4, &mark(1)));
-        inbox.push(Taken { mark: mark(1), items: vec![1, 2] });
-        inbox.push(Taken { mark: mark(2), items: vec![3] });
+        inbox.push(ForwardedBatch { mark: mark(1), items: vec![1, 2] });
+        inbox.push(ForwardedBatch { mark: mark(2), items: vec![3] });
         assert!(inbox.holds(4, &mark(1)) && inbox.bytes() == 3 + 2 * MARK_LEN);
         assert_eq!(inbox.pop().map(|taken| taken.mark), Some(mark(1)));
         assert!(inbox.holds(4, &mark(1)), "it is proposed");
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_arrives_twice_or_late_is_not_taken() {
-        let mut seen = Seen::default();
+        let mut seen = DedupWindow::default();
         let id = |seq| ForwardId { start: 1, seq };
         assert!(seen.is_new(MemberId(2), id(1)));
         assert!(!seen.is_new(MemberId(2), id(1)));

@@ -1,8 +1,9 @@
 //! Who waits for what: proposals until their entry is applied, quorum reads until they are
 //! confirmed.
 
+use crate::clock::MonoTime;
 use crate::error::{EngineError, Failure};
-use crate::types::Ticket;
+use crate::types::{LogIndex, LogPosition, Ticket};
 use std::collections::BTreeMap;
 use store::{Applied, Store, Wake};
 
@@ -52,28 +53,28 @@ impl Output {
     }
 }
 
-/// Who waits for an item of a log entry, by the item's position in it.
-pub(crate) type Places = Vec<(usize, Ticket)>;
+/// Who waits for an item of a log entry, by the item's offset in it.
+pub(crate) type Waiters = Vec<(usize, Ticket)>;
 
-/// The places of an entry at which one waits at most.
-pub(crate) fn place(position: usize, ticket: Option<Ticket>) -> Places {
-    ticket.into_iter().map(|ticket| (position, ticket)).collect()
+/// The waiters of an entry for which one waits at most.
+pub(crate) fn waiter(offset: usize, ticket: Option<Ticket>) -> Waiters {
+    ticket.into_iter().map(|ticket| (offset, ticket)).collect()
 }
 
 /// Those who wait for items of one log entry.
 #[derive(Debug)]
 struct WaitingBatch {
-    since: u64,
-    places: Places,
+    since: MonoTime,
+    waiters: Waiters,
 }
 
-/// All proposals that have a place in the log and wait to be applied there.
+/// All proposals that have a position in the log and wait to be applied there.
 ///
-/// A member learns the places of what it forwarded from leader after leader, and a later leader may
-/// give out lower indexes than an earlier one. So an entry is known by its index and its term.
+/// A member learns the positions of what it forwarded from leader after leader, and a later leader
+/// may give out lower indexes than an earlier one. So an entry is known by its index and its term.
 #[derive(Debug, Default)]
 pub(crate) struct Proposals {
-    batches: BTreeMap<(u64, u64), WaitingBatch>,
+    batches: BTreeMap<LogPosition, WaitingBatch>,
     count: usize,
 }
 
@@ -82,67 +83,75 @@ impl Proposals {
         self.count
     }
 
-    pub(crate) fn register(&mut self, term: u64, index: u64, since: u64, places: Places) {
-        if places.is_empty() {
+    pub(crate) fn register(&mut self, position: LogPosition, since: MonoTime, waiters: Waiters) {
+        assert!(position.index.0 > 0, "the log begins at 1");
+        if waiters.is_empty() {
             return;
         }
-        self.count += places.len();
-        let batch = self.batches.entry((index, term));
-        let batch = batch.or_insert(WaitingBatch { since, places: Vec::new() });
+        self.count += waiters.len();
+        let batch = self.batches.entry(position);
+        let batch = batch.or_insert(WaitingBatch { since, waiters: Vec::new() });
         batch.since = batch.since.min(since);
-        batch.places.extend(places);
+        batch.waiters.extend(waiters);
     }
 
     /// Who waits for the entry that is applied now, in the order of its items; nobody if nothing of
     /// it came from here. What waited for another entry at this index will never happen.
-    pub(crate) fn take(&mut self, term: u64, index: u64, answers: &mut Vec<Answer>) -> Places {
+    pub(crate) fn take(&mut self, position: LogPosition, answers: &mut Vec<Answer>) -> Waiters {
         let mut found = Vec::new();
         while let Some(first) = self.batches.first_entry() {
-            if first.key().0 > index {
+            if first.key().index > position.index {
                 break;
             }
             let (key, batch) = first.remove_entry();
-            self.count -= batch.places.len();
-            if key == (index, term) {
-                found = batch.places;
+            self.count -= batch.waiters.len();
+            if key == position {
+                found = batch.waiters;
             } else {
-                fail(batch.places, EngineError::Superseded, answers);
+                fail(batch.waiters, EngineError::Superseded, answers);
             }
         }
-        found.sort_unstable_by_key(|(position, _)| *position);
+        found.sort_unstable_by_key(|(offset, _)| *offset);
+        let is_settled = self.batches.first_key_value().is_none_or(|(next, _)| *next > position);
+        assert!(is_settled, "nobody is left waiting for what is applied");
         found
     }
 
     /// A snapshot took the place of all entries up to `index`: nobody knows any more what became of
     /// them.
-    pub(crate) fn pass(&mut self, index: u64, answers: &mut Vec<Answer>) {
+    pub(crate) fn pass(&mut self, index: LogIndex, answers: &mut Vec<Answer>) {
         while let Some(first) = self.batches.first_entry() {
-            if first.key().0 > index {
+            if first.key().index > index {
                 break;
             }
             let batch = first.remove();
-            self.count -= batch.places.len();
-            fail(batch.places, EngineError::Unknown, answers);
+            self.count -= batch.waiters.len();
+            fail(batch.waiters, EngineError::Unknown, answers);
         }
     }
 
     /// Gives up on everything that has waited since before `since`. The entries may still be
     /// applied; nobody waits for them then.
-    pub(crate) fn expire(&mut self, since: u64, error: EngineError, answers: &mut Vec<Answer>) {
+    pub(crate) fn expire(
+        &mut self,
+        since: MonoTime,
+        error: EngineError,
+        answers: &mut Vec<Answer>,
+    ) {
         let count = &mut self.count;
         self.batches.retain(|_, batch| {
             if batch.since > since {
                 return true;
             }
-            *count -= batch.places.len();
-            fail(std::mem::take(&mut batch.places), error, answers);
+            *count -= batch.waiters.len();
+            fail(std::mem::take(&mut batch.waiters), error, answers);
             false
         });
     }
 }
 
-pub(crate) fn fail(places: Places, error: EngineError, answers: &mut Vec<Answer>) {
-    for (_, ticket) in places {
+pub(crate) fn fail(waiters: Waiters, error: EngineError, answers: &mut Vec<Answer>) {
+    for (_, ticket) in waiters {
         answers.push(Answer { ticket, outcome: Err(Failure::Engine(error)) });
     }
 }
@@ -151,7 +160,7 @@ pub(crate) fn fail(places: Places, error: EngineError, answers: &mut Vec<Answer>
 mod tests {
     use super::*;
 
-    fn places(from: u64, to: u64) -> Places {
+    fn waiters(from: u64, to: u64) -> Waiters {
         (from..to).enumerate().map(|(position, n)| (position, Ticket(n))).collect()
     }
 
@@ -159,9 +168,9 @@ mod tests {
     fn another_terms_entry_means_that_nothing_was_done() {
         let mut proposals = Proposals::default();
         let mut answers = Vec::new();
-        proposals.register(1, 5, 0, places(0, 2));
-        proposals.register(1, 6, 0, places(2, 3));
-        assert!(proposals.take(2, 5, &mut answers).is_empty());
+        proposals.register(LogPosition::new(5, 1), MonoTime(0), waiters(0, 2));
+        proposals.register(LogPosition::new(6, 1), MonoTime(0), waiters(2, 3));
+        assert!(proposals.take(LogPosition::new(5, 2), &mut answers).is_empty());
         assert_eq!(answers.len(), 2);
         assert!(
             answers.iter().all(|answer| matches!(
@@ -169,7 +178,7 @@ mod tests {
                 Err(Failure::Engine(EngineError::Superseded))
             ))
         );
-        assert_eq!(proposals.take(1, 6, &mut answers).len(), 1);
+        assert_eq!(proposals.take(LogPosition::new(6, 1), &mut answers).len(), 1);
         assert_eq!(proposals.len(), 0);
     }
 
@@ -177,43 +186,46 @@ mod tests {
     fn a_time_out_answers_once_and_only_what_is_old() {
         let mut proposals = Proposals::default();
         let mut answers = Vec::new();
-        proposals.register(1, 5, 10, places(0, 1));
-        proposals.register(1, 6, 20, places(1, 2));
-        proposals.expire(10, EngineError::Timeout, &mut answers);
-        proposals.expire(10, EngineError::Timeout, &mut answers);
+        proposals.register(LogPosition::new(5, 1), MonoTime(10), waiters(0, 1));
+        proposals.register(LogPosition::new(6, 1), MonoTime(20), waiters(1, 2));
+        proposals.expire(MonoTime(10), EngineError::Timeout, &mut answers);
+        proposals.expire(MonoTime(10), EngineError::Timeout, &mut answers);
         assert_eq!(answers.len(), 1);
-        assert_eq!(proposals.take(1, 5, &mut answers), []);
-        assert_eq!(proposals.take(1, 6, &mut answers), [(0, Ticket(1))]);
+        assert_eq!(proposals.take(LogPosition::new(5, 1), &mut answers), []);
+        assert_eq!(proposals.take(LogPosition::new(6, 1), &mut answers), [(0, Ticket(1))]);
         assert_eq!(proposals.len(), 0);
     }
 
     #[test]
-    fn a_later_leader_may_give_out_lower_places() {
+    fn a_later_leader_may_give_out_lower_waiters() {
         let mut proposals = Proposals::default();
         let mut answers = Vec::new();
-        proposals.register(1, 10, 0, places(0, 1));
-        proposals.register(2, 8, 0, places(1, 2));
-        assert_eq!(proposals.take(2, 8, &mut answers), [(0, Ticket(1))]);
+        proposals.register(LogPosition::new(10, 1), MonoTime(0), waiters(0, 1));
+        proposals.register(LogPosition::new(8, 2), MonoTime(0), waiters(1, 2));
+        assert_eq!(proposals.take(LogPosition::new(8, 2), &mut answers), [(0, Ticket(1))]);
         assert!(answers.is_empty(), "the first may still happen");
-        assert_eq!(proposals.take(1, 10, &mut answers), [(0, Ticket(0))]);
+        assert_eq!(proposals.take(LogPosition::new(10, 1), &mut answers), [(0, Ticket(0))]);
     }
 
     #[test]
     fn two_pieces_of_one_entry_come_back_in_order() {
         let mut proposals = Proposals::default();
         let mut answers = Vec::new();
-        proposals.register(1, 3, 0, vec![(7, Ticket(70))]);
-        proposals.register(1, 3, 0, vec![(2, Ticket(20))]);
-        assert_eq!(proposals.take(1, 3, &mut answers), [(2, Ticket(20)), (7, Ticket(70))]);
+        proposals.register(LogPosition::new(3, 1), MonoTime(0), vec![(7, Ticket(70))]);
+        proposals.register(LogPosition::new(3, 1), MonoTime(0), vec![(2, Ticket(20))]);
+        assert_eq!(
+            proposals.take(LogPosition::new(3, 1), &mut answers),
+            [(2, Ticket(20)), (7, Ticket(70))]
+        );
     }
 
     #[test]
     fn a_snapshot_leaves_the_outcome_unknown() {
         let mut proposals = Proposals::default();
         let mut answers = Vec::new();
-        proposals.register(1, 3, 0, places(0, 1));
-        proposals.register(1, 9, 0, places(1, 2));
-        proposals.pass(5, &mut answers);
+        proposals.register(LogPosition::new(3, 1), MonoTime(0), waiters(0, 1));
+        proposals.register(LogPosition::new(9, 1), MonoTime(0), waiters(1, 2));
+        proposals.pass(LogIndex(5), &mut answers);
         assert_eq!(answers.len(), 1);
         assert!(matches!(answers[0].outcome, Err(Failure::Engine(EngineError::Unknown))));
         assert_eq!(proposals.len(), 1);

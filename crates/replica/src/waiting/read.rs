@@ -4,18 +4,19 @@
 //! must have applied that index. raft drops a read without a word when leadership changes, so
 //! rounds that are not confirmed soon are started again, and every read has a time limit.
 
+use crate::clock::MonoTime;
 use crate::error::EngineError;
 use crate::types::{MemberId, Ticket};
 use crate::waiting::proposal::ReadAnswer;
 use std::collections::VecDeque;
 
 /// Who waits, and since when by the monotonic clock.
-type Waiting = (Ticket, u64);
+type Waiting = (Ticket, MonoTime);
 
 #[derive(Debug)]
 struct Round {
     number: u64,
-    started: u64,
+    started: MonoTime,
     /// The log index to be applied first, once raft has said it.
     index: Option<u64>,
     waiting: Vec<Waiting>,
@@ -54,13 +55,13 @@ impl Reads {
         !self.gathered.is_empty()
     }
 
-    pub(crate) fn gather(&mut self, ticket: Ticket, now: u64) {
+    pub(crate) fn gather(&mut self, ticket: Ticket, now: MonoTime) {
         self.count += 1;
         self.gathered.push((ticket, now));
     }
 
     /// Starts one round for all that gathered, and gives the context to pass to raft.
-    pub(crate) fn start_round(&mut self, now: u64) -> Vec<u8> {
+    pub(crate) fn start_round(&mut self, now: MonoTime) -> Vec<u8> {
         let number = self.next_number;
         self.next_number += 1;
         let waiting = std::mem::take(&mut self.gathered);
@@ -74,7 +75,7 @@ impl Reads {
 
     /// Gathers again what waits in rounds that were started before `before` and not confirmed: a
     /// later round is as good, and raft drops rounds without a word when leadership changes.
-    pub(crate) fn regather(&mut self, before: u64) {
+    pub(crate) fn regather(&mut self, before: MonoTime) {
         let gathered = &mut self.gathered;
         self.rounds.retain_mut(|round| {
             let is_lost = round.index.is_none() && round.started < before;
@@ -111,7 +112,12 @@ impl Reads {
     }
 
     /// Gives up on the reads that have waited since `since` or before.
-    pub(crate) fn expire(&mut self, since: u64, error: EngineError, answers: &mut Vec<ReadAnswer>) {
+    pub(crate) fn expire(
+        &mut self,
+        since: MonoTime,
+        error: EngineError,
+        answers: &mut Vec<ReadAnswer>,
+    ) {
         if self.count == 0 {
             return;
         }
@@ -139,9 +145,9 @@ mod tests {
     fn a_read_waits_for_confirmation_and_for_the_index() {
         let mut reads = Reads::new(MemberId(1), 9);
         let mut answers = Vec::new();
-        reads.gather(Ticket(1), 0);
-        reads.gather(Ticket(2), 0);
-        let context = reads.start_round(0);
+        reads.gather(Ticket(1), MonoTime(0));
+        reads.gather(Ticket(2), MonoTime(0));
+        let context = reads.start_round(MonoTime(0));
         reads.settle(100, &mut answers);
         assert!(answers.is_empty(), "not confirmed");
         reads.confirm(&context, 50);
@@ -157,13 +163,13 @@ mod tests {
         let mut earlier = Reads::new(MemberId(1), 8);
         let mut reads = Reads::new(MemberId(1), 9);
         let mut answers = Vec::new();
-        reads.gather(Ticket(1), 0);
-        reads.start_round(0);
-        reads.confirm(&earlier.start_round(0), 1);
+        reads.gather(Ticket(1), MonoTime(0));
+        reads.start_round(MonoTime(0));
+        reads.confirm(&earlier.start_round(MonoTime(0)), 1);
         reads.confirm(b"short", 1);
         reads.settle(100, &mut answers);
         assert!(answers.is_empty());
-        reads.expire(0, EngineError::Timeout, &mut answers);
+        reads.expire(MonoTime(0), EngineError::Timeout, &mut answers);
         assert_eq!(answers.len(), 1);
         assert_eq!(reads.len(), 0);
     }
@@ -172,18 +178,18 @@ mod tests {
     fn a_round_that_was_lost_is_started_again_and_keeps_its_time() {
         let mut reads = Reads::new(MemberId(1), 9);
         let mut answers = Vec::new();
-        reads.gather(Ticket(1), 3);
-        let lost = reads.start_round(5);
-        reads.regather(5);
+        reads.gather(Ticket(1), MonoTime(3));
+        let lost = reads.start_round(MonoTime(5));
+        reads.regather(MonoTime(5));
         assert!(!reads.has_gathered(), "not old enough");
-        reads.regather(6);
+        reads.regather(MonoTime(6));
         assert!(reads.has_gathered());
-        reads.gather(Ticket(2), 8);
-        let again = reads.start_round(9);
+        reads.gather(Ticket(2), MonoTime(8));
+        let again = reads.start_round(MonoTime(9));
         reads.confirm(&lost, 1);
         reads.settle(100, &mut answers);
         assert!(answers.is_empty(), "the round that is asked about now was not confirmed");
-        reads.expire(3, EngineError::Timeout, &mut answers);
+        reads.expire(MonoTime(3), EngineError::Timeout, &mut answers);
         assert_eq!(answers.len(), 1);
         reads.confirm(&again, 1);
         reads.settle(100, &mut answers);

@@ -3,7 +3,7 @@
 //! ```text
 //! version u8 | kind u8 | fields        kinds below 64 are raft's own, see message.rs
 //! 71 forward: term, start, seq, floor u64 | items   65 change: term, start, seq u64 | change
-//! 66 placed: start, seq, term, index, position u64   67 refused: start, seq u64 | error u8
+//! 66 forward accepted: start, seq, term, index, offset u64   67 refused: start, seq u64 | error u8
 //! 72 members: id u64, ...                        73 doubled: address text
 //! 68 piece: snapshot term, index, member term, offset, total u64 | configuration | bytes
 //! 69 piece wanted: index, offset u64             70 beacon: index, hash, uptime u64 | version text
@@ -13,7 +13,7 @@
 use crate::error::EngineError;
 use crate::membership::change::Change;
 use crate::session::ForwardId;
-use crate::types::MemberId;
+use crate::types::{LogPosition, MemberId};
 use crate::wire::codec::{self, Malformed};
 use crate::wire::raft_message;
 use crate::wire::raft_types;
@@ -25,7 +25,7 @@ pub(crate) const VERSION: u8 = 1;
 const KINDS_OWN: u8 = 64;
 const FORWARD: u8 = 71;
 const CHANGE: u8 = 65;
-const PLACED: u8 = 66;
+const FORWARD_ACCEPTED: u8 = 66;
 const REFUSED: u8 = 67;
 const PIECE: u8 = 68;
 const PIECE_WANTED: u8 = 69;
@@ -73,12 +73,11 @@ pub(crate) enum Envelope<'a> {
         id: ForwardId,
         change: Change,
     },
-    /// Where in the log a forwarded change was proposed: it is at `position` of the entry.
-    Placed {
+    /// Where in the log a forwarded change was proposed: it is the item at `offset` of that entry.
+    ForwardAccepted {
         id: ForwardId,
-        term: u64,
-        index: u64,
-        position: usize,
+        position: LogPosition,
+        offset: usize,
     },
     /// What was forwarded was not proposed.
     Refused {
@@ -116,8 +115,9 @@ impl Envelope<'_> {
                 (FORWARD, vec![*term, id.start, id.seq, *floor])
             }
             Envelope::Change { term, id, .. } => (CHANGE, vec![*term, id.start, id.seq]),
-            Envelope::Placed { id, term, index, position } => {
-                (PLACED, vec![id.start, id.seq, *term, *index, *position as u64])
+            Envelope::ForwardAccepted { id, position, offset } => {
+                let LogPosition { index, term } = position;
+                (FORWARD_ACCEPTED, vec![id.start, id.seq, term.0, index.0, *offset as u64])
             }
             Envelope::Refused { id, .. } => (REFUSED, vec![id.start, id.seq]),
             Envelope::Piece(piece) => {
@@ -176,12 +176,12 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
             id: take_id(input)?,
             change: Change::decode(input)?,
         },
-        PLACED => Envelope::Placed {
-            id: take_id(input)?,
-            term: codec::take_u64(input)?,
-            index: codec::take_u64(input)?,
-            position: usize::try_from(codec::take_u64(input)?).map_err(|_| Malformed)?,
-        },
+        FORWARD_ACCEPTED => {
+            let (id, term, index) =
+                (take_id(input)?, codec::take_u64(input)?, codec::take_u64(input)?);
+            let offset = usize::try_from(codec::take_u64(input)?).map_err(|_| Malformed)?;
+            Envelope::ForwardAccepted { id, position: LogPosition::new(index, term), offset }
+        }
         REFUSED => Envelope::Refused {
             id: take_id(input)?,
             error: EngineError::from_code(codec::take_u8(input)?).ok_or(Malformed)?,
@@ -261,7 +261,7 @@ mod tests {
         vec![
             Envelope::Change { term: 3, id, change: Change::Join(member) },
             Envelope::Change { term: 3, id, change: Change::Remove(MemberId(4)) },
-            Envelope::Placed { id, term: 3, index: 9, position: 2 },
+            Envelope::ForwardAccepted { id, position: LogPosition::new(9, 3), offset: 2 },
             Envelope::Refused { id, error: EngineError::QuorumAtRisk },
             Envelope::Piece(Box::new(Piece {
                 sender_term: 3,
