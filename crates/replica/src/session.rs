@@ -337,7 +337,8 @@ impl Outcome {
                 codec::put_u64(out, lock.before);
                 codec::put_u64(out, lock.touched);
                 let state = LOCK_STATES.iter().position(|state| *state == lock.state);
-                out.push(state.and_then(|state| u8::try_from(state).ok()).unwrap_or(u8::MAX));
+                let state = state.expect("all states are in the list");
+                out.push(u8::try_from(state).expect("there are few states"));
             }
             Outcome::Failed(error) => {
                 out.push(FAILED);

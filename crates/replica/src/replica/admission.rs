@@ -43,7 +43,8 @@ impl Replica {
         let fits = match message.get_msg_type() {
             // An entry at or above the commit index was written in its term or later.
             MessageType::MsgAppend => {
-                let committed = log.term(log.committed).unwrap_or_default();
+                let committed = log.term(log.committed);
+                let committed = committed.expect("the log keeps the last entry that is applied");
                 message.index < log.committed || message.log_term >= committed
             }
             // Nobody has what this member never sent.

@@ -123,6 +123,10 @@ impl LogView {
 
     /// Begins anew behind a snapshot of the leader.
     pub(crate) fn restore(&mut self, position: LogPosition, conf_state: ConfState) {
+        assert!(
+            position.index >= self.before.index,
+            "a snapshot is not older than what is applied"
+        );
         self.entries.clear();
         self.entries_bytes = 0;
         self.before = position;
@@ -150,6 +154,7 @@ impl LogView {
             }
         }
         for entry in entries {
+            assert!(entry.index == self.last_index() + 1, "entry {} leaves a gap", entry.index);
             self.entries_bytes += weight(entry);
             self.entries.push_back(entry.clone());
         }
@@ -197,6 +202,7 @@ impl LogView {
     }
 
     pub(crate) fn set_snapshot(&mut self, position: LogPosition, conf_state: ConfState) {
+        assert!(position.index.0 <= self.last_index(), "a snapshot holds only what was in the log");
         self.snapshot = Some((position, conf_state));
     }
 
@@ -206,7 +212,8 @@ impl LogView {
 
     /// The entries behind `index` that are in memory.
     pub(crate) fn behind_index(&self, index: u64) -> impl Iterator<Item = &Entry> {
-        let from = self.position(index.max(self.before.index.0) + 1).unwrap_or(0);
+        let from = self.position(index.max(self.before.index.0) + 1);
+        let from = from.expect("it is behind the entry before the first");
         self.entries.iter().skip(from)
     }
 

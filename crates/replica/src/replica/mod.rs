@@ -387,7 +387,7 @@ impl Replica {
     pub(crate) fn hint_leader_lost(&mut self) {
         let raft = &mut self.raw.raft;
         raft.election_elapsed = raft.election_elapsed.max(raft.election_timeout());
-        let spread = usize::try_from(self.id.0 % 4).unwrap_or(0);
+        let spread = usize::try_from(self.id.0 % 4).expect("a number below four");
         let soon = (raft.election_timeout() + 1 + spread)
             .min(raft.election_timeout().saturating_mul(2).saturating_sub(1));
         raft.set_randomized_election_timeout(soon);

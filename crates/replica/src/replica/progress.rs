@@ -150,7 +150,7 @@ impl Default for Marks {
 
 impl Marks {
     fn at(index: u64) -> usize {
-        usize::try_from(index % MARKS as u64).unwrap_or(0)
+        usize::try_from(index % MARKS as u64).expect("below a small number")
     }
 
     pub(crate) fn note(&mut self, index: u64, hash: u64) {

@@ -124,7 +124,7 @@ impl Replica {
             if self.state.sessions.fate(self.id, id) == Fate::Open {
                 continue;
             }
-            let waiters = self.forwards.take(id).unwrap_or_default();
+            let waiters = self.forwards.take(id).expect("it was just listed");
             let mark = Mark { member: self.id, id, floor: 0, count: waiters.len() };
             self.state.answer_from_memory(&mark, waiters, out);
         }

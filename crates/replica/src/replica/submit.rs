@@ -218,7 +218,6 @@ impl Replica {
     /// tick if it has an id, and refused otherwise: nothing was done.
     fn propose_draft(&mut self, mut draft: Draft, now: Now, out: &mut Output) -> bool {
         let data = draft.writer.finish(self.clock.stamp(now));
-        assert!(data.len() <= ENTRY_BYTES_MAX, "an entry is bounded");
         if self.raw.propose(Vec::new(), data).is_err() {
             // There is too much that is not committed.
             if draft.has_expiry {

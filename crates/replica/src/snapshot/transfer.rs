@@ -92,6 +92,7 @@ impl<D: Disk> Sending<D> {
             self.sent = self.acknowledged;
         }
         let window = WINDOW_PIECES * self.piece_bytes as u64;
+        assert!(self.acknowledged <= self.sent, "what was acknowledged was sent");
         let mut bytes = vec![0; self.piece_bytes];
         while self.sent < self.total && self.sent < self.acknowledged + window {
             let len = match self.file.read_at(&mut bytes, self.sent) {
@@ -105,12 +106,13 @@ impl<D: Disk> Sending<D> {
                 offset: self.sent,
                 total: self.total,
                 conf_state: self.conf_state.clone(),
-                bytes: bytes.get(..len).unwrap_or_default(),
+                bytes: bytes.get(..len).expect("a read gives no more than there is room for"),
             };
             send(Envelope::Piece(Box::new(piece)).encode());
             self.sent += len as u64;
             self.sent_at = now;
         }
+        assert!(self.sent <= self.total, "a snapshot does not grow while it is sent");
         Progress::Going
     }
 }
@@ -243,6 +245,7 @@ impl<D: Disk> Receiving<D> {
             receiving.file.write_at(piece.bytes, piece.offset)?;
             receiving.have += piece.bytes.len() as u64;
         }
+        assert!(receiving.have <= receiving.total, "a piece ends within its snapshot");
         if receiving.have < receiving.total {
             return Ok(Received::Wanted { index: piece.index, offset: receiving.have });
         }

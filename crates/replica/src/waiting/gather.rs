@@ -54,7 +54,7 @@ impl Gathering {
         if !self.batches.back().is_some_and(is_open) {
             self.batches.push_back(Batch { since: now, ..Batch::default() });
         }
-        let Some(batch) = self.batches.back_mut() else { return Ok(()) };
+        let batch = self.batches.back_mut().expect("one is open: it was just looked for");
         let (bytes, len) = (batch.items.bytes.len(), batch.items.len);
         put(&mut batch.items);
         let grown = batch.items.bytes.len() - bytes;
@@ -78,8 +78,12 @@ impl Gathering {
     /// The oldest batch; no more is added to it.
     pub(crate) fn take(&mut self) -> Option<Batch> {
         let batch = self.batches.pop_front()?;
+        assert!(batch.items.len > 0, "a batch is begun with its first item");
+        assert!(batch.items.bytes.len() <= REQUEST_BYTES_MAX, "a request is bounded");
+        assert!(batch.waiters.len() <= batch.items.len, "one client waits for an item at most");
         self.bytes -= batch.items.bytes.len();
         self.tickets -= batch.waiters.len();
+        assert!(!self.batches.is_empty() || self.bytes == 0, "each byte is counted once");
         Some(batch)
     }
 

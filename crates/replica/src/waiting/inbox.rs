@@ -53,6 +53,7 @@ impl Inbox {
     pub(crate) fn pop(&mut self) -> Option<ForwardedBatch> {
         let taken = self.taken.pop_front()?;
         self.bytes -= taken.items.len() + MARK_LEN;
+        assert!(!self.taken.is_empty() || self.bytes == 0, "each byte is counted once");
         Some(taken)
     }
 

@@ -100,11 +100,9 @@ impl Reads {
 
     /// Answers the confirmed rounds whose index is applied.
     pub(crate) fn settle(&mut self, applied: u64, answers: &mut Vec<ReadAnswer>) {
-        while let Some(round) = self.rounds.front() {
-            if round.index.is_none_or(|index| index > applied) {
-                return;
-            }
-            let Some(round) = self.rounds.pop_front() else { return };
+        let is_settled = |round: &mut Round| round.index.is_some_and(|index| index <= applied);
+        while let Some(round) = self.rounds.pop_front_if(is_settled) {
+            assert!(round.waiting.len() <= self.count, "each reader is counted once");
             self.count -= round.waiting.len();
             let settled = round.waiting.into_iter();
             answers.extend(settled.map(|(ticket, _)| ReadAnswer { ticket, outcome: Ok(()) }));

@@ -11,6 +11,7 @@
 //! batch. Version 1 knows no requests, and reserves all of `/_etcd`; otherwise it is the same.
 
 use crate::identity::Identity;
+use crate::limits::ENTRY_BYTES_MAX;
 use crate::membership::{ClusterConfig, Member};
 use crate::session::ForwardId;
 use crate::session::Mark;
@@ -155,11 +156,12 @@ impl EntryWriter {
     pub(crate) fn finish(&mut self, stamp: Stamp) -> Vec<u8> {
         self.start(0);
         let mut bytes = std::mem::take(&mut self.bytes);
-        if let Some(header) = bytes.get_mut(1..HEADER_LEN) {
-            let (time, offset) = header.split_at_mut(8);
-            time.copy_from_slice(&stamp.time.0.to_le_bytes());
-            offset.copy_from_slice(&stamp.wall_offset.0.to_le_bytes());
-        }
+        let header = bytes.get_mut(1..HEADER_LEN).expect("an entry is begun with its header");
+        let (time, offset) = header.split_at_mut(8);
+        time.copy_from_slice(&stamp.time.0.to_le_bytes());
+        offset.copy_from_slice(&stamp.wall_offset.0.to_le_bytes());
+        // A record of the log takes an entry of this length beside others; see `limits.rs`.
+        assert!(bytes.len() <= ENTRY_BYTES_MAX, "an entry of {} bytes", bytes.len());
         bytes
     }
 }
