@@ -8,7 +8,7 @@ use crate::replica::settle::{Group, LocalWaiters};
 use crate::replica::state::State;
 use crate::snapshot::format::Header;
 use crate::types::LogPosition;
-use crate::waiting::proposal::{Answer, Output, fail};
+use crate::waiting::proposal::{Answer, Output, Waiters, fail};
 use crate::wire::batch::{self, BatchReader, Control, Item};
 use crate::wire::codec::Malformed;
 use crate::wire::raft_types::parse_conf_change;
@@ -138,25 +138,9 @@ impl State {
         out: &mut Output,
     ) -> Result<AppliedBatch, Fatal> {
         let mut applied = AppliedBatch::default();
-        let waiters = std::mem::take(&mut local.waiters);
-        let mut batch = match BatchReader::open(batch) {
-            Ok(Some(batch)) => batch,
-            // raft puts an empty entry where it refuses a change of the configuration.
-            Ok(None) => {
-                fail(waiters, EngineError::ChangePending, &mut out.answers);
-                return Ok(applied);
-            }
-            // Members of that version apply it.
-            Err(Malformed) if batch::is_newer(batch) => {
-                return Err(Fatal::Log(format!(
-                    "entry {index} was written by a newer version of this program: start that one"
-                )));
-            }
-            Err(Malformed) => {
-                self.entries_skipped += 1;
-                fail(waiters, EngineError::Unknown, &mut out.answers);
-                return Ok(applied);
-            }
+        let mut waiters = std::mem::take(&mut local.waiters);
+        let Some(mut batch) = self.open_batch(index, batch, &mut waiters, out)? else {
+            return Ok(applied);
         };
         applied.stamp = Some(batch.stamp);
         self.store.set_reserves_all(batch.reserves_all);
@@ -212,6 +196,34 @@ impl State {
             group.give_up(&mut out.answers);
         }
         Ok(applied)
+    }
+
+    /// Opens the batch of an entry; nothing if there is none that can be applied, of which those
+    /// who wait for it are told.
+    fn open_batch<'a>(
+        &mut self,
+        index: u64,
+        batch: &'a [u8],
+        waiters: &mut Waiters,
+        out: &mut Output,
+    ) -> Result<Option<BatchReader<'a>>, Fatal> {
+        let error = match BatchReader::open(batch) {
+            Ok(Some(batch)) => return Ok(Some(batch)),
+            // raft puts an empty entry where it refuses a change of the configuration.
+            Ok(None) => EngineError::ChangePending,
+            // Members of that version apply it.
+            Err(Malformed) if batch::is_newer(batch) => {
+                return Err(Fatal::Log(format!(
+                    "entry {index} was written by a newer version of this program: start that one"
+                )));
+            }
+            Err(Malformed) => {
+                self.entries_skipped += 1;
+                EngineError::Unknown
+            }
+        };
+        fail(std::mem::take(waiters), error, &mut out.answers);
+        Ok(None)
     }
 
     fn apply_control(

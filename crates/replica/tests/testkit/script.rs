@@ -146,6 +146,25 @@ impl Runner {
             ("read", [one]) => self.read(member(one), 1),
             ("reads", [one, _]) => self.read(member(one), number(1)),
             ("get", [one, key]) => self.get(member(one), key),
+            ("join", [one]) => drop(self.cluster.join(member(one)).expect("there is a place")),
+            ("remove", [one, other]) => {
+                let id = self.cluster.id(member(other));
+                self.cluster.begin_removal(member(one), id);
+            }
+            ("transfer", [one]) => {
+                self.cluster.hand_over(member(one));
+                self.cluster.turn(member(one));
+            }
+            ("meet", [one, other]) => self.meet(member(one), member(other)),
+            ("status", []) => self.seen.clear(),
+            _ => self.fault(command, words, line),
+        }
+    }
+
+    /// What happens to processes, connections and disks.
+    fn fault(&mut self, command: &str, words: &[&str], line: &str) {
+        let member = |word: &str| place(word).unwrap_or_else(|| panic!("no member: {line}"));
+        match (command, words) {
             ("isolate", [one]) => self.cluster.isolate(member(one), true),
             ("heal", [one]) => self.cluster.isolate(member(one), false),
             ("cut", [one]) => self.cluster.cut_off(member(one)),
@@ -162,17 +181,6 @@ impl Runner {
                 let founders = founders.collect();
                 self.cluster.lose_disk(member(one), founders);
             }
-            ("join", [one]) => drop(self.cluster.join(member(one)).expect("there is a place")),
-            ("remove", [one, other]) => {
-                let id = self.cluster.id(member(other));
-                self.cluster.begin_removal(member(one), id);
-            }
-            ("transfer", [one]) => {
-                self.cluster.hand_over(member(one));
-                self.cluster.turn(member(one));
-            }
-            ("meet", [one, other]) => self.meet(member(one), member(other)),
-            ("status", []) => self.seen.clear(),
             _ => panic!("no command: {line}"),
         }
     }
