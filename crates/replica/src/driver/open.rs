@@ -23,6 +23,7 @@ use crate::waiting::proposal::Output;
 use crate::wire::record;
 use raft::eraftpb::{ConfState, Entry, EntryType, HardState};
 use raft::{RawNode, ReadOnlyOption};
+use slog::Logger;
 use std::collections::VecDeque;
 use std::io;
 use store::{Limits, Store};
@@ -66,6 +67,21 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// # Errors
     /// [`Fatal`] with what is wrong and what to do.
     pub fn open(disk: D, network: N, clock: C, options: Options) -> Result<(Self, Opened), Fatal> {
+        let logger = Logger::root(slog::Discard, slog::o!());
+        Self::open_logged(disk, network, clock, options, &logger)
+    }
+
+    /// As [`Driver::open`], where raft's own log lines go to `logger`.
+    ///
+    /// # Errors
+    /// As those of [`Driver::open`].
+    pub fn open_logged(
+        disk: D,
+        network: N,
+        clock: C,
+        options: Options,
+        logger: &Logger,
+    ) -> Result<(Self, Opened), Fatal> {
         let now = clock.now();
         let is_new = wal::is_empty(&disk).map_err(wal::Error::from)?;
         if is_new {
@@ -102,7 +118,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let origin =
             Origin::new(recovering.header.origin, found_in, recovering.origin, ends_cleanly);
         let claims = Claims::new(recovering.identity, recovering.lost, origin);
-        let mut driver = recovering.into_driver(wal, disk, network, clock, options)?;
+        let mut driver = recovering.into_driver(wal, disk, network, clock, options, logger)?;
         driver.claims = claims;
         driver.begin_abstention(opened.torn_tail.is_some());
         driver.snapshot_bytes = snapshot_bytes;
@@ -388,6 +404,7 @@ impl Recovering {
         network: N,
         clock: C,
         options: Options,
+        logger: &Logger,
     ) -> Result<Driver<D, N, C>, Fatal> {
         let applied = self.state.position();
         let last = self.tail.back().map_or(applied.index.0, |entry| entry.index);
@@ -398,8 +415,7 @@ impl Recovering {
         log.set_snapshot(self.header.position(), self.header.conf_state);
         let id = self.header.member;
         let config = raft_config(id, applied.index.0, &options);
-        let logger = slog::Logger::root(slog::Discard, slog::o!());
-        let raw = RawNode::new(&config, log, &logger)?;
+        let raw = RawNode::new(&config, log, logger)?;
         let seed = options.seed;
         let replica = Replica::new(id, raw, self.state, self.clock, seed, self.entries_replayed);
         let (cluster, log_id) = (self.header.cluster, self.header.log_id);
