@@ -19,6 +19,37 @@ pub struct Now {
     pub wall: u64,
 }
 
+impl Now {
+    /// The reading of the monotonic clock, by which all waiting is measured.
+    pub(crate) fn mono(&self) -> MonoTime {
+        MonoTime(self.monotonic)
+    }
+}
+
+/// A reading of this machine's monotonic clock, in nanoseconds since its boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MonoTime(pub(crate) u64);
+
+impl MonoTime {
+    /// Later than every reading.
+    pub(crate) const MAX: Self = Self(u64::MAX);
+
+    /// The nanoseconds since an earlier reading; none if it is a later one.
+    pub(crate) fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// What the clock shows `ns` nanoseconds later.
+    pub(crate) fn after(self, ns: u64) -> Self {
+        Self(self.0.saturating_add(ns))
+    }
+
+    /// What the clock showed `ns` nanoseconds earlier.
+    pub(crate) fn before(self, ns: u64) -> Self {
+        Self(self.0.saturating_sub(ns))
+    }
+}
+
 /// Where readings come from: the machine, or a simulator.
 pub trait Clock {
     /// Reads the clocks.

@@ -76,7 +76,8 @@ impl EngineError {
     /// Its number between members.
     pub(crate) fn code(self) -> u8 {
         let position = Self::ALL.iter().position(|error| *error == self);
-        position.and_then(|position| u8::try_from(position).ok()).unwrap_or(u8::MAX)
+        let position = position.expect("all errors are in the list");
+        u8::try_from(position).expect("there are few errors")
     }
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {

@@ -2,10 +2,10 @@
 //!
 //! Only there with the feature `fuzzing`, which changes nothing else.
 
-use crate::batch::{BatchReader, EntryWriter, Item, check_forwarded};
-use crate::envelope::{self, Envelope};
 use crate::session::Mark;
 use crate::types::MemberId;
+use crate::wire::batch::{BatchReader, EntryWriter, Item, check_forwarded};
+use crate::wire::envelope::{self, Envelope};
 use store::Stamp;
 
 const OWN: MemberId = MemberId(1);

@@ -65,3 +65,9 @@ pub(crate) const TICK_NS: u64 = 10_000_000;
 /// How many bytes of appends a follower takes in during one turn: half of what a record may be.
 /// The leader sends the rest again.
 pub(crate) const APPENDED_BYTES_MAX: usize = wal::RECORD_BYTES_MAX / 2;
+
+/// Room asked of the log for a record beyond the commands in it.
+pub(crate) const RECORD_OVERHEAD: usize = 4096;
+
+/// How often the leader looks after the membership: 100 ms.
+pub(crate) const MEMBERSHIP_CHECK_NS: u64 = 100_000_000;

@@ -2,15 +2,11 @@
 //! members it knows. Damage is no obstacle where something can be read all the same: a directory
 //! that is about to be given up is often one that is damaged.
 
-use crate::apply::parse_conf_change;
-use crate::batch::{BatchReader, Control, Item};
-use crate::clock::Clock;
-use crate::driver::{Driver, Network};
-use crate::membership::{Member, Membership};
-use crate::record;
-use crate::snapshot::{self, Header};
+use crate::membership::Member;
+use crate::replica::ahead;
+use crate::snapshot::format::{self, Header};
 use crate::types::{ClusterId, MemberId};
-use raft::eraftpb::{Entry, EntryType};
+use crate::wire::record;
 use wal::{Disk, SnapshotReader};
 
 /// What a directory says of its member and of the cluster.
@@ -48,7 +44,7 @@ pub fn peek<D: Disk>(disk: &D) -> Result<Option<Peeked>, wal::Error> {
     for payload in wal::look(disk, header.log_id)? {
         let Ok(record) = payload.map(|payload| record::decode(&payload)) else { break };
         let Ok(record) = record else { break };
-        record.entries.iter().for_each(|entry| note(entry, &mut membership));
+        record.entries.iter().for_each(|entry| ahead::note(entry, &mut membership));
     }
     Ok(Some(Peeked {
         cluster: header.cluster,
@@ -58,48 +54,7 @@ pub fn peek<D: Disk>(disk: &D) -> Result<Option<Peeked>, wal::Error> {
     }))
 }
 
-impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
-    /// The members as they would be if everything in the log were committed. A member that starts
-    /// does not know what of its last entries is, and may have no other way to learn where those
-    /// are reached who could tell: this is only about who may be asked.
-    pub fn announced(&self) -> Vec<Member> {
-        self.membership_ahead().members().cloned().collect()
-    }
-
-    /// The membership as the log has it, with what is not applied yet. What a member has just been
-    /// started with may be committed already, and it does not know.
-    pub(crate) fn membership_ahead(&self) -> Membership {
-        let mut membership = self.membership().clone();
-        let applied = self.replica.state.applied.0;
-        let unapplied = self.replica.raw.store().behind_index(applied);
-        unapplied.for_each(|entry| note(entry, &mut membership));
-        membership
-    }
-}
-
 fn read_header<D: Disk>(disk: &D, name: &str) -> Option<Header> {
     let mut reader = SnapshotReader::open(disk, name).ok()?;
-    snapshot::read_header(&mut reader).ok()
-}
-
-/// Takes in what an entry says about members.
-fn note(entry: &Entry, membership: &mut Membership) {
-    let change;
-    let batch: &[u8] = if entry.get_entry_type() == EntryType::EntryNormal {
-        &entry.data
-    } else {
-        let Some(parsed) = parse_conf_change(entry) else { return };
-        change = parsed;
-        &change.context
-    };
-    let Ok(Some(mut batch)) = BatchReader::open(batch) else { return };
-    while let Ok(Some(item)) = batch.next_item() {
-        match item {
-            Item::Control(Control::Register { member, .. }) => membership.register(member),
-            Item::Control(Control::Remove(id)) => drop(membership.remove(id, false)),
-            Item::Control(Control::Expel(id)) => drop(membership.remove(id, true)),
-            Item::Control(Control::Started(id, identity)) => membership.note_start(id, identity),
-            _ => {}
-        }
-    }
+    format::read_header(&mut reader).ok()
 }

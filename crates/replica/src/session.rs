@@ -15,9 +15,8 @@
 //!   | 4 error: code u32, index u64, cause
 //! ```
 
-use crate::codec::{self, Malformed};
-use crate::envelope::ForwardId;
 use crate::types::MemberId;
+use crate::wire::codec::{self, Malformed};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use store::{Applied, ErrorCode, LockOutcome, LockState, StoreError, StoreIndex};
 
@@ -41,6 +40,13 @@ const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// The longest cause of an error that is kept.
 const CAUSE_BYTES_MAX: usize = 1024;
+
+/// Names a request that was forwarded: which start of the sender, and which of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ForwardId {
+    pub(crate) start: u64,
+    pub(crate) seq: u64,
+}
 
 /// Marks the items of a log entry that are one request of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,7 +337,8 @@ impl Outcome {
                 codec::put_u64(out, lock.before);
                 codec::put_u64(out, lock.touched);
                 let state = LOCK_STATES.iter().position(|state| *state == lock.state);
-                out.push(state.and_then(|state| u8::try_from(state).ok()).unwrap_or(u8::MAX));
+                let state = state.expect("all states are in the list");
+                out.push(u8::try_from(state).expect("there are few states"));
             }
             Outcome::Failed(error) => {
                 out.push(FAILED);

@@ -30,7 +30,7 @@ pub struct Rates {
 impl Traffic {
     pub(crate) fn note(&mut self, now: u64, bytes: usize) {
         let package = (now, bytes as u64);
-        let at = usize::try_from(self.count % WINDOW as u64).unwrap_or(0);
+        let at = usize::try_from(self.count % WINDOW as u64).expect("below a small number");
         match self.latest.get_mut(at) {
             Some(slot) => *slot = package,
             None => self.latest.push(package),

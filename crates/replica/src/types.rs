@@ -1,5 +1,6 @@
 //! Numbers with a meaning.
 
+use raft::eraftpb::Entry;
 use std::fmt;
 
 /// Names a member for raft: never 0, never used twice.
@@ -29,6 +30,27 @@ pub struct Term(pub u64);
 /// The position of an entry in raft's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogIndex(pub u64);
+
+/// The position of an entry in the log. An index is given out again in a later term when the entry
+/// there was never committed, so that only both together name an entry. Ordered by index, then by
+/// term.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LogPosition {
+    pub(crate) index: LogIndex,
+    pub(crate) term: Term,
+}
+
+impl LogPosition {
+    /// The position that an entry says it has.
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self::new(entry.index, entry.term)
+    }
+
+    /// From the bare numbers of raft.
+    pub(crate) fn new(index: u64, term: u64) -> Self {
+        Self { index: LogIndex(index), term: Term(term) }
+    }
+}
 
 /// What the caller uses to recognise who asked; comes back unchanged with the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -12,6 +12,8 @@ mod identity;
 mod outcomes;
 #[path = "parts/peek.rs"]
 mod peek;
+#[path = "parts/scripts.rs"]
+mod scripts;
 mod testkit;
 
 use replica::{EngineError, Failure, MemberId, Role};

@@ -1,6 +1,9 @@
 //! A cluster in one thread: real drivers on disks in memory, a network that delivers in order, and
 //! clocks that a test moves. One step is one tick of raft, 10 ms.
 
+pub(crate) mod script;
+mod wire;
+
 use replica::{
     Birth, Clock, ClusterConfig, ClusterId, Driver, EngineError, Failure, Member, MemberId,
     Network, Now, Options, Output, Role, SnapshotJob, SyncMode, Ticket, prepare,
@@ -74,6 +77,8 @@ pub(crate) struct Cluster {
     outcomes: HashMap<u64, Result<(), Failure>>,
     reads: HashMap<u64, Result<(), EngineError>>,
     seed: u64,
+    /// Whether logs are let go soon, and snapshots travel in small pieces.
+    is_small: bool,
 }
 
 fn options(name: &str, seed: u64) -> Options {
@@ -110,6 +115,7 @@ impl Cluster {
             outcomes: HashMap::new(),
             reads: HashMap::new(),
             seed: 1,
+            is_small: false,
         }
     }
 
@@ -135,7 +141,16 @@ impl Cluster {
 
     /// A cluster whose first members vote from the beginning.
     pub(crate) fn founded(count: u64) -> Self {
-        let mut cluster = Self::empty();
+        Self::empty().found(count)
+    }
+
+    /// The same, where logs are let go soon and snapshots travel in small pieces.
+    fn founded_small(count: u64) -> Self {
+        Self { is_small: true, ..Self::empty() }.found(count)
+    }
+
+    fn found(self, count: u64) -> Self {
+        let mut cluster = self;
         let founders: Vec<MemberId> = (1..=count).map(MemberId).collect();
         for id in &founders {
             cluster.add_place(*id);
@@ -307,7 +322,10 @@ impl Cluster {
         let seed = self.seed;
         let place = &mut self.places[at];
         let network = TestNetwork { own: place.id, wire: Rc::clone(&self.wire), is_mute: false };
-        let options = options(&place.name, seed);
+        let mut options = options(&place.name, seed);
+        if self.is_small {
+            (options.log_tail_bytes, options.snapshot_piece_bytes) = (1 << 10, 1 << 10);
+        }
         let (driver, _) =
             Driver::open(place.disk.clone(), network, place.clock.clone(), options).expect("sound");
         place.driver = Some(driver);
@@ -473,9 +491,15 @@ impl Cluster {
 
     /// Asks for a quorum read; its request may be [held](Self::hold) and delivered late.
     pub(crate) fn begin_read(&mut self, at: usize) -> Ticket {
+        let ticket = self.ask_read(at);
+        self.turn(at);
+        ticket
+    }
+
+    /// Asks for a quorum read without a turn.
+    fn ask_read(&mut self, at: usize) -> Ticket {
         let ticket = self.ticket();
         self.member_mut(at).read(ticket).expect("there is room");
-        self.turn(at);
         ticket
     }
 

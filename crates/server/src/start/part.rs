@@ -1,5 +1,5 @@
-//! Which part a machine plays when it starts. What it becomes is decided in `replica/decide.rs`;
-//! here the directory is looked at, and the outcome made true in it.
+//! Which part a machine plays when it starts. What it becomes is decided in
+//! `replica/identity/decide.rs`; here the directory is looked at, and the outcome made true in it.
 
 use super::{Host, Part, options, set_aside};
 use crate::error::StartError;

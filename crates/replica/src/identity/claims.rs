@@ -1,0 +1,299 @@
+//! What a member may promise itself, and whom it listens to beside the members that it knows.
+//!
+//! All of it is decided here from what others say and from what this member's own directory shows;
+//! `driver/admission.rs` asks before it lets anything reach raft.
+
+use crate::clock::MonoTime;
+use crate::error::EngineError;
+use crate::identity::confirm::Origin;
+use crate::identity::{self, ClaimRefused, Identity, PeerClaim};
+use crate::membership::configuration::voters;
+use crate::types::{LogIndex, MemberId};
+use crate::wire::record::Start;
+use raft::eraftpb::ConfState;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many election time-outs a member whose log was cut at the start leaves others to find a
+/// leader, before it takes part in an election itself.
+const ABSTENTION_TIMEOUTS: u64 = 3;
+
+/// What a member knows of itself and of those that spoke to it, beside the replicated state.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    identity: Identity,
+    /// Whether the directory is where it was.
+    origin: Origin,
+    /// Whether the log may end before what this member acknowledged: this start cut off its end, or
+    /// the directory was copied from a running machine.
+    is_doubtful: bool,
+    abstention: Abstention,
+    /// An entry that others know this member to have acknowledged, and that its log does not hold.
+    lost: Option<LogIndex>,
+    /// The latest identity under which each member spoke to this process.
+    met: BTreeMap<MemberId, Identity>,
+    /// Who refuses to let this member speak.
+    disowned_by: BTreeSet<MemberId>,
+    /// Whom each member says to be one.
+    vouched: BTreeMap<MemberId, Vec<MemberId>>,
+    /// Whether something of this is to be written down that the log does not say yet.
+    must_write: bool,
+}
+
+/// How long a member keeps out of elections after its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Abstention {
+    #[default]
+    Over,
+    /// Until then by the monotonic clock, if it has heard no leader by then.
+    Until(MonoTime),
+    /// Until it has all that a leader had committed when it first sent entries, or until `patience`
+    /// nanoseconds after all others have let it speak.
+    UntilBroughtUp { commit: Option<LogIndex>, known_since: Option<MonoTime>, patience: u64 },
+}
+
+impl Claims {
+    pub(crate) fn new(identity: Identity, lost: Option<LogIndex>, origin: Origin) -> Self {
+        Self { identity, lost, origin, ..Self::default() }
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The identity is durable.
+    pub(crate) fn set_identity(&mut self, identity: Identity) {
+        self.identity = identity;
+    }
+
+    /// What a start under this identity writes down.
+    pub(crate) fn start(&self, identity: Identity) -> Start {
+        Start { identity, lost: self.lost, origin: self.origin.to_write() }
+    }
+
+    /// What a snapshot says of its file before that exists.
+    pub(crate) fn origin_for_snapshot(&self) -> u64 {
+        self.origin.for_snapshot()
+    }
+
+    /// Whether something was learnt, since this was last asked, that is to be written down.
+    pub(crate) fn take_must_write(&mut self) -> bool {
+        std::mem::take(&mut self.must_write)
+    }
+
+    /// Whether there is something to be written down.
+    pub(crate) fn must_write(&self) -> bool {
+        self.must_write
+    }
+
+    pub(crate) fn lost(&self) -> Option<LogIndex> {
+        self.lost
+    }
+
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.is_doubtful
+    }
+
+    /// Whether the directory may be a copy of a running machine that was not brought up since.
+    pub(crate) fn is_live_copy(&self) -> bool {
+        self.origin.is_live
+    }
+
+    /// Whether a claim fits what is known of the claimant: by the `registered` identity, and by the
+    /// one under which it spoke last.
+    pub(crate) fn check(
+        &self,
+        claim: &PeerClaim,
+        registered: Option<Identity>,
+    ) -> Result<(), ClaimRefused> {
+        let known = [registered, self.met.get(&claim.id).copied()];
+        for known in known.into_iter().flatten() {
+            identity::check(known, claim.identity)?;
+        }
+        Ok(())
+    }
+
+    /// A member has spoken under an identity that was believed.
+    pub(crate) fn note_met(&mut self, id: MemberId, identity: Identity) {
+        self.met.insert(id, identity);
+    }
+
+    /// A member says who is a member by its configuration. What those said is forgotten that
+    /// `is_member` does not hold.
+    pub(crate) fn note_vouched(
+        &mut self,
+        from: MemberId,
+        members: Vec<MemberId>,
+        is_member: impl Fn(MemberId) -> bool,
+    ) {
+        self.vouched.insert(from, members);
+        self.vouched.retain(|from, _| is_member(*from));
+    }
+
+    /// Whether a member says that this one is a member.
+    pub(crate) fn is_vouched_for(&self, id: MemberId) -> bool {
+        self.vouched.values().any(|members| members.contains(&id))
+    }
+
+    /// A leader sent something; with entries it says what is committed.
+    pub(crate) fn note_leader(&mut self, commit: Option<LogIndex>) {
+        match &mut self.abstention {
+            Abstention::Until(_) => self.abstention = Abstention::Over,
+            Abstention::UntilBroughtUp { commit: known @ None, .. } => *known = commit,
+            _ => {}
+        }
+    }
+
+    /// A member's connection broke.
+    pub(crate) fn note_gone(&mut self, member: MemberId) {
+        self.origin.note_gone(member);
+    }
+
+    /// Others may know more than this member. They are left some time to elect a leader, which
+    /// brings this member up before it promises anything. A torn record was most likely never
+    /// acknowledged; what a copy of a running machine lacks was, so that one waits for as long as
+    /// it takes. Of two voters each has all that was ever committed, and does not vote for one that
+    /// has less.
+    pub(crate) fn begin_abstention(
+        &mut self,
+        is_torn: bool,
+        has_many: bool,
+        timeout_ns: u64,
+        now: MonoTime,
+    ) {
+        let patience = timeout_ns.saturating_mul(ABSTENTION_TIMEOUTS);
+        let is_live = &mut self.origin.is_live;
+        *is_live &= has_many;
+        self.is_doubtful = is_torn || *is_live;
+        self.abstention = match (*is_live, is_torn) {
+            (true, _) => Abstention::UntilBroughtUp { commit: None, known_since: None, patience },
+            (false, true) => Abstention::Until(now.after(patience)),
+            (false, false) => Abstention::Over,
+        };
+    }
+
+    /// Looks whether a copy of a running machine was brought up.
+    pub(crate) fn check_abstention(
+        &mut self,
+        own: MemberId,
+        conf: &ConfState,
+        committed: LogIndex,
+        now: MonoTime,
+    ) {
+        let is_known = self.is_known_to_all(own, conf);
+        let Abstention::UntilBroughtUp { commit, known_since, patience } = &mut self.abstention
+        else {
+            return;
+        };
+        *known_since = known_since.or(Some(now)).filter(|_| is_known);
+        let is_brought_up = commit.is_some_and(|commit| committed >= commit);
+        let was_left_time = known_since.is_some_and(|since| now.since(since) >= *patience);
+        if is_brought_up || was_left_time {
+            self.abstention = Abstention::Over;
+            self.origin.is_live = false;
+            self.must_write = true;
+        }
+    }
+
+    /// Whether this member keeps out of an election for now.
+    pub(crate) fn abstains(&self, own: MemberId, conf: &ConfState, now: MonoTime) -> bool {
+        let is_waiting = match self.abstention {
+            Abstention::Over => false,
+            Abstention::Until(until) => now < until,
+            Abstention::UntilBroughtUp { .. } => true,
+        };
+        is_waiting || self.promises_nothing(own, conf)
+    }
+
+    /// Whether the directory was copied from a running machine and no leader has brought it up.
+    pub(crate) fn awaits_leader(&self) -> bool {
+        matches!(self.abstention, Abstention::UntilBroughtUp { .. })
+    }
+
+    /// Whether nothing that this member says may be a promise: it lost one, or may have.
+    pub(crate) fn promises_nothing(&self, own: MemberId, conf: &ConfState) -> bool {
+        self.lost.is_some() || self.missing_words(own, conf).is_some()
+    }
+
+    /// A member that leads, or led lately, knows this one to have had a committed entry that it
+    /// has not.
+    pub(crate) fn note_forgotten(&mut self, acknowledged: LogIndex) {
+        // What was cut off at the start is told in the hello, and the leader begins anew.
+        if !self.is_doubtful {
+            self.lost = Some(acknowledged);
+            self.must_write = true;
+        }
+    }
+
+    /// Another member does not let this one speak.
+    pub(crate) fn note_disowned(&mut self, by: MemberId) {
+        self.origin.take_back_word(by);
+        self.disowned_by.insert(by);
+    }
+
+    /// Another member has let this one speak.
+    pub(crate) fn note_confirmed(&mut self, by: MemberId, own: MemberId, conf: &ConfState) {
+        self.disowned_by.remove(&by);
+        if self.origin.is_settled() {
+            return;
+        }
+        self.origin.take_word(by);
+        if self.origin.is_copied && self.missing_words(own, conf).is_none() {
+            self.origin.is_copied = false;
+            self.must_write = true;
+        }
+    }
+
+    /// Whether those that do not let this member speak are its leader, or so many that the others
+    /// have no quorum. What it is asked for gets nowhere then. It does not matter to anybody else:
+    /// the leader of the others still speaks to it.
+    ///
+    /// A member that decides alone believes nobody, unless it sees itself that its directory was
+    /// copied: the copy may be from before the others joined, and decides for a cluster that has
+    /// gone on without it.
+    pub(crate) fn is_disowned(
+        &self,
+        is_alone: bool,
+        leader: Option<MemberId>,
+        conf: &ConfState,
+    ) -> bool {
+        let by = &self.disowned_by;
+        if by.is_empty() {
+            return false;
+        }
+        if is_alone {
+            return self.origin.is_copied;
+        }
+        let refusing = conf.voters.iter().filter(|id| by.contains(&MemberId(**id))).count();
+        let is_by_leader = leader.is_some_and(|leader| by.contains(&leader));
+        is_by_leader || refusing * 2 >= conf.voters.len().max(1)
+    }
+
+    /// Whether every other voter has let this member speak.
+    fn is_known_to_all(&self, own: MemberId, conf: &ConfState) -> bool {
+        voters(conf).all(|id| id == own || self.origin.has_word_of(id))
+    }
+
+    /// How many others have let this member speak, and how many have to before it promises
+    /// anything; nothing if it may.
+    pub(crate) fn missing_words(&self, own: MemberId, conf: &ConfState) -> Option<(usize, usize)> {
+        // Asked before each write and each read: hardly any member is a copy.
+        if !self.origin.is_copied {
+            return None;
+        }
+        self.origin.missing_words(own, conf)
+    }
+
+    /// Why this member takes no writes and proves no reads, by what is known of its directory.
+    ///
+    /// # Errors
+    /// [`EngineError`] with why, and what to do.
+    pub(crate) fn check_fit(&self, own: MemberId, conf: &ConfState) -> Result<(), EngineError> {
+        if self.lost.is_some() {
+            Err(EngineError::LostPromise)
+        } else if self.missing_words(own, conf).is_some() {
+            Err(EngineError::Unconfirmed)
+        } else {
+            Ok(())
+        }
+    }
+}

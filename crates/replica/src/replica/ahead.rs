@@ -1,0 +1,28 @@
+//! What the log says about members, before it is applied.
+
+use crate::membership::Membership;
+use crate::wire::batch::{BatchReader, Control, Item};
+use crate::wire::raft_types::parse_conf_change;
+use raft::eraftpb::{Entry, EntryType};
+
+/// Takes in what an entry says about members.
+pub(crate) fn note(entry: &Entry, membership: &mut Membership) {
+    let change;
+    let batch: &[u8] = if entry.get_entry_type() == EntryType::EntryNormal {
+        &entry.data
+    } else {
+        let Some(parsed) = parse_conf_change(entry) else { return };
+        change = parsed;
+        &change.context
+    };
+    let Ok(Some(mut batch)) = BatchReader::open(batch) else { return };
+    while let Ok(Some(item)) = batch.next_item() {
+        match item {
+            Item::Control(Control::Register { member, .. }) => membership.register(member),
+            Item::Control(Control::Remove(id)) => drop(membership.remove(id, false)),
+            Item::Control(Control::Expel(id)) => drop(membership.remove(id, true)),
+            Item::Control(Control::Started(id, identity)) => membership.note_start(id, identity),
+            _ => {}
+        }
+    }
+}

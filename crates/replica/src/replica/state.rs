@@ -1,0 +1,55 @@
+//! The replicated state: the key space, the members, and which requests were carried out.
+
+use crate::membership::{ClusterConfig, Member, Membership};
+use crate::replica::progress;
+use crate::session::Sessions;
+use crate::types::{LogIndex, LogPosition, Term};
+use crate::wire::batch::Control;
+use raft::eraftpb::Entry;
+use store::Store;
+
+/// What the state machine holds at the moment when raft starts: loaded, or empty.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) membership: Membership,
+    /// Which requests of members were carried out.
+    pub(crate) sessions: Sessions,
+    pub(crate) applied: LogIndex,
+    pub(crate) applied_term: Term,
+    /// The running hash of all entries applied.
+    pub(crate) hash: u64,
+    /// How often members came, went or changed, as this process saw it.
+    pub(crate) membership_version: u64,
+    /// Committed entries that could not be applied and were skipped, as this process saw it.
+    pub(crate) entries_skipped: u64,
+}
+
+impl State {
+    /// The entry that was applied last.
+    pub(crate) fn position(&self) -> LogPosition {
+        LogPosition { index: self.applied, term: self.applied_term }
+    }
+
+    pub(crate) fn note_applied(&mut self, entry: &Entry) {
+        self.applied = LogIndex(entry.index);
+        self.applied_term = Term(entry.term);
+        self.hash = progress::advance(self.hash, LogPosition::of(entry), &entry.data);
+    }
+
+    /// What this member must tell the cluster about itself, if anything has changed.
+    pub(crate) fn registration(
+        &self,
+        member: &Member,
+        first: Option<ClusterConfig>,
+    ) -> Option<Control> {
+        if self.membership.was_removed(member.id) {
+            return None;
+        }
+        match self.membership.member(member.id) {
+            Some(known) if known == member => None,
+            Some(_) => Some(Control::Register { member: member.clone(), config: None }),
+            None => Some(Control::Register { member: member.clone(), config: first }),
+        }
+    }
+}
