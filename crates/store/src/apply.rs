@@ -5,12 +5,15 @@
 //! the kind of node, the conditions.
 
 use crate::change::Change;
-use crate::node::{Dir, File};
-use crate::store::Located;
-use crate::{
-    Action, Applied, Command, Counter, ErrorCode, Event, InOrder, InternalWrite, KeyPath, Node,
-    Stamp, Store, StoreError, StoreIndex, Timestamp, Wake,
-};
+use crate::command::{Command, InOrder, InternalWrite};
+use crate::error::{ErrorCode, StoreError};
+use crate::event::{Action, Event};
+use crate::node::{Dir, File, Node};
+use crate::path::KeyPath;
+use crate::stats::Counter;
+use crate::store::{Applied, Located, Store};
+use crate::time::{Stamp, StoreIndex, Timestamp};
+use crate::watch::Wake;
 use std::sync::Arc;
 
 type Outcome = Result<Arc<Event>, StoreError>;
@@ -43,11 +46,6 @@ impl Conditions<'_> {
         }
         if causes.is_empty() { Ok(()) } else { Err(causes.join(" ")) }
     }
-}
-
-fn deadline(stamp: Stamp, ttl: Option<i64>) -> Option<Timestamp> {
-    let seconds = u64::try_from(ttl?).unwrap_or(0);
-    Some(Timestamp(stamp.time.0.saturating_add(seconds.saturating_mul(1_000_000_000))))
 }
 
 /// Whether the node at a key has this deadline.
@@ -184,8 +182,8 @@ impl Store {
         self.check_writable(path)?;
         let located = self.locate(path);
         let prev = match located {
-            Located::FileInWay(_) => return Err(self.nowhere(path, &located)),
-            Located::Missing(_) if content.refresh => return Err(self.nowhere(path, &located)),
+            Located::FileInWay(_) => return Err(self.path_error(path, &located)),
+            Located::Missing(_) if content.refresh => return Err(self.path_error(path, &located)),
             Located::Found(Node::Dir(_)) | Located::Root => {
                 return Err(self.error(ErrorCode::NotAFile, path.as_str()));
             }
@@ -234,7 +232,7 @@ impl Store {
         let located = self.locate(path);
         match located {
             Located::Missing(_) => Ok(()),
-            Located::FileInWay(_) => Err(self.nowhere(path, &located)),
+            Located::FileInWay(_) => Err(self.path_error(path, &located)),
             Located::Found(_) | Located::Root => {
                 Err(self.error(ErrorCode::KeyAlreadyExists, path.as_str()))
             }
@@ -281,7 +279,7 @@ impl Store {
     ) -> Outcome {
         self.check_writable(path)?;
         let located = self.locate(path);
-        let Located::Found(prev) = located else { return Err(self.nowhere(path, &located)) };
+        let Located::Found(prev) = located else { return Err(self.path_error(path, &located)) };
         let prev = prev.clone();
         match &prev {
             Node::Dir(_) if !content.value.is_empty() => {
@@ -307,7 +305,7 @@ impl Store {
     ) -> Arc<Event> {
         self.index += 1;
         let mut node = None;
-        let deadline = deadline(self.stamp, content.ttl);
+        let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
         if let (parent, Some(name)) = self.parent_mut(path)
             && let Some(Node::Dir(dir)) = parent.children.get_mut(name)
         {
@@ -318,7 +316,7 @@ impl Store {
         self.expiry.set(path.as_str(), node.as_ref().and_then(Node::deadline));
         let refresh = content.refresh;
         let change = Change { action: Action::Update, created, node, prev: Some(prev), refresh };
-        self.tell(path.as_str(), change, None, wakes)
+        self.publish(path.as_str(), change, None, wakes)
     }
 
     fn compare_and_swap(
@@ -346,7 +344,7 @@ impl Store {
             Located::Found(Node::Dir(_)) | Located::Root => {
                 return Err(self.error(ErrorCode::NotAFile, path.as_str()));
             }
-            _ => return Err(self.nowhere(path, &located)),
+            _ => return Err(self.path_error(path, &located)),
         };
         conditions
             .check(node.value().unwrap_or_default(), node.modified())
@@ -363,7 +361,7 @@ impl Store {
         content: Content<'_>,
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
-        let deadline = deadline(self.stamp, content.ttl);
+        let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
         let kept = Some(&prev).filter(|_| content.refresh).and_then(|node| node.value());
         let value = kept.unwrap_or(content.value);
         let file = File::new(prev.created().0, self.index + 1, deadline, value);
@@ -373,7 +371,7 @@ impl Store {
 
     fn new_node(&self, content: Content<'_>) -> Node {
         let index = self.index + 1;
-        let deadline = deadline(self.stamp, content.ttl);
+        let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
         if content.dir {
             Node::Dir(Arc::new(Dir::new(index, index, deadline)))
         } else {
@@ -390,7 +388,7 @@ impl Store {
     ) -> Outcome {
         self.check_writable(path)?;
         let located = self.locate(path);
-        let Located::Found(node) = located else { return Err(self.nowhere(path, &located)) };
+        let Located::Found(node) = located else { return Err(self.path_error(path, &located)) };
         if let Node::Dir(found) = node {
             if !dir && !recursive {
                 return Err(self.error(ErrorCode::NotAFile, path.as_str()));

@@ -3,8 +3,13 @@
 //!
 //! Whether a change may be is not asked here; that is done in `apply.rs`.
 
-use crate::node::Dir;
-use crate::{Action, ErrorCode, Event, KeyPath, Node, Store, StoreError, StoreIndex, Wake};
+use crate::error::{ErrorCode, StoreError};
+use crate::event::{Action, Event};
+use crate::node::{Dir, Node};
+use crate::path::KeyPath;
+use crate::store::Store;
+use crate::time::StoreIndex;
+use crate::watch::Wake;
 use std::sync::Arc;
 
 /// A change that has been made and is still to be told.
@@ -37,7 +42,7 @@ impl Store {
             self.expiry.set(path.as_str(), deadline);
         }
         let change = Change { action, created, node: Some(node), prev, refresh };
-        Ok(self.tell(path.as_str(), change, None, wakes))
+        Ok(self.publish(path.as_str(), change, None, wakes))
     }
 
     /// Takes a node that is there out of the tree and tells of it.
@@ -66,8 +71,8 @@ impl Store {
         let created = node.created();
         let change = Change { action, created, node: None, prev, refresh: false };
         let event = match &node {
-            Node::Dir(dir) => self.tell(key, change, Some(dir), wakes),
-            Node::File(_) => self.tell(key, change, None, wakes),
+            Node::Dir(dir) => self.publish(key, change, Some(dir), wakes),
+            Node::File(_) => self.publish(key, change, None, wakes),
         };
         if node.children().next().is_some() {
             self.garbage.push(node);
@@ -95,7 +100,7 @@ impl Store {
     }
 
     /// Records an event and finds who waits for it.
-    pub(crate) fn tell(
+    pub(crate) fn publish(
         &mut self,
         key: &str,
         change: Change,

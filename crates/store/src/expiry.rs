@@ -8,7 +8,7 @@
 //! few with each command, so for a while there are entries without a node; whoever takes the first
 //! entry has to look whether its node still has that deadline.
 
-use crate::Timestamp;
+use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;

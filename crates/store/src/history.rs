@@ -4,9 +4,12 @@
 //! is copied when a snapshot holds it. The window is bounded by bytes, but never below a count of
 //! events.
 
-use crate::sieve::Sieve;
+use crate::bloom::BloomFilter;
+use crate::event::Event;
+use crate::limits::Limits;
+use crate::node::Node;
+use crate::time::StoreIndex;
 use crate::watch::{Match, WatchFilter, matches};
-use crate::{Event, Limits, StoreIndex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -21,14 +24,18 @@ const EVENT_OVERHEAD: usize = 256;
 struct Chunk {
     events: Vec<Arc<Event>>,
     /// The paths that they are about.
-    about: Sieve,
-    /// Whether a directory went: that concerns paths which nobody put into the sieve.
+    about: BloomFilter,
+    /// Whether a directory went: that concerns paths which nobody put into the filter.
     removed_dir: bool,
 }
 
 impl Chunk {
     fn new() -> Self {
-        Self { events: Vec::with_capacity(CHUNK_LEN), about: Sieve::new(), removed_dir: false }
+        Self {
+            events: Vec::with_capacity(CHUNK_LEN),
+            about: BloomFilter::new(),
+            removed_dir: false,
+        }
     }
 
     fn push(&mut self, event: Arc<Event>) {
@@ -54,9 +61,8 @@ pub(crate) struct History {
 }
 
 fn weight(event: &Event) -> usize {
-    let value = |node: &Option<crate::Node>| {
-        node.as_ref().and_then(|node| node.value()).map_or(0, str::len)
-    };
+    let value =
+        |node: &Option<Node>| node.as_ref().and_then(|node| node.value()).map_or(0, str::len);
     EVENT_OVERHEAD + event.key.len() + value(&event.node) + value(&event.prev)
 }
 

@@ -6,18 +6,18 @@
 //! looking anything up.
 
 use crate::codec;
+use crate::event::{Action, Event};
 use crate::expiry::Expiry;
 use crate::history::History;
+use crate::limits::Limits;
 use crate::name::Name;
-use crate::node::{Dir, File};
-use crate::snapshot::{
-    ACTIONS, DIR, END, FILE, HAS_NODE, HAS_PREV, IN_TREE, PIECE_BYTES, REFRESH, VERSION,
-};
+use crate::node::{Dir, File, Node};
+use crate::path::{KeyPath, PathError};
+use crate::snapshot::{DIR, END, FILE, HAS_NODE, HAS_PREV, IN_TREE, PIECE_BYTES, REFRESH, VERSION};
+use crate::stats::{Counter, StoreStats};
+use crate::store::Store;
+use crate::time::{Stamp, StoreIndex, Timestamp, WallOffset};
 use crate::tree::Builder;
-use crate::{
-    Counter, Event, KeyPath, Limits, Node, PathError, Stamp, Store, StoreIndex, StoreStats,
-    Timestamp, WallOffset,
-};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -174,7 +174,7 @@ impl Source<'_> {
 struct Open {
     name: Name,
     dir: Dir,
-    children: Builder,
+    children: Builder<Node>,
 }
 
 /// Puts the tree together.
@@ -257,7 +257,7 @@ impl TreeReader {
 }
 
 fn read_event(source: &mut Source<'_>, root: &Dir) -> io::Result<Event> {
-    let action = ACTIONS.get(usize::from(source.byte()?)).copied();
+    let action = Action::ALL.get(usize::from(source.byte()?)).copied();
     let action = action.ok_or_else(|| source.wrong("an event's action is unknown"))?;
     let flags = source.byte()?;
     if flags & !(HAS_NODE | HAS_PREV | REFRESH) != 0 {

@@ -16,8 +16,12 @@
 //! more than one piece is held in memory.
 
 use crate::codec;
+use crate::event::Event;
+use crate::node::Node;
+use crate::stats::StoreStats;
+use crate::store::StoreSnapshot;
+use crate::time::{Stamp, StoreIndex};
 use crate::tree::Iter;
-use crate::{Action, Event, Node, Stamp, StoreIndex, StoreSnapshot, StoreStats};
 use std::io::{self, Write};
 
 pub(crate) const VERSION: u8 = 1;
@@ -33,16 +37,6 @@ pub(crate) const REFRESH: u8 = 4;
 
 /// Bytes gathered before they are passed on, and read at once.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
-
-pub(crate) const ACTIONS: [Action; 7] = [
-    Action::Set,
-    Action::Create,
-    Action::Update,
-    Action::CompareAndSwap,
-    Action::Delete,
-    Action::CompareAndDelete,
-    Action::Expire,
-];
 
 fn counters(stats: &StoreStats) -> [u64; 13] {
     let pairs = [
@@ -89,18 +83,18 @@ impl StoreSnapshot {
     }
 
     fn write_tree(&self, buf: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
-        let mut open: Vec<Iter<'_>> = vec![self.root.children.iter()];
+        let mut open: Vec<Iter<'_, Node>> = vec![self.root.children.iter()];
         while let Some(children) = open.last_mut() {
             let Some(entry) = children.next() else {
                 buf.push(END);
                 open.pop();
                 continue;
             };
-            buf.push(if entry.node.is_dir() { DIR } else { FILE });
+            buf.push(if entry.value.is_dir() { DIR } else { FILE });
             codec::put_text(buf, entry.name.as_str());
-            put_fields(buf, &entry.node);
-            match &entry.node {
-                Node::File(_) => codec::put_text(buf, entry.node.value().unwrap_or_default()),
+            put_fields(buf, &entry.value);
+            match &entry.value {
+                Node::File(_) => codec::put_text(buf, entry.value.value().unwrap_or_default()),
                 Node::Dir(dir) => open.push(dir.children.iter()),
             }
             pass_on(buf, out, PIECE_BYTES)?;
@@ -109,8 +103,7 @@ impl StoreSnapshot {
     }
 
     fn put_event(&self, buf: &mut Vec<u8>, event: &Event) {
-        let action = ACTIONS.iter().position(|action| *action == event.action);
-        buf.push(action.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX));
+        buf.push(event.action.number());
         let mut flags = 0;
         for (is_set, flag) in [
             (event.node.is_some(), HAS_NODE),

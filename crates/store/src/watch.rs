@@ -8,8 +8,9 @@
 //! hidden nodes below the path it watches, and removing a directory wakes watchers of everything
 //! inside it.
 
+use crate::event::Event;
 use crate::node::Dir;
-use crate::{Event, StoreIndex};
+use crate::time::StoreIndex;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
