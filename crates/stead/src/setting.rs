@@ -181,7 +181,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     works("stream-buffer-bytes", "STEAD_STREAM_BUFFER_BYTES", "limit.stream_buffer_bytes", Kind::Number(1024, BYTES_MAX), "262144", LIMIT_GROUP,
         "Bytes that wait for a slow reader of a stream before it is fed from the history."),
     works("history-bytes", "STEAD_HISTORY_BYTES", "limit.history_bytes", Kind::Number(0, BYTES_MAX), "8388608", LIMIT_GROUP,
-        "Bytes of past events that waitIndex can look back on; at least 1000 events are kept whatever their size."),
+        "Bytes of past events that waitIndex can look back on. At least 1000 events are kept as long as they take 8 times as many bytes, or 8 MiB, at most."),
     works("request-timeout", "STEAD_REQUEST_TIMEOUT", "limit.request_timeout", Kind::Number(100, 3_600_000), "5400", LIMIT_GROUP,
         "Milliseconds that a write or a quorum read may wait for its outcome."),
     works("metrics", "STEAD_METRICS", "metrics", Kind::Choice(&["on", "off"]), "on", LOG_GROUP,

@@ -3,12 +3,29 @@
 /// Bounds of the state machine's memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many bytes of past events to keep, about; never fewer than `history_events_min` events.
+    /// How many bytes of past events to keep, about. It yields to `history_events_min`, up to
+    /// [`Limits::history_bytes_ceiling`].
     pub history_bytes_max: usize,
-    /// How many events are kept whatever their size (the protocol promises 1000).
+    /// How many events are kept beyond `history_bytes_max` (the protocol promises 1000).
     pub history_events_min: usize,
     /// How many watchers may be registered at once.
     pub watchers_max: usize,
+}
+
+/// The ceiling of the history is so many times what is meant to be kept.
+const CEILING_FACTOR: usize = 8;
+
+/// The ceiling is not lower than this, 8 MiB: the promised 1000 events fit below it unless they are
+/// larger than 8 KiB each, however little history is asked for.
+const CEILING_BYTES_MIN: usize = 8 << 20;
+
+impl Limits {
+    /// How many bytes of past events are kept at most, whatever number of events that is: values of
+    /// megabytes would make 1000 of them gigabytes. Who asks for events that are gone is told so
+    /// with error 401, as always.
+    pub fn history_bytes_ceiling(&self) -> usize {
+        self.history_bytes_max.saturating_mul(CEILING_FACTOR).max(CEILING_BYTES_MIN)
+    }
 }
 
 impl Default for Limits {

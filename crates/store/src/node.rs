@@ -9,7 +9,7 @@ use std::sync::Arc;
 const PERMANENT: u64 = u64::MAX;
 
 /// A file as it was at one moment. It never changes; a write makes a new one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct File {
     created: u64,
     modified: u64,
@@ -47,6 +47,15 @@ impl File {
         value: impl Into<Box<str>>,
     ) -> Self {
         Self { created, modified, deadline: pack(deadline), value: value.into() }
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The same file as this one, but for the value: for those that were written with equal ones.
+    pub(crate) fn with_value(&self, value: impl Into<Box<str>>) -> Self {
+        Self { value: value.into(), ..*self }
     }
 }
 
@@ -163,6 +172,7 @@ impl Node {
         }
     }
 
+    /// Whether both are one allocation.
     pub(crate) fn is_same(&self, other: &Node) -> bool {
         match (self, other) {
             (Node::File(one), Node::File(other)) => Arc::ptr_eq(one, other),
