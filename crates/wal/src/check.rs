@@ -2,10 +2,10 @@
 
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::log::Seq;
 use crate::recover;
 use crate::scan::{Scanned, is_blank, log_id_of, scan, segment_names};
 use crate::segment::Header;
+use crate::seq::Seq;
 use crate::snapshot::{SnapshotReader, list_snapshots};
 
 /// What a data directory holds.

@@ -1,6 +1,6 @@
 //! What can go wrong with the files.
 
-use crate::log::Seq;
+use crate::seq::Seq;
 use std::fmt;
 use std::io;
 
@@ -64,13 +64,16 @@ impl Error {
     pub fn is_full(&self) -> bool {
         match self {
             Error::Full => true,
-            Error::Io { source, .. } => {
-                use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-            }
+            Error::Io { source, .. } => is_full(source),
             _ => false,
         }
     }
+}
+
+/// As [`Error::is_full`], for an error of the disk.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 impl fmt::Display for Error {
