@@ -61,7 +61,7 @@ fn count(counter: &mut Counter, outcome: &Outcome) {
 }
 
 impl Store {
-    /// Applies one command. A function of (state, stamp, command) alone. Watchers to be told are
+    /// Applies one command. A function of (state, stamp, command) alone. Watchers to be woken are
     /// appended to `wakes` in index order; a one-shot watcher that is woken is no longer
     /// registered.
     ///
@@ -78,7 +78,8 @@ impl Store {
             let root = &self.root;
             self.expiry.sweep(|key, deadline| is_due(root, key, deadline));
         }
-        match command {
+        let before = self.index;
+        let outcome = match command {
             Command::Expire { limit } => Ok(Applied::Expired(self.expire(*limit, wakes))),
             Command::Internal { writes } => {
                 self.write_internal(writes, wakes);
@@ -88,7 +89,9 @@ impl Store {
                 self.apply_lock(*dir, *action, wakes).map(Applied::Lock)
             }
             _ => self.apply_client(command, wakes).map(Applied::Event),
-        }
+        };
+        self.check_index(before, &outcome);
+        outcome
     }
 
     fn apply_client(&mut self, command: &Command<'_>, wakes: &mut Vec<Wake>) -> Outcome {
@@ -151,7 +154,7 @@ impl Store {
         }
     }
 
-    /// Says whether the commands that follow were written by release 0.1, which reserved all of
+    /// Sets whether the commands that follow were written by release 0.1, which reserved all of
     /// `/_etcd`. What it refused then is refused whenever its log is replayed.
     pub fn set_reserves_all(&mut self, reserves_all: bool) {
         self.reserves_all = reserves_all;
@@ -199,8 +202,8 @@ impl Store {
     /// from a look at its own key: for those that compare, and for one that creates. The failure is
     /// counted, for this member alone; nothing else changes.
     ///
-    /// Whoever is sure to have everything that was ever answered can so refuse a command without a
-    /// place in the log.
+    /// A caller that is sure to have everything that was ever answered can so refuse a command
+    /// without a place in the log.
     pub fn refuse(&mut self, command: &Command<'_>) -> Option<StoreError> {
         match *command {
             Command::CompareAndSwap { path, prev_value, prev_index, or_create, .. } => {
@@ -415,7 +418,7 @@ impl Store {
         path: KeyPath<'_>,
         conditions: Conditions<'_>,
     ) -> Result<(), StoreError> {
-        // The root is no file here, and not read-only (quirk Q8).
+        // The root counts as a directory here, and not as read-only (quirk Q8).
         if !path.is_root() {
             self.check_writable(path)?;
         }

@@ -23,8 +23,8 @@ pub struct InternalWrite<'a> {
 }
 
 /// A mutation of the key space. `ttl` is in seconds, absent for permanent; zero and below expire at
-/// once. `refresh` keeps the value, sets the TTL and tells no watcher. Texts are borrowed from the
-/// request or from the log entry.
+/// once. `refresh` keeps the value, sets the TTL and wakes no watcher. Strings are borrowed
+/// from the request or from the log entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Command<'a> {
@@ -65,7 +65,7 @@ pub enum Command<'a> {
 }
 
 // The batch that commands travel in carries the version byte of this format: a tag, a byte of
-// flags, and the fields in the order of their declaration. Numbers are LEB128, texts have their
+// flags, and the fields in the order of their declaration. Numbers are LEB128, strings have their
 // length in front.
 
 const SET: u8 = 1;

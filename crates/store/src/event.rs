@@ -1,4 +1,4 @@
-//! What clients are told happened.
+//! Events: the changes of the key space as clients see them.
 
 use crate::node::Node;
 use crate::time::{Stamp, StoreIndex};
@@ -83,7 +83,7 @@ pub struct Event {
     pub prev: Option<Node>,
     /// The time of the change, from which `ttl` is counted.
     pub stamp: Stamp,
-    /// A refresh: recorded, but no watcher is told.
+    /// A refresh: recorded, but it wakes no watcher.
     pub refresh: bool,
 }
 

@@ -142,8 +142,8 @@ impl History {
             let of_index = events.iter().skip(from).take_while(|event| event.index == made_at);
             let mut nodes = of_index.filter_map(|event| event.node.as_ref());
             if nodes.any(|node| node.is_same(prev)) {
-                // Never more than is there: a stream that nobody in their right mind wrote can name
-                // one file as the previous node of many.
+                // Never more than is there: a damaged stream can name one file as the previous node
+                // of many events.
                 let discharged = len.min(held.bytes);
                 held.bytes -= discharged;
                 self.bytes -= discharged;
@@ -204,7 +204,7 @@ impl History {
     }
 
     /// As [`History::find`], for what came after an event that the filter let through: several may
-    /// have one index. One that is no longer here, or from before a restart, is told by its index.
+    /// have one index. One that is no longer here, or from before a restart, is known by its index.
     pub(crate) fn find_after(&self, filter: &WatchFilter, after: &Event) -> Option<Arc<Event>> {
         let is_it = |event: &Arc<Event>| std::ptr::eq(Arc::as_ptr(event), after);
         let is_here = self

@@ -21,8 +21,8 @@ const CEILING_BYTES_MIN: usize = 8 << 20;
 
 impl Limits {
     /// How many bytes of past events are kept at most, whatever number of events that is: values of
-    /// megabytes would make 1000 of them gigabytes. Who asks for events that are gone is told so
-    /// with error 401, as always.
+    /// megabytes would make 1000 of them gigabytes. A client that asks for events that are
+    /// gone gets error 401, as for any that were cleared.
     pub fn history_bytes_ceiling(&self) -> usize {
         self.history_bytes_max.saturating_mul(CEILING_FACTOR).max(CEILING_BYTES_MIN)
     }

@@ -96,7 +96,7 @@ pub struct LockOutcome {
 }
 
 // A kind in the low bits of the flags; the path and the fields in the order of their declaration
-// follow, an entry as its number or its text.
+// follow, an entry as its number or its value.
 
 const KIND: u8 = 7;
 const ACQUIRE: u8 = 1;

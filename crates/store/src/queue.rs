@@ -25,7 +25,7 @@ type Outcome = Result<LockOutcome, StoreError>;
 struct Touch<'a> {
     deadline: Timestamp,
     value: Option<&'a str>,
-    /// Whether it is only kept alive, of which no watcher is told.
+    /// Whether it is only kept alive, which wakes no watcher.
     is_quiet: bool,
 }
 
@@ -133,7 +133,7 @@ impl Store {
             if !is_held && !waits {
                 return Err(busy());
             }
-            // Only the holder decides anew how long it wants the lock.
+            // Only the holder decides again how long it wants the lock.
             let wanted = self.stamp.deadline(ttl);
             let deadline = if is_held { wanted } else { longer(&node, wanted) };
             let touch = Touch { deadline, value: None, is_quiet: !is_held };

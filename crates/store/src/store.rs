@@ -226,7 +226,7 @@ impl Store {
             .then(|| self.hub.add(filter, from, stream, owner))
     }
 
-    /// Forgets a watcher; one that is not registered is no error.
+    /// Forgets a watcher; an unknown one is ignored.
     pub fn unwatch(&mut self, watcher: WatcherId) {
         self.hub.remove(watcher);
     }

@@ -23,8 +23,8 @@ pub(crate) struct Entry<V> {
 #[derive(Clone, Debug)]
 struct Child<V> {
     /// No name in the page is smaller; names between two pages belong to the earlier one. That of a
-    /// page's first child is never looked at and may be anything: what is true of it is said by the
-    /// page above.
+    /// page's first child is never looked at and may be anything: the page above
+    /// has the bound that holds.
     first: Name,
     page: Arc<Page<V>>,
 }

@@ -28,10 +28,10 @@ pub struct WatchFilter {
     pub recursive: bool,
 }
 
-/// One watcher is to be told of one event.
+/// One event wakes one watcher.
 #[derive(Clone, Debug)]
 pub struct Wake {
-    /// Whom to tell.
+    /// The watcher.
     pub watcher: WatcherId,
     /// What `owner` was at [`crate::Store::watch`].
     pub owner: u64,
