@@ -1,4 +1,4 @@
-//! Looking a data directory over without changing it.
+//! Checking a data directory without changing it.
 
 use crate::disk::Disk;
 use crate::error::Error;

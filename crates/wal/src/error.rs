@@ -55,7 +55,7 @@ pub enum Error {
 
 /// What to do with a directory that cannot be used any more.
 pub const REMEDY: &str = "A member of a cluster is started with -force-rejoin: its files are set \
-                          aside, and it joins anew with what the others have. A machine that is \
+                          aside, and it joins again with what the others have. A machine that is \
                           alone needs a copy of its whole data directory";
 
 impl Error {

@@ -1,12 +1,12 @@
 //! Opening a log: what is kept, what is cut, what is refused.
 //!
 //! Reading stops at the first bad record. Usually nothing behind it was ever durable: the process
-//! died while it wrote, nobody was told of the record, and the tail is cut. But when something
-//! behind it says that it was durable, the disk has lost what it promised to keep; then nothing is
-//! changed and the log is not opened.
+//! died while it wrote, no client got an answer for the record, and the tail is cut. But when
+//! something behind it says that it was durable, the disk has lost what it promised to keep; then
+//! nothing is changed and the log is not opened.
 //!
-//! The one loss that cannot be told from a torn tail is that of records written since the last
-//! sync but one: nothing behind them says yet that they were durable.
+//! The one loss that cannot be distinguished from a torn tail is that of records written since the
+//! last sync but one: nothing behind them says yet that they were durable.
 
 use crate::cut::{WaitingCut, write_zeros};
 use crate::disk::{Disk, DiskFile};

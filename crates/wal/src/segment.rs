@@ -165,7 +165,7 @@ pub(crate) struct Head {
     pub(crate) synced: u64,
     pub(crate) payload_len: usize,
     payload_sum: u32,
-    /// It is no record: the log goes on with `seq` in a segment of its own.
+    /// A mark and not a record: the log goes on with `seq` in a segment of its own.
     pub(crate) leads_on: bool,
 }
 

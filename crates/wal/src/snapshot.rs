@@ -357,7 +357,7 @@ impl<D: Disk> SnapshotReader<D> {
         let mut header = [0; HEADER_LEN];
         self.read_exact_at(&mut header, 0)?;
         if header.get(..8) != Some(&MAGIC) {
-            return Err(self.damaged("it is no snapshot", 0));
+            return Err(self.damaged("it is not a snapshot", 0));
         }
         self.index = field_u64(&header, 16);
         let expected = match header[8] {
@@ -469,8 +469,8 @@ impl<D: Disk> SnapshotReader<D> {
     }
 
     fn damaged(&self, detail: &str, at: u64) -> io::Error {
-        let text = format!("{} is damaged at offset {at}: {detail}", self.name);
-        io::Error::new(io::ErrorKind::InvalidData, text)
+        let message = format!("{} is damaged at offset {at}: {detail}", self.name);
+        io::Error::new(io::ErrorKind::InvalidData, message)
     }
 }
 
