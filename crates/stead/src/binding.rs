@@ -1,6 +1,7 @@
-//! Where to listen: at the address that others are told of, and nowhere else unless asked.
+//! Where to listen: at the advertised address, and nowhere else unless asked.
 
 use crate::reach;
+use crate::setting::Flag;
 use crate::source::{Usage, Values};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -26,15 +27,15 @@ pub(crate) fn split(address: &str) -> HostPort<'_> {
     }
 }
 
-pub(crate) fn parse_port(flag: &str, address: &str, port: &str) -> Result<u16, Usage> {
-    port.parse().map_err(|_| Usage(format!("-{flag}: address {address}: {port:?} is no port")))
+pub(crate) fn parse_port(flag: Flag, address: &str, port: &str) -> Result<u16, Usage> {
+    port.parse().map_err(|_| Usage(format!("-{flag}: address {address}: invalid port {port:?}")))
 }
 
-/// Checks an address that others are told of.
+/// Checks an address that is advertised to others.
 ///
 /// # Errors
-/// [`Usage`] when it is none, or leads nowhere.
-pub(crate) fn advertised(values: &Values, flag: &str) -> Result<(String, u16), Usage> {
+/// [`Usage`] when it is malformed or cannot be reached.
+pub(crate) fn advertised(values: &Values, flag: Flag) -> Result<(String, u16), Usage> {
     let (address, _) = values.get(flag);
     if address.contains("://") {
         return Err(Usage(format!(
@@ -56,7 +57,7 @@ pub(crate) fn advertised(values: &Values, flag: &str) -> Result<(String, u16), U
     Ok((address.to_owned(), port))
 }
 
-pub(crate) fn resolve(flag: &str, host: &str, port: u16) -> Result<SocketAddr, Usage> {
+pub(crate) fn resolve(flag: Flag, host: &str, port: u16) -> Result<SocketAddr, Usage> {
     let unknown = |detail: String| Usage(format!("-{flag}: cannot resolve {host}: {detail}"));
     let mut found = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
     found.next().ok_or_else(|| unknown("it has no address".to_owned()))
@@ -65,14 +66,14 @@ pub(crate) fn resolve(flag: &str, host: &str, port: u16) -> Result<SocketAddr, U
 /// The flags of a port: where it is reached, and where to listen for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Flags {
-    pub(crate) reached: &'static str,
-    pub(crate) listens: &'static str,
+    pub(crate) reached: Flag,
+    pub(crate) listens: Flag,
 }
 
-/// Where to listen: as told, or at the advertised address. A name may have several.
+/// Where to listen: at the given address, or at the advertised one. A name may have several.
 ///
 /// # Errors
-/// [`Usage`] when what was told is no address.
+/// [`Usage`] when the given address is malformed.
 pub(crate) fn bind(
     values: &mut Values,
     flags: Flags,
@@ -108,7 +109,7 @@ fn is_own(address: &SocketAddr) -> bool {
     any_port.set_port(0);
     match TcpListener::bind(any_port) {
         Ok(_) => true,
-        // Another reason is told when the port itself is opened.
+        // Any other reason is reported when the port itself is opened.
         Err(error) => {
             !matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
         }
@@ -147,7 +148,7 @@ fn choose(
         }
     }
     if own.is_empty() {
-        return everywhere(is_v6, "that is no address of this machine".to_owned());
+        return everywhere(is_v6, "it is not an address of this machine".to_owned());
     }
     (own, None)
 }
@@ -163,15 +164,15 @@ mod tests {
         for (host, found, binds, why) in [
             ("10.0.0.1", &["10.0.0.1"][..], &["10.0.0.1:5"][..], ""),
             ("2001:db8::7", &["2001:db8::7"], &["[2001:db8::7]:5"], ""),
-            ("0.0.0.0", &["0.0.0.0"], &["0.0.0.0:5"], "no address of this machine"),
+            ("0.0.0.0", &["0.0.0.0"], &["0.0.0.0:5"], "not an address of this machine"),
             ("localhost", &["::1", "127.0.0.1"], &["[::1]:5", "127.0.0.1:5"], ""),
             ("name", &["10.0.0.1", "10.0.0.1", "10.9.9.9"], &["10.0.0.1:5"], ""),
             ("name", &["127.0.0.1"], &["127.0.0.1:5"], ""),
             ("name", &["127.0.1.1"], &["0.0.0.0:5"], "only this machine reaches"),
-            ("name", &["203.0.113.9"], &["0.0.0.0:5"], "no address of this machine"),
-            ("203.0.113.9", &["203.0.113.9"], &["0.0.0.0:5"], "no address of this machine"),
-            ("2001:db8::9", &["2001:db8::9"], &["[::]:5"], "no address of this machine"),
-            ("name", &[], &["0.0.0.0:5"], "no address of this machine"),
+            ("name", &["203.0.113.9"], &["0.0.0.0:5"], "not an address of this machine"),
+            ("203.0.113.9", &["203.0.113.9"], &["0.0.0.0:5"], "not an address of this machine"),
+            ("2001:db8::9", &["2001:db8::9"], &["[::]:5"], "not an address of this machine"),
+            ("name", &[], &["0.0.0.0:5"], "not an address of this machine"),
         ] {
             let address = |ip: &&str| SocketAddr::new(ip.parse().expect("an address"), 5);
             let (chosen, said) = choose(host, 5, Ok(found.iter().map(address).collect()), &is_own);

@@ -4,14 +4,14 @@
 //! The fuzz target `settings` is this claim, driven by a fuzzer; a test runs it on kept inputs.
 
 use crate::resolve;
-use crate::setting::SETTINGS;
-use crate::source::{Values, World};
+use crate::setting::{Flag, SETTINGS};
+use crate::source::{Environment, Values};
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
-/// Takes arguments, environment and the text of a file, each up to a zero byte: the arguments and
-/// the variables a line each.
+/// Takes arguments, environment and the content of a file, each up to a zero byte: the arguments
+/// and the variables a line each.
 pub(crate) fn settings(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == 0).map(String::from_utf8_lossy);
     let mut next = || parts.next().unwrap_or_default().into_owned();
@@ -29,13 +29,13 @@ pub(crate) fn settings(data: &[u8]) {
             Ok(file.clone())
         }
     };
-    let world = World { args: &args, env: &env, read_file: &read_file };
-    let values = match Values::gather(&world) {
+    let environment = Environment { args: &args, env: &env, read_file: &read_file };
+    let values = match Values::gather(&environment) {
         Ok((values, _)) => values,
         Err(usage) => return assert!(!usage.to_string().trim().is_empty(), "refused in silence"),
     };
-    for flag in ["peers", "listen-client-urls", "cors"] {
-        let items = resolve::list(&values, flag);
+    for flag in [Flag::Peers, Flag::ListenClientUrls, Flag::Cors] {
+        let items = values.list(flag);
         assert!(items.iter().all(|item| !item.is_empty() && item.trim() == item));
     }
     if let Ok(Some(cluster)) = resolve::initial_cluster(&values) {
@@ -50,16 +50,16 @@ pub(crate) fn settings(data: &[u8]) {
 
 /// What was taken is taken again, value for value, when each is said as a flag.
 fn again_as_flags(values: &Values) {
-    let flags: Vec<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
+    let flags: Vec<Flag> = SETTINGS.iter().map(|setting| setting.flag).collect();
     let args: Vec<String> =
-        flags.iter().map(|flag| format!("-{flag}={}", values.get(flag).0)).collect();
+        flags.iter().map(|flag| format!("-{flag}={}", values.get(*flag).0)).collect();
     let nothing = |_: &Path| -> io::Result<String> { Err(io::ErrorKind::NotFound.into()) };
     // Of the files that may be named here none is there.
     let args: Vec<String> = args.into_iter().filter(|arg| !arg.starts_with("-config=")).collect();
-    let world = World { args: &args, env: &[], read_file: &nothing };
-    let Ok((again, _)) = Values::gather(&world) else { return };
-    for flag in flags.iter().filter(|flag| **flag != "config") {
-        assert_eq!(again.get(flag).0, values.get(flag).0, "-{flag}");
+    let environment = Environment { args: &args, env: &[], read_file: &nothing };
+    let Ok((again, _)) = Values::gather(&environment) else { return };
+    for flag in flags.iter().filter(|flag| **flag != Flag::Config) {
+        assert_eq!(again.get(*flag).0, values.get(*flag).0, "-{flag}");
     }
 }
 

@@ -10,7 +10,8 @@ mod setting;
 mod source;
 mod text;
 
-use source::{Usage, Values, Words, World};
+use setting::Flag;
+use source::{Environment, Invocation, Usage, Values};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -27,9 +28,9 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = args().and_then(|args| {
         let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        let world = World { args: &args, env: &env, read_file: &source::read_file };
-        let (values, words) = Values::gather(&world)?;
-        act(values, &words)
+        let environment = Environment { args: &args, env: &env, read_file: &source::read_file };
+        let (values, invocation) = Values::gather(&environment)?;
+        act(values, &invocation)
     });
     match result {
         Ok(code) => code,
@@ -53,7 +54,7 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Writes a text to standard output.
+/// Writes a string to standard output.
 fn print(text: &str) -> ExitCode {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,13 +62,13 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-fn act(mut values: Values, words: &Words) -> Result<ExitCode, Usage> {
-    if words.help {
+fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
+    if invocation.help {
         return Ok(print(&text::help()));
     }
-    let command: Vec<&str> = words.command.iter().map(String::as_str).collect();
+    let command: Vec<&str> = invocation.command.iter().map(String::as_str).collect();
     match command.as_slice() {
-        _ if words.version => Ok(print_version()),
+        _ if invocation.version => Ok(print_version()),
         [] => serve(values),
         ["version"] => Ok(print_version()),
         ["help"] => Ok(print(&text::help())),
@@ -94,7 +95,7 @@ fn print_version() -> ExitCode {
 }
 
 fn check(values: &Values) -> Result<ExitCode, Usage> {
-    let (path, _) = values.get("data-dir");
+    let (path, _) = values.get(Flag::DataDir);
     if path.is_empty() {
         return Err(Usage("which directory? give it with -data-dir".to_owned()));
     }
@@ -135,9 +136,9 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
 
 /// What is logged. The flags of the original ask for more, never for less.
 fn log_level(values: &Values) -> Level {
-    let is_set = |flag: &str| values.get(flag).0 == "true";
-    let given = values.get("log-level").0.parse().unwrap_or(Level::INFO);
-    let asked = match (is_set("v") || is_set("vv"), is_set("vvv")) {
+    let given = values.get(Flag::LogLevel).0.parse().unwrap_or(Level::INFO);
+    let asked = match (values.is_set(Flag::V) || values.is_set(Flag::Vv), values.is_set(Flag::Vvv))
+    {
         (_, true) => Level::TRACE,
         (true, _) => Level::DEBUG,
         _ => Level::ERROR,
@@ -152,7 +153,7 @@ fn start_logging(values: &Values) {
         .with_target(false)
         .with_ansi(false)
         .with_writer(std::io::stderr);
-    if values.get("log-format").0 == "json" {
+    if values.get(Flag::LogFormat).0 == "json" {
         builder.json().init();
     } else {
         builder.init();
@@ -178,8 +179,8 @@ mod tests {
         ] {
             let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
             let read_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-            let world = World { args: &args, env: &[], read_file: &read_file };
-            let (values, _) = Values::gather(&world).expect("sound");
+            let environment = Environment { args: &args, env: &[], read_file: &read_file };
+            let (values, _) = Values::gather(&environment).expect("sound");
             assert_eq!(log_level(&values), want, "{args:?}");
         }
     }

@@ -1,17 +1,18 @@
-//! Addresses that others are told of: they must lead to this machine from elsewhere.
+//! Advertised addresses: they must lead to this machine from elsewhere.
 
+use crate::setting::Flag;
 use crate::source::{Usage, Values};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Refuses what leads nowhere, whoever follows it: port 0, and an address with a zone, which means
+/// Refuses what cannot be reached from anywhere: port 0, and an address with a zone, which means
 /// something on the machine alone that has the interface.
 ///
 /// # Errors
 /// [`Usage`] with what is wrong and what to write.
-pub(crate) fn check(flag: &str, address: &str, host: &str, port: u16) -> Result<(), Usage> {
+pub(crate) fn check(flag: Flag, address: &str, host: &str, port: u16) -> Result<(), Usage> {
     if port == 0 {
         return Err(Usage(format!(
-            "-{flag}: address {address}: nobody is reached at port 0: choose a port"
+            "-{flag}: address {address}: nothing can be reached at port 0: choose a port"
         )));
     }
     if host.contains('%') {
@@ -23,15 +24,15 @@ pub(crate) fn check(flag: &str, address: &str, host: &str, port: u16) -> Result<
     Ok(())
 }
 
-/// Whether a host means all interfaces of whoever uses it.
+/// Whether a host means all interfaces of the machine that uses it.
 pub(crate) fn is_unspecified(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_unspecified())
 }
 
-/// The address that others are told in the place of one that means all interfaces; a note says so.
-pub(crate) fn told(
+/// The address to advertise: another one in the place of all interfaces, with a note.
+pub(crate) fn advertise(
     values: &mut Values,
-    flag: &str,
+    flag: Flag,
     address: &str,
     host: &str,
     port: u16,
@@ -41,10 +42,10 @@ pub(crate) fn told(
     }
     let told = SocketAddr::new(outgoing(host.contains(':')), port).to_string();
     values.notes.push(format!(
-        "-{flag} {address} means all interfaces and is no address for others: they are told \
-         {told}. If that is wrong, say with -{flag} where this machine is reached; where it \
-         listens is said with -{}bind-addr",
-        if flag == "peer-addr" { "peer-" } else { "" }
+        "-{flag} {address} means all interfaces, and others cannot connect to that: {told} is \
+         advertised instead. If that is wrong, set -{flag} to an address of this machine, and \
+         -{} to where it listens",
+        if flag == Flag::PeerAddr { Flag::PeerBindAddr } else { Flag::BindAddr }
     ));
     told
 }
@@ -73,10 +74,10 @@ mod tests {
     #[test]
     fn what_leads_nowhere_is_refused_with_what_to_write() {
         for (host, port, want) in [("a", 0, "port 0"), ("fe80::1%lo", 4001, "zone")] {
-            let error = check("addr", "x", host, port).expect_err("it leads nowhere").0;
+            let error = check(Flag::Addr, "x", host, port).expect_err("it leads nowhere").0;
             assert!(error.contains(want), "{error}");
         }
-        assert!(check("addr", "x", "fe80::1", 4001).is_ok());
+        assert!(check(Flag::Addr, "x", "fe80::1", 4001).is_ok());
     }
 
     #[test]

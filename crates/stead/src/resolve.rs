@@ -1,8 +1,9 @@
-//! From values to what the server is told.
+//! From values to the configuration of the server.
 
 use crate::binding::{Flags, advertised, bind, parse_port, resolve, split};
 use crate::reach;
 use crate::secure;
+use crate::setting::Flag;
 use crate::source::{Source, Usage, Values};
 use server::config::{
     ClientListener, ClusterDefaults, Config, Dashboard, Dialect, Finding, InitialCluster, Limits,
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 const V2_PORT: u16 = 2379;
 
 fn dialect(values: &Values) -> Dialect {
-    if values.get("compat").0 == "v2" { Dialect::V2 } else { Dialect::V04 }
+    if values.get(Flag::Compat).0 == "v2" { Dialect::V2 } else { Dialect::V04 }
 }
 
 fn host_name() -> String {
@@ -22,28 +23,11 @@ fn host_name() -> String {
     if name.is_empty() { "stead".to_owned() } else { name }
 }
 
-/// A number that was checked when it was read.
-fn number(values: &Values, flag: &str) -> u64 {
-    values.get(flag).0.parse().unwrap_or_default()
-}
-
-fn size(values: &Values, flag: &str) -> usize {
-    usize::try_from(number(values, flag)).unwrap_or(usize::MAX)
-}
-
-fn seconds(values: &Values, flag: &str) -> f64 {
-    values.get(flag).0.parse().unwrap_or_default()
-}
-
-pub(crate) fn is_set(values: &Values, flag: &str) -> bool {
-    values.get(flag).0 == "true"
-}
-
 /// Name and data directory, each of which has the other for its default.
 fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
-    let (name, name_source) = values.get("name");
+    let (name, name_source) = values.get(Flag::Name);
     let mut name = name.trim().to_owned();
-    let (dir, dir_source) = values.get("data-dir");
+    let (dir, dir_source) = values.get(Flag::DataDir);
     let mut dir = dir.to_owned();
     if name.is_empty() {
         if name_source != Source::Default || dir_source != Source::Default {
@@ -65,28 +49,22 @@ fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
 }
 
 fn limits(values: &Values) -> Limits {
-    let head_bytes = size(values, "max-head-bytes");
+    let head_bytes = values.size(Flag::MaxHeadBytes);
     Limits {
         request_line_bytes: head_bytes / 2,
         head_bytes,
-        body_bytes: size(values, "max-body-bytes"),
-        connections: size(values, "max-connections"),
-        watchers: size(values, "max-watchers"),
-        stream_buffer_bytes: size(values, "stream-buffer-bytes"),
-        history_bytes: size(values, "history-bytes"),
+        body_bytes: values.size(Flag::MaxBodyBytes),
+        connections: values.size(Flag::MaxConnections),
+        watchers: values.size(Flag::MaxWatchers),
+        stream_buffer_bytes: values.size(Flag::StreamBufferBytes),
+        history_bytes: values.size(Flag::HistoryBytes),
         history_events_min: 1000,
-        request_timeout_ms: number(values, "request-timeout"),
+        request_timeout_ms: values.number(Flag::RequestTimeout),
     }
 }
 
-/// The texts of a list.
-pub(crate) fn list(values: &Values, flag: &str) -> Vec<String> {
-    let items = values.get(flag).0.split(',').map(str::trim);
-    items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
-}
-
 /// HOST:PORT of a URL.
-fn in_url(flag: &str, url: &str) -> Result<String, Usage> {
+fn in_url(flag: Flag, url: &str) -> Result<String, Usage> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let Some(rest) = rest.map(|rest| rest.trim_end_matches('/')) else {
         return Err(Usage(format!("-{flag}: {url}: a URL is wanted, as http://HOST:PORT")));
@@ -100,9 +78,9 @@ fn in_url(flag: &str, url: &str) -> Result<String, Usage> {
 /// Puts the names of the 2.x series in the place of ours.
 fn translate(values: &mut Values) -> Result<(), Usage> {
     for (theirs, ours) in [
-        ("advertise-client-urls", "addr"),
-        ("initial-advertise-peer-urls", "peer-addr"),
-        ("listen-peer-urls", "peer-bind-addr"),
+        (Flag::AdvertiseClientUrls, Flag::Addr),
+        (Flag::InitialAdvertisePeerUrls, Flag::PeerAddr),
+        (Flag::ListenPeerUrls, Flag::PeerBindAddr),
     ] {
         let (urls, source) = values.get(theirs);
         let first = urls.split(',').next().unwrap_or_default().trim().to_owned();
@@ -111,7 +89,7 @@ fn translate(values: &mut Values) -> Result<(), Usage> {
         }
         let address = in_url(theirs, &first)?;
         if values.get(ours).1 == Source::Default {
-            values.stand_in(ours, address, source);
+            values.set_default_from(ours, address, source);
         }
     }
     Ok(())
@@ -123,14 +101,14 @@ fn client_listeners(
     advertised: &str,
     port: u16,
 ) -> Result<Vec<ClientListener>, Usage> {
-    let urls = list(values, "listen-client-urls");
+    let urls = values.list(Flag::ListenClientUrls);
     let mut listeners = Vec::new();
-    let spoken = match values.get("compat") {
+    let spoken = match values.get(Flag::Compat) {
         (_, Source::Default) => Dialect::V2,
         _ => dialect(values),
     };
     for url in &urls {
-        let flag = "listen-client-urls";
+        let flag = Flag::ListenClientUrls;
         let address = in_url(flag, url)?;
         let parts = split(&address);
         let port = parse_port(flag, url, parts.port.unwrap_or_default())?;
@@ -138,7 +116,7 @@ fn client_listeners(
     }
     if listeners.is_empty() {
         let dialect = dialect(values);
-        let flags = Flags { reached: "addr", listens: "bind-addr" };
+        let flags = Flags { reached: Flag::Addr, listens: Flag::BindAddr };
         let binds = bind(values, flags, advertised, port)?;
         listeners.extend(binds.into_iter().map(|bind| ClientListener { bind, dialect }));
     }
@@ -160,9 +138,9 @@ fn peers_file(path: &str) -> Result<Vec<String>, Usage> {
 }
 
 pub(crate) fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>, Usage> {
-    let flag = "initial-cluster";
+    let flag = Flag::InitialCluster;
     let mut members = Vec::new();
-    for item in list(values, flag) {
+    for item in values.list(flag) {
         let Some((name, url)) = item.split_once('=') else {
             return Err(Usage(format!("-{flag}: {item}: NAME=PEER_URL is wanted")));
         };
@@ -172,7 +150,7 @@ pub(crate) fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>,
         reach::check(flag, url, parts.host, port)?;
         if reach::is_unspecified(parts.host) {
             return Err(Usage(format!(
-                "-{flag}: {item}: nobody is reached there: an address of this one machine is wanted"
+                "-{flag}: {item}: no machine is reached at that address: give one of its own"
             )));
         }
         let url = url.trim_end_matches('/').to_owned();
@@ -181,15 +159,15 @@ pub(crate) fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>,
         }
         members.push((name.to_owned(), url));
     }
-    let token = values.get("initial-cluster-token").0.to_owned();
-    let is_new = values.get("initial-cluster-state").0 == "new";
+    let token = values.get(Flag::InitialClusterToken).0.to_owned();
+    let is_new = values.get(Flag::InitialClusterState).0 == "new";
     Ok((!members.is_empty()).then_some(InitialCluster { members, token, is_new }))
 }
 
 /// How the machine finds its cluster.
 fn finding(values: &Values, token: Secret) -> Result<Finding, Usage> {
-    let file = values.get("peers-file").0;
-    let peers = if file.is_empty() { list(values, "peers") } else { peers_file(file)? };
+    let file = values.get(Flag::PeersFile).0;
+    let peers = if file.is_empty() { values.list(Flag::Peers) } else { peers_file(file)? };
     for peer in &peers {
         let parts = split(peer);
         let is_port = parts.port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
@@ -197,21 +175,21 @@ fn finding(values: &Values, token: Secret) -> Result<Finding, Usage> {
             return Err(Usage(format!("-peers: {peer}: HOST:PORT is wanted, without a scheme")));
         }
     }
-    let discovery = values.get("discovery").0;
+    let discovery = values.get(Flag::Discovery).0;
     if !discovery.is_empty()
         && !discovery.starts_with("http://")
         && !discovery.starts_with("https://")
     {
         return Err(Usage(format!("-discovery: {discovery}: a URL is wanted")));
     }
-    let interval = seconds(values, "retry-interval");
+    let interval = values.seconds(Flag::RetryInterval);
     Ok(Finding {
         peers,
         discovery: (!discovery.is_empty()).then(|| discovery.to_owned()),
         initial: initial_cluster(values)?,
-        retry_attempts: number(values, "max-retry-attempts"),
+        retry_attempts: values.number(Flag::MaxRetryAttempts),
         retry_interval_secs: if interval > 0.0 { interval } else { random_interval() },
-        force_rejoin: is_set(values, "force-rejoin"),
+        force_rejoin: values.is_set(Flag::ForceRejoin),
         token,
     })
 }
@@ -227,7 +205,7 @@ fn random_interval() -> f64 {
 /// term over it. The defaults, 10 MiB and 200 ms, were measured not to (docs/tuning.md).
 fn note_long_values(values: &mut Values, election_timeout_ms: u64) {
     const BYTES_PER_MS: u64 = (10_u64 << 20).div_ceil(200);
-    let bytes = number(values, "max-body-bytes");
+    let bytes = values.number(Flag::MaxBodyBytes);
     if bytes > election_timeout_ms.saturating_mul(BYTES_PER_MS) {
         values.notes.push(format!(
             "-max-body-bytes {bytes}: in a cluster a value that long may cost the leader its term \
@@ -244,31 +222,31 @@ fn note_long_values(values: &mut Values, election_timeout_ms: u64) {
 pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
     translate(values)?;
     let (name, data_dir) = identity(values)?;
-    let (client_advertised, client_port) = advertised(values, "addr")?;
-    let (peer_advertised, peer_port) = advertised(values, "peer-addr")?;
+    let (client_advertised, client_port) = advertised(values, Flag::Addr)?;
+    let (peer_advertised, peer_port) = advertised(values, Flag::PeerAddr)?;
     let mut client_listeners = client_listeners(values, &client_advertised, client_port)?;
-    let (v2, _) = values.get("v2-addr");
+    let (v2, _) = values.get(Flag::V2Addr);
     if !v2.is_empty() {
         let parts = split(v2);
-        let port = parts.port.map_or(Ok(V2_PORT), |port| parse_port("v2-addr", v2, port))?;
-        let bind = resolve("v2-addr", parts.host, port)?;
+        let port = parts.port.map_or(Ok(V2_PORT), |port| parse_port(Flag::V2Addr, v2, port))?;
+        let bind = resolve(Flag::V2Addr, parts.host, port)?;
         client_listeners.push(ClientListener { bind, dialect: Dialect::V2 });
     }
-    // Where this machine listens is what was written; what others are told has to lead here.
-    let told = |values: &mut Values, flag: &str, address: &str, port: u16| {
-        reach::told(values, flag, address, split(address).host, port)
+    // Where this machine listens is what was written; what is advertised has to lead here.
+    let told = |values: &mut Values, flag: Flag, address: &str, port: u16| {
+        reach::advertise(values, flag, address, split(address).host, port)
     };
-    let flags = Flags { reached: "peer-addr", listens: "peer-bind-addr" };
+    let flags = Flags { reached: Flag::PeerAddr, listens: Flag::PeerBindAddr };
     let peer_binds = bind(values, flags, &peer_advertised, peer_port)?;
-    let client_advertised = told(values, "addr", &client_advertised, client_port);
-    let peer_advertised = told(values, "peer-addr", &peer_advertised, peer_port);
+    let client_advertised = told(values, Flag::Addr, &client_advertised, client_port);
+    let peer_advertised = told(values, Flag::PeerAddr, &peer_advertised, peer_port);
     let client_tls = secure::client_files(values)?;
     let token = secure::token(values)?;
     let peer_tls = secure::peer_files(values, &token)?;
     let warnings = secure::exposure(values, &peer_binds, peer_tls.as_ref(), &token)?;
     secure::check_urls(values, client_tls.is_some(), peer_tls.is_some())?;
-    let heartbeat_interval_ms = number(values, "peer-heartbeat-interval");
-    let election_timeout_ms = number(values, "peer-election-timeout");
+    let heartbeat_interval_ms = values.number(Flag::PeerHeartbeatInterval);
+    let election_timeout_ms = values.number(Flag::PeerElectionTimeout);
     if election_timeout_ms < 2 * heartbeat_interval_ms {
         return Err(Usage(format!(
             "-peer-election-timeout {election_timeout_ms} must be at least twice \
@@ -276,42 +254,43 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         )));
     }
     note_long_values(values, election_timeout_ms);
-    let cors = values.get("cors").0.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+    let cors =
+        values.get(Flag::Cors).0.split(',').map(str::trim).filter(|origin| !origin.is_empty());
     Ok(Config {
         name,
         data_dir,
-        force: is_set(values, "force"),
+        force: values.is_set(Flag::Force),
         client_listeners,
         client_advertised,
         client_tls,
         peer_binds,
         peer_advertised,
         peer_tls,
-        open_membership: is_set(values, "open-membership"),
+        open_membership: values.is_set(Flag::OpenMembership),
         warnings,
         cluster: ClusterDefaults {
-            active_size: number(values, "cluster-active-size"),
-            remove_delay: seconds(values, "cluster-remove-delay"),
-            sync_interval: seconds(values, "cluster-sync-interval"),
+            active_size: values.number(Flag::ClusterActiveSize),
+            remove_delay: values.seconds(Flag::ClusterRemoveDelay),
+            sync_interval: values.seconds(Flag::ClusterSyncInterval),
         },
         finding: finding(values, token)?,
-        redirects_to_leader: values.get("follower-mode").0 == "redirect",
-        proxies_standby: values.get("standby-mode").0 == "proxy",
+        redirects_to_leader: values.get(Flag::FollowerMode).0 == "redirect",
+        proxies_standby: values.get(Flag::StandbyMode).0 == "proxy",
         heartbeat_interval_ms,
         election_timeout_ms,
-        snapshot_count: is_set(values, "snapshot").then(|| number(values, "snapshot-count")),
+        snapshot_count: values.is_set(Flag::Snapshot).then(|| values.number(Flag::SnapshotCount)),
         cors: cors.map(str::to_owned).collect(),
-        host_whitelist: list(values, "host-whitelist"),
-        http_read_timeout_secs: seconds(values, "http-read-timeout"),
-        http_write_timeout_secs: seconds(values, "http-write-timeout"),
-        busy_poll_us: number(values, "busy-poll"),
-        metrics: values.get("metrics").0 == "on",
-        dashboard: match values.get("dashboard").0 {
+        host_whitelist: values.list(Flag::HostWhitelist),
+        http_read_timeout_secs: values.seconds(Flag::HttpReadTimeout),
+        http_write_timeout_secs: values.seconds(Flag::HttpWriteTimeout),
+        busy_poll_us: values.number(Flag::BusyPoll),
+        metrics: values.get(Flag::Metrics).0 == "on",
+        dashboard: match values.get(Flag::Dashboard).0 {
             "on" => Dashboard::On,
             "read-only" => Dashboard::ReadOnly,
             _ => Dashboard::Off,
         },
-        modules: values.get("modules").0 == "on",
+        modules: values.get(Flag::Modules).0 == "on",
         limits: limits(values),
     })
 }
@@ -319,15 +298,15 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::World;
+    use crate::source::Environment;
     use std::net::SocketAddr;
 
     fn gathered(args: &[&str]) -> Result<Values, Usage> {
         let mut all: Vec<String> = vec!["-name=m0".into(), "-data-dir=d".into()];
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
         let read_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-        let world = World { args: &all, env: &[], read_file: &read_file };
-        Values::gather(&world).map(|(values, _)| values)
+        let environment = Environment { args: &all, env: &[], read_file: &read_file };
+        Values::gather(&environment).map(|(values, _)| values)
     }
 
     fn resolved(args: &[&str]) -> Result<Config, Usage> {
@@ -396,11 +375,11 @@ mod tests {
             (vec!["-addr=::1:4001"], "in brackets"),
             (vec!["-addr=127.0.0.1:0"], "port 0"),
             (vec!["-peer-addr=[fe80::1%lo]:7001"], "zone"),
-            (vec!["-initial-cluster=m0=http://0.0.0.0:7001"], "nobody is reached there"),
+            (vec!["-initial-cluster=m0=http://0.0.0.0:7001"], "no machine is reached at that"),
             (vec!["-initial-cluster=m0=http://h:0"], "port 0"),
             (vec!["-addr=:4001"], "missing host in address"),
             (vec!["-addr=http://a:1"], "leave the scheme out"),
-            (vec!["-addr=a:99999"], "is no port"),
+            (vec!["-addr=a:99999"], "invalid port"),
             (vec!["-bind-addr=:99"], "IP required, can't use a port only"),
             (vec!["-peer-heartbeat-interval=500"], "must be at least twice"),
             (vec!["-name=a/b"], "letters, digits"),

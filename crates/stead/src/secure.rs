@@ -4,7 +4,7 @@
 //! The names of 2.x part what those of 0.4 say in one word: a file of authorities there asks nobody
 //! for a certificate yet (spec cli.md sections 5 and 7).
 
-use crate::resolve::{is_set, list};
+use crate::setting::Flag;
 use crate::source::{Source, Usage, Values};
 use server::config::{Secret, TlsFiles};
 use std::io::{self, Read};
@@ -14,27 +14,27 @@ use std::path::PathBuf;
 
 /// The flags of a port.
 struct Names {
-    cert: &'static str,
-    key: &'static str,
-    ca: &'static str,
-    trusted_ca: &'static str,
-    asks: &'static str,
+    cert: Flag,
+    key: Flag,
+    ca: Flag,
+    trusted_ca: Flag,
+    asks: Flag,
 }
 
 const CLIENT: Names = Names {
-    cert: "cert-file",
-    key: "key-file",
-    ca: "ca-file",
-    trusted_ca: "trusted-ca-file",
-    asks: "client-cert-auth",
+    cert: Flag::CertFile,
+    key: Flag::KeyFile,
+    ca: Flag::CaFile,
+    trusted_ca: Flag::TrustedCaFile,
+    asks: Flag::ClientCertAuth,
 };
 
 const PEER: Names = Names {
-    cert: "peer-cert-file",
-    key: "peer-key-file",
-    ca: "peer-ca-file",
-    trusted_ca: "peer-trusted-ca-file",
-    asks: "peer-client-cert-auth",
+    cert: Flag::PeerCertFile,
+    key: Flag::PeerKeyFile,
+    ca: Flag::PeerCaFile,
+    trusted_ca: Flag::PeerTrustedCaFile,
+    asks: Flag::PeerClientCertAuth,
 };
 
 /// The files for TLS on the ports for clients.
@@ -57,8 +57,8 @@ pub(crate) fn client_files(values: &mut Values) -> Result<Option<TlsFiles>, Usag
 pub(crate) fn peer_files(values: &mut Values, token: &Secret) -> Result<Option<TlsFiles>, Usage> {
     let found = files(values, &PEER)?;
     if found.as_ref().is_some_and(|files| !files.asks_callers) && token.is_none() {
-        let note = "whoever reaches the peer port may join and administer the cluster: neither a \
-                    certificate nor -peer-token is asked for";
+        let note = "anyone who reaches the peer port may join and administer the cluster: neither \
+                    a certificate nor -peer-token is required";
         values.notes.push(note.to_owned());
     }
     Ok(found)
@@ -67,7 +67,7 @@ pub(crate) fn peer_files(values: &mut Values, token: &Secret) -> Result<Option<T
 /// Longest file with a secret, in bytes.
 const TOKEN_FILE_MAX: u64 = 4096;
 
-/// A secret that is shorter can be found by trying, by whoever hears two machines meet.
+/// A secret that is shorter can be found by trying, by anyone who hears two machines meet.
 const TOKEN_BYTES_MIN: usize = 16;
 
 /// The secret that machines share.
@@ -75,8 +75,8 @@ const TOKEN_BYTES_MIN: usize = 16;
 /// # Errors
 /// [`Usage`] when it cannot be read, or cannot be one.
 pub(crate) fn token(values: &mut Values) -> Result<Secret, Usage> {
-    let (word, source) = values.get("peer-token");
-    let path = values.get("peer-token-file").0.to_owned();
+    let (word, source) = values.get(Flag::PeerToken);
+    let path = values.get(Flag::PeerTokenFile).0.to_owned();
     let mut word = word.to_owned();
     if !path.is_empty() {
         if !word.is_empty() {
@@ -103,8 +103,8 @@ pub(crate) fn token(values: &mut Values) -> Result<Secret, Usage> {
     }
     if !word.is_empty() && word.len() < TOKEN_BYTES_MIN {
         values.notes.push(format!(
-            "the secret of -peer-token is shorter than {TOKEN_BYTES_MIN} characters: whoever hears \
-             machines meet can find it by trying; `openssl rand -hex 32` makes a good one"
+            "the secret of -peer-token is shorter than {TOKEN_BYTES_MIN} characters: anyone who \
+             hears machines meet can find it by trying; `openssl rand -hex 32` makes a good one"
         ));
     }
     Ok(Secret::new(word))
@@ -115,7 +115,7 @@ fn read_token(path: &str) -> io::Result<(String, bool)> {
     let file = std::fs::File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = String::new();
     file.take(TOKEN_FILE_MAX + 1).read_to_string(&mut text)?;
@@ -153,10 +153,10 @@ pub(crate) fn exposure(
     let at = open.join(" and ");
     let remedy = "give all machines the same -peer-token-file, or -peer-cert-file, -peer-key-file \
                   and -peer-ca-file, or a -peer-addr on loopback (docs/security.md)";
-    if is_set(values, "require-secure") {
+    if values.is_set(Flag::RequireSecure) {
         return Err(Usage(format!(
-            "-require-secure: whoever reaches {at} could join the cluster and change everything in \
-             it: {remedy}"
+            "-require-secure: anyone who reaches {at} could join the cluster and change \
+             everything in it: {remedy}"
         )));
     }
     let warning = format!(
@@ -168,10 +168,10 @@ pub(crate) fn exposure(
 }
 
 fn files(values: &Values, names: &Names) -> Result<Option<TlsFiles>, Usage> {
-    let Names { cert, key, ca, trusted_ca, asks } = names;
+    let Names { cert, key, ca, trusted_ca, asks } = *names;
     let path =
-        |flag: &str| Some(values.get(flag).0).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let needs = |flag: &str, missing: String| Err(Usage(format!("-{flag} needs {missing} too")));
+        |flag: Flag| Some(values.get(flag).0).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let needs = |flag: Flag, missing: String| Err(Usage(format!("-{flag} needs {missing} too")));
     let (authorities, named) = match (path(ca), path(trusted_ca)) {
         (Some(one), Some(other)) if one != other => {
             return Err(Usage(format!("-{ca} and -{trusted_ca} mean the same: give one of them")));
@@ -180,7 +180,7 @@ fn files(values: &Values, names: &Names) -> Result<Option<TlsFiles>, Usage> {
         (None, other) => (other, trusted_ca),
     };
     let is_default = values.get(asks).1 == Source::Default;
-    let asks_callers = if is_default { path(ca).is_some() } else { is_set(values, asks) };
+    let asks_callers = if is_default { path(ca).is_some() } else { values.is_set(asks) };
     if asks_callers && authorities.is_none() {
         return needs(asks, format!("-{trusted_ca}"));
     }
@@ -199,13 +199,13 @@ fn files(values: &Values, names: &Names) -> Result<Option<TlsFiles>, Usage> {
 /// [`Usage`] with a URL that says something else.
 pub(crate) fn check_urls(values: &Values, client: bool, peer: bool) -> Result<(), Usage> {
     for (flag, is_secure, names) in [
-        ("listen-client-urls", client, &CLIENT),
-        ("advertise-client-urls", client, &CLIENT),
-        ("listen-peer-urls", peer, &PEER),
-        ("initial-advertise-peer-urls", peer, &PEER),
-        ("initial-cluster", peer, &PEER),
+        (Flag::ListenClientUrls, client, &CLIENT),
+        (Flag::AdvertiseClientUrls, client, &CLIENT),
+        (Flag::ListenPeerUrls, peer, &PEER),
+        (Flag::InitialAdvertisePeerUrls, peer, &PEER),
+        (Flag::InitialCluster, peer, &PEER),
     ] {
-        for item in list(values, flag) {
+        for item in values.list(flag) {
             // NAME=URL where machines are listed.
             let url = item.rsplit('=').next().unwrap_or_default();
             let (cert, key) = (names.cert, names.key);

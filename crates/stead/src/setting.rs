@@ -3,10 +3,12 @@
 //! Flags, environment variables, keys of the configuration file, `--help`, `stead config show` and
 //! docs/configuration.md all come from here (spec cli.md section 2).
 
+use std::fmt;
+
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Any text.
+    /// Any string.
     Text,
     /// `true` or `false`; the flag alone means true.
     Bool,
@@ -14,7 +16,7 @@ pub(crate) enum Kind {
     Number(u64, u64),
     /// Seconds, with fractions.
     Seconds,
-    /// Texts with commas between them; an array in the file.
+    /// Strings with commas between them; an array in the file.
     List,
     /// One of these words.
     Choice(&'static [&'static str]),
@@ -31,10 +33,112 @@ pub(crate) enum Support {
     Refused(&'static str),
 }
 
+/// Names a setting in the program: the flag of its row, so that one that does not exist does not
+/// compile. In the order of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Flag {
+    Name,
+    DataDir,
+    Force,
+    Config,
+    Addr,
+    BindAddr,
+    V2Addr,
+    PeerAddr,
+    PeerBindAddr,
+    Compat,
+    Modules,
+    Dashboard,
+    Cors,
+    HostWhitelist,
+    HttpReadTimeout,
+    HttpWriteTimeout,
+    BusyPoll,
+    CertFile,
+    KeyFile,
+    CaFile,
+    PeerCertFile,
+    PeerKeyFile,
+    PeerCaFile,
+    Snapshot,
+    SnapshotCount,
+    PeerHeartbeatInterval,
+    PeerElectionTimeout,
+    ClusterActiveSize,
+    ClusterRemoveDelay,
+    ClusterSyncInterval,
+    FollowerMode,
+    StandbyMode,
+    MaxBodyBytes,
+    MaxHeadBytes,
+    MaxConnections,
+    MaxWatchers,
+    StreamBufferBytes,
+    HistoryBytes,
+    RequestTimeout,
+    Metrics,
+    LogFormat,
+    LogLevel,
+    V,
+    Vv,
+    Vvv,
+    MaxResultBuffer,
+    Peers,
+    PeersFile,
+    Discovery,
+    MaxRetryAttempts,
+    RetryInterval,
+    ForceRejoin,
+    PeerToken,
+    PeerTokenFile,
+    OpenMembership,
+    RequireSecure,
+    InitialCluster,
+    InitialClusterState,
+    InitialClusterToken,
+    InitialAdvertisePeerUrls,
+    ListenPeerUrls,
+    AdvertiseClientUrls,
+    ListenClientUrls,
+    TrustedCaFile,
+    ClientCertAuth,
+    PeerTrustedCaFile,
+    PeerClientCertAuth,
+    Proxy,
+    ForceNewCluster,
+    Trace,
+    GraphiteHost,
+    Cpuprofile,
+}
+
+impl Flag {
+    pub(crate) fn setting(self) -> &'static Setting {
+        SETTINGS.get(self as usize).expect("each flag has its row")
+    }
+}
+
+/// As it is written on the command line, without the dash.
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.setting().name)
+    }
+}
+
+// Each flag has one row, at its own place.
+const _: () = {
+    let mut at = 0;
+    while at < SETTINGS.len() {
+        assert!(SETTINGS[at].flag as usize == at);
+        at += 1;
+    }
+    assert!(Flag::Cpuprofile as usize + 1 == SETTINGS.len());
+};
+
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
-    pub(crate) flag: &'static str,
+    pub(crate) flag: Flag,
+    pub(crate) name: &'static str,
     pub(crate) env: &'static str,
     /// The key in the file, with its table before a dot; nothing if it cannot stand there.
     pub(crate) toml: &'static str,
@@ -60,7 +164,7 @@ const URL_GROUP: &str = "Names of the 2.x series";
 const OTHER_GROUP: &str = "Other";
 
 const fn works(
-    flag: &'static str,
+    (flag, name): (Flag, &'static str),
     env: &'static str,
     toml: &'static str,
     kind: Kind,
@@ -68,17 +172,29 @@ const fn works(
     group: &'static str,
     help: &'static str,
 ) -> Setting {
-    Setting { flag, env, toml, kind, default, group, help, aliases: &[], support: Support::Works }
+    Setting {
+        flag,
+        name,
+        env,
+        toml,
+        kind,
+        default,
+        group,
+        help,
+        aliases: &[],
+        support: Support::Works,
+    }
 }
 
 const fn refused(
-    flag: &'static str,
+    (flag, name): (Flag, &'static str),
     env: &'static str,
     toml: &'static str,
     why: &'static str,
 ) -> Setting {
     Setting {
         flag,
+        name,
         env,
         toml,
         kind: Kind::Text,
@@ -105,149 +221,149 @@ impl Setting {
 const BYTES_MAX: u64 = 1 << 40;
 
 #[rustfmt::skip]
-pub(crate) static SETTINGS: &[Setting] = &[
-    works("name", "ETCD_NAME", "name", Kind::Text, "", MACHINE_GROUP,
+pub(crate) const SETTINGS: &[Setting] = &[
+    works((Flag::Name, "name"), "ETCD_NAME", "name", Kind::Text, "", MACHINE_GROUP,
         "The machine's name, unique in its cluster. Default: the host's name.").alias(&["n"]),
-    works("data-dir", "ETCD_DATA_DIR", "data_dir", Kind::Text, "", MACHINE_GROUP,
+    works((Flag::DataDir, "data-dir"), "ETCD_DATA_DIR", "data_dir", Kind::Text, "", MACHINE_GROUP,
         "Where the log and the snapshots are kept (made with mode 0700). Default: NAME.etcd in the working directory.").alias(&["d"]),
-    works("force", "", "", Kind::Bool, "false", MACHINE_GROUP,
-        "Begin anew: the log and the snapshots in the data directory are first moved to its sub-directory replaced-DATE-TIME. Refused where that would found a second cluster at the address of a member of the first one.").alias(&["f"]),
-    works("config", "ETCD_CONFIG", "", Kind::Text, "", MACHINE_GROUP,
+    works((Flag::Force, "force"), "", "", Kind::Bool, "false", MACHINE_GROUP,
+        "Start over: the log and the snapshots in the data directory are first moved to its sub-directory replaced-DATE-TIME. Refused where that would found a second cluster at the address of a member of the first one.").alias(&["f"]),
+    works((Flag::Config, "config"), "ETCD_CONFIG", "", Kind::Text, "", MACHINE_GROUP,
         "A configuration file (TOML). /etc/etcd/etcd.conf is read before it if it exists."),
-    works("addr", "ETCD_ADDR", "addr", Kind::Text, "127.0.0.1:4001", NETWORK_GROUP,
-        "Where clients reach this machine: HOST:PORT, without a scheme. In the place of 0.0.0.0 others are told the address from which this machine reaches the outside.").alias(&["c"]),
-    works("bind-addr", "ETCD_BIND_ADDR", "bind_addr", Kind::Text, "", NETWORK_GROUP,
-        "Where to listen for clients: HOST[:PORT], 0.0.0.0 or [::] for all addresses. Default: where -addr is, and on all addresses, with a warning, if that is none of this machine's; the port of -addr.").alias(&["cl"]),
-    works("v2-addr", "STEAD_V2_ADDR", "v2_addr", Kind::Text, "", NETWORK_GROUP,
+    works((Flag::Addr, "addr"), "ETCD_ADDR", "addr", Kind::Text, "127.0.0.1:4001", NETWORK_GROUP,
+        "Where clients reach this machine: HOST:PORT, without a scheme. In the place of 0.0.0.0 the address from which this machine reaches the outside is advertised.").alias(&["c"]),
+    works((Flag::BindAddr, "bind-addr"), "ETCD_BIND_ADDR", "bind_addr", Kind::Text, "", NETWORK_GROUP,
+        "Where to listen for clients: HOST[:PORT], 0.0.0.0 or [::] for all addresses. Default: where -addr is, and on all addresses, with a warning, if that is not an address of this machine; the port of -addr.").alias(&["cl"]),
+    works((Flag::V2Addr, "v2-addr"), "STEAD_V2_ADDR", "v2_addr", Kind::Text, "", NETWORK_GROUP,
         "A second port for clients of the 2.x series, in their dialect: HOST[:PORT], port 2379 if none is given. Off by default."),
-    works("peer-addr", "ETCD_PEER_ADDR", "peer.addr", Kind::Text, "127.0.0.1:7001", NETWORK_GROUP,
+    works((Flag::PeerAddr, "peer-addr"), "ETCD_PEER_ADDR", "peer.addr", Kind::Text, "127.0.0.1:7001", NETWORK_GROUP,
         "Where other machines and administrators reach this one: HOST:PORT. 0.0.0.0 as with -addr.").alias(&["s"]),
-    works("peer-bind-addr", "ETCD_PEER_BIND_ADDR", "peer.bind_addr", Kind::Text, "", NETWORK_GROUP,
+    works((Flag::PeerBindAddr, "peer-bind-addr"), "ETCD_PEER_BIND_ADDR", "peer.bind_addr", Kind::Text, "", NETWORK_GROUP,
         "Where to listen for them: HOST[:PORT]. Default: as for -bind-addr.").alias(&["sl"]),
-    works("compat", "STEAD_COMPAT", "compat", Kind::Choice(&["v04", "v2"]), "v04", NETWORK_GROUP,
+    works((Flag::Compat, "compat"), "STEAD_COMPAT", "compat", Kind::Choice(&["v04", "v2"]), "v04", NETWORK_GROUP,
         "The dialect spoken at -addr: v04 as etcd 0.4 spoke it, v2 as 2.x did."),
-    works("modules", "STEAD_MODULES", "modules", Kind::Choice(&["on", "off"]), "on", NETWORK_GROUP,
+    works((Flag::Modules, "modules"), "STEAD_MODULES", "modules", Kind::Choice(&["on", "off"]), "on", NETWORK_GROUP,
         "Serve the lock and leader modules, /mod/v2/lock and /mod/v2/leader, on the client ports."),
-    works("dashboard", "STEAD_DASHBOARD", "dashboard", Kind::Choice(&["on", "read-only", "off"]), "on", NETWORK_GROUP,
+    works((Flag::Dashboard, "dashboard"), "STEAD_DASHBOARD", "dashboard", Kind::Choice(&["on", "read-only", "off"]), "on", NETWORK_GROUP,
         "Serve the dashboard, /mod/dashboard/, on the client ports: on to show and change, read-only for a page that changes nothing, off for none."),
-    works("cors", "ETCD_CORS", "cors", Kind::List, "", NETWORK_GROUP,
+    works((Flag::Cors, "cors"), "ETCD_CORS", "cors", Kind::List, "", NETWORK_GROUP,
         "Origins of web pages that may use the API, with commas between them, or *."),
-    works("host-whitelist", "ETCD_HOST_WHITELIST", "host_whitelist", Kind::List, "*", NETWORK_GROUP,
+    works((Flag::HostWhitelist, "host-whitelist"), "ETCD_HOST_WHITELIST", "host_whitelist", Kind::List, "*", NETWORK_GROUP,
         "Names under which this machine is reached, beside its addresses, localhost and the hosts of -addr and -peer-addr: a web page served under another name is refused. Without * so is every request."),
-    works("http-read-timeout", "ETCD_HTTP_READ_TIMEOUT", "http_read_timeout", Kind::Seconds, "300", NETWORK_GROUP,
+    works((Flag::HttpReadTimeout, "http-read-timeout"), "ETCD_HTTP_READ_TIMEOUT", "http_read_timeout", Kind::Seconds, "300", NETWORK_GROUP,
         "Seconds that a client may take to send a request, or be silent between two; 0 for no limit."),
-    works("http-write-timeout", "ETCD_HTTP_WRITE_TIMEOUT", "http_write_timeout", Kind::Seconds, "300", NETWORK_GROUP,
+    works((Flag::HttpWriteTimeout, "http-write-timeout"), "ETCD_HTTP_WRITE_TIMEOUT", "http_write_timeout", Kind::Seconds, "300", NETWORK_GROUP,
         "Seconds that a client may take to receive an answer; 0 for no limit. Waiting for an event has none."),
-    works("busy-poll", "STEAD_BUSY_POLL", "busy_poll", Kind::Number(0, 1000), "50", NETWORK_GROUP,
+    works((Flag::BusyPoll, "busy-poll"), "STEAD_BUSY_POLL", "busy_poll", Kind::Number(0, 1000), "50", NETWORK_GROUP,
         "Microseconds to look for the next request before going to sleep, while requests follow one another as quickly; 0 to sleep at once."),
-    works("cert-file", "ETCD_CERT_FILE", "cert_file", Kind::Text, "", NETWORK_GROUP,
+    works((Flag::CertFile, "cert-file"), "ETCD_CERT_FILE", "cert_file", Kind::Text, "", NETWORK_GROUP,
         "The certificate shown to clients (PEM), with what leads to its authority. With -key-file it turns HTTPS on.").alias(&["clientCert"]),
-    works("key-file", "ETCD_KEY_FILE", "key_file", Kind::Text, "", NETWORK_GROUP,
+    works((Flag::KeyFile, "key-file"), "ETCD_KEY_FILE", "key_file", Kind::Text, "", NETWORK_GROUP,
         "The private key of -cert-file (PEM).").alias(&["clientKey"]),
-    works("ca-file", "ETCD_CA_FILE", "ca_file", Kind::Text, "", NETWORK_GROUP,
+    works((Flag::CaFile, "ca-file"), "ETCD_CA_FILE", "ca_file", Kind::Text, "", NETWORK_GROUP,
         "Authorities (PEM): a client must show a certificate that one of them signed.").alias(&["clientCAFile"]),
-    works("peer-cert-file", "ETCD_PEER_CERT_FILE", "peer.cert_file", Kind::Text, "", NETWORK_GROUP,
-        "The certificate shown to other machines, whoever calls (PEM). With -peer-key-file machines speak TLS to one another.").alias(&["serverCert"]),
-    works("peer-key-file", "ETCD_PEER_KEY_FILE", "peer.key_file", Kind::Text, "", NETWORK_GROUP,
+    works((Flag::PeerCertFile, "peer-cert-file"), "ETCD_PEER_CERT_FILE", "peer.cert_file", Kind::Text, "", NETWORK_GROUP,
+        "The certificate shown to other machines, whichever side calls (PEM). With -peer-key-file machines speak TLS to one another.").alias(&["serverCert"]),
+    works((Flag::PeerKeyFile, "peer-key-file"), "ETCD_PEER_KEY_FILE", "peer.key_file", Kind::Text, "", NETWORK_GROUP,
         "The private key of -peer-cert-file (PEM).").alias(&["serverKey"]),
-    works("peer-ca-file", "ETCD_PEER_CA_FILE", "peer.ca_file", Kind::Text, "", NETWORK_GROUP,
-        "Authorities (PEM) of the other machines: whoever calls must show a certificate of theirs, and so must whoever is called. Without it the system's are taken, for those that are called alone.").alias(&["serverCAFile"]),
-    works("snapshot", "ETCD_SNAPSHOT", "snapshot", Kind::Bool, "true", STORE_GROUP,
+    works((Flag::PeerCaFile, "peer-ca-file"), "ETCD_PEER_CA_FILE", "peer.ca_file", Kind::Text, "", NETWORK_GROUP,
+        "Authorities (PEM) of the other machines: both sides of a connection must show a certificate that one of them signed. Without it the system's are used, and only the side that is called must show one.").alias(&["serverCAFile"]),
+    works((Flag::Snapshot, "snapshot"), "ETCD_SNAPSHOT", "snapshot", Kind::Bool, "true", STORE_GROUP,
         "Write snapshots, so that the log can be recycled."),
-    works("snapshot-count", "ETCD_SNAPSHOTCOUNT", "snapshot_count", Kind::Number(1, 1 << 40), "10000", STORE_GROUP,
+    works((Flag::SnapshotCount, "snapshot-count"), "ETCD_SNAPSHOTCOUNT", "snapshot_count", Kind::Number(1, 1 << 40), "10000", STORE_GROUP,
         "Commands between two snapshots at the least; small commands gather until a snapshot is worth writing.").alias(&["snapshotCount"]),
-    works("peer-heartbeat-interval", "ETCD_PEER_HEARTBEAT_INTERVAL", "peer.heartbeat_interval", Kind::Number(10, 60_000), "50", STORE_GROUP,
+    works((Flag::PeerHeartbeatInterval, "peer-heartbeat-interval"), "ETCD_PEER_HEARTBEAT_INTERVAL", "peer.heartbeat_interval", Kind::Number(10, 60_000), "50", STORE_GROUP,
         "Milliseconds between two heartbeats of a leader.").alias(&["peer-heartbeat-timeout", "heartbeat-interval"]),
-    works("peer-election-timeout", "ETCD_PEER_ELECTION_TIMEOUT", "peer.election_timeout", Kind::Number(20, 600_000), "200", STORE_GROUP,
+    works((Flag::PeerElectionTimeout, "peer-election-timeout"), "ETCD_PEER_ELECTION_TIMEOUT", "peer.election_timeout", Kind::Number(20, 600_000), "200", STORE_GROUP,
         "Milliseconds of silence after which an election may begin; at least twice the heartbeat interval.").alias(&["election-timeout"]),
-    works("cluster-active-size", "ETCD_CLUSTER_ACTIVE_SIZE", "cluster.active_size", Kind::Number(0, 1 << 30), "9", CLUSTER_GROUP,
+    works((Flag::ClusterActiveSize, "cluster-active-size"), "ETCD_CLUSTER_ACTIVE_SIZE", "cluster.active_size", Kind::Number(0, 1 << 30), "9", CLUSTER_GROUP,
         "How many machines take part in consensus; at least 3. Used when a new cluster starts.").alias(&["maxsize", "max-cluster-size"]),
-    works("cluster-remove-delay", "ETCD_CLUSTER_REMOVE_DELAY", "cluster.remove_delay", Kind::Seconds, "1800", CLUSTER_GROUP,
+    works((Flag::ClusterRemoveDelay, "cluster-remove-delay"), "ETCD_CLUSTER_REMOVE_DELAY", "cluster.remove_delay", Kind::Seconds, "1800", CLUSTER_GROUP,
         "Seconds after which a silent machine is removed; at least 2. Used when a new cluster starts."),
-    works("cluster-sync-interval", "ETCD_CLUSTER_SYNC_INTERVAL", "cluster.sync_interval", Kind::Seconds, "5", CLUSTER_GROUP,
+    works((Flag::ClusterSyncInterval, "cluster-sync-interval"), "ETCD_CLUSTER_SYNC_INTERVAL", "cluster.sync_interval", Kind::Seconds, "5", CLUSTER_GROUP,
         "Seconds between two looks of a standby at the cluster; at least 1. Used when a new cluster starts."),
-    works("follower-mode", "STEAD_FOLLOWER_MODE", "follower_mode", Kind::Choice(&["forward", "redirect"]), "forward", CLUSTER_GROUP,
+    works((Flag::FollowerMode, "follower-mode"), "STEAD_FOLLOWER_MODE", "follower_mode", Kind::Choice(&["forward", "redirect"]), "forward", CLUSTER_GROUP,
         "What a follower does with writes and with reads that need a proof: forward serves them with the leader's help, redirect sends the client to the leader (307, as 0.4 did; not at ports of the 2.x dialect)."),
-    works("standby-mode", "STEAD_STANDBY_MODE", "standby_mode", Kind::Choice(&["redirect", "proxy"]), "redirect", CLUSTER_GROUP,
+    works((Flag::StandbyMode, "standby-mode"), "STEAD_STANDBY_MODE", "standby_mode", Kind::Choice(&["redirect", "proxy"]), "redirect", CLUSTER_GROUP,
         "What a standby does with requests: redirect sends the client to the leader (307), proxy passes them on to it."),
-    works("max-body-bytes", "STEAD_MAX_BODY_BYTES", "limit.body_bytes", Kind::Number(1024, 32 << 20), "10485760", LIMIT_GROUP,
+    works((Flag::MaxBodyBytes, "max-body-bytes"), "STEAD_MAX_BODY_BYTES", "limit.body_bytes", Kind::Number(1024, 32 << 20), "10485760", LIMIT_GROUP,
         "Bytes of a request's body; at most 33554432, so that a value fits into a message between machines."),
-    works("max-head-bytes", "STEAD_MAX_HEAD_BYTES", "limit.head_bytes", Kind::Number(1024, 1 << 30), "131072", LIMIT_GROUP,
+    works((Flag::MaxHeadBytes, "max-head-bytes"), "STEAD_MAX_HEAD_BYTES", "limit.head_bytes", Kind::Number(1024, 1 << 30), "131072", LIMIT_GROUP,
         "Bytes of a request's line and headers; the line alone may take half of them."),
-    works("max-connections", "STEAD_MAX_CONNECTIONS", "limit.connections", Kind::Number(1, 1 << 24), "65536", LIMIT_GROUP,
+    works((Flag::MaxConnections, "max-connections"), "STEAD_MAX_CONNECTIONS", "limit.connections", Kind::Number(1, 1 << 24), "65536", LIMIT_GROUP,
         "Connections at the same time."),
-    works("max-watchers", "STEAD_MAX_WATCHERS", "limit.watchers", Kind::Number(0, 1 << 24), "1048576", LIMIT_GROUP,
+    works((Flag::MaxWatchers, "max-watchers"), "STEAD_MAX_WATCHERS", "limit.watchers", Kind::Number(0, 1 << 24), "1048576", LIMIT_GROUP,
         "Watches that wait at the same time."),
-    works("stream-buffer-bytes", "STEAD_STREAM_BUFFER_BYTES", "limit.stream_buffer_bytes", Kind::Number(1024, BYTES_MAX), "262144", LIMIT_GROUP,
+    works((Flag::StreamBufferBytes, "stream-buffer-bytes"), "STEAD_STREAM_BUFFER_BYTES", "limit.stream_buffer_bytes", Kind::Number(1024, BYTES_MAX), "262144", LIMIT_GROUP,
         "Bytes that wait for a slow reader of a stream before it is fed from the history."),
-    works("history-bytes", "STEAD_HISTORY_BYTES", "limit.history_bytes", Kind::Number(0, BYTES_MAX), "8388608", LIMIT_GROUP,
-        "Bytes of past events that waitIndex can look back on; at least 1000 events are kept whatever their size."),
-    works("request-timeout", "STEAD_REQUEST_TIMEOUT", "limit.request_timeout", Kind::Number(100, 3_600_000), "5400", LIMIT_GROUP,
+    works((Flag::HistoryBytes, "history-bytes"), "STEAD_HISTORY_BYTES", "limit.history_bytes", Kind::Number(0, BYTES_MAX), "8388608", LIMIT_GROUP,
+        "Bytes of past events that waitIndex can look back on. At least 1000 events are kept as long as they take 8 times as many bytes, or 8 MiB, at most."),
+    works((Flag::RequestTimeout, "request-timeout"), "STEAD_REQUEST_TIMEOUT", "limit.request_timeout", Kind::Number(100, 3_600_000), "5400", LIMIT_GROUP,
         "Milliseconds that a write or a quorum read may wait for its outcome."),
-    works("metrics", "STEAD_METRICS", "metrics", Kind::Choice(&["on", "off"]), "on", LOG_GROUP,
+    works((Flag::Metrics, "metrics"), "STEAD_METRICS", "metrics", Kind::Choice(&["on", "off"]), "on", LOG_GROUP,
         "Serve /metrics on the client ports."),
-    works("log-format", "STEAD_LOG_FORMAT", "log_format", Kind::Choice(&["text", "json"]), "text", LOG_GROUP,
+    works((Flag::LogFormat, "log-format"), "STEAD_LOG_FORMAT", "log_format", Kind::Choice(&["text", "json"]), "text", LOG_GROUP,
         "How log lines are written, to standard error."),
-    works("log-level", "STEAD_LOG_LEVEL", "log_level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info", LOG_GROUP,
+    works((Flag::LogLevel, "log-level"), "STEAD_LOG_LEVEL", "log_level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info", LOG_GROUP,
         "What is logged: lines of this level and of the graver ones."),
-    works("v", "ETCD_VERBOSE", "verbose", Kind::Bool, "false", LOG_GROUP, "Log at level debug, unless -log-level says more."),
-    works("vv", "ETCD_VERY_VERBOSE", "very_verbose", Kind::Bool, "false", LOG_GROUP, "As -v."),
-    works("vvv", "ETCD_VERY_VERY_VERBOSE", "very_very_verbose", Kind::Bool, "false", LOG_GROUP, "Log at level trace."),
-    works("max-result-buffer", "ETCD_MAX_RESULT_BUFFER", "max_result_buffer", Kind::Number(0, u64::MAX), "1024", OTHER_GROUP,
+    works((Flag::V, "v"), "ETCD_VERBOSE", "verbose", Kind::Bool, "false", LOG_GROUP, "Log at level debug, unless -log-level says more."),
+    works((Flag::Vv, "vv"), "ETCD_VERY_VERBOSE", "very_verbose", Kind::Bool, "false", LOG_GROUP, "As -v."),
+    works((Flag::Vvv, "vvv"), "ETCD_VERY_VERY_VERBOSE", "very_very_verbose", Kind::Bool, "false", LOG_GROUP, "Log at level trace."),
+    works((Flag::MaxResultBuffer, "max-result-buffer"), "ETCD_MAX_RESULT_BUFFER", "max_result_buffer", Kind::Number(0, u64::MAX), "1024", OTHER_GROUP,
         "").alias(&["m"]).ignored("it had no effect in the original either"),
-    works("peers", "ETCD_PEERS", "peers", Kind::List, "", JOIN_GROUP,
+    works((Flag::Peers, "peers"), "ETCD_PEERS", "peers", Kind::List, "", JOIN_GROUP,
         "Machines of the cluster to join, as HOST:PORT of their -peer-addr, with commas between them. A machine with data in its directory goes on from there, and asks these where members have moved to.").alias(&["C"]),
-    works("peers-file", "ETCD_PEERS_FILE", "peers_file", Kind::Text, "", JOIN_GROUP,
+    works((Flag::PeersFile, "peers-file"), "ETCD_PEERS_FILE", "peers_file", Kind::Text, "", JOIN_GROUP,
         "A file with such a list; it takes the place of -peers.").alias(&["CF"]),
-    works("discovery", "ETCD_DISCOVERY", "discovery", Kind::Text, "", JOIN_GROUP,
+    works((Flag::Discovery, "discovery"), "ETCD_DISCOVERY", "discovery", Kind::Text, "", JOIN_GROUP,
         "A directory of any v2 server at which machines meet: http://HOST:PORT/v2/keys/PATH. The first one there begins the cluster."),
-    works("max-retry-attempts", "ETCD_MAX_RETRY_ATTEMPTS", "max_retry_attempts", Kind::Number(0, 1 << 40), "3", JOIN_GROUP,
+    works((Flag::MaxRetryAttempts, "max-retry-attempts"), "ETCD_MAX_RETRY_ATTEMPTS", "max_retry_attempts", Kind::Number(0, 1 << 40), "3", JOIN_GROUP,
         "How often joining is attempted.").alias(&["r"]),
-    works("retry-interval", "ETCD_RETRY_INTERVAL", "retry_interval", Kind::Seconds, "0", JOIN_GROUP,
+    works((Flag::RetryInterval, "retry-interval"), "ETCD_RETRY_INTERVAL", "retry_interval", Kind::Seconds, "0", JOIN_GROUP,
         "Seconds that an attempt takes at least; within it machines that do not answer are tried every quarter of a second, each for 8 s at most. 0 for 2.5 to 5 at random."),
-    works("force-rejoin", "STEAD_FORCE_REJOIN", "force_rejoin", Kind::Bool, "false", JOIN_GROUP,
+    works((Flag::ForceRejoin, "force-rejoin"), "STEAD_FORCE_REJOIN", "force_rejoin", Kind::Bool, "false", JOIN_GROUP,
         "Come back as a new member in the place of the one with this name: for a machine whose disk is lost or damaged. What its data directory still holds is first moved to its sub-directory replaced-DATE-TIME; without -peers the members that it names are asked."),
-    works("peer-token", "STEAD_PEER_TOKEN", "peer.token", Kind::Text, "", JOIN_GROUP,
+    works((Flag::PeerToken, "peer-token"), "STEAD_PEER_TOKEN", "peer.token", Kind::Text, "", JOIN_GROUP,
         "A secret that all machines of the cluster share: they prove to one another that they know it, without saying it, and who changes the members or the configuration says it. On the command line everybody on the machine can read it."),
-    works("peer-token-file", "STEAD_PEER_TOKEN_FILE", "peer.token_file", Kind::Text, "", JOIN_GROUP,
+    works((Flag::PeerTokenFile, "peer-token-file"), "STEAD_PEER_TOKEN_FILE", "peer.token_file", Kind::Text, "", JOIN_GROUP,
         "A file with that secret, in the place of -peer-token. A line end behind it does not belong to it."),
-    works("open-membership", "STEAD_OPEN_MEMBERSHIP", "open_membership", Kind::Bool, "false", JOIN_GROUP,
-        "Let whoever reaches the client ports change the members and the configuration without the secret: etcdctl cannot send it."),
-    works("require-secure", "STEAD_REQUIRE_SECURE", "require_secure", Kind::Bool, "false", JOIN_GROUP,
+    works((Flag::OpenMembership, "open-membership"), "STEAD_OPEN_MEMBERSHIP", "open_membership", Kind::Bool, "false", JOIN_GROUP,
+        "Let anyone who reaches the client ports change the members and the configuration without the secret: etcdctl cannot send it."),
+    works((Flag::RequireSecure, "require-secure"), "STEAD_REQUIRE_SECURE", "require_secure", Kind::Bool, "false", JOIN_GROUP,
         "Do not start where other machines reach the peer port and neither certificates of theirs nor -peer-token is asked for."),
-    works("initial-cluster", "ETCD_INITIAL_CLUSTER", "initial_cluster", Kind::List, "", JOIN_GROUP,
+    works((Flag::InitialCluster, "initial-cluster"), "ETCD_INITIAL_CLUSTER", "initial_cluster", Kind::List, "", JOIN_GROUP,
         "All machines of a new cluster, as NAME=PEER_URL with commas between them, the same at every machine (2.x). A machine with an empty data directory asks the others first whether it took part already."),
-    works("initial-cluster-state", "ETCD_INITIAL_CLUSTER_STATE", "initial_cluster_state", Kind::Choice(&["new", "existing"]), "new", JOIN_GROUP,
+    works((Flag::InitialClusterState, "initial-cluster-state"), "ETCD_INITIAL_CLUSTER_STATE", "initial_cluster_state", Kind::Choice(&["new", "existing"]), "new", JOIN_GROUP,
         "Whether the machines of -initial-cluster begin together, or this one joins the others (2.x)."),
-    works("initial-cluster-token", "ETCD_INITIAL_CLUSTER_TOKEN", "initial_cluster_token", Kind::Text, "etcd-cluster", JOIN_GROUP,
-        "Tells clusters of the same machines apart (2.x). It is no secret."),
-    works("initial-advertise-peer-urls", "ETCD_INITIAL_ADVERTISE_PEER_URLS", "initial_advertise_peer_urls", Kind::Text, "", URL_GROUP,
+    works((Flag::InitialClusterToken, "initial-cluster-token"), "ETCD_INITIAL_CLUSTER_TOKEN", "initial_cluster_token", Kind::Text, "etcd-cluster", JOIN_GROUP,
+        "Tells clusters of the same machines apart (2.x). It is not a secret."),
+    works((Flag::InitialAdvertisePeerUrls, "initial-advertise-peer-urls"), "ETCD_INITIAL_ADVERTISE_PEER_URLS", "initial_advertise_peer_urls", Kind::Text, "", URL_GROUP,
         "As -peer-addr, as a URL. Of several the first is used."),
-    works("listen-peer-urls", "ETCD_LISTEN_PEER_URLS", "listen_peer_urls", Kind::Text, "", URL_GROUP,
+    works((Flag::ListenPeerUrls, "listen-peer-urls"), "ETCD_LISTEN_PEER_URLS", "listen_peer_urls", Kind::Text, "", URL_GROUP,
         "As -peer-bind-addr, as a URL. Of several the first is used."),
-    works("advertise-client-urls", "ETCD_ADVERTISE_CLIENT_URLS", "advertise_client_urls", Kind::Text, "", URL_GROUP,
+    works((Flag::AdvertiseClientUrls, "advertise-client-urls"), "ETCD_ADVERTISE_CLIENT_URLS", "advertise_client_urls", Kind::Text, "", URL_GROUP,
         "As -addr, as a URL. Of several the first is used."),
-    works("listen-client-urls", "ETCD_LISTEN_CLIENT_URLS", "listen_client_urls", Kind::List, "", URL_GROUP,
+    works((Flag::ListenClientUrls, "listen-client-urls"), "ETCD_LISTEN_CLIENT_URLS", "listen_client_urls", Kind::List, "", URL_GROUP,
         "Where to listen for clients, as URLs. These ports speak as 2.x did, unless -compat=v04 is given."),
-    works("trusted-ca-file", "ETCD_TRUSTED_CA_FILE", "trusted_ca_file", Kind::Text, "", URL_GROUP,
+    works((Flag::TrustedCaFile, "trusted-ca-file"), "ETCD_TRUSTED_CA_FILE", "trusted_ca_file", Kind::Text, "", URL_GROUP,
         "As -ca-file, but clients need a certificate only with -client-cert-auth."),
-    works("client-cert-auth", "ETCD_CLIENT_CERT_AUTH", "client_cert_auth", Kind::Bool, "false", URL_GROUP,
+    works((Flag::ClientCertAuth, "client-cert-auth"), "ETCD_CLIENT_CERT_AUTH", "client_cert_auth", Kind::Bool, "false", URL_GROUP,
         "Whether a client must show a certificate. Default: true with -ca-file."),
-    works("peer-trusted-ca-file", "ETCD_PEER_TRUSTED_CA_FILE", "peer.trusted_ca_file", Kind::Text, "", URL_GROUP,
+    works((Flag::PeerTrustedCaFile, "peer-trusted-ca-file"), "ETCD_PEER_TRUSTED_CA_FILE", "peer.trusted_ca_file", Kind::Text, "", URL_GROUP,
         "As -peer-ca-file, but machines that call need a certificate only with -peer-client-cert-auth."),
-    works("peer-client-cert-auth", "ETCD_PEER_CLIENT_CERT_AUTH", "peer.client_cert_auth", Kind::Bool, "false", URL_GROUP,
+    works((Flag::PeerClientCertAuth, "peer-client-cert-auth"), "ETCD_PEER_CLIENT_CERT_AUTH", "peer.client_cert_auth", Kind::Bool, "false", URL_GROUP,
         "Whether a machine that calls must show a certificate. Default: true with -peer-ca-file."),
-    works("proxy", "ETCD_PROXY", "proxy", Kind::Choice(&["off"]), "off", URL_GROUP,
+    works((Flag::Proxy, "proxy"), "ETCD_PROXY", "proxy", Kind::Choice(&["off"]), "off", URL_GROUP,
         "Only off: a machine stands by when the cluster has as many members as its activeSize."),
-    refused("force-new-cluster", "ETCD_FORCE_NEW_CLUSTER", "force_new_cluster", CLUSTER),
-    refused("trace", "ETCD_TRACE", "trace", "use /metrics"),
-    refused("graphite-host", "ETCD_GRAPHITE_HOST", "graphite_host", "use /metrics"),
-    refused("cpuprofile", "ETCD_CPU_PROFILE_FILE", "cpu_profile_file", "use a profiler of the system"),
+    refused((Flag::ForceNewCluster, "force-new-cluster"), "ETCD_FORCE_NEW_CLUSTER", "force_new_cluster", CLUSTER),
+    refused((Flag::Trace, "trace"), "ETCD_TRACE", "trace", "use /metrics"),
+    refused((Flag::GraphiteHost, "graphite-host"), "ETCD_GRAPHITE_HOST", "graphite_host", "use /metrics"),
+    refused((Flag::Cpuprofile, "cpuprofile"), "ETCD_CPU_PROFILE_FILE", "cpu_profile_file", "use a profiler of the system"),
 ];
 
-/// The setting with this flag, or with this older name of it.
-pub(crate) fn by_flag(name: &str) -> Option<(&'static Setting, bool)> {
-    let named = SETTINGS.iter().find(|setting| setting.flag == name);
+/// The setting with this flag, and whether that is an older name of it.
+pub(crate) fn by_name(name: &str) -> Option<(&'static Setting, bool)> {
+    let named = SETTINGS.iter().find(|setting| setting.name == name);
     named.map(|setting| (setting, false)).or_else(|| {
         let aliased = SETTINGS.iter().find(|setting| setting.aliases.contains(&name));
         aliased.map(|setting| (setting, true))
@@ -293,7 +409,7 @@ mod tests {
     fn no_name_means_two_settings() {
         let mut flags = BTreeSet::new();
         for setting in SETTINGS {
-            for name in setting.aliases.iter().chain([&setting.flag]) {
+            for name in setting.aliases.iter().chain([&setting.name]) {
                 assert!(flags.insert(*name), "-{name} is there twice");
             }
         }
@@ -303,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_slip_of_the_finger_is_recognised() {
-        let flags = || SETTINGS.iter().map(|setting| setting.flag);
+        let flags = || SETTINGS.iter().map(|setting| setting.name);
         assert_eq!(nearest("dta-dir", flags()), Some("data-dir"));
         assert_eq!(nearest("snapshot-cuont", flags()), Some("snapshot-count"));
         assert_eq!(nearest("bogus", flags()), None);

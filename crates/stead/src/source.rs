@@ -1,6 +1,6 @@
 //! Where values come from: files, the environment, the command line (spec cli.md section 1).
 
-use crate::setting::{Kind, SETTINGS, Setting, Support, by_flag, nearest};
+use crate::setting::{Flag, Kind, SETTINGS, Setting, Support, by_name, nearest};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -47,16 +47,16 @@ impl fmt::Display for Usage {
     }
 }
 
-/// What the command line asked for beside settings.
+/// What the command line asks for beside settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Words {
+pub(crate) struct Invocation {
     pub(crate) help: bool,
     pub(crate) version: bool,
-    /// The words before the first flag: a command of ours.
+    /// The words before the first flag: the subcommand.
     pub(crate) command: Vec<String>,
 }
 
-impl Words {
+impl Invocation {
     /// Whether the command looks at a data directory and at nothing else: when it is named, what is
     /// wrong with the server's settings must not keep anybody from looking.
     fn needs_directory_alone(&self) -> bool {
@@ -65,7 +65,7 @@ impl Words {
 
     /// Whether the answer is the same whatever the settings are: nothing in files or in the
     /// environment may stand in its way then.
-    fn need_no_settings(&self) -> bool {
+    fn needs_no_settings(&self) -> bool {
         let command: Vec<&str> = self.command.iter().map(String::as_str).collect();
         let is_text = matches!(command.as_slice(), ["version"] | ["help"] | ["config", "docs"]);
         self.help || self.version || is_text
@@ -75,12 +75,12 @@ impl Words {
 /// All values with their sources, and what should be said about them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Values {
-    found: BTreeMap<&'static str, (String, Source)>,
+    found: BTreeMap<Flag, (String, Source)>,
     pub(crate) notes: Vec<String>,
 }
 
-/// What the outside world holds; tests make their own.
-pub(crate) struct World<'a> {
+/// What the outside environment holds; tests make their own.
+pub(crate) struct Environment<'a> {
     pub(crate) args: &'a [String],
     pub(crate) env: &'a [(OsString, OsString)],
     pub(crate) read_file: &'a dyn Fn(&Path) -> io::Result<String>,
@@ -93,7 +93,7 @@ pub(crate) fn read_file(path: &Path) -> io::Result<String> {
         return Err(io::Error::other("it is a directory"));
     }
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = String::new();
     // The length is asked of what is read: a file may grow meanwhile, or not tell its length.
@@ -106,57 +106,79 @@ pub(crate) fn read_file(path: &Path) -> io::Result<String> {
 
 impl Values {
     /// Gathers values from everywhere, in the order of precedence.
-    pub(crate) fn gather(world: &World<'_>) -> Result<(Self, Words), Usage> {
+    pub(crate) fn gather(environment: &Environment<'_>) -> Result<(Self, Invocation), Usage> {
         let mut flags = Self::default();
-        let words = flags.read_flags(world.args)?;
+        let invocation = flags.read_flags(environment.args)?;
         let mut values = Self::default();
-        if words.need_no_settings() {
-            return Ok((values, words));
+        if invocation.needs_no_settings() {
+            return Ok((values, invocation));
         }
-        if words.needs_directory_alone() && flags.found.contains_key("data-dir") {
-            return Ok((flags, words));
+        if invocation.needs_directory_alone() && flags.found.contains_key(&Flag::DataDir) {
+            return Ok((flags, invocation));
         }
         let cannot_read = |path: &str, error: io::Error| {
             Usage(format!("cannot read the configuration file {path}: {error}"))
         };
-        match (world.read_file)(Path::new(SYSTEM_FILE)) {
+        match (environment.read_file)(Path::new(SYSTEM_FILE)) {
             Ok(text) => values.read_toml(&text, SYSTEM_FILE)?,
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(error) => return Err(cannot_read(SYSTEM_FILE, error)),
         }
         let mut env = Self::default();
-        env.read_env(world.env)?;
-        let config = flags.found.get("config").or_else(|| env.found.get("config"));
+        env.read_env(environment.env)?;
+        let config = flags.found.get(&Flag::Config).or_else(|| env.found.get(&Flag::Config));
         if let Some((path, _)) = config {
-            let text = (world.read_file)(Path::new(path)).map_err(|e| cannot_read(path, e))?;
+            let text =
+                (environment.read_file)(Path::new(path)).map_err(|e| cannot_read(path, e))?;
             values.read_toml(&text, path)?;
         }
         for later in [env, flags] {
             values.found.extend(later.found);
             values.notes.extend(later.notes);
         }
-        Ok((values, words))
+        Ok((values, invocation))
     }
 
     /// The value of a setting and where it is from.
-    pub(crate) fn get(&self, flag: &str) -> (&str, Source) {
-        match self.found.get(flag) {
+    pub(crate) fn get(&self, flag: Flag) -> (&str, Source) {
+        match self.found.get(&flag) {
             Some((value, source)) => (value, source.clone()),
-            None => (by_flag(flag).map_or("", |(s, _)| s.default), Source::Default),
+            None => (flag.setting().default, Source::Default),
         }
     }
 
-    /// Gives a setting the value that another one stands for.
-    pub(crate) fn stand_in(&mut self, flag: &str, value: String, source: Source) {
-        if let Some((setting, _)) = by_flag(flag) {
-            self.found.insert(setting.flag, (value, source));
-        }
+    pub(crate) fn is_set(&self, flag: Flag) -> bool {
+        self.get(flag).0 == "true"
+    }
+
+    pub(crate) fn number(&self, flag: Flag) -> u64 {
+        self.get(flag).0.parse().expect("a number was checked when it was read")
+    }
+
+    /// As [`Values::number`]; what is beyond the memory of this machine is no bound on anything.
+    pub(crate) fn size(&self, flag: Flag) -> usize {
+        usize::try_from(self.number(flag)).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn seconds(&self, flag: Flag) -> f64 {
+        self.get(flag).0.parse().expect("a number was checked when it was read")
+    }
+
+    /// The items of a list.
+    pub(crate) fn list(&self, flag: Flag) -> Vec<String> {
+        let items = self.get(flag).0.split(',').map(str::trim);
+        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Gives a setting the value of another one, and that one's source.
+    pub(crate) fn set_default_from(&mut self, flag: Flag, value: String, source: Source) {
+        self.found.insert(flag, (value, source));
     }
 
     fn put(&mut self, setting: &'static Setting, value: &str, source: Source) -> Result<(), Usage> {
         let shown = match &source {
-            Source::Flag | Source::Default => format!("-{}", setting.flag),
+            Source::Flag | Source::Default => format!("-{}", setting.name),
             Source::Env(name) => name.clone(),
             Source::File(path) => format!("{} in {path}", setting.toml),
         };
@@ -178,8 +200,8 @@ impl Values {
 
     /// Flags as Go's flag package takes them: one dash or two, `-name value` or `-name=value`;
     /// booleans only with an equals sign.
-    fn read_flags(&mut self, args: &[String]) -> Result<Words, Usage> {
-        let mut words = Words::default();
+    fn read_flags(&mut self, args: &[String]) -> Result<Invocation, Usage> {
+        let mut invocation = Invocation::default();
         let mut has_flags = false;
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -189,7 +211,7 @@ impl Values {
                         "unexpected argument {arg:?}: a value goes with its flag, as -name=value"
                     )));
                 }
-                words.command.push(arg.clone());
+                invocation.command.push(arg.clone());
                 continue;
             };
             has_flags = true;
@@ -198,12 +220,12 @@ impl Values {
                 None => (flag, None),
             };
             match name {
-                "h" | "help" => words.help = true,
-                "version" => words.version = true,
+                "h" | "help" => invocation.help = true,
+                "version" => invocation.version = true,
                 _ => self.read_flag(name, given, &mut args)?,
             }
         }
-        Ok(words)
+        Ok(invocation)
     }
 
     fn read_flag(
@@ -212,8 +234,8 @@ impl Values {
         given: Option<String>,
         rest: &mut std::slice::Iter<'_, String>,
     ) -> Result<(), Usage> {
-        let Some((setting, is_old)) = by_flag(name) else {
-            let known = SETTINGS.iter().map(|setting| setting.flag);
+        let Some((setting, is_old)) = by_name(name) else {
+            let known = SETTINGS.iter().map(|setting| setting.name);
             let hint = nearest(name, known).map_or_else(
                 || "run `stead --help` for all flags".to_owned(),
                 |near| format!("did you mean -{near}?"),
@@ -221,7 +243,7 @@ impl Values {
             return Err(Usage(format!("unknown flag -{name}: {hint}")));
         };
         if is_old {
-            self.notes.push(format!("[deprecated] use -{}, not -{name}", setting.flag));
+            self.notes.push(format!("[deprecated] use -{}, not -{name}", setting.name));
         }
         let value = match given {
             Some(value) => value,
@@ -297,7 +319,7 @@ impl Values {
         let text = match value {
             // What is refused or passed over is so whatever its value.
             _ if setting.support != Support::Works => String::new(),
-            value => plain_text(setting.kind, value)
+            value => plain_value(setting.kind, value)
                 .map_err(|wanted| Usage(format!("{path}: the key {key} wants {wanted}")))?,
         };
         self.put(setting, &text, Source::File(path.to_owned()))
@@ -305,23 +327,23 @@ impl Values {
 }
 
 /// The value of a key as a flag would have it, or what is wanted in its place.
-fn plain_text(kind: Kind, value: &toml::Value) -> Result<String, &'static str> {
+fn plain_value(kind: Kind, value: &toml::Value) -> Result<String, &'static str> {
     use toml::Value::{Array, Boolean, Float, Integer, String};
     match (kind, value) {
-        // A text is checked as that of a flag is.
+        // A string is checked as that of a flag is.
         (_, String(text)) => Ok(text.clone()),
         (Kind::Bool, Boolean(is_set)) => Ok(is_set.to_string()),
         (Kind::Number(..) | Kind::Seconds, Integer(number)) => Ok(number.to_string()),
         (Kind::Seconds, Float(number)) => Ok(number.to_string()),
         (Kind::List, Array(items)) => {
-            let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-            Ok(texts.ok_or("an array of texts")?.join(","))
+            let strings: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+            Ok(strings.ok_or("an array of strings")?.join(","))
         }
-        (Kind::Text | Kind::Choice(_), _) => Err("one text, in quotes"),
+        (Kind::Text | Kind::Choice(_), _) => Err("one string, in quotes"),
         (Kind::Bool, _) => Err("true or false"),
         (Kind::Number(..), _) => Err("a whole number"),
         (Kind::Seconds, _) => Err("a number of seconds"),
-        (Kind::List, _) => Err("an array of texts"),
+        (Kind::List, _) => Err("an array of strings"),
     }
 }
 
@@ -350,151 +372,4 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gather(args: &[&str], env: &[(&str, &str)], file: &str) -> Result<(Values, Words), Usage> {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let env: Vec<(OsString, OsString)> =
-            env.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let read_file = |path: &Path| match path.to_str() {
-            Some("given.toml") => Ok(file.to_owned()),
-            _ => Err(std::io::ErrorKind::NotFound.into()),
-        };
-        Values::gather(&World { args: &args, env: &env, read_file: &read_file })
-    }
-
-    #[test]
-    fn flags_go_before_the_environment_before_the_file_before_the_default() {
-        let file = "snapshot_count = 30\ncors = [\"a\", \"b\"]\n[peer]\nheartbeat_interval = 70";
-        let env = [("ETCD_SNAPSHOTCOUNT", "20"), ("ETCD_CORS", " c ")];
-        let args = ["-config", "given.toml", "--snapshot-count=10"];
-        let (values, _) = gather(&args, &env, file).expect("sound");
-        assert_eq!(values.get("snapshot-count"), ("10", Source::Flag));
-        assert_eq!(values.get("cors"), ("c", Source::Env("ETCD_CORS".into())));
-        let file = Source::File("given.toml".into());
-        assert_eq!(values.get("peer-heartbeat-interval"), ("70", file));
-        assert_eq!(values.get("peer-election-timeout"), ("200", Source::Default));
-    }
-
-    #[test]
-    fn flags_are_written_as_go_writes_them() {
-        for args in [["-name", "x"], ["--name", "x"]] {
-            assert_eq!(gather(&args, &[], "").expect("sound").0.get("name").0, "x");
-        }
-        for arg in ["-name=x", "--name=x", "-n=x"] {
-            assert_eq!(gather(&[arg], &[], "").expect("sound").0.get("name").0, "x", "{arg}");
-        }
-        let (values, _) = gather(&["-force", "-name", "x"], &[], "").expect("sound");
-        assert_eq!((values.get("force").0, values.get("name").0), ("true", "x"));
-        let (values, _) = gather(&["-snapshot=false"], &[], "").expect("sound");
-        assert_eq!(values.get("snapshot").0, "false");
-    }
-
-    #[test]
-    fn mistakes_are_named_with_a_hint() {
-        for (args, want) in [
-            (vec!["-dta-dir", "x"], "unknown flag -dta-dir: did you mean -data-dir?"),
-            (vec!["-name", "a", "b"], "unexpected argument \"b\""),
-            (vec!["-name"], "flag -name needs a value"),
-            (vec!["-snapshot-count", "abc"], "a whole number is wanted"),
-            (vec!["-snapshot-count", "0"], "a number from 1"),
-            (vec!["-force=maybe"], "true or false is wanted"),
-            (vec!["-compat", "v3"], "one of v04, v2 is wanted"),
-            (vec!["-trace", "*"], "-trace is not supported by this version"),
-            (vec!["-config", "none.toml"], "cannot read the configuration file none.toml"),
-        ] {
-            let error = gather(&args, &[], "").expect_err("a mistake").0;
-            assert!(error.contains(want), "{args:?}: {error}");
-        }
-        let error = gather(&[], &[("ETCD_GRAPHITE_HOST", "http://x")], "").expect_err("refused").0;
-        assert!(error.contains("ETCD_GRAPHITE_HOST is not supported"), "{error}");
-        let error =
-            gather(&["-config=given.toml"], &[], "graphite_host = \"a\"").expect_err("refused").0;
-        assert!(error.contains("graphite_host in given.toml is not supported"), "{error}");
-        assert!(gather(&["-config=given.toml"], &[], "name = ").is_err());
-    }
-
-    #[test]
-    fn what_needs_no_settings_reads_none() {
-        let env = [("ETCD_PEERS", "a:1"), ("ETCD_CONFIG", "none.toml")];
-        let lines: [&[&str]; 5] =
-            [&["version"], &["help"], &["config", "docs"], &["--version"], &["-h"]];
-        for args in lines {
-            let found = gather(args, &env, "").map(|(values, _)| values.found.len());
-            assert_eq!(found, Ok(0), "{args:?}");
-        }
-        assert!(gather(&["config", "show"], &env, "").is_err());
-    }
-
-    #[test]
-    fn a_value_in_a_file_has_the_type_of_its_key() {
-        for (file, want) in [
-            ("name = [\"a\"]", "given.toml: the key name wants one text, in quotes"),
-            ("name = 5", "the key name wants one text, in quotes"),
-            ("compat = [\"v2\"]", "the key compat wants one text, in quotes"),
-            ("snapshot = [true]", "the key snapshot wants true or false"),
-            ("snapshot_count = [1]", "the key snapshot_count wants a whole number"),
-            ("snapshot_count = 1.5", "the key snapshot_count wants a whole number"),
-            ("http_read_timeout = true", "the key http_read_timeout wants a number of seconds"),
-            ("cors = [1]", "the key cors wants an array of texts"),
-            ("cors = 1", "the key cors wants an array of texts"),
-            ("[peer]\naddr = [\"a:1\", \"b:2\"]", "the key peer.addr wants one text, in quotes"),
-            ("[peer.addr]\nx = 1", "the key peer.addr wants one text, in quotes"),
-            ("discovery = [\"x\"]", "the key discovery wants one text, in quotes"),
-        ] {
-            let error = gather(&["-config=given.toml"], &[], file).expect_err("a mistake").0;
-            assert!(error.contains(want), "{file}: {error}");
-        }
-        let file = "snapshot_count = \"7\"\nhttp_read_timeout = 1.5\ncors = \"*\"";
-        let (values, _) = gather(&["-config=given.toml"], &[], file).expect("sound");
-        let got = ["snapshot-count", "http-read-timeout", "cors"].map(|flag| values.get(flag).0);
-        assert_eq!(got, ["7", "1.5", "*"]);
-    }
-
-    #[test]
-    fn the_file_of_the_system_may_be_missing_but_not_unreadable() {
-        let with = |kind: ErrorKind| {
-            let read_file = move |_: &Path| Err(kind.into());
-            Values::gather(&World { args: &[], env: &[], read_file: &read_file })
-        };
-        assert!(with(ErrorKind::NotFound).is_ok());
-        assert!(with(ErrorKind::NotADirectory).is_ok());
-        let error = with(ErrorKind::PermissionDenied).expect_err("it is there").0;
-        let want = "cannot read the configuration file /etc/etcd/etcd.conf: permission denied";
-        assert_eq!(error, want);
-    }
-
-    #[test]
-    fn only_short_regular_files_are_read() {
-        let refusal = |path: &str| read_file(Path::new(path)).expect_err("no file").to_string();
-        assert_eq!(refusal("/dev/zero"), "it is no regular file");
-        assert_eq!(refusal("/"), "it is a directory");
-        let dir = std::env::temp_dir().join(format!("stead-source-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a place for files");
-        let path = dir.join("stead.toml");
-        let length = usize::try_from(FILE_BYTES_MAX).expect("small");
-        std::fs::write(&path, "#".repeat(length)).expect("a place for files");
-        assert_eq!(read_file(&path).expect("just short enough").len(), length);
-        std::fs::write(&path, "#".repeat(length + 1)).expect("a place for files");
-        let error = read_file(&path).expect_err("too long").to_string();
-        assert_eq!(error, "it is longer than 1048576 bytes");
-        std::fs::remove_dir_all(&dir).expect("it is ours");
-    }
-
-    #[test]
-    fn what_is_unknown_but_harmless_is_noted() {
-        let args = ["-config=given.toml", "-max-result-buffer", "5", "-snapshotCount=9"];
-        let env = [("ETCD_SNAPSHOT_COUNT", "3"), ("ETCD_UNIT_FILE_WORD", "x")];
-        let (values, _) = gather(&args, &env, "nmae = \"x\"").expect("sound");
-        let notes = values.notes.join("\n");
-        assert!(
-            notes.contains("the key nmae is unknown and ignored: did you mean name?"),
-            "{notes}"
-        );
-        assert!(notes.contains("-max-result-buffer is ignored"), "{notes}");
-        assert!(notes.contains("[deprecated] use -snapshot-count, not -snapshotCount"), "{notes}");
-        assert!(notes.contains("did you mean ETCD_SNAPSHOTCOUNT?"), "{notes}");
-        assert_eq!(values.get("snapshot-count"), ("9", Source::Flag));
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! What the program says about itself: help, the settings in force, their documentation.
 
-use crate::setting::{Kind, SETTINGS, Setting, Support};
+use crate::setting::{Flag, Kind, SETTINGS, Setting, Support};
 use crate::source::Values;
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ Usage:
   stead config show [flags]      print every setting, its value and where it is from
   stead config check [flags]     check the settings and stop
   stead config docs              print the documentation of all settings (Markdown)
-  stead check -data-dir DIR      look a data directory over without changing it
+  stead check -data-dir DIR      check a data directory (read-only)
   stead version                  print the version
 
 Flags take one dash or two, and their value behind a space or an equals sign; booleans only
@@ -71,7 +71,7 @@ pub(crate) fn help() -> String {
     for group in groups() {
         let _ = writeln!(out, "\n{group}:");
         for setting in working().filter(|setting| setting.group == group) {
-            let _ = writeln!(out, "  -{}{}", setting.flag, placeholder(setting.kind));
+            let _ = writeln!(out, "  -{}{}", setting.name, placeholder(setting.kind));
             let mut help = setting.help.to_owned();
             if !setting.default.is_empty() {
                 let _ = write!(help, " Default: {}.", setting.default);
@@ -90,9 +90,9 @@ pub(crate) fn show(values: &Values) -> String {
     let mut out = String::new();
     for setting in working() {
         let (value, source) = values.get(setting.flag);
-        let is_secret = setting.flag == "peer-token" && !value.is_empty();
+        let is_secret = setting.flag == Flag::PeerToken && !value.is_empty();
         let value = if is_secret { "(hidden)" } else { value };
-        let _ = writeln!(out, "{:<26} {:<30} {source}", setting.flag, format!("{value:?}"));
+        let _ = writeln!(out, "{:<26} {:<30} {source}", setting.name, format!("{value:?}"));
     }
     out
 }
@@ -118,7 +118,7 @@ pub(crate) fn docs() -> String {
             let _ = writeln!(
                 out,
                 "| `-{}`{aliases} | {} | {} | {} | {} |",
-                setting.flag,
+                setting.name,
                 code(setting.env),
                 code(setting.toml),
                 code(setting.default),
@@ -129,13 +129,13 @@ pub(crate) fn docs() -> String {
     out.push_str("\n## Accepted and ignored\n\n");
     for setting in SETTINGS {
         if let Support::Ignored(why) = setting.support {
-            let _ = writeln!(out, "- `-{}`: {why}", setting.flag);
+            let _ = writeln!(out, "- `-{}`: {why}", setting.name);
         }
     }
     out.push_str("\n## Refused\n\n");
     for setting in SETTINGS {
         if let Support::Refused(why) = setting.support {
-            let _ = writeln!(out, "- `-{}`: {why}", setting.flag);
+            let _ = writeln!(out, "- `-{}`: {why}", setting.name);
         }
     }
     out
@@ -156,7 +156,7 @@ mod tests {
     fn help_names_every_flag_and_fits_the_terminal() {
         let help = help();
         for setting in working() {
-            assert!(help.contains(&format!("  -{}", setting.flag)), "{}", setting.flag);
+            assert!(help.contains(&format!("  -{}", setting.name)), "{}", setting.name);
         }
         let longest = help.lines().map(str::len).max().unwrap_or(0);
         assert!(longest <= 100, "a line of {longest} columns");

@@ -5,12 +5,15 @@
 //! the kind of node, the conditions.
 
 use crate::change::Change;
-use crate::node::{Dir, File};
-use crate::store::Located;
-use crate::{
-    Action, Applied, Command, Counter, ErrorCode, Event, InOrder, InternalWrite, KeyPath, Node,
-    Stamp, Store, StoreError, StoreIndex, Timestamp, Wake,
-};
+use crate::command::{Command, InOrder, InternalWrite};
+use crate::error::{ErrorCode, StoreError};
+use crate::event::{Action, Event};
+use crate::node::{Dir, File, Node};
+use crate::path::KeyPath;
+use crate::stats::Counter;
+use crate::store::{Applied, Located, Store};
+use crate::time::{Stamp, StoreIndex, Timestamp};
+use crate::watch::Wake;
 use std::sync::Arc;
 
 type Outcome = Result<Arc<Event>, StoreError>;
@@ -45,11 +48,6 @@ impl Conditions<'_> {
     }
 }
 
-fn deadline(stamp: Stamp, ttl: Option<i64>) -> Option<Timestamp> {
-    let seconds = u64::try_from(ttl?).unwrap_or(0);
-    Some(Timestamp(stamp.time.0.saturating_add(seconds.saturating_mul(1_000_000_000))))
-}
-
 /// Whether the node at a key has this deadline.
 fn is_due(root: &Dir, key: &str, deadline: Timestamp) -> bool {
     root.descendant(key).and_then(Node::deadline) == Some(deadline)
@@ -63,7 +61,7 @@ fn count(counter: &mut Counter, outcome: &Outcome) {
 }
 
 impl Store {
-    /// Applies one command. A function of (state, stamp, command) alone. Watchers to be told are
+    /// Applies one command. A function of (state, stamp, command) alone. Watchers to be woken are
     /// appended to `wakes` in index order; a one-shot watcher that is woken is no longer
     /// registered.
     ///
@@ -80,7 +78,8 @@ impl Store {
             let root = &self.root;
             self.expiry.sweep(|key, deadline| is_due(root, key, deadline));
         }
-        match command {
+        let before = self.index;
+        let outcome = match command {
             Command::Expire { limit } => Ok(Applied::Expired(self.expire(*limit, wakes))),
             Command::Internal { writes } => {
                 self.write_internal(writes, wakes);
@@ -90,7 +89,9 @@ impl Store {
                 self.apply_lock(*dir, *action, wakes).map(Applied::Lock)
             }
             _ => self.apply_client(command, wakes).map(Applied::Event),
-        }
+        };
+        self.check_index(before, &outcome);
+        outcome
     }
 
     fn apply_client(&mut self, command: &Command<'_>, wakes: &mut Vec<Wake>) -> Outcome {
@@ -153,7 +154,7 @@ impl Store {
         }
     }
 
-    /// Says whether the commands that follow were written by release 0.1, which reserved all of
+    /// Sets whether the commands that follow were written by release 0.1, which reserved all of
     /// `/_etcd`. What it refused then is refused whenever its log is replayed.
     pub fn set_reserves_all(&mut self, reserves_all: bool) {
         self.reserves_all = reserves_all;
@@ -184,8 +185,8 @@ impl Store {
         self.check_writable(path)?;
         let located = self.locate(path);
         let prev = match located {
-            Located::FileInWay(_) => return Err(self.nowhere(path, &located)),
-            Located::Missing(_) if content.refresh => return Err(self.nowhere(path, &located)),
+            Located::FileInWay(_) => return Err(self.path_error(path, &located)),
+            Located::Missing(_) if content.refresh => return Err(self.path_error(path, &located)),
             Located::Found(Node::Dir(_)) | Located::Root => {
                 return Err(self.error(ErrorCode::NotAFile, path.as_str()));
             }
@@ -201,8 +202,8 @@ impl Store {
     /// from a look at its own key: for those that compare, and for one that creates. The failure is
     /// counted, for this member alone; nothing else changes.
     ///
-    /// Whoever is sure to have everything that was ever answered can so refuse a command without a
-    /// place in the log.
+    /// A caller that is sure to have everything that was ever answered can so refuse a command
+    /// without a place in the log.
     pub fn refuse(&mut self, command: &Command<'_>) -> Option<StoreError> {
         match *command {
             Command::CompareAndSwap { path, prev_value, prev_index, or_create, .. } => {
@@ -234,7 +235,7 @@ impl Store {
         let located = self.locate(path);
         match located {
             Located::Missing(_) => Ok(()),
-            Located::FileInWay(_) => Err(self.nowhere(path, &located)),
+            Located::FileInWay(_) => Err(self.path_error(path, &located)),
             Located::Found(_) | Located::Root => {
                 Err(self.error(ErrorCode::KeyAlreadyExists, path.as_str()))
             }
@@ -281,7 +282,7 @@ impl Store {
     ) -> Outcome {
         self.check_writable(path)?;
         let located = self.locate(path);
-        let Located::Found(prev) = located else { return Err(self.nowhere(path, &located)) };
+        let Located::Found(prev) = located else { return Err(self.path_error(path, &located)) };
         let prev = prev.clone();
         match &prev {
             Node::Dir(_) if !content.value.is_empty() => {
@@ -307,7 +308,7 @@ impl Store {
     ) -> Arc<Event> {
         self.index += 1;
         let mut node = None;
-        let deadline = deadline(self.stamp, content.ttl);
+        let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
         if let (parent, Some(name)) = self.parent_mut(path)
             && let Some(Node::Dir(dir)) = parent.children.get_mut(name)
         {
@@ -318,7 +319,7 @@ impl Store {
         self.expiry.set(path.as_str(), node.as_ref().and_then(Node::deadline));
         let refresh = content.refresh;
         let change = Change { action: Action::Update, created, node, prev: Some(prev), refresh };
-        self.tell(path.as_str(), change, None, wakes)
+        self.publish(path.as_str(), change, None, wakes)
     }
 
     fn compare_and_swap(
@@ -346,7 +347,7 @@ impl Store {
             Located::Found(Node::Dir(_)) | Located::Root => {
                 return Err(self.error(ErrorCode::NotAFile, path.as_str()));
             }
-            _ => return Err(self.nowhere(path, &located)),
+            _ => return Err(self.path_error(path, &located)),
         };
         conditions
             .check(node.value().unwrap_or_default(), node.modified())
@@ -363,7 +364,7 @@ impl Store {
         content: Content<'_>,
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
-        let deadline = deadline(self.stamp, content.ttl);
+        let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
         let kept = Some(&prev).filter(|_| content.refresh).and_then(|node| node.value());
         let value = kept.unwrap_or(content.value);
         let file = File::new(prev.created().0, self.index + 1, deadline, value);
@@ -373,7 +374,7 @@ impl Store {
 
     fn new_node(&self, content: Content<'_>) -> Node {
         let index = self.index + 1;
-        let deadline = deadline(self.stamp, content.ttl);
+        let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
         if content.dir {
             Node::Dir(Arc::new(Dir::new(index, index, deadline)))
         } else {
@@ -390,7 +391,7 @@ impl Store {
     ) -> Outcome {
         self.check_writable(path)?;
         let located = self.locate(path);
-        let Located::Found(node) = located else { return Err(self.nowhere(path, &located)) };
+        let Located::Found(node) = located else { return Err(self.path_error(path, &located)) };
         if let Node::Dir(found) = node {
             if !dir && !recursive {
                 return Err(self.error(ErrorCode::NotAFile, path.as_str()));
@@ -417,7 +418,7 @@ impl Store {
         path: KeyPath<'_>,
         conditions: Conditions<'_>,
     ) -> Result<(), StoreError> {
-        // The root is no file here, and not read-only (quirk Q8).
+        // The root counts as a directory here, and not as read-only (quirk Q8).
         if !path.is_root() {
             self.check_writable(path)?;
         }

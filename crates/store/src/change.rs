@@ -1,13 +1,18 @@
 //! How a change is made once nothing speaks against it: the node is put in its place or taken out,
-//! its deadline follows, the event is recorded, and whoever waits for it is found.
+//! its deadline follows, the event is recorded, and the watchers that it concerns are found.
 //!
 //! Whether a change may be is not asked here; that is done in `apply.rs`.
 
-use crate::node::Dir;
-use crate::{Action, ErrorCode, Event, KeyPath, Node, Store, StoreError, StoreIndex, Wake};
+use crate::error::{ErrorCode, StoreError};
+use crate::event::{Action, Event};
+use crate::node::{Dir, Node};
+use crate::path::KeyPath;
+use crate::store::{Applied, Store};
+use crate::time::StoreIndex;
+use crate::watch::Wake;
 use std::sync::Arc;
 
-/// A change that has been made and is still to be told.
+/// A change that has been made and is still to be published.
 pub(crate) struct Change {
     pub(crate) action: Action,
     pub(crate) created: StoreIndex,
@@ -17,7 +22,28 @@ pub(crate) struct Change {
 }
 
 impl Store {
-    /// Puts a node in its place and tells of it. Everything has been checked.
+    /// What clients and members rely on when they count: each change takes one index, and what
+    /// failed takes none.
+    pub(crate) fn check_index(&self, before: u64, outcome: &Result<Applied, StoreError>) {
+        let grown = self.index - before;
+        match outcome {
+            Ok(Applied::Event(event)) => {
+                assert_eq!((grown, event.index), (1, self.index()), "a change takes one index");
+            }
+            Ok(Applied::Expired(count)) => {
+                assert_eq!(grown, u64::from(*count), "each node that expires takes one index");
+            }
+            Ok(Applied::Internal) => assert_eq!(grown, 1, "internal writes share one index"),
+            // An entry takes one, and passes over those whose names are taken; one that is left
+            // alone takes none.
+            Ok(Applied::Lock(lock)) => {
+                assert!(lock.touched <= self.index, "an entry was touched by a change");
+            }
+            Err(_) => assert_eq!(grown, 0, "a command that fails changes nothing"),
+        }
+    }
+
+    /// Puts a node in its place and publishes that. Everything has been checked.
     pub(crate) fn put(
         &mut self,
         path: KeyPath<'_>,
@@ -31,16 +57,17 @@ impl Store {
         let (created, deadline) = (node.created(), node.deadline());
         let had_deadline = prev.as_ref().is_some_and(|prev| prev.deadline().is_some());
         if let (parent, Some(name)) = self.parent_mut(path) {
-            parent.children.insert(name, node.clone());
+            let replaced = parent.children.insert(name, node.clone());
+            debug_assert_eq!(replaced.is_some(), prev.is_some(), "{path:?} was looked up before");
         }
         if deadline.is_some() || had_deadline {
             self.expiry.set(path.as_str(), deadline);
         }
         let change = Change { action, created, node: Some(node), prev, refresh };
-        Ok(self.tell(path.as_str(), change, None, wakes))
+        Ok(self.publish(path.as_str(), change, None, wakes))
     }
 
-    /// Takes a node that is there out of the tree and tells of it.
+    /// Takes a node that is there out of the tree and publishes that.
     pub(crate) fn remove(
         &mut self,
         path: KeyPath<'_>,
@@ -66,8 +93,8 @@ impl Store {
         let created = node.created();
         let change = Change { action, created, node: None, prev, refresh: false };
         let event = match &node {
-            Node::Dir(dir) => self.tell(key, change, Some(dir), wakes),
-            Node::File(_) => self.tell(key, change, None, wakes),
+            Node::Dir(dir) => self.publish(key, change, Some(dir), wakes),
+            Node::File(_) => self.publish(key, change, None, wakes),
         };
         if node.children().next().is_some() {
             self.garbage.push(node);
@@ -95,7 +122,7 @@ impl Store {
     }
 
     /// Records an event and finds who waits for it.
-    pub(crate) fn tell(
+    pub(crate) fn publish(
         &mut self,
         key: &str,
         change: Change,

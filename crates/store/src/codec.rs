@@ -1,6 +1,18 @@
-//! Numbers and texts in our own formats: LEB128 numbers, texts with their length in front.
+//! Numbers and strings in our own formats: LEB128 numbers, strings with their length in front.
 
-use crate::DecodeError;
+use std::fmt;
+
+/// Bytes that are not a command of a version that this program knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError;
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a command of a known version")
+    }
+}
+
+impl std::error::Error for DecodeError {}
 
 pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {

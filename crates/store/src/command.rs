@@ -1,8 +1,8 @@
 //! What the log holds: the deterministic content of a client's mutation.
 
-use crate::codec;
-use crate::{KeyPath, LockAction};
-use std::fmt;
+use crate::codec::{self, DecodeError};
+use crate::lock::LockAction;
+use crate::path::KeyPath;
 
 /// How an in-order key is named after the index that it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct InternalWrite<'a> {
 }
 
 /// A mutation of the key space. `ttl` is in seconds, absent for permanent; zero and below expire at
-/// once. `refresh` keeps the value, sets the TTL and tells no watcher. Texts are borrowed from the
-/// request or from the log entry.
+/// once. `refresh` keeps the value, sets the TTL and wakes no watcher. Strings are borrowed
+/// from the request or from the log entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Command<'a> {
@@ -64,20 +64,8 @@ pub enum Command<'a> {
     Lock { dir: KeyPath<'a>, action: LockAction<'a> },
 }
 
-/// Bytes that are not a command of a version that this program knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecodeError;
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a command of a known version")
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
 // The batch that commands travel in carries the version byte of this format: a tag, a byte of
-// flags, and the fields in the order of their declaration. Numbers are LEB128, texts have their
+// flags, and the fields in the order of their declaration. Numbers are LEB128, strings have their
 // length in front.
 
 const SET: u8 = 1;

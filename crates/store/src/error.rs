@@ -1,6 +1,6 @@
 //! What a client asked for that cannot be: the replicated, deterministic errors of the key space.
 
-use crate::StoreIndex;
+use crate::time::StoreIndex;
 use std::fmt;
 
 /// Error codes that [`crate::Store`] itself gives (spec keys.md section 11).

@@ -1,6 +1,7 @@
-//! What clients are told happened.
+//! Events: the changes of the key space as clients see them.
 
-use crate::{Node, Stamp, StoreIndex};
+use crate::node::Node;
+use crate::time::{Stamp, StoreIndex};
 
 /// What was done, as clients spell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them, in the order of their numbers in snapshots and metrics: new ones go to the end.
+    pub const ALL: [Action; 7] = [
+        Action::Set,
+        Action::Create,
+        Action::Update,
+        Action::CompareAndSwap,
+        Action::Delete,
+        Action::CompareAndDelete,
+        Action::Expire,
+    ];
+
     /// The word of the protocol.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +45,12 @@ impl Action {
             Action::CompareAndDelete => "compareAndDelete",
             Action::Expire => "expire",
         }
+    }
+
+    /// Its place in [`Action::ALL`].
+    pub(crate) fn number(self) -> u8 {
+        let at = Action::ALL.iter().position(|action| *action == self);
+        at.and_then(|at| u8::try_from(at).ok()).expect("ALL holds each action, and they are few")
     }
 
     /// Whether the node is gone afterwards.
@@ -65,7 +83,7 @@ pub struct Event {
     pub prev: Option<Node>,
     /// The time of the change, from which `ttl` is counted.
     pub stamp: Stamp,
-    /// A refresh: recorded, but no watcher is told.
+    /// A refresh: recorded, but it wakes no watcher.
     pub refresh: bool,
 }
 

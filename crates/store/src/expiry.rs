@@ -5,10 +5,10 @@
 //! deadline are in here.
 //!
 //! A directory that goes may take a million deadlines along. They are forgotten little by little, a
-//! few with each command, so for a while there are entries without a node; whoever takes the first
-//! entry has to look whether its node still has that deadline.
+//! few with each command, so for a while there are entries without a node; the caller that takes
+//! the first entry has to look whether its node still has that deadline.
 
-use crate::Timestamp;
+use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -68,6 +68,12 @@ impl Expiry {
             self.by_deadline.insert((deadline, Arc::clone(&key)));
             self.by_key.insert(key, deadline);
         }
+        debug_assert!(self.counts_agree(), "a key has one deadline");
+    }
+
+    /// Both orders hold the same entries. Looked at after each change, in debug builds.
+    fn counts_agree(&self) -> bool {
+        self.by_key.len() == self.by_deadline.len()
     }
 
     /// Forgets everything below a key, in part at once and in part with the commands to come.
@@ -101,6 +107,7 @@ impl Expiry {
                 }
             }
         }
+        debug_assert!(self.counts_agree(), "a key has one deadline");
     }
 
     /// Whether there is something left to forget.

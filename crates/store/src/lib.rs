@@ -5,20 +5,22 @@
 //! that two members that apply the same commands hold the same bytes.
 
 mod apply;
+mod bloom;
 mod change;
 mod codec;
 mod command;
 mod error;
 mod event;
 mod expiry;
+mod hash;
 mod history;
+mod limits;
 mod load;
 mod lock;
 mod name;
 mod node;
 mod path;
 mod queue;
-mod sieve;
 mod snapshot;
 mod stats;
 mod store;
@@ -26,13 +28,15 @@ mod time;
 mod tree;
 mod watch;
 
-pub use command::{Command, DecodeError, InOrder, InternalWrite};
+pub use codec::DecodeError;
+pub use command::{Command, InOrder, InternalWrite};
 pub use error::{ErrorCode, StoreError};
 pub use event::{Action, Event};
+pub use limits::Limits;
 pub use lock::{LOCK_ANONYMOUS, LOCK_ROOT, LockAction, LockEntry, LockOutcome, LockState};
 pub use node::{Children, Dir, File, Node};
 pub use path::{DEPTH_MAX, KeyPath, PathError};
 pub use stats::{Counter, StoreStats};
-pub use store::{Applied, Limits, Store, StoreSnapshot};
+pub use store::{Applied, Store, StoreSnapshot};
 pub use time::{Stamp, StoreIndex, Timestamp, WallOffset};
 pub use watch::{Wake, WatchFilter, WatcherId};

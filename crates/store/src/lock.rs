@@ -5,8 +5,8 @@
 //! The smallest number holds. Each [`LockAction`] looks and changes at one place of the log, so
 //! that no two members can see the queue differently; waiting is not done here.
 
-use crate::codec;
-use crate::{DecodeError, KeyPath};
+use crate::codec::{self, DecodeError};
+use crate::path::KeyPath;
 
 /// The directory that all locks are in.
 pub const LOCK_ROOT: &str = "/_etcd/mod/lock";
@@ -96,7 +96,7 @@ pub struct LockOutcome {
 }
 
 // A kind in the low bits of the flags; the path and the fields in the order of their declaration
-// follow, an entry as its number or its text.
+// follow, an entry as its number or its value.
 
 const KIND: u8 = 7;
 const ACQUIRE: u8 = 1;
@@ -236,6 +236,12 @@ impl<'a> LockAction<'a> {
         };
         Ok((dir, action))
     }
+}
+
+/// The number of a queue's entry by its name; nothing for a name that no entry has.
+pub(crate) fn entry_number(name: &str) -> Option<u64> {
+    let is_number = !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| name.parse().ok())?
 }
 
 /// Whether a path is that of a lock.

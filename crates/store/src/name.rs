@@ -19,7 +19,9 @@ pub(crate) enum Name {
 impl Name {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
-            Name::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Name::Short { len, bytes } => {
+                bytes.get(..usize::from(*len)).expect("a short name fits")
+            }
             Name::Long(text) => text.as_bytes(),
         }
     }
@@ -27,7 +29,7 @@ impl Name {
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Name::Short { .. } => {
-                str::from_utf8(self.as_bytes()).expect("a name is made of a text only")
+                str::from_utf8(self.as_bytes()).expect("a name is made from a str")
             }
             Name::Long(text) => text,
         }

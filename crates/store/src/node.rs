@@ -1,14 +1,15 @@
 //! An entry of the key tree: a file or a directory.
 
+use crate::lock::entry_number;
+use crate::time::{StoreIndex, Timestamp};
 use crate::tree::{Iter, Tree};
-use crate::{StoreIndex, Timestamp};
 use std::sync::Arc;
 
 /// Stands for "no deadline". The latest deadline is one nanosecond earlier, in the year 2554.
 const PERMANENT: u64 = u64::MAX;
 
 /// A file as it was at one moment. It never changes; a write makes a new one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct File {
     created: u64,
     modified: u64,
@@ -22,7 +23,7 @@ pub struct Dir {
     pub(crate) created: u64,
     pub(crate) modified: u64,
     pub(crate) deadline: u64,
-    pub(crate) children: Tree,
+    pub(crate) children: Tree<Node>,
 }
 
 /// A node as it was at one moment: cheap to clone, never changes, may be sent to another thread.
@@ -46,6 +47,15 @@ impl File {
         value: impl Into<Box<str>>,
     ) -> Self {
         Self { created, modified, deadline: pack(deadline), value: value.into() }
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The same file as this one, but for the value: for those that were written with equal ones.
+    pub(crate) fn with_value(&self, value: impl Into<Box<str>>) -> Self {
+        Self { value: value.into(), ..*self }
     }
 }
 
@@ -78,13 +88,13 @@ impl Dir {
 /// Iterates over the children of a directory in ascending byte order of their names, hidden ones
 /// included.
 #[derive(Clone, Debug, Default)]
-pub struct Children<'a>(Iter<'a>);
+pub struct Children<'a>(Iter<'a, Node>);
 
 impl<'a> Iterator for Children<'a> {
     type Item = (&'a str, &'a Node);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|entry| (entry.name.as_str(), &entry.node))
+        self.0.next().map(|entry| (entry.name.as_str(), &entry.value))
     }
 }
 
@@ -143,6 +153,17 @@ impl Node {
         }
     }
 
+    /// The entries of a lock whose directory this is, with their numbers, in no useful order.
+    pub fn lock_entries(&self) -> impl Iterator<Item = (u64, &Node)> {
+        let files = self.children().filter(|(_, node)| !node.is_dir());
+        files.filter_map(|(name, node)| Some((entry_number(name)?, node)))
+    }
+
+    /// The entry that holds the lock whose directory this is.
+    pub fn lock_holder(&self) -> Option<(u64, &Node)> {
+        self.lock_entries().min_by_key(|(index, _)| *index)
+    }
+
     /// What an event shows of it.
     pub(crate) fn shallow(&self) -> Node {
         match self {
@@ -151,6 +172,7 @@ impl Node {
         }
     }
 
+    /// Whether both are one allocation.
     pub(crate) fn is_same(&self, other: &Node) -> bool {
         match (self, other) {
             (Node::File(one), Node::File(other)) => Arc::ptr_eq(one, other),

@@ -13,7 +13,7 @@ pub const DEPTH_MAX: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyPath<'a>(&'a str);
 
-/// Why a text is not a clean path.
+/// Why a string is not a clean path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
     /// It lacks the leading slash, or holds an empty, `.` or `..` component or a trailing slash.
@@ -37,7 +37,7 @@ impl<'a> KeyPath<'a> {
     /// The root directory, `/`.
     pub const ROOT: KeyPath<'static> = KeyPath("/");
 
-    /// Takes a text that is a clean path already.
+    /// Takes a string that is a clean path already.
     ///
     /// # Errors
     /// [`PathError`] when it is not; nothing is repaired here.
@@ -59,7 +59,7 @@ impl<'a> KeyPath<'a> {
         Ok(KeyPath(text))
     }
 
-    /// The path as text.
+    /// The path as a string.
     pub fn as_str(self) -> &'a str {
         self.0
     }

@@ -8,44 +8,25 @@
 //! Clients cannot write below `/_etcd/mod`, so what is in a queue was put there by these commands;
 //! a directory in it belongs to a lock with a longer name.
 
+use crate::error::{ErrorCode, StoreError};
+use crate::event::Action;
 use crate::lock::{LOCK_ANONYMOUS, LockAction, LockEntry, LockOutcome, LockState};
-use crate::node::File;
-use crate::store::Located;
-use crate::{Action, Counter, ErrorCode, KeyPath, Node, Stamp, Store, StoreError, Timestamp, Wake};
+use crate::node::{File, Node};
+use crate::path::KeyPath;
+use crate::stats::Counter;
+use crate::store::{Located, Store};
+use crate::time::Timestamp;
+use crate::watch::Wake;
 use std::sync::Arc;
 
 type Outcome = Result<LockOutcome, StoreError>;
-
-/// The number of a queue's entry by its name.
-fn number(name: &str) -> Option<u64> {
-    let is_number = !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| name.parse().ok())?
-}
-
-fn after(stamp: Stamp, ttl: i64) -> Timestamp {
-    let seconds = u64::try_from(ttl).unwrap_or(0);
-    Timestamp(stamp.time.0.saturating_add(seconds.saturating_mul(1_000_000_000)))
-}
 
 /// How an entry changes.
 struct Touch<'a> {
     deadline: Timestamp,
     value: Option<&'a str>,
-    /// Whether it is only kept alive, of which no watcher is told.
+    /// Whether it is only kept alive, which wakes no watcher.
     is_quiet: bool,
-}
-
-impl Node {
-    /// The entries of a lock whose directory this is, with their numbers, in no useful order.
-    pub fn lock_entries(&self) -> impl Iterator<Item = (u64, &Node)> {
-        let files = self.children().filter(|(_, node)| !node.is_dir());
-        files.filter_map(|(name, node)| Some((number(name)?, node)))
-    }
-
-    /// The entry that holds the lock whose directory this is.
-    pub fn lock_holder(&self) -> Option<(u64, &Node)> {
-        self.lock_entries().min_by_key(|(index, _)| *index)
-    }
 }
 
 impl Store {
@@ -103,7 +84,7 @@ impl Store {
                 Err(self.error(ErrorCode::NotADirectory, dir.as_str()))
             }
             Located::Missing(_) | Located::Root => Err(self.no_such_entry()),
-            located @ Located::FileInWay(_) => Err(self.nowhere(dir, &located)),
+            located @ Located::FileInWay(_) => Err(self.path_error(dir, &located)),
         }
     }
 
@@ -152,8 +133,8 @@ impl Store {
             if !is_held && !waits {
                 return Err(busy());
             }
-            // Only the holder decides anew how long it wants the lock.
-            let wanted = after(self.stamp, ttl);
+            // Only the holder decides again how long it wants the lock.
+            let wanted = self.stamp.deadline(ttl);
             let deadline = if is_held { wanted } else { longer(&node, wanted) };
             let touch = Touch { deadline, value: None, is_quiet: !is_held };
             return Ok(self.lock_touch(dir, index, &node, is_held, &touch, wakes));
@@ -182,7 +163,7 @@ impl Store {
             path = key(dir, self.index + 1);
         }
         let index = self.index + 1;
-        let file = File::new(index, index, Some(after(self.stamp, ttl)), value);
+        let file = File::new(index, index, Some(self.stamp.deadline(ttl)), value);
         self.lock_put(KeyPath::join_checked(&path), file, Action::Create, None, false, wakes);
         let state = if is_held { LockState::Held } else { LockState::Waiting };
         LockOutcome { index, state, before: 0, touched: index }
@@ -196,7 +177,7 @@ impl Store {
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
         let (index, node) = self.lock_find(dir, LockEntry::Index(index), "")?;
-        let deadline = longer(&node, after(self.stamp, ttl));
+        let deadline = longer(&node, self.stamp.deadline(ttl));
         let is_held = self.is_first(dir, index);
         let touch = Touch { deadline, value: None, is_quiet: !is_held };
         Ok(self.lock_touch(dir, index, &node, is_held, &touch, wakes))
@@ -212,7 +193,7 @@ impl Store {
     ) -> Outcome {
         let (index, node) = self.lock_find(dir, entry, "Renew")?;
         let is_held = self.is_first(dir, index);
-        let touch = Touch { deadline: after(self.stamp, ttl), value, is_quiet: false };
+        let touch = Touch { deadline: self.stamp.deadline(ttl), value, is_quiet: false };
         Ok(self.lock_touch(dir, index, &node, is_held, &touch, wakes))
     }
 
@@ -227,7 +208,7 @@ impl Store {
         let (index, node) = self.lock_find(dir, LockEntry::Index(index), "")?;
         let is_held = self.is_first(dir, index);
         if is_held && let Some(ttl) = keep {
-            let deadline = longer(&node, after(self.stamp, ttl));
+            let deadline = longer(&node, self.stamp.deadline(ttl));
             let touch = Touch { deadline, value: None, is_quiet: false };
             return Ok(self.lock_touch(dir, index, &node, is_held, &touch, wakes));
         }

@@ -1,33 +1,19 @@
 //! The state machine's state: what is read from it, who watches it, and how it is kept within
 //! bounds. How commands change it is in `apply.rs`.
 
+use crate::error::{ErrorCode, StoreError};
+use crate::event::Event;
 use crate::expiry::Expiry;
 use crate::history::History;
-use crate::node::Dir;
-use crate::watch::Hub;
-use crate::{
-    ErrorCode, Event, KeyPath, LockOutcome, Node, Stamp, StoreError, StoreIndex, StoreStats,
-    Timestamp, WatchFilter, WatcherId,
-};
+use crate::limits::Limits;
+use crate::lock::LockOutcome;
+use crate::node::{Dir, Node};
+use crate::path::KeyPath;
+use crate::stats::StoreStats;
+use crate::time::{Stamp, StoreIndex, Timestamp};
+use crate::watch::{Hub, WatchFilter, WatcherId};
 use std::cell::Cell;
 use std::sync::Arc;
-
-/// Bounds of the state machine's memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How many bytes of past events to keep, about; never fewer than `history_events_min` events.
-    pub history_bytes_max: usize,
-    /// How many events are kept whatever their size (the protocol promises 1000).
-    pub history_events_min: usize,
-    /// How many watchers may be registered at once.
-    pub watchers_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { history_bytes_max: 8 << 20, history_events_min: 1000, watchers_max: 1 << 20 }
-    }
-}
 
 /// What applying a command gave, when it was no error.
 #[derive(Clone, Debug)]
@@ -137,15 +123,15 @@ impl Store {
         }
     }
 
-    /// The error of a path that leads nowhere: 100 with the first missing component, 104 with the
-    /// file in the way.
-    pub(crate) fn nowhere(&self, path: KeyPath<'_>, located: &Located<'_>) -> StoreError {
+    /// The error of a path that leads to no node: 100 with the first missing component, 104 with
+    /// the file in the way.
+    pub(crate) fn path_error(&self, path: KeyPath<'_>, located: &Located<'_>) -> StoreError {
         let upto = |len: usize| path.as_str().get(..len).unwrap_or_default();
         match *located {
             Located::FileInWay(len) => self.error(ErrorCode::NotADirectory, upto(len)),
             Located::Missing(len) => self.error(ErrorCode::KeyNotFound, upto(len)),
             Located::Found(_) | Located::Root => {
-                unreachable!("only a path that leads nowhere is an error")
+                unreachable!("this path leads to a node")
             }
         }
     }
@@ -159,7 +145,7 @@ impl Store {
         let result = match located {
             Located::Found(node) => Ok(node.clone()),
             Located::Root => Ok(Node::Dir(Arc::clone(&self.root))),
-            _ => Err(self.nowhere(path, &located)),
+            _ => Err(self.path_error(path, &located)),
         };
         let counter = if result.is_ok() { &self.gets.0 } else { &self.gets.1 };
         counter.set(counter.get() + 1);
@@ -240,7 +226,7 @@ impl Store {
             .then(|| self.hub.add(filter, from, stream, owner))
     }
 
-    /// Forgets a watcher; one that is not registered is no error.
+    /// Forgets a watcher; an unknown one is ignored.
     pub fn unwatch(&mut self, watcher: WatcherId) {
         self.hub.remove(watcher);
     }

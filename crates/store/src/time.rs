@@ -24,3 +24,14 @@ pub struct Stamp {
     /// What turns deadlines into wall time for `expiration`.
     pub wall_offset: WallOffset,
 }
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+impl Stamp {
+    /// When a TTL of so many seconds ends that begins now. One of zero or below ends at once, and
+    /// one that is too long for the clock never does while anybody is there to see it.
+    pub(crate) fn deadline(self, ttl: i64) -> Timestamp {
+        let seconds = u64::try_from(ttl.max(0)).expect("it is not negative");
+        Timestamp(self.time.0.saturating_add(seconds.saturating_mul(NANOS_PER_SECOND)))
+    }
+}

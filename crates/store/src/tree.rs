@@ -1,11 +1,10 @@
-//! An ordered map from name to node that shares structure between versions.
+//! An ordered map from names that shares structure between versions.
 //!
 //! A B+tree whose pages are reference-counted: cloning the map copies one pointer, and a change
 //! copies only the pages on its way, and those only while another version holds them. Names are
 //! kept in byte order, so sorted listings cost nothing. Pages are as large as what is in them: a
 //! directory with one child costs one small allocation.
 
-use crate::Node;
 use crate::name::Name;
 use std::sync::Arc;
 
@@ -16,38 +15,38 @@ const PAGE_MAX: usize = 32;
 const PAGE_MIN: usize = 8;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct Entry<V> {
     pub(crate) name: Name,
-    pub(crate) node: Node,
+    pub(crate) value: V,
 }
 
 #[derive(Clone, Debug)]
-struct Child {
+struct Child<V> {
     /// No name in the page is smaller; names between two pages belong to the earlier one. That of a
-    /// page's first child is never looked at and may be anything: what is true of it is said by the
-    /// page above.
+    /// page's first child is never looked at and may be anything: the page above
+    /// has the bound that holds.
     first: Name,
-    page: Arc<Page>,
+    page: Arc<Page<V>>,
 }
 
 #[derive(Clone, Debug)]
-enum Page {
-    Leaf(Vec<Entry>),
-    Inner(Vec<Child>),
+enum Page<V> {
+    Leaf(Vec<Entry<V>>),
+    Inner(Vec<Child<V>>),
 }
 
 /// The children of a directory.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tree {
-    root: Option<Arc<Page>>,
+#[derive(Clone, Debug)]
+pub(crate) struct Tree<V> {
+    root: Option<Arc<Page<V>>>,
 }
 
-fn find(entries: &[Entry], name: &str) -> Result<usize, usize> {
+fn find<V>(entries: &[Entry<V>], name: &str) -> Result<usize, usize> {
     entries.binary_search_by(|entry| entry.name.cmp_text(name))
 }
 
 /// The child whose page a name belongs to.
-fn route(children: &[Child], name: &str) -> usize {
+fn route<V>(children: &[Child<V>], name: &str) -> usize {
     children.partition_point(|child| child.first.cmp_text(name).is_le()).saturating_sub(1)
 }
 
@@ -60,7 +59,7 @@ fn insert_tight<T>(items: &mut Vec<T>, at: usize, item: T) {
     items.insert(at, item);
 }
 
-impl Page {
+impl<V: Clone> Page<V> {
     fn len(&self) -> usize {
         match self {
             Page::Leaf(entries) => entries.len(),
@@ -69,15 +68,15 @@ impl Page {
     }
 
     /// Inserts or replaces. A page that overflows gives its upper part.
-    fn insert(&mut self, name: &str, node: Node) -> (Option<Node>, Option<Child>) {
+    fn insert(&mut self, name: &str, value: V) -> (Option<V>, Option<Child<V>>) {
         match self {
             Page::Leaf(entries) => match find(entries, name) {
                 Ok(at) => {
-                    let old = entries.get_mut(at).map(|e| std::mem::replace(&mut e.node, node));
+                    let old = entries.get_mut(at).map(|e| std::mem::replace(&mut e.value, value));
                     (old, None)
                 }
                 Err(at) => {
-                    insert_tight(entries, at, Entry { name: name.into(), node });
+                    insert_tight(entries, at, Entry { name: name.into(), value });
                     let upper = split(entries, at).map(|upper| Child {
                         first: upper.first().map_or_else(Name::default, |e| e.name.clone()),
                         page: Arc::new(Page::Leaf(upper)),
@@ -88,7 +87,7 @@ impl Page {
             Page::Inner(children) => {
                 let at = route(children, name);
                 let Some(child) = children.get_mut(at) else { return (None, None) };
-                let (old, upper) = Arc::make_mut(&mut child.page).insert(name, node);
+                let (old, upper) = Arc::make_mut(&mut child.page).insert(name, value);
                 let Some(upper) = upper else { return (old, None) };
                 insert_tight(children, at + 1, upper);
                 let upper = split(children, at + 1).map(|upper| Child {
@@ -100,22 +99,22 @@ impl Page {
         }
     }
 
-    fn remove(&mut self, name: &str) -> Option<Node> {
+    fn remove(&mut self, name: &str) -> Option<V> {
         match self {
             Page::Leaf(entries) => {
                 let at = find(entries, name).ok()?;
-                let node = entries.remove(at).node;
+                let value = entries.remove(at).value;
                 if entries.capacity() > PAGE_MIN && entries.len() * 2 < entries.capacity() {
                     entries.shrink_to(entries.len() + entries.len() / 4);
                 }
-                Some(node)
+                Some(value)
             }
             Page::Inner(children) => {
                 let at = route(children, name);
                 let child = children.get_mut(at)?;
-                let node = Arc::make_mut(&mut child.page).remove(name)?;
+                let value = Arc::make_mut(&mut child.page).remove(name)?;
                 settle(children, at);
-                Some(node)
+                Some(value)
             }
         }
     }
@@ -134,7 +133,7 @@ fn split<T>(items: &mut Vec<T>, inserted_at: usize) -> Option<Vec<T>> {
 }
 
 /// Removes an empty child, and merges a small one with a neighbour.
-fn settle(children: &mut Vec<Child>, at: usize) {
+fn settle<V: Clone>(children: &mut Vec<Child<V>>, at: usize) {
     let len = children.get(at).map_or(0, |child| child.page.len());
     if len == 0 {
         children.remove(at);
@@ -154,7 +153,7 @@ fn settle(children: &mut Vec<Child>, at: usize) {
 }
 
 /// Moves everything of the page behind `at` into the page at `at`.
-fn merge(children: &mut Vec<Child>, at: usize) {
+fn merge<V: Clone>(children: &mut Vec<Child<V>>, at: usize) {
     let right = children.remove(at + 1);
     let Some(left) = children.get_mut(at) else { return };
     match (Arc::make_mut(&mut left.page), Arc::unwrap_or_clone(right.page)) {
@@ -170,32 +169,38 @@ fn merge(children: &mut Vec<Child>, at: usize) {
     }
 }
 
-impl Tree {
+impl<V> Default for Tree<V> {
+    fn default() -> Self {
+        Self { root: None }
+    }
+}
+
+impl<V: Clone> Tree<V> {
     pub(crate) fn is_empty(&self) -> bool {
         self.root.is_none()
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, name: &str) -> Option<&V> {
         let mut page = self.root.as_deref()?;
         loop {
             match page {
                 Page::Leaf(entries) => {
-                    return entries.get(find(entries, name).ok()?).map(|entry| &entry.node);
+                    return entries.get(find(entries, name).ok()?).map(|entry| &entry.value);
                 }
                 Page::Inner(children) => page = &children.get(route(children, name))?.page,
             }
         }
     }
 
-    /// The node under a name, to be changed in place. The pages on the way become this version's
+    /// The value under a name, to be changed in place. The pages on the way become this version's
     /// own.
-    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut V> {
         let mut page = Arc::make_mut(self.root.as_mut()?);
         loop {
             match page {
                 Page::Leaf(entries) => {
                     let at = find(entries, name).ok()?;
-                    return entries.get_mut(at).map(|entry| &mut entry.node);
+                    return entries.get_mut(at).map(|entry| &mut entry.value);
                 }
                 Page::Inner(children) => {
                     let at = route(children, name);
@@ -206,13 +211,13 @@ impl Tree {
     }
 
     /// Inserts or replaces; gives what was there.
-    pub(crate) fn insert(&mut self, name: &str, node: Node) -> Option<Node> {
+    pub(crate) fn insert(&mut self, name: &str, value: V) -> Option<V> {
         let Some(root) = &mut self.root else {
-            let entry = Entry { name: name.into(), node };
+            let entry = Entry { name: name.into(), value };
             self.root = Some(Arc::new(Page::Leaf(vec![entry])));
             return None;
         };
-        let (old, upper) = Arc::make_mut(root).insert(name, node);
+        let (old, upper) = Arc::make_mut(root).insert(name, value);
         if let Some(upper) = upper {
             // The first child's name is never compared, so any will do that is not larger.
             let lower = Child { first: Name::default(), page: Arc::clone(root) };
@@ -221,9 +226,9 @@ impl Tree {
         old
     }
 
-    pub(crate) fn remove(&mut self, name: &str) -> Option<Node> {
+    pub(crate) fn remove(&mut self, name: &str) -> Option<V> {
         let root = self.root.as_mut()?;
-        let node = Arc::make_mut(root).remove(name)?;
+        let value = Arc::make_mut(root).remove(name)?;
         while let Page::Inner(children) = &**root
             && let [only] = children.as_slice()
         {
@@ -232,10 +237,10 @@ impl Tree {
         if root.len() == 0 {
             self.root = None;
         }
-        Some(node)
+        Some(value)
     }
 
-    pub(crate) fn iter(&self) -> Iter<'_> {
+    pub(crate) fn iter(&self) -> Iter<'_, V> {
         let mut iter = Iter::default();
         if let Some(root) = self.root.as_deref() {
             iter.descend(root, None);
@@ -244,7 +249,7 @@ impl Tree {
     }
 
     /// The entries whose names sort after `name`.
-    pub(crate) fn iter_after(&self, name: &str) -> Iter<'_> {
+    pub(crate) fn iter_after(&self, name: &str) -> Iter<'_, V> {
         let mut iter = Iter::default();
         if let Some(root) = self.root.as_deref() {
             iter.descend(root, Some(name));
@@ -254,24 +259,30 @@ impl Tree {
 }
 
 /// Makes a tree of entries that come in the order of their names, full page by full page.
-#[derive(Debug, Default)]
-pub(crate) struct Builder {
-    leaf: Vec<Entry>,
-    leaves: Vec<Child>,
+#[derive(Debug)]
+pub(crate) struct Builder<V> {
+    leaf: Vec<Entry<V>>,
+    leaves: Vec<Child<V>>,
 }
 
-impl Builder {
+impl<V> Default for Builder<V> {
+    fn default() -> Self {
+        Self { leaf: Vec::new(), leaves: Vec::new() }
+    }
+}
+
+impl<V: Clone> Builder<V> {
     /// The name that came last.
     pub(crate) fn last(&self) -> Option<&Name> {
         self.leaf.last().map(|entry| &entry.name)
     }
 
-    pub(crate) fn push(&mut self, name: Name, node: Node) {
+    pub(crate) fn push(&mut self, name: Name, value: V) {
         if self.leaf.len() == PAGE_MAX {
             self.end_leaf();
         }
         let end = self.leaf.len();
-        insert_tight(&mut self.leaf, end, Entry { name, node });
+        insert_tight(&mut self.leaf, end, Entry { name, value });
     }
 
     fn end_leaf(&mut self) {
@@ -282,14 +293,14 @@ impl Builder {
         }
     }
 
-    pub(crate) fn finish(mut self) -> Tree {
+    pub(crate) fn finish(mut self) -> Tree<V> {
         self.end_leaf();
         let mut pages = self.leaves;
         while pages.len() > 1 {
             let mut above = Vec::with_capacity(pages.len() / PAGE_MAX + 1);
             let mut below = pages.into_iter().peekable();
             while let Some(first) = below.peek().map(|child| child.first.clone()) {
-                let children: Vec<Child> = below.by_ref().take(PAGE_MAX).collect();
+                let children: Vec<Child<V>> = below.by_ref().take(PAGE_MAX).collect();
                 above.push(Child { first, page: Arc::new(Page::Inner(children)) });
             }
             pages = above;
@@ -299,14 +310,20 @@ impl Builder {
 }
 
 /// Goes over a tree in the order of names.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Iter<'a> {
-    leaf: std::slice::Iter<'a, Entry>,
-    above: Vec<std::slice::Iter<'a, Child>>,
+#[derive(Clone, Debug)]
+pub(crate) struct Iter<'a, V> {
+    leaf: std::slice::Iter<'a, Entry<V>>,
+    above: Vec<std::slice::Iter<'a, Child<V>>>,
 }
 
-impl<'a> Iter<'a> {
-    fn descend(&mut self, mut page: &'a Page, after: Option<&str>) {
+impl<V> Default for Iter<'_, V> {
+    fn default() -> Self {
+        Self { leaf: [].iter(), above: Vec::new() }
+    }
+}
+
+impl<'a, V> Iter<'a, V> {
+    fn descend(&mut self, mut page: &'a Page<V>, after: Option<&str>) {
         loop {
             match page {
                 Page::Leaf(entries) => {
@@ -329,10 +346,10 @@ impl<'a> Iter<'a> {
     }
 }
 
-impl<'a> Iterator for Iter<'a> {
-    type Item = &'a Entry;
+impl<'a, V> Iterator for Iter<'a, V> {
+    type Item = &'a Entry<V>;
 
-    fn next(&mut self) -> Option<&'a Entry> {
+    fn next(&mut self) -> Option<&'a Entry<V>> {
         loop {
             if let Some(entry) = self.leaf.next() {
                 return Some(entry);
@@ -349,146 +366,4 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::node::File;
-    use std::collections::BTreeMap;
-
-    fn node(index: u64) -> Node {
-        Node::File(Arc::new(File::new(index, index, None, "v")))
-    }
-
-    /// Checks what every page promises, from its bounds on; gives the depth.
-    fn check(page: &Page, lower: Option<&str>, upper: Option<&str>) -> usize {
-        assert!(page.len() > 0, "no page is empty");
-        assert!(page.len() <= PAGE_MAX);
-        match page {
-            Page::Leaf(entries) => {
-                assert!(entries.is_sorted_by(|one, other| one.name.as_str() < other.name.as_str()));
-                for entry in entries {
-                    assert!(lower.is_none_or(|lower| lower <= entry.name.as_str()));
-                    assert!(upper.is_none_or(|upper| entry.name.as_str() < upper));
-                }
-                1
-            }
-            Page::Inner(children) => {
-                let mut depths = Vec::new();
-                for (at, child) in children.iter().enumerate() {
-                    let lower = if at == 0 { lower } else { Some(child.first.as_str()) };
-                    let upper = children.get(at + 1).map(|next| next.first.as_str()).or(upper);
-                    depths.push(check(&child.page, lower, upper));
-                }
-                assert!(depths.windows(2).all(|pair| pair[0] == pair[1]), "{depths:?}");
-                depths[0] + 1
-            }
-        }
-    }
-
-    fn names(tree: &Tree) -> Vec<&str> {
-        tree.iter().map(|entry| entry.name.as_str()).collect()
-    }
-
-    /// A sequence of numbers without a pattern, the same in every run.
-    fn numbers(seed: u64) -> impl Iterator<Item = u64> {
-        std::iter::successors(Some(seed), |n| {
-            Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
-        })
-        .map(|n| n >> 33)
-    }
-
-    #[test]
-    fn it_equals_a_sorted_map_through_insertions_and_removals() {
-        let mut tree = Tree::default();
-        let mut model = BTreeMap::new();
-        let mut deepest = 0;
-        // Grows and shrinks twice, through four levels of pages.
-        for (round, number) in numbers(7).take(400_000).enumerate() {
-            let name = format!("k{}", number % 90_000);
-            if number / 90_000 % 100 < [15, 85, 30, 70][round / 100_000] {
-                let removed = tree.remove(&name).map(|node| node.modified().0);
-                assert_eq!(removed, model.remove(&name));
-            } else {
-                let old = tree.insert(&name, node(round as u64)).map(|node| node.modified().0);
-                assert_eq!(old, model.insert(name, round as u64));
-            }
-            if round % 9973 == 0 {
-                assert_eq!(names(&tree), model.keys().collect::<Vec<_>>());
-                deepest = deepest.max(tree.root.as_ref().map_or(0, |root| check(root, None, None)));
-            }
-        }
-        assert_eq!(deepest, 4);
-        for (name, index) in &model {
-            assert_eq!(tree.get(name).map(|node| node.modified().0), Some(*index));
-        }
-        for name in model.keys() {
-            assert!(tree.remove(name).is_some());
-        }
-        assert!(tree.is_empty());
-    }
-
-    #[test]
-    fn names_that_only_move_upwards_keep_their_places() {
-        // A window over growing names empties pages at the front, and gaps are filled in behind it.
-        let mut tree = Tree::default();
-        let mut model = BTreeMap::new();
-        for number in 0..20_000_u64 {
-            let (name, gap) = (format!("{number:06}"), format!("{:06}x", number / 2 + number / 4));
-            for name in [name, gap] {
-                tree.insert(&name, node(number));
-                model.insert(name, number);
-            }
-            let gone = format!("{:06}", number.saturating_sub(3000));
-            assert_eq!(tree.remove(&gone).map(|node| node.modified().0), model.remove(&gone));
-        }
-        let root = tree.root.as_deref().expect("it is not empty");
-        check(root, None, None);
-        for (name, number) in &model {
-            assert_eq!(tree.get(name).map(|node| node.modified().0), Some(*number), "{name}");
-        }
-    }
-
-    #[test]
-    fn an_older_version_does_not_see_later_changes() {
-        let mut tree = Tree::default();
-        for number in 0..500 {
-            tree.insert(&format!("{number:03}"), node(number));
-        }
-        let older = tree.clone();
-        for number in 0..500 {
-            tree.insert(&format!("{number:03}"), node(1000 + number));
-            tree.remove(&format!("{:03}", number / 2));
-        }
-        let kept: Vec<u64> = older.iter().map(|entry| entry.node.modified().0).collect();
-        assert_eq!(kept, (0..500).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_tree_of_sorted_entries_is_the_same_tree() {
-        for len in [0, 1, 31, 32, 33, 1024, 1025, 5000] {
-            let mut builder = Builder::default();
-            (0..len).for_each(|n| builder.push(format!("{n:05}").as_str().into(), node(n)));
-            let tree = builder.finish();
-            tree.root.iter().for_each(|root| assert!(check(root, None, None) <= 4));
-            assert_eq!(tree.iter().count() as u64, len);
-            assert_eq!(tree.is_empty(), len == 0);
-            for n in 0..len {
-                assert!(tree.get(&format!("{n:05}")).is_some(), "{n} of {len}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_listing_resumes_behind_any_name() {
-        let mut tree = Tree::default();
-        for number in 0..300 {
-            tree.insert(&format!("{:03}", number * 2), node(number));
-        }
-        for number in 0..600 {
-            let after = format!("{number:03}");
-            let want: Vec<&str> = names(&tree).into_iter().filter(|name| *name > &*after).collect();
-            let got: Vec<&str> = tree.iter_after(&after).map(|entry| entry.name.as_str()).collect();
-            assert_eq!(got, want, "after {after}");
-        }
-        assert_eq!(tree.iter_after("").count(), 300);
-    }
-}
+mod tests;

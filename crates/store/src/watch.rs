@@ -8,8 +8,9 @@
 //! hidden nodes below the path it watches, and removing a directory wakes watchers of everything
 //! inside it.
 
+use crate::event::Event;
 use crate::node::Dir;
-use crate::{Event, StoreIndex};
+use crate::time::StoreIndex;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -27,10 +28,10 @@ pub struct WatchFilter {
     pub recursive: bool,
 }
 
-/// One watcher is to be told of one event.
+/// One event wakes one watcher.
 #[derive(Clone, Debug)]
 pub struct Wake {
-    /// Whom to tell.
+    /// The watcher.
     pub watcher: WatcherId,
     /// What `owner` was at [`crate::Store::watch`].
     pub owner: u64,

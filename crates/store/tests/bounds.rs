@@ -4,8 +4,8 @@ mod testkit;
 
 use std::thread;
 use store::{
-    Applied, Command, DEPTH_MAX, InOrder, KeyPath, Limits, PathError, Stamp, Store, StoreIndex,
-    Timestamp, WallOffset, WatchFilter,
+    Applied, Command, DEPTH_MAX, InOrder, KeyPath, Limits, Node, PathError, Stamp, Store,
+    StoreIndex, Timestamp, WallOffset, WatchFilter,
 };
 use testkit::{SECOND, START, error_text, path, reloaded, snapshot_bytes, store_lines};
 
@@ -123,13 +123,16 @@ fn a_snapshot_holds_what_was_there_when_it_was_taken() {
     assert_eq!(loaded.next_event(&all, StoreIndex(3001)).map(|event| event.is_some()), Ok(false));
 }
 
+/// How many events are kept.
+fn kept(store: &Store) -> u64 {
+    store.index().0 + 1 - store.oldest_event().map_or(0, |index| index.0)
+}
+
 #[test]
 fn the_history_is_bounded_by_bytes_but_keeps_the_least_number_of_events() {
     let limits = Limits { history_bytes_max: 2 << 20, history_events_min: 1000, watchers_max: 1 };
     let mut store = Store::new(limits);
-    let kept =
-        |store: &Store| store.index().0 + 1 - store.oldest_event().map_or(0, |index| index.0);
-    let large = "v".repeat(100_000);
+    let large = "v".repeat(10_000);
     for _ in 0..3000 {
         apply(&mut store, 0, &set("/k", &large, None));
         assert!(kept(&store) < 1000 + 256 + 1);
@@ -141,6 +144,80 @@ fn the_history_is_bounded_by_bytes_but_keeps_the_least_number_of_events() {
     }
     let kept = kept(&store);
     assert!((4000..9000).contains(&kept), "{kept} events of some 300 bytes are not 2 MiB");
+}
+
+/// What the history holds of values longer than a kilobyte, each allocation once.
+fn history_value_bytes(store: &Store) -> usize {
+    let all = WatchFilter { path: "/".into(), recursive: true };
+    let from = store.oldest_event().expect("some are kept");
+    let mut next = store.next_event(&all, from).expect("they are kept");
+    let mut values = std::collections::BTreeMap::new();
+    while let Some(event) = next {
+        for value in [&event.node, &event.prev].into_iter().flatten().filter_map(Node::value) {
+            values.insert(value.as_ptr(), value.len());
+        }
+        next = store.next_event_after(&all, &event).expect("they are kept");
+    }
+    values.values().filter(|len| **len >= 1024).sum()
+}
+
+#[test]
+fn events_of_any_size_stay_below_the_ceiling_of_the_history() {
+    let limits = Limits::default();
+    let ceiling = limits.history_bytes_ceiling();
+    assert_eq!(ceiling, 64 << 20);
+    let value = "v".repeat(9 << 20);
+    let mut store = Store::new(limits);
+    for _ in 0..100 {
+        apply(&mut store, 0, &set("/k", &value, None));
+    }
+    println!("100 PUTs of 9 MiB: {} bytes in {} events", history_value_bytes(&store), kept(&store));
+    // One value more than there are events: that of before the oldest of them.
+    assert_eq!(kept(&store), 6);
+    assert_eq!(history_value_bytes(&store), 7 * value.len());
+    let loaded = reloaded(&store, limits);
+    assert_eq!((kept(&loaded), history_value_bytes(&loaded)), (6, 7 * value.len()));
+    let behind =
+        store.next_event(&WatchFilter { path: "/k".into(), recursive: false }, StoreIndex(94));
+    assert_eq!(
+        behind.map(drop).map_err(|error| error_text(&error)),
+        Err("! 401 cause=the requested history has been cleared [95/94] index=100".to_owned())
+    );
+    // One that is larger than all that may be kept is kept as long as it is the newest.
+    let huge = "v".repeat(ceiling + 1);
+    apply(&mut store, 0, &set("/k", &huge, None));
+    assert_eq!(kept(&store), 1);
+    apply(&mut store, 0, &set("/k", "", None));
+    assert_eq!(kept(&store), 1);
+    // What it was is no longer there to be shown, either.
+    apply(&mut store, 0, &set("/k", "", None));
+    assert_eq!((kept(&store), history_value_bytes(&store)), (1, 0));
+}
+
+/// Directories that go take files along which no event names again.
+#[test]
+fn values_that_went_with_their_directory_count_as_long_as_they_are_kept() {
+    let limits = Limits { history_bytes_max: 1 << 20, ..Limits::default() };
+    let mut store = Store::new(limits);
+    let mut random = numbers();
+    let mut next = |below: u64| random.next().expect("they do not end") % below;
+    let mut most = 0;
+    for _ in 0..3000 {
+        let key = format!("/d{}/k{}", next(3), next(5));
+        if next(10) == 0 {
+            let _ = store.apply(&delete(&key[..3]), stamp(0), &mut Vec::new());
+        } else {
+            let len = usize::try_from(next(60_000)).expect("it is small");
+            apply(&mut store, 0, &set(&key, &"v".repeat(len), None));
+        }
+        store.take_garbage();
+        most = most.max(history_value_bytes(&store));
+    }
+    let ceiling = limits.history_bytes_ceiling();
+    assert!((ceiling / 2..=ceiling).contains(&most), "{most} of {ceiling} bytes");
+    let reloaded = reloaded(&store, limits);
+    assert_eq!(kept(&reloaded), kept(&store));
+    assert_eq!(history_value_bytes(&reloaded), history_value_bytes(&store));
 }
 
 /// Whole runs of events are passed over; none of those that a watcher wants may be among them.

@@ -1,15 +1,13 @@
-//! The bytes of commands and snapshots: that they stay as they are, and that others do no harm.
+//! The bytes of commands: that they stay as they are, and that others do no harm.
 
 mod testkit;
 
 use proptest::prelude::*;
-use std::io::{self, Read};
-use std::path::PathBuf;
 use store::{
     Command, DecodeError, ErrorCode, InOrder, InternalWrite, KeyPath, Limits, LockAction,
-    LockEntry, Stamp, Store, Timestamp, WallOffset,
+    LockEntry, Stamp, Store,
 };
-use testkit::{SECOND, START, path, snapshot_bytes, stats_text, store_lines};
+use testkit::{cases, hex};
 
 /// One of each kind, with every field at its place.
 fn commands() -> Vec<(Command<'static>, &'static str)> {
@@ -89,7 +87,7 @@ fn commands() -> Vec<(Command<'static>, &'static str)> {
 
 fn lock_commands() -> impl Iterator<Item = (Command<'static>, &'static str)> {
     let dir = KeyPath::parse("/_etcd/mod/lock/a").expect("it is clean");
-    // The path as text, with its length in front, stands behind the first two bytes.
+    // The path, with its length in front, stands behind the first two bytes.
     let actions = [
         (LockAction::Acquire { value: "v", ttl: 5, waits: true }, "0909P01760a"),
         (LockAction::Acquire { value: "", ttl: -1, waits: false }, "0901P0001"),
@@ -115,10 +113,6 @@ fn encoded(command: &Command<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     command.encode(&mut bytes);
     bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Decodes what may be anything; what is a command has to be the one way to write it.
@@ -206,11 +200,6 @@ fn commands_with_wrong_fields_are_refused() {
     assert_eq!(Command::decode(&mut bytes.as_slice()), Err(DecodeError));
 }
 
-/// So many cases, and no file for those that failed: a script or a test is made of them.
-fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
     #![proptest_config(cases(20_000))]
 
@@ -223,313 +212,6 @@ proptest! {
         let mut bytes = vec![tag, flags];
         bytes.extend(rest);
         check_decode(&bytes);
-    }
-}
-
-fn limits() -> Limits {
-    Limits::default()
-}
-
-/// A store with something of everything that a snapshot can hold. The file in `tests/data` was
-/// written from exactly these commands.
-fn sample() -> Store {
-    let mut store = Store::new(limits());
-    let mut now = START;
-    let mut apply = |seconds: u64, command: Command<'_>| {
-        now += seconds * SECOND;
-        let stamp = Stamp { time: Timestamp(now), wall_offset: WallOffset(-5) };
-        let _ = store.apply(&command, stamp, &mut Vec::new());
-    };
-    let set =
-        |key, value, ttl| Command::Set { path: path(key), value, dir: false, ttl, refresh: false };
-    let config = InternalWrite { path: path("/_etcd/config"), value: Some("{}") };
-    let machine = InternalWrite { path: path("/_etcd/machines/m0"), value: Some("etcd=1") };
-    apply(0, Command::Internal { writes: vec![machine, config] });
-    apply(1, set("/a/b/c", "one", None));
-    apply(1, set("/a/b/c", "two", Some(1000)));
-    apply(
-        0,
-        Command::Update { path: path("/a/b/c"), value: "three", ttl: Some(900), refresh: false },
-    );
-    apply(0, Command::Update { path: path("/a/b"), value: "", ttl: Some(5000), refresh: false });
-    let (dir, queue) = (path("/dir"), path("/queue"));
-    apply(1, Command::Set { path: dir, value: "", dir: true, ttl: None, refresh: false });
-    for naming in [InOrder::Plain, InOrder::Padded] {
-        let in_order = Some(naming);
-        apply(0, Command::Create { path: queue, value: "q", dir: false, ttl: None, in_order });
-    }
-    apply(0, set("/gone", "", Some(2)));
-    apply(0, set("/deleted/x", "1", None));
-    apply(0, Command::Delete { path: path("/deleted"), dir: false, recursive: true });
-    apply(2, Command::Expire { limit: 10 });
-    apply(1, Command::Update { path: path("/a/b/c"), value: "", ttl: Some(800), refresh: true });
-    let swap = |value, prev_value, prev_index| Command::CompareAndSwap {
-        path: path("/queue/7"),
-        value,
-        ttl: None,
-        refresh: false,
-        prev_value,
-        prev_index,
-        or_create: false,
-    };
-    apply(0, swap("q2", Some("q"), Some(7)));
-    apply(0, swap("q3", Some("q"), None));
-    let unconditional =
-        |key| Command::CompareAndDelete { path: path(key), prev_value: None, prev_index: None };
-    apply(0, unconditional("/queue/00000000000000000008"));
-    apply(0, unconditional("/dir"));
-    apply(0, set("/_hidden/\u{4f60}", "\u{597d}\n\0", None));
-    for key in ["/nope", "/a/b/c/d"] {
-        apply(0, Command::Update { path: path(key), value: "x", ttl: None, refresh: false });
-        apply(0, Command::Delete { path: path(key), dir: false, recursive: false });
-        apply(
-            0,
-            Command::Create { path: path("/dir"), value: "", dir: true, ttl: None, in_order: None },
-        );
-    }
-    store
-}
-
-fn data_file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
-}
-
-fn load(bytes: &[u8]) -> io::Result<Store> {
-    let mut rest = bytes;
-    Store::load(&mut rest, limits())
-}
-
-/// Why bytes are no snapshot.
-fn load_error(bytes: &[u8]) -> String {
-    let error = load(bytes).expect_err("it is not a snapshot");
-    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-    error.to_string()
-}
-
-/// `UPDATE_DATA=1` writes the file anew, which is right only when the format gets a new version;
-/// the files of older versions stay.
-#[test]
-fn a_snapshot_of_version_1_stays_readable() {
-    let store = sample();
-    let file = data_file("snapshot-v1.bin");
-    if std::env::var_os("UPDATE_DATA").is_some() {
-        std::fs::write(&file, snapshot_bytes(&store.snapshot()))
-            .expect("the source can be written");
-    }
-    assert_eq!(
-        stats_text(&store),
-        "sets=6/0 creates=2/2 updates=3/2 cas=1/1 deletes=1/2 cad=1/1 expired=1 watchers=0",
-        "the sample has something of everything"
-    );
-    let bytes = std::fs::read(&file).expect("the file is part of the source");
-    let loaded = load(&bytes).expect("it is a snapshot");
-    assert_eq!(store_lines(&loaded), store_lines(&store));
-    assert_eq!(stats_text(&loaded), stats_text(&store));
-    assert_eq!((loaded.index(), loaded.stamp()), (store.index(), store.stamp()));
-    assert_eq!(loaded.next_deadline(), store.next_deadline());
-    assert_eq!(hex(&snapshot_bytes(&loaded.snapshot())), hex(&bytes), "loaded and written again");
-    assert_eq!(hex(&snapshot_bytes(&store.snapshot())), hex(&bytes), "written now");
-}
-
-#[test]
-fn a_part_of_a_snapshot_is_no_snapshot() {
-    let bytes = snapshot_bytes(&sample().snapshot());
-    for len in 0..bytes.len() {
-        let error = load_error(&bytes[..len]);
-        assert_eq!(
-            error,
-            format!("the store's snapshot is wrong at byte {len}: it ends too early")
-        );
-    }
-    let mut longer = bytes.clone();
-    longer.push(0);
-    let end = bytes.len();
-    let wanted =
-        format!("the store's snapshot is wrong at byte {end}: it goes on where it should end");
-    assert_eq!(load_error(&longer), wanted);
-}
-
-#[test]
-fn every_changed_byte_is_refused_or_gives_a_store_that_works() {
-    let bytes = snapshot_bytes(&sample().snapshot());
-    let (mut accepted, mut refused) = (0, 0);
-    for at in 0..bytes.len() {
-        for byte in (0..=255).step_by(3).chain([bytes[at] ^ 1, bytes[at] ^ 0x80]) {
-            let mut changed = bytes.clone();
-            changed[at] = byte;
-            let Ok(mut store) = load(&changed) else {
-                refused += 1;
-                continue;
-            };
-            accepted += 1;
-            let all = Command::Expire { limit: u32::MAX };
-            let stamp = Stamp { time: Timestamp(u64::MAX), wall_offset: WallOffset(0) };
-            store.apply(&all, stamp, &mut Vec::new()).expect("an expiry cannot fail");
-            assert!(load(&snapshot_bytes(&store.snapshot())).is_ok(), "byte {at} as {byte}");
-        }
-    }
-    assert!(accepted > 1000 && refused > 10_000, "{accepted} accepted, {refused} refused");
-}
-
-/// A snapshot of nothing, up to the tree: version, index 9, no time, no counts.
-fn head() -> Vec<u8> {
-    let mut bytes = vec![1, 9, 0, 0];
-    bytes.extend([0; 13]);
-    bytes
-}
-
-#[test]
-fn an_error_says_what_is_wrong() {
-    let wrong = |tail: &[u8]| {
-        let mut bytes = head();
-        bytes.extend_from_slice(tail);
-        load_error(&bytes)
-    };
-    assert!(load(&[head(), vec![0, 0, 0]].concat()).is_ok(), "an empty store is one");
-    let file = |name: &[u8]| [&[1, name.len() as u8], name, &[1, 2, 0, 0]].concat();
-    let files = |names: [&[u8]; 2]| [file(names[0]), file(names[1]), vec![0, 0, 0]].concat();
-    assert!(load(&[head(), files([b"a", b"b"])].concat()).is_ok());
-    for (tail, wanted) in [
-        (vec![7], "a node is of an unknown kind"),
-        (files([b"b", b"a"]), "names are not in order"),
-        (files([b"a", b"a"]), "names are not in order"),
-        (file(b""), "a name is not one"),
-        (file(b".."), "a name is not one"),
-        (file(b"a/b"), "a name is not one"),
-        (file(b"\xff"), "a text is not UTF-8"),
-        (vec![1, 1, b'a', 10, 10, 0, 0], "an index is larger than the store's"),
-        (vec![1, 1, b'a', 3, 2, 0, 0], "a node was changed before it was made"),
-        (vec![1, 0xff, 0xff, 0xff, 0xff, 0x7f], "a text is too long"),
-        (vec![1, 0x80, 0x00, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "a number is not one"),
-        (vec![1, 0xff, 0xff, 0xff, 0x7f], "it ends too early"),
-        (vec![0, 0, 1, 9], "an event's action is unknown"),
-        (vec![0, 0, 1, 0, 8], "an event has unknown flags"),
-        (vec![0, 0, 1, 0, 0, 1, b'a'], "an event's key is not a clean path"),
-        (vec![0, 0, 1, 0, 0, 1, b'/'], "an event's key is not a clean path"),
-        (vec![0, 0, 1, 0, 0, 2, b'/', b'a', 4, 5], "an event changes a node before it was made"),
-        (
-            vec![0, 0, 1, 0, 0, 2, b'/', b'a', 4, 4, 0, 0],
-            "an event's node does not go with its action",
-        ),
-        (vec![0, 0, 1, 4, 1, 2, b'/', b'a', 4, 4, 0, 0, 2, 1, 1, 0], "does not go with its action"),
-        (
-            vec![0, 0, 1, 0, 1, 2, b'/', b'a', 4, 4, 0, 0, 9],
-            "an event's node is of an unknown kind",
-        ),
-        (
-            vec![0, 0, 1, 0, 1, 2, b'/', b'a', 4, 4, 0, 0, 3],
-            "an event names a file that is not there",
-        ),
-        (vec![0, 0, 0, 0], "it goes on where it should end"),
-    ] {
-        let error = wrong(&tail);
-        assert!(error.contains(wanted), "{tail:?}: {error}");
-    }
-    let event = |index| vec![0, 1, 2, b'/', b'a', index, index, 0, 0, 2, 1, 1, 0];
-    let events = |one, other| [vec![0, 0, 2], event(one), event(other)].concat();
-    assert!(load(&[head(), events(4, 4)].concat()).is_ok());
-    let after_gap = |cleared| [vec![0, cleared, 1], event(4)].concat();
-    assert!(load(&[head(), after_gap(4)].concat()).is_ok());
-    assert!(wrong(&after_gap(5)).contains("events are not in order"));
-    assert!(wrong(&after_gap(10)).contains("an index is larger than the store's"));
-    assert!(wrong(&events(4, 3)).contains("events are not in order"));
-    assert!(wrong(&events(0, 1)).contains("events are not in order"));
-    assert!(load_error(&[2]).contains("its version 2 is unknown"));
-}
-
-/// Gives one byte at a time, now and then with an interruption.
-struct Drops<'a>(&'a [u8], bool);
-
-impl Read for Drops<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.1 = !self.1;
-        if self.1 {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        let len = buf.len().min(1);
-        self.0.read(&mut buf[..len])
-    }
-}
-
-#[test]
-fn a_snapshot_may_come_in_drops() {
-    let bytes = snapshot_bytes(&sample().snapshot());
-    let store = Store::load(&mut Drops(&bytes, false), limits()).expect("it is a snapshot");
-    assert_eq!(store_lines(&store), store_lines(&sample()));
-    for len in 0..bytes.len() {
-        assert!(Store::load(&mut Drops(&bytes[..len], false), limits()).is_err());
-    }
-}
-
-/// Takes or gives so many bytes, and then fails.
-struct Broken<'a>(usize, &'a [u8]);
-
-impl io::Write for Broken<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.checked_sub(buf.len()).ok_or(io::ErrorKind::StorageFull)?;
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for Broken<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.0.min(buf.len());
-        self.0 -= len;
-        if len == 0 { Err(io::ErrorKind::TimedOut.into()) } else { self.1.read(&mut buf[..len]) }
-    }
-}
-
-#[test]
-fn errors_of_the_disk_come_through() {
-    let bytes = snapshot_bytes(&sample().snapshot());
-    let error = sample().snapshot().write(&mut Broken(10, &[])).expect_err("there is no room");
-    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    let mut input = Broken(bytes.len() / 2, &bytes);
-    let error = Store::load(&mut input, limits()).expect_err("half of it is missing");
-    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-}
-
-#[test]
-fn long_values_and_names_pass_through_pieces_of_the_stream() {
-    let mut store = Store::new(limits());
-    let (name, value) = (format!("/{}", "n".repeat(70_000)), "v".repeat(3_000_000));
-    for key in [name.as_str(), "/a", "/z"] {
-        let value = value.as_str();
-        let command =
-            Command::Set { path: path(key), value, dir: false, ttl: Some(9), refresh: false };
-        store.apply(&command, Stamp::default(), &mut Vec::new()).expect("nothing is in the way");
-    }
-    let bytes = snapshot_bytes(&store.snapshot());
-    let loaded = load(&bytes).expect("it is a snapshot");
-    assert_eq!(store_lines(&loaded), store_lines(&store));
-    assert!(bytes == snapshot_bytes(&loaded.snapshot()));
-}
-
-/// Where, how many bytes go, and what comes in their place.
-fn cut() -> impl Strategy<Value = (prop::sample::Index, usize, Vec<u8>)> {
-    (any::<prop::sample::Index>(), 0..30_usize, prop::collection::vec(any::<u8>(), 0..12))
-}
-
-proptest! {
-    #![proptest_config(cases(5000))]
-
-    #[test]
-    fn a_mangled_snapshot_does_no_harm(
-        cuts in prop::collection::vec(cut(), 1..5),
-    ) {
-        let mut bytes = snapshot_bytes(&sample().snapshot());
-        for (at, removed, inserted) in cuts {
-            let at = at.index(bytes.len());
-            let end = (at + removed).min(bytes.len());
-            bytes.splice(at..end, inserted);
-        }
-        if let Ok(store) = load(&bytes) {
-            prop_assert!(load(&snapshot_bytes(&store.snapshot())).is_ok());
-        }
     }
 }
 

@@ -243,7 +243,7 @@ impl World {
                 self.model.watch(key, *recursive, *stream, from, owner);
             }
             Step::Unwatch(at) => {
-                // Whoever was woken already, or twice: neither is an error.
+                // A watcher that was woken already, or twice: neither is an error.
                 if let Some((owner, id)) = self.watchers.get(*at).copied() {
                     self.store.unwatch(id);
                     self.model.unwatch(owner);

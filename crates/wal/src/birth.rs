@@ -2,9 +2,10 @@
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error, Named};
-use crate::log::{Options, Seq, Wal};
+use crate::log::{Options, Wal};
 use crate::scan::{read_full_at, segment_names};
 use crate::segment::{self, HEADER_LEN, MAGIC, RECORD_HEADER_LEN};
+use crate::seq::Seq;
 use crate::snapshot;
 use std::io;
 
@@ -61,14 +62,14 @@ pub fn is_empty<D: Disk>(disk: &D) -> io::Result<bool> {
 fn is_unused<F: DiskFile>(file: &F) -> io::Result<bool> {
     let mut buf = vec![0; 64 << 10];
     let read = read_full_at(file, &mut buf, 0)?;
-    let start = buf.get(..read.min(BEGUN_BYTES)).unwrap_or_default();
+    let (start, _) = buf.split_at(read.min(BEGUN_BYTES));
     let mut used = start.split(|byte| *byte == 0);
     let is_begun = start.starts_with(&MAGIC)
         || used.next().is_some_and(|magic| MAGIC.starts_with(magic)) && used.all(<[u8]>::is_empty);
     let (mut at, mut read) = (0, read);
     let mut from = start.len();
     loop {
-        let piece = buf.get(from..read).unwrap_or_default();
+        let piece = buf.get(from..read).expect("no more is read than the buffer holds");
         if !is_begun || piece.iter().any(|byte| *byte != 0) {
             return Ok(false);
         }

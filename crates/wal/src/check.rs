@@ -1,11 +1,11 @@
-//! Looking a data directory over without changing it.
+//! Checking a data directory without changing it.
 
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::log::Seq;
 use crate::recover;
 use crate::scan::{Scanned, is_blank, log_id_of, scan, segment_names};
 use crate::segment::Header;
+use crate::seq::Seq;
 use crate::snapshot::{SnapshotReader, list_snapshots};
 
 /// What a data directory holds.

@@ -1,6 +1,6 @@
 //! What can go wrong with the files.
 
-use crate::log::Seq;
+use crate::seq::Seq;
 use std::fmt;
 use std::io;
 
@@ -55,7 +55,7 @@ pub enum Error {
 
 /// What to do with a directory that cannot be used any more.
 pub const REMEDY: &str = "A member of a cluster is started with -force-rejoin: its files are set \
-                          aside, and it joins anew with what the others have. A machine that is \
+                          aside, and it joins again with what the others have. A machine that is \
                           alone needs a copy of its whole data directory";
 
 impl Error {
@@ -64,13 +64,16 @@ impl Error {
     pub fn is_full(&self) -> bool {
         match self {
             Error::Full => true,
-            Error::Io { source, .. } => {
-                use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-            }
+            Error::Io { source, .. } => is_full(source),
             _ => false,
         }
     }
+}
+
+/// As [`Error::is_full`], for an error of the disk.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 impl fmt::Display for Error {

@@ -2,7 +2,7 @@
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::Named;
-use crate::log::{Spare, Wal};
+use crate::files::Spare;
 use crate::segment;
 use std::io;
 
@@ -71,13 +71,16 @@ impl<D: Disk> FillTask<D> {
             None => {
                 self.refuse_without_room()?;
                 let file = self.file.insert(self.disk.create(&temporary)?);
-                // All or nothing: what is short is not used up by zeros that lead nowhere.
+                // All or nothing: what is short is not used up by zeros that lead nowhere. Where a
+                // disk cannot reserve, this writes the zeros and the steps write them again: mostly
+                // to pages that are still in memory. It does not say which of the two it did, and
+                // reserved blocks that were never written cost a commit of metadata with each sync.
                 file.reserve(0, self.len)?;
                 file
             }
         };
-        let left = usize::try_from(self.len - self.at).unwrap_or(usize::MAX);
-        let piece = ZEROS.get(..left).unwrap_or(&ZEROS);
+        let left = usize::try_from(self.len - self.at).expect("a segment is at most 1 GiB");
+        let (piece, _) = ZEROS.split_at(left.min(STEP_BYTES));
         file.write_at(piece, self.at)?;
         self.at += piece.len() as u64;
         if self.at < self.len {
@@ -123,50 +126,40 @@ pub(crate) struct Filling {
     rests_until: Option<u64>,
 }
 
-impl<D: Disk> Wal<D> {
-    /// Work for another thread, if the log wants a segment filled with zeros. Report its end with
-    /// [`Wal::filled`].
-    pub fn next_fill(&mut self) -> Option<FillTask<D>> {
-        let has_filled = self.spares.iter().any(|spare| spare.is_filled);
-        if self.filling.is_running || self.filling.rests || self.has_failed || has_filled {
-            return None;
-        }
-        self.filling.is_running = true;
-        let number = self.next_spare;
-        self.next_spare += 1;
-        Some(FillTask::new(self.disk.clone(), number, self.options.segment_bytes))
+impl Filling {
+    /// Whether another fill may begin.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.is_running && !self.rests
     }
 
-    /// Takes note of the end of a [`FillTask`]. One that failed is not tried again before
-    /// [`Wal::retry_fill`] says so.
-    pub fn filled(&mut self, task: FillTask<D>, result: &io::Result<()>) {
-        self.filling.is_running = false;
-        match task.into_spare().filter(|_| result.is_ok()) {
-            Some(spare) => {
-                self.spares.push_back(spare);
-                self.filling.failures = 0;
-            }
-            None => {
-                self.filling.failures = self.filling.failures.saturating_add(1);
-                (self.filling.rests, self.filling.rests_until) = (true, None);
-            }
+    pub(crate) fn start(&mut self) {
+        assert!(self.is_idle(), "one segment is prepared at a time");
+        self.is_running = true;
+    }
+
+    /// Takes note of the end of a fill.
+    pub(crate) fn end(&mut self, is_done: bool) {
+        self.is_running = false;
+        if is_done {
+            self.failures = 0;
+        } else {
+            self.failures = self.failures.saturating_add(1);
+            (self.rests, self.rests_until) = (true, None);
         }
     }
 
-    /// Allows another try after a fill that failed, a second later and after ever longer rests, of
-    /// five minutes at most: call this now and then. `now` is in nanoseconds and never goes back.
-    pub fn retry_fill(&mut self, now: u64) {
-        if !self.filling.rests {
+    /// Ends the rest after a failure when its time is over.
+    pub(crate) fn retry(&mut self, now: u64) {
+        if !self.rests {
             return;
         }
-        let doublings = self.filling.failures.saturating_sub(1).min(16);
+        let doublings = self.failures.saturating_sub(1).min(16);
         let rest = REST_NS.saturating_mul(1 << doublings).min(REST_NS_MAX);
-        let until = *self.filling.rests_until.get_or_insert(now.saturating_add(rest));
-        self.filling.rests = now < until;
+        let until = *self.rests_until.get_or_insert(now.saturating_add(rest));
+        self.rests = now < until;
     }
 
-    /// How many fills failed since the last one that did not.
-    pub fn fill_failures(&self) -> u32 {
-        self.filling.failures
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
     }
 }

@@ -13,9 +13,12 @@
 
 mod birth;
 mod check;
+mod cut;
 mod disk;
 mod error;
+mod files;
 mod fill;
+mod gate;
 mod log;
 mod look;
 pub mod mem;
@@ -23,6 +26,7 @@ mod onward;
 mod recover;
 mod scan;
 mod segment;
+mod seq;
 mod snapshot;
 mod sync;
 
@@ -31,12 +35,13 @@ pub use check::{Report, check};
 pub use disk::{Disk, DiskFile, file_len};
 pub use error::{Error, REMEDY};
 pub use fill::FillTask;
-pub use log::{Options, Seq, Wal, WalStats};
+pub use gate::SyncTarget;
+pub use log::{Options, Wal, WalStats};
 pub use look::look;
 pub use recover::{Cut, Records, Recovered};
 pub use segment::RECORD_BYTES_MAX;
+pub use seq::Seq;
 pub use snapshot::{
     INCOMING_NAME, SealedSnapshot, SnapshotReader, SnapshotWriter, list_snapshots,
     remove_older_snapshots, snapshot_name,
 };
-pub use sync::SyncTarget;

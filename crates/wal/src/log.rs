@@ -3,18 +3,16 @@
 //! It never waits for the disk but in [`Wal::sync`] and [`Wal::open`]; what takes long is handed
 //! out, to be done elsewhere and reported ([`Wal::sync_target`], [`Wal::next_fill`]).
 
+use crate::cut::{WaitingCut, write_zeros};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
-use crate::fill::Filling;
-use crate::onward::Left;
-use crate::recover::WaitingCut;
+use crate::files::{Active, Closed, Left, Spare, Unsynced};
+use crate::fill::{FillTask, Filling};
+use crate::gate::Gate;
 use crate::segment::{self, HEADER_LEN, Label, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX};
-use crate::sync::{Gate, Unsynced};
+use crate::seq::Seq;
 use std::collections::VecDeque;
-
-/// A record's place in the log; grows by one with each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seq(pub u64);
+use std::io;
 
 /// Sizes of the log.
 #[derive(Clone, Debug)]
@@ -39,56 +37,6 @@ const RESERVE_BYTES: u64 = 64 << 10;
 
 /// A buffer that grew beyond this is given back after use.
 const BUF_BYTES_KEPT: usize = 1 << 20;
-
-/// The segment that takes records now.
-#[derive(Debug)]
-pub(crate) struct Active<F> {
-    pub(crate) name: String,
-    pub(crate) file: F,
-    pub(crate) first_seq: u64,
-    pub(crate) seed: u32,
-    /// Where the next record goes; zero while not even the header is written.
-    pub(crate) at: u64,
-    /// How far it can be written without asking the disk for more room.
-    pub(crate) end: u64,
-    pub(crate) mark_max: u64,
-    /// Whether its blocks have been written before, so that a sync costs no metadata.
-    pub(crate) is_filled: bool,
-}
-
-impl<F> Active<F> {
-    /// The bytes that a record with `payload_len` bytes of payload adds.
-    fn need(&self, payload_len: usize) -> u64 {
-        let header = if self.at == 0 { HEADER_LEN } else { 0 };
-        header + segment::record_len(payload_len)
-    }
-
-    fn fits(&self, need: u64) -> bool {
-        self.at.saturating_add(need) <= self.end
-    }
-}
-
-/// A segment that only waits to be replaced by a snapshot.
-#[derive(Debug)]
-pub(crate) struct Closed {
-    pub(crate) name: String,
-    pub(crate) first_seq: u64,
-    pub(crate) len: u64,
-    pub(crate) mark_max: u64,
-    pub(crate) is_filled: bool,
-}
-
-/// A file that can become a segment. It is open already, so that no limit on open files can be in
-/// the way then.
-#[derive(Debug)]
-pub(crate) struct Spare<F> {
-    pub(crate) name: String,
-    pub(crate) file: F,
-    pub(crate) len: u64,
-    pub(crate) is_filled: bool,
-    /// It may be used once this record is durable. See [`Wal::release`].
-    pub(crate) usable_from: u64,
-}
 
 /// Counts for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -193,6 +141,29 @@ impl<D: Disk> Wal<D> {
         Ok(true)
     }
 
+    /// Overwrites what is behind the last good record, if that is still to be done. Nothing may be
+    /// appended before. Says whether it is done.
+    fn finish_cut(&mut self) -> Result<bool, Error> {
+        let Some(cut) = &self.waiting_cut else { return Ok(true) };
+        match write_zeros(&cut.file, cut.from, cut.to).context("cut", &cut.name) {
+            Ok(()) => {}
+            Err(error) if error.is_full() => {
+                self.is_full = true;
+                return Ok(false);
+            }
+            Err(error) => return self.fail(error),
+        }
+        // Whatever a sync says, also that there is no room: a second one may claim what the first
+        // one lost, and the old bytes would come back.
+        match cut.file.sync_all().context("sync", &cut.name) {
+            Ok(()) => {
+                self.waiting_cut = None;
+                Ok(true)
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
     /// Whether the last look found no room.
     pub fn is_full(&self) -> bool {
         self.is_full
@@ -266,6 +237,8 @@ impl<D: Disk> Wal<D> {
 
     fn write(&mut self, seq: u64, mark: u64, parts: &[&[u8]]) -> Result<(), Error> {
         let active = self.active.as_mut().expect("rotate made a segment active");
+        let len = parts.iter().map(|part| part.len()).sum();
+        assert!(active.fits(active.need(len)), "a record is written where there is room for it");
         self.buf.clear();
         if active.at == 0 {
             segment::encode_header(&mut self.buf, self.log_id, seq, active.is_filled);
@@ -274,6 +247,7 @@ impl<D: Disk> Wal<D> {
         segment::encode_record(&mut self.buf, active.seed, label, parts);
         active.file.write_at(&self.buf, active.at).context("write to", &active.name)?;
         active.at += self.buf.len() as u64;
+        assert!(segment::is_aligned(active.at), "records begin at multiples of 8");
         active.mark_max = active.mark_max.max(mark);
         if self.buf.capacity() > BUF_BYTES_KEPT {
             self.buf = Vec::new();
@@ -349,6 +323,38 @@ impl<D: Disk> Wal<D> {
                 is_filled: old.is_filled,
             });
         }
+    }
+
+    /// Work for another thread, if the log wants a segment filled with zeros. Report its end with
+    /// [`Wal::filled`].
+    pub fn next_fill(&mut self) -> Option<FillTask<D>> {
+        let has_filled = self.spares.iter().any(|spare| spare.is_filled);
+        if !self.filling.is_idle() || self.has_failed || has_filled {
+            return None;
+        }
+        self.filling.start();
+        let number = self.next_spare;
+        self.next_spare += 1;
+        Some(FillTask::new(self.disk.clone(), number, self.options.segment_bytes))
+    }
+
+    /// Takes note of the end of a [`FillTask`]. One that failed is not tried again before
+    /// [`Wal::retry_fill`] says so.
+    pub fn filled(&mut self, task: FillTask<D>, result: &io::Result<()>) {
+        let spare = task.into_spare().filter(|_| result.is_ok());
+        self.filling.end(spare.is_some());
+        self.spares.extend(spare);
+    }
+
+    /// Allows another try after a fill that failed, a second later and after ever longer rests, of
+    /// five minutes at most: call this now and then. `now` is in nanoseconds and never goes back.
+    pub fn retry_fill(&mut self, now: u64) {
+        self.filling.retry(now);
+    }
+
+    /// How many fills failed since the last one that did not.
+    pub fn fill_failures(&self) -> u32 {
+        self.filling.failures()
     }
 
     /// The name of the segment that takes records now; nothing before the first record.
@@ -430,6 +436,8 @@ impl<D: Disk> Wal<D> {
             self.names_synced_with = self.next_seq;
             self.closed.pop_front();
         }
+        let has_newest = self.active.is_some() || self.closed.is_empty();
+        assert!(has_newest, "the segment of the last record is never let go of");
         Ok(())
     }
 

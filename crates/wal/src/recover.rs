@@ -1,22 +1,24 @@
 //! Opening a log: what is kept, what is cut, what is refused.
 //!
 //! Reading stops at the first bad record. Usually nothing behind it was ever durable: the process
-//! died while it wrote, nobody was told of the record, and the tail is cut. But when something
-//! behind it says that it was durable, the disk has lost what it promised to keep; then nothing is
-//! changed and the log is not opened.
+//! died while it wrote, no client got an answer for the record, and the tail is cut. But when
+//! something behind it says that it was durable, the disk has lost what it promised to keep; then
+//! nothing is changed and the log is not opened.
 //!
-//! The one loss that cannot be told from a torn tail is that of records written since the last
-//! sync but one: nothing behind them says yet that they were durable.
+//! The one loss that cannot be distinguished from a torn tail is that of records written since the
+//! last sync but one: nothing behind them says yet that they were durable.
 
+use crate::cut::{WaitingCut, write_zeros};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
-use crate::log::{Active, Closed, Options, Seq, Wal};
-use crate::scan::{Scanned, SegmentReader, read_full_at, scan, segment_names};
+use crate::files::{Active, Closed};
+use crate::log::{Options, Wal};
+use crate::scan::{Scanned, SegmentReader, scan, segment_names};
 use crate::segment::{self, HEADER_LEN, Header};
+use crate::seq::Seq;
 use crate::snapshot;
 use std::collections::VecDeque;
 use std::fmt;
-use std::io;
 
 /// What was cut off the end of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,8 +136,8 @@ pub(crate) fn judge(segments: &[Scanned], log_id: u64) -> Result<usize, Error> {
     segments.iter().try_for_each(|segment| judge_header(segment, log_id))?;
     let mut expected = None;
     for (at, segment) in segments.iter().enumerate() {
-        let tail = segments.get(at..).unwrap_or_default();
-        let synced = tail.iter().map(Scanned::synced).max().unwrap_or(0);
+        let tail = segments.iter().skip(at);
+        let synced = tail.map(Scanned::synced).max().expect("this segment is one of them");
         let expected_seq = expected.unwrap_or(segment.first_seq);
         if segment.first_seq < expected_seq {
             let detail = format!(
@@ -266,6 +268,7 @@ impl<D: Disk> Wal<D> {
         let next_seq = segments.last().map_or(1, Scanned::next_seq);
         let mut wal = Wal::assemble(disk.clone(), log_id, options, next_seq);
         wal.adopt(&segments)?;
+        wal.mark_found(&segments)?;
         wal.is_full = waiting_cut.is_some();
         wal.waiting_cut = waiting_cut;
         Ok((wal, Recovered { records: Records::new(disk, log_id, &segments), cut }))
@@ -273,6 +276,11 @@ impl<D: Disk> Wal<D> {
 
     fn adopt(&mut self, segments: &[Scanned]) -> Result<(), Error> {
         let Some((last, closed)) = segments.split_last() else { return Ok(()) };
+        assert_eq!(last.next_seq(), self.next_seq, "the log goes on behind its last record");
+        let follow = closed.iter().zip(segments.iter().skip(1));
+        for (one, next) in follow {
+            assert_eq!(one.next_seq(), next.first_seq, "no record is missing between segments");
+        }
         let is_filled =
             |segment: &Scanned| matches!(segment.header, Header::Valid { is_filled: true, .. });
         self.closed = closed
@@ -329,58 +337,6 @@ fn settle<D: Disk>(disk: &D, segments: &[Scanned]) -> Result<Option<WaitingCut<D
         file.sync_all().context("sync", &segment.name)?;
     }
     Ok(waiting)
-}
-
-/// What is behind the last good record and could not be overwritten for want of room.
-#[derive(Debug)]
-pub(crate) struct WaitingCut<F> {
-    name: String,
-    file: F,
-    from: u64,
-    to: u64,
-}
-
-impl<D: Disk> Wal<D> {
-    /// Overwrites what is behind the last good record, if that is still to be done. Nothing may be
-    /// appended before. Says whether it is done.
-    pub(crate) fn finish_cut(&mut self) -> Result<bool, Error> {
-        let Some(cut) = &self.waiting_cut else { return Ok(true) };
-        match write_zeros(&cut.file, cut.from, cut.to).context("cut", &cut.name) {
-            Ok(()) => {}
-            Err(error) if error.is_full() => {
-                self.is_full = true;
-                return Ok(false);
-            }
-            Err(error) => return self.fail(error),
-        }
-        // Whatever a sync says, also that there is no room: a second one may claim what the first
-        // one lost, and the old bytes would come back.
-        match cut.file.sync_all().context("sync", &cut.name) {
-            Ok(()) => {
-                self.waiting_cut = None;
-                Ok(true)
-            }
-            Err(error) => self.fail(error),
-        }
-    }
-}
-
-/// Writes zeros where there are other bytes.
-fn write_zeros<F: DiskFile>(file: &F, from: u64, to: u64) -> io::Result<()> {
-    let mut buf = vec![0; 64 << 10];
-    let mut at = from;
-    while at < to {
-        let left = usize::try_from(to - at).unwrap_or(usize::MAX).min(buf.len());
-        let Some(piece) = buf.get_mut(..left) else { break };
-        let read = read_full_at(file, piece, at)?;
-        let Some(found) = piece.get_mut(..read).filter(|found| !found.is_empty()) else { break };
-        if found.iter().any(|byte| *byte != 0) {
-            found.fill(0);
-            file.write_at(found, at)?;
-        }
-        at += read as u64;
-    }
-    Ok(())
 }
 
 /// Removes files of ours that were never finished, and spare segments.

@@ -34,12 +34,14 @@ impl<F: DiskFile> Window<F> {
         if !has(self.start, &self.buf) {
             self.load(at, want.max(WINDOW_BYTES))?;
         }
-        let offset = usize::try_from(at - self.start).unwrap_or(usize::MAX);
-        Ok(self.buf.get(offset..).unwrap_or_default())
+        // Where the file ends before `at` there is nothing to give.
+        let (start, end) = (self.start, self.start + self.buf.len() as u64);
+        let offset = usize::try_from(at.min(end) - start).expect("it lies in the buffer");
+        Ok(self.buf.split_at(offset).1)
     }
 
     fn load(&mut self, at: u64, want: usize) -> io::Result<()> {
-        let left = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.len.saturating_sub(at)).unwrap_or(want);
         self.start = at;
         if self.buf.capacity() > want.max(WINDOW_BYTES) * 2 {
             // One large record must not cost its room until the whole log is read.
@@ -118,7 +120,7 @@ impl<F: DiskFile> SegmentReader<F> {
             let bytes = self.window.from(at, LEN)?;
             let mut looked_at = 0;
             for candidate in bytes.windows(LEN).step_by(8) {
-                let seq = segment::u64_at(candidate, Head::SEQ_AT).unwrap_or(0);
+                let seq = segment::u64_at(candidate, Head::SEQ_AT).expect("a head is that long");
                 if wanted.contains(&seq)
                     && let Some(head) = Head::decode(candidate, seed)
                 {

@@ -93,6 +93,10 @@ pub(crate) fn seed(log_id: u64, first_seq: u64) -> u32 {
     crc32c::crc32c(&salt(log_id, first_seq).to_le_bytes())
 }
 
+pub(crate) fn is_aligned(at: u64) -> bool {
+    at.is_multiple_of(ALIGNMENT)
+}
+
 /// The room that a record takes.
 pub(crate) fn record_len(payload_len: usize) -> u64 {
     (RECORD_HEADER_LEN + payload_len as u64).next_multiple_of(ALIGNMENT)
@@ -106,7 +110,8 @@ pub(crate) fn encode_header(out: &mut Vec<u8>, log_id: u64, first_seq: u64, is_f
     for number in [log_id, first_seq, salt(log_id, first_seq)] {
         out.extend_from_slice(&number.to_le_bytes());
     }
-    let sum = crc32c::crc32c(out.get(start..).unwrap_or_default());
+    let (_, header) = out.split_at(start);
+    let sum = crc32c::crc32c(header);
     out.extend_from_slice(&sum.to_le_bytes());
     out.resize(start + HEADER_LEN as usize, 0);
 }
@@ -160,7 +165,7 @@ pub(crate) struct Head {
     pub(crate) synced: u64,
     pub(crate) payload_len: usize,
     payload_sum: u32,
-    /// It is no record: the log goes on with `seq` in a segment of its own.
+    /// A mark and not a record: the log goes on with `seq` in a segment of its own.
     pub(crate) leads_on: bool,
 }
 
@@ -242,9 +247,8 @@ fn encode_head(out: &mut Vec<u8>, seed: u32, label: Label, kind: u32, parts: &[&
 }
 
 fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
-    if let Some(field) = out.get_mut(at..at + bytes.len()) {
-        field.copy_from_slice(bytes);
-    }
+    let field = out.get_mut(at..at + bytes.len()).expect("a field lies within its head");
+    field.copy_from_slice(bytes);
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::Named;
-use crate::log::Seq;
 use crate::scan::read_full_at;
 use crate::segment::{u32_at, u64_at};
+use crate::seq::Seq;
 use std::io::{self, Read, Write};
 
 const MAGIC: [u8; 8] = *b"STEADSNP";
@@ -260,6 +260,16 @@ impl<D: Disk> Drop for SealedSnapshot<D> {
     }
 }
 
+/// A number in a header or a footer that has been read as a whole: what it says may be wrong, and
+/// that it is there cannot be.
+fn field_u64(bytes: &[u8], at: usize) -> u64 {
+    u64_at(bytes, at).expect("the field lies within what was read")
+}
+
+fn field_u32(bytes: &[u8], at: usize) -> u32 {
+    u32_at(bytes, at).expect("the field lies within what was read")
+}
+
 fn chunk_checksum(number: u64, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), bytes)
 }
@@ -277,7 +287,7 @@ fn encode_footer(chunks: u64, bytes: u64) -> Vec<u8> {
 impl<D: Disk> Write for SnapshotWriter<D> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = (CHUNK_HEADER_LEN + CHUNK_BYTES_MAX).saturating_sub(self.chunk.len());
-        let taken = bytes.get(..room).unwrap_or(bytes);
+        let (taken, _) = bytes.split_at(room.min(bytes.len()));
         self.chunk.extend_from_slice(taken);
         if self.chunk.len() == CHUNK_HEADER_LEN + CHUNK_BYTES_MAX {
             self.write_chunk()?;
@@ -347,12 +357,12 @@ impl<D: Disk> SnapshotReader<D> {
         let mut header = [0; HEADER_LEN];
         self.read_exact_at(&mut header, 0)?;
         if header.get(..8) != Some(&MAGIC) {
-            return Err(self.damaged("it is no snapshot", 0));
+            return Err(self.damaged("it is not a snapshot", 0));
         }
-        self.index = u64_at(&header, 16).unwrap_or(0);
-        let expected = match header.get(8).copied().unwrap_or(0) {
+        self.index = field_u64(&header, 16);
+        let expected = match header[8] {
             VERSION => {
-                self.log_seq = Seq(u64_at(&header, 24).unwrap_or(0)).max(Seq(1));
+                self.log_seq = Seq(field_u64(&header, 24)).max(Seq(1));
                 encode_header(self.index, self.log_seq)
             }
             VERSION_1 => encode_header_of(VERSION_1, &[self.index], HEADER_1_LEN),
@@ -376,8 +386,8 @@ impl<D: Disk> SnapshotReader<D> {
         let at = len.saturating_sub(FOOTER_LEN as u64);
         let mut footer = [0; FOOTER_LEN];
         self.read_exact_at(&mut footer, at)?;
-        self.chunks = u64_at(&footer, 8).unwrap_or(0);
-        self.bytes = u64_at(&footer, 16).unwrap_or(0);
+        self.chunks = field_u64(&footer, 8);
+        self.bytes = field_u64(&footer, 16);
         let is_written = encode_footer(self.chunks, self.bytes) == footer;
         let headers = self.chunks.saturating_mul(CHUNK_HEADER_LEN as u64);
         let end = self.at.saturating_add(headers).saturating_add(self.bytes);
@@ -433,13 +443,14 @@ impl<D: Disk> SnapshotReader<D> {
         }
         let mut header = [0; CHUNK_HEADER_LEN];
         self.read_exact_at(&mut header, self.at)?;
-        let len = usize::try_from(u32_at(&header, 0).unwrap_or(0)).unwrap_or(usize::MAX);
+        let (len, sum) = (field_u32(&header, 0), field_u32(&header, 4));
+        let len = usize::try_from(len).expect("a pointer has 32 bits at least");
         if len == 0 || len > CHUNK_BYTES_MAX {
             return Err(self.damaged("a chunk has an impossible length", self.at));
         }
         chunk.resize(len, 0);
         self.read_exact_at(&mut chunk, self.at + CHUNK_HEADER_LEN as u64)?;
-        if Some(chunk_checksum(self.chunks_read, &chunk)) != u32_at(&header, 4) {
+        if chunk_checksum(self.chunks_read, &chunk) != sum {
             return Err(self.damaged("a chunk's checksum is wrong", self.at));
         }
         self.chunk = chunk;
@@ -458,8 +469,8 @@ impl<D: Disk> SnapshotReader<D> {
     }
 
     fn damaged(&self, detail: &str, at: u64) -> io::Error {
-        let text = format!("{} is damaged at offset {at}: {detail}", self.name);
-        io::Error::new(io::ErrorKind::InvalidData, text)
+        let message = format!("{} is damaged at offset {at}: {detail}", self.name);
+        io::Error::new(io::ErrorKind::InvalidData, message)
     }
 }
 
@@ -473,11 +484,10 @@ impl<D: Disk> Read for SnapshotReader<D> {
                 return Ok(0);
             }
         }
-        let ready = self.chunk.get(self.taken..).unwrap_or_default();
+        let (_, ready) = self.chunk.split_at(self.taken);
         let len = ready.len().min(buf.len());
-        if let (Some(to), Some(from)) = (buf.get_mut(..len), ready.get(..len)) {
-            to.copy_from_slice(from);
-        }
+        let (to, _) = buf.split_at_mut(len);
+        to.copy_from_slice(ready.split_at(len).0);
         self.taken += len;
         Ok(len)
     }

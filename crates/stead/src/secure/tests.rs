@@ -1,13 +1,13 @@
 //! Certificates, the secret, and who is warned.
 
 use super::*;
-use crate::source::World;
+use crate::source::Environment;
 
 fn values(args: &[&str]) -> Values {
     let all: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     let read_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-    let world = World { args: &all, env: &[], read_file: &read_file };
-    Values::gather(&world).expect("known flags").0
+    let environment = Environment { args: &all, env: &[], read_file: &read_file };
+    Values::gather(&environment).expect("known flags").0
 }
 
 const PAIR: [&str; 4] = ["-cert-file=c", "-key-file=k", "-peer-cert-file=pc", "-peer-key-file=pk"];

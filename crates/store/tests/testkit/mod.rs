@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
+use proptest::prelude::ProptestConfig;
 use std::fmt::Write as _;
 use store::{
     Applied, Event, KeyPath, Limits, LockOutcome, LockState, Node, Store, StoreError,
@@ -35,6 +36,9 @@ fn put_ttl(out: &mut String, node: &Node, now: Timestamp) {
 
 fn put_content(out: &mut String, node: &Node) {
     match node.value() {
+        Some(value) if value.len() > 1000 => {
+            let _ = write!(out, " ({} bytes)", value.len());
+        }
         Some(value) => {
             let _ = write!(out, " {value:?}");
         }
@@ -164,4 +168,14 @@ pub(crate) fn snapshot_bytes(snapshot: &StoreSnapshot) -> Vec<u8> {
 pub(crate) fn reloaded(store: &Store, limits: Limits) -> Store {
     let bytes = snapshot_bytes(&store.snapshot());
     Store::load(&mut bytes.as_slice(), limits).expect("what was written can be read")
+}
+
+/// Bytes as a test can show them.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// So many cases, and no file for those that failed: a script or a test is made of them.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

@@ -21,6 +21,7 @@
 //! repeat n command            prints what the last one printed
 //! limits [events=n] [bytes=n] [watchers=n]   a new store
 //! ```
+//! In the place of `value=v`, `size=n` stands for a value of so many letters.
 
 use crate::testkit::*;
 use std::collections::BTreeMap;
@@ -44,6 +45,8 @@ pub(crate) struct Runner {
 struct Line<'a> {
     text: &'a str,
     words: Vec<String>,
+    /// The value that `size` stands for.
+    long: Option<String>,
 }
 
 impl<'a> Line<'a> {
@@ -60,7 +63,9 @@ impl<'a> Line<'a> {
         assert!(!is_quoted, "a quote is left open: {text}");
         words.push(word);
         words.retain(|word| !word.is_empty());
-        Self { text, words }
+        let mut line = Self { text, words, long: None };
+        line.long = line.number("size").map(|len| "v".repeat(len));
+        line
     }
 
     fn has(&self, flag: &str) -> bool {
@@ -82,7 +87,7 @@ impl<'a> Line<'a> {
 
     fn client_command(&self) -> Option<Command<'_>> {
         let path = || path(self.word(1));
-        let value = self.text("value").unwrap_or_default();
+        let value = self.long.as_deref().or(self.text("value")).unwrap_or_default();
         let (dir, refresh) = (self.has("dir"), self.has("refresh"));
         let ttl = self.number("ttl");
         let naming = if self.has("padded") { InOrder::Padded } else { InOrder::Plain };

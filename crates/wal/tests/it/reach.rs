@@ -1,7 +1,7 @@
 //! A log that is missing, shortened or another one is not taken for the one that the snapshot goes
 //! with; and how a log begins and is closed.
 
-use crate::testkit::{CLUSTER, new_disk, open_all, options, payload};
+use crate::testkit::{CLUSTER, new_disk, open, open_all, options, payload};
 use std::io::Write;
 use wal::mem::MemDisk;
 use wal::{Disk, Error, Seq, SnapshotReader, SnapshotWriter, Wal, check, is_empty};
@@ -233,4 +233,34 @@ fn a_log_without_room_for_its_last_record_is_closed_all_the_same() {
     let (mut wal, _) = open_all(&disk);
     disk.set_fail_syncs(true);
     assert!(matches!(wal.close(), Err(Error::Io { .. })));
+}
+
+/// A process that dies after the first record of a segment is durable, and before the segment in
+/// front of it says so.
+#[test]
+fn a_log_that_is_opened_again_says_where_it_goes_on() {
+    let disk = new_disk();
+    let (mut wal, _) = open_all(&disk);
+    while disk.list().unwrap().len() < 2 {
+        wal.append(1, &[&payload(wal.last_seq().0 + 1, 1, 900)]).unwrap();
+    }
+    // Synced, and not reported: no mark is written.
+    wal.sync_target().sync().unwrap();
+    let last = wal.last_seq().0;
+    let newest = wal.newest_segment().unwrap().to_owned();
+    let disk = disk.kill();
+
+    let without_newest = |disk: &MemDisk| {
+        let disk = disk.kill();
+        disk.remove(&newest).unwrap();
+        open(&disk).map(|_| ())
+    };
+    assert!(without_newest(&disk).is_ok(), "nothing tells that the log went on");
+    let (_, records) = open_all(&disk);
+    assert_eq!(records.len() as u64, last);
+    let disk = disk.crash(&mut || 0);
+    let error = without_newest(&disk).expect_err("a segment is missing").to_string();
+    assert!(error.contains(&format!("the log goes on in {newest}, which is missing")), "{error}");
+    let (_, records) = open_all(&disk);
+    assert_eq!(records.len() as u64, last, "the mark is no record");
 }

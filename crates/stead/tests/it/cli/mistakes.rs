@@ -62,12 +62,12 @@ fn addresses_that_cannot_be() {
         ("-addr=127.0.0.1", "-addr: address 127.0.0.1: missing port in address"),
         ("-addr=:4001", "missing host in address"),
         ("-addr=http://127.0.0.1:4001", "leave the scheme out"),
-        ("-addr=127.0.0.1:x", "\"x\" is no port"),
-        ("-peer-addr=127.0.0.1:65536", "\"65536\" is no port"),
+        ("-addr=127.0.0.1:x", "invalid port \"x\""),
+        ("-peer-addr=127.0.0.1:65536", "invalid port \"65536\""),
         ("-peer-addr=[::1]", "missing port in address"),
         ("-bind-addr=:99", "-bind-addr: :99: IP required, can't use a port only"),
         ("-peer-bind-addr=:99", "IP required, can't use a port only"),
-        ("-v2-addr=127.0.0.1:x", "\"x\" is no port"),
+        ("-v2-addr=127.0.0.1:x", "invalid port \"x\""),
     ] {
         place.refuses(&[], &["-name=m", arg], want);
     }
@@ -117,7 +117,7 @@ fn files_that_cannot_be_read_or_understood() {
     for (path, want) in [
         ("none.toml", "cannot read the configuration file none.toml: No such file"),
         ("dir", "cannot read the configuration file dir: it is a directory"),
-        ("/dev/zero", "/dev/zero: it is no regular file"),
+        ("/dev/zero", "/dev/zero: it is not a regular file"),
         ("long.toml", "long.toml: it is longer than 1048576 bytes"),
         ("bytes.toml", "cannot read the configuration file bytes.toml: "),
     ] {
@@ -126,10 +126,10 @@ fn files_that_cannot_be_read_or_understood() {
     for (text, want) in [
         ("name = ", "f.toml: TOML parse error at line 1"),
         ("name = \"a\"\nname = \"b\"", "f.toml: TOML parse error at line 2"),
-        ("addr = [\"127.0.0.1:4001\"]", "f.toml: the key addr wants one text, in quotes"),
+        ("addr = [\"127.0.0.1:4001\"]", "f.toml: the key addr wants one string, in quotes"),
         ("snapshot = \"maybe\"", "for snapshot in f.toml: true or false is wanted"),
         ("[peer]\nheartbeat_interval = [50]", "peer.heartbeat_interval wants a whole number"),
-        ("cors = [1]", "f.toml: the key cors wants an array of texts"),
+        ("cors = [1]", "f.toml: the key cors wants an array of strings"),
     ] {
         place.write("f.toml", text);
         place.refuses(&[], &["-config=f.toml"], want);

@@ -41,7 +41,7 @@ fn an_open_peer_port_is_said_in_capitals_or_refused() {
         let (found, text) = check(args);
         assert_eq!(found, Some(code), "{args:?}: {text}");
         assert_eq!(text.contains(warning), is_said, "{args:?}: {text}");
-        assert!(code == 0 || text.contains("-require-secure: whoever reaches"), "{text}");
+        assert!(code == 0 || text.contains("-require-secure: anyone who reaches"), "{text}");
         assert!(!text.contains(SECRET));
     }
     let (_, text) = check(&["-peer-token", "secret"]);

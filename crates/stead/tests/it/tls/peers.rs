@@ -119,7 +119,7 @@ fn without_an_authority_of_their_own_machines_believe_the_system_s() {
     let (status, text) = site.run_to_end();
     assert_eq!(status.code(), Some(1), "{text}");
     assert!(text.contains("UnknownIssuer"), "{text}");
-    assert!(text.contains("neither a certificate nor -peer-token is asked for"), "{text}");
+    assert!(text.contains("neither a certificate nor -peer-token is required"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,146 @@
+//! Values from each source, their precedence, and mistakes in them.
+
+use super::*;
+
+fn gather(args: &[&str], env: &[(&str, &str)], file: &str) -> Result<(Values, Invocation), Usage> {
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let env: Vec<(OsString, OsString)> =
+        env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let read_file = |path: &Path| match path.to_str() {
+        Some("given.toml") => Ok(file.to_owned()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    Values::gather(&Environment { args: &args, env: &env, read_file: &read_file })
+}
+
+#[test]
+fn flags_go_before_the_environment_before_the_file_before_the_default() {
+    let file = "snapshot_count = 30\ncors = [\"a\", \"b\"]\n[peer]\nheartbeat_interval = 70";
+    let env = [("ETCD_SNAPSHOTCOUNT", "20"), ("ETCD_CORS", " c ")];
+    let args = ["-config", "given.toml", "--snapshot-count=10"];
+    let (values, _) = gather(&args, &env, file).expect("sound");
+    assert_eq!(values.get(Flag::SnapshotCount), ("10", Source::Flag));
+    assert_eq!(values.get(Flag::Cors), ("c", Source::Env("ETCD_CORS".into())));
+    let file = Source::File("given.toml".into());
+    assert_eq!(values.get(Flag::PeerHeartbeatInterval), ("70", file));
+    assert_eq!(values.get(Flag::PeerElectionTimeout), ("200", Source::Default));
+}
+
+#[test]
+fn flags_are_written_as_go_writes_them() {
+    for args in [["-name", "x"], ["--name", "x"]] {
+        assert_eq!(gather(&args, &[], "").expect("sound").0.get(Flag::Name).0, "x");
+    }
+    for arg in ["-name=x", "--name=x", "-n=x"] {
+        assert_eq!(gather(&[arg], &[], "").expect("sound").0.get(Flag::Name).0, "x", "{arg}");
+    }
+    let (values, _) = gather(&["-force", "-name", "x"], &[], "").expect("sound");
+    assert_eq!((values.get(Flag::Force).0, values.get(Flag::Name).0), ("true", "x"));
+    let (values, _) = gather(&["-snapshot=false"], &[], "").expect("sound");
+    assert_eq!(values.get(Flag::Snapshot).0, "false");
+}
+
+#[test]
+fn mistakes_are_named_with_a_hint() {
+    for (args, want) in [
+        (vec!["-dta-dir", "x"], "unknown flag -dta-dir: did you mean -data-dir?"),
+        (vec!["-name", "a", "b"], "unexpected argument \"b\""),
+        (vec!["-name"], "flag -name needs a value"),
+        (vec!["-snapshot-count", "abc"], "a whole number is wanted"),
+        (vec!["-snapshot-count", "0"], "a number from 1"),
+        (vec!["-force=maybe"], "true or false is wanted"),
+        (vec!["-compat", "v3"], "one of v04, v2 is wanted"),
+        (vec!["-trace", "*"], "-trace is not supported by this version"),
+        (vec!["-config", "none.toml"], "cannot read the configuration file none.toml"),
+    ] {
+        let error = gather(&args, &[], "").expect_err("a mistake").0;
+        assert!(error.contains(want), "{args:?}: {error}");
+    }
+    let error = gather(&[], &[("ETCD_GRAPHITE_HOST", "http://x")], "").expect_err("refused").0;
+    assert!(error.contains("ETCD_GRAPHITE_HOST is not supported"), "{error}");
+    let error =
+        gather(&["-config=given.toml"], &[], "graphite_host = \"a\"").expect_err("refused").0;
+    assert!(error.contains("graphite_host in given.toml is not supported"), "{error}");
+    assert!(gather(&["-config=given.toml"], &[], "name = ").is_err());
+}
+
+#[test]
+fn what_needs_no_settings_reads_none() {
+    let env = [("ETCD_PEERS", "a:1"), ("ETCD_CONFIG", "none.toml")];
+    let lines: [&[&str]; 5] =
+        [&["version"], &["help"], &["config", "docs"], &["--version"], &["-h"]];
+    for args in lines {
+        let found = gather(args, &env, "").map(|(values, _)| values.found.len());
+        assert_eq!(found, Ok(0), "{args:?}");
+    }
+    assert!(gather(&["config", "show"], &env, "").is_err());
+}
+
+#[test]
+fn a_value_in_a_file_has_the_type_of_its_key() {
+    for (file, want) in [
+        ("name = [\"a\"]", "given.toml: the key name wants one string, in quotes"),
+        ("name = 5", "the key name wants one string, in quotes"),
+        ("compat = [\"v2\"]", "the key compat wants one string, in quotes"),
+        ("snapshot = [true]", "the key snapshot wants true or false"),
+        ("snapshot_count = [1]", "the key snapshot_count wants a whole number"),
+        ("snapshot_count = 1.5", "the key snapshot_count wants a whole number"),
+        ("http_read_timeout = true", "the key http_read_timeout wants a number of seconds"),
+        ("cors = [1]", "the key cors wants an array of strings"),
+        ("cors = 1", "the key cors wants an array of strings"),
+        ("[peer]\naddr = [\"a:1\", \"b:2\"]", "the key peer.addr wants one string, in quotes"),
+        ("[peer.addr]\nx = 1", "the key peer.addr wants one string, in quotes"),
+        ("discovery = [\"x\"]", "the key discovery wants one string, in quotes"),
+    ] {
+        let error = gather(&["-config=given.toml"], &[], file).expect_err("a mistake").0;
+        assert!(error.contains(want), "{file}: {error}");
+    }
+    let file = "snapshot_count = \"7\"\nhttp_read_timeout = 1.5\ncors = \"*\"";
+    let (values, _) = gather(&["-config=given.toml"], &[], file).expect("sound");
+    let got =
+        [Flag::SnapshotCount, Flag::HttpReadTimeout, Flag::Cors].map(|flag| values.get(flag).0);
+    assert_eq!(got, ["7", "1.5", "*"]);
+}
+
+#[test]
+fn the_file_of_the_system_may_be_missing_but_not_unreadable() {
+    let with = |kind: ErrorKind| {
+        let read_file = move |_: &Path| Err(kind.into());
+        Values::gather(&Environment { args: &[], env: &[], read_file: &read_file })
+    };
+    assert!(with(ErrorKind::NotFound).is_ok());
+    assert!(with(ErrorKind::NotADirectory).is_ok());
+    let error = with(ErrorKind::PermissionDenied).expect_err("it is there").0;
+    let want = "cannot read the configuration file /etc/etcd/etcd.conf: permission denied";
+    assert_eq!(error, want);
+}
+
+#[test]
+fn only_short_regular_files_are_read() {
+    let refusal = |path: &str| read_file(Path::new(path)).expect_err("no file").to_string();
+    assert_eq!(refusal("/dev/zero"), "it is not a regular file");
+    assert_eq!(refusal("/"), "it is a directory");
+    let dir = std::env::temp_dir().join(format!("stead-source-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a place for files");
+    let path = dir.join("stead.toml");
+    let length = usize::try_from(FILE_BYTES_MAX).expect("small");
+    std::fs::write(&path, "#".repeat(length)).expect("a place for files");
+    assert_eq!(read_file(&path).expect("just short enough").len(), length);
+    std::fs::write(&path, "#".repeat(length + 1)).expect("a place for files");
+    let error = read_file(&path).expect_err("too long").to_string();
+    assert_eq!(error, "it is longer than 1048576 bytes");
+    std::fs::remove_dir_all(&dir).expect("it is ours");
+}
+
+#[test]
+fn what_is_unknown_but_harmless_is_noted() {
+    let args = ["-config=given.toml", "-max-result-buffer", "5", "-snapshotCount=9"];
+    let env = [("ETCD_SNAPSHOT_COUNT", "3"), ("ETCD_UNIT_FILE_WORD", "x")];
+    let (values, _) = gather(&args, &env, "nmae = \"x\"").expect("sound");
+    let notes = values.notes.join("\n");
+    assert!(notes.contains("the key nmae is unknown and ignored: did you mean name?"), "{notes}");
+    assert!(notes.contains("-max-result-buffer is ignored"), "{notes}");
+    assert!(notes.contains("[deprecated] use -snapshot-count, not -snapshotCount"), "{notes}");
+    assert!(notes.contains("did you mean ETCD_SNAPSHOTCOUNT?"), "{notes}");
+    assert_eq!(values.get(Flag::SnapshotCount), ("9", Source::Flag));
+}
