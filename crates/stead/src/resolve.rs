@@ -76,6 +76,7 @@ fn limits(values: &Values) -> Limits {
         history_bytes: size(values, "history-bytes"),
         history_events_min: 1000,
         request_timeout_ms: number(values, "request-timeout"),
+        ..Limits::default()
     }
 }
 
