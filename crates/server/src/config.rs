@@ -12,6 +12,23 @@ pub enum Dialect {
     V2,
 }
 
+/// The side of the server that a connection comes in at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Client(Dialect),
+    Peer,
+}
+
+impl Port {
+    /// The dialect spoken there; the peer port has only answers that are the same in both.
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Port::Client(dialect) => dialect,
+            Port::Peer => Dialect::V04,
+        }
+    }
+}
+
 /// The PEM files of a port that speaks TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -120,6 +137,12 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Connections on all client ports together.
     pub connections: usize,
+    /// Connections on the peer port.
+    pub peer_connections: usize,
+    /// Bytes of requests that have not arrived completely, of all connections together.
+    pub input_bytes_total: usize,
+    /// Bytes of answers that wait for their clients, of all connections together.
+    pub output_bytes_total: usize,
     /// Watches that wait at the same time.
     pub watchers: usize,
     /// Bytes that wait for a slow reader of a stream before it must catch up from the history.
@@ -139,6 +162,9 @@ impl Default for Limits {
             head_bytes: 128 << 10,
             body_bytes: 10 << 20,
             connections: 65_536,
+            peer_connections: 1024,
+            input_bytes_total: 256 << 20,
+            output_bytes_total: 256 << 20,
             watchers: 1 << 20,
             stream_buffer_bytes: 256 << 10,
             history_bytes: 8 << 20,

@@ -4,11 +4,11 @@
 //! stands in the targets (fuzz/fuzz_targets).
 
 use crate::api::admin::{config_body, merge_config};
-use crate::api::keys::{self, KeysRequest};
-use crate::api::lock::{self, Module};
-use crate::api::members::parse_peer_url;
-use crate::api::route::{Port, Route, route};
-use crate::config::Dialect;
+use crate::api::keys::request::{self as keys, KeysRequest};
+use crate::api::lock::request::{self as lock, Module};
+use crate::api::members::body::parse_peer_url;
+use crate::api::route::{Route, route};
+use crate::config::{Dialect, Port};
 use crate::http::reader::{self, Limits, Method, Progress, Request, Sender, State};
 use crate::http::url;
 use crate::join::body::{IdentityCard, JoinRequest, View};

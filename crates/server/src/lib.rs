@@ -1,50 +1,26 @@
 //! The outside world: sockets, threads, real time and HTTP around one member.
 //!
-//! [`run`] is all there is to call. `owner.rs` is the loop; `http` and `api` turn bytes into
-//! requests and answers into bytes without touching a socket.
+//! [`run`] is all there is to call. `net` is the connection layer, `http` turns bytes into requests
+//! and answers into bytes, `api` has a handler for each resource. `member` is the loop of a machine
+//! that takes part, `standby` that of one without a place; `start` decides which of them a machine
+//! is. `peer` and `join` speak to other machines, `sys` to the system.
 
 mod api;
-mod backlog;
-mod calls;
-mod chores;
-mod claim;
-mod clock;
-mod cluster;
 pub mod config;
-mod connection;
-mod dashboard;
-mod deliver;
-mod dialback;
-mod disk;
 mod error;
-mod frames;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod greeting;
-mod handshake;
 mod http;
-mod inquiry;
 mod join;
-mod lock;
-mod members;
-mod meters;
+mod member;
 mod metrics;
-mod moved;
-mod outbox;
-mod owner;
-mod pace;
+mod net;
 mod peer;
-mod process;
 mod proof;
-mod resource;
-mod serve;
-mod slab;
 mod standby;
 mod start;
-mod stopping;
+mod sys;
 mod text;
-mod tls;
-mod worker;
 
 pub use error::StartError;
 pub use start::{check, run};

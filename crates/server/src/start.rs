@@ -2,20 +2,23 @@
 
 mod part;
 
-use crate::api::admin::lift;
-use crate::api::route::Port;
-use crate::clock::SystemClock;
+use crate::api::admin::clamp_to_minimum;
+use crate::api::join::view;
 use crate::config::Config;
-use crate::disk::DataDir;
+use crate::config::Port;
 use crate::error::StartError;
 use crate::join::{Registrar, View};
-use crate::owner::{Ended, Listener, Owner, Parts, waker_token};
+use crate::member::moved::compare_with_list;
+use crate::member::worker::Workers;
+use crate::member::{Ended, EventLoop, Parts, TOKEN_WAKER};
+use crate::net::Listener;
+use crate::net::tls::Keyring;
 use crate::peer::Peers;
-use crate::process;
 use crate::proof::Prover;
 use crate::standby::{self, Aftermath, Errand};
-use crate::tls::Keyring;
-use crate::worker::Workers;
+use crate::sys::clock::SystemClock;
+use crate::sys::disk::DataDir;
+use crate::sys::process;
 use mio::net::TcpListener;
 use mio::{Poll, Waker};
 use replica::{Clock, ClusterConfig, Driver, MemberId, Options, Removal};
@@ -75,9 +78,9 @@ impl Ports {
     }
 
     /// The same ports for another loop.
-    fn again(&self) -> io::Result<Vec<(TcpListener, Port)>> {
+    fn again(&self) -> io::Result<Vec<Listener>> {
         let clone = |(socket, port): &(std::net::TcpListener, Port)| {
-            Ok((TcpListener::from_std(socket.try_clone()?), *port))
+            Ok(Listener { socket: TcpListener::from_std(socket.try_clone()?), port: *port })
         };
         self.0.iter().map(clone).collect()
     }
@@ -88,7 +91,7 @@ fn options(config: &Config, seed: u64) -> Options {
         name: config.name.clone(),
         client_url: config.client_url(),
         peer_url: config.peer_url(),
-        cluster_config: lift(ClusterConfig {
+        cluster_config: clamp_to_minimum(ClusterConfig {
             active_size: config.cluster.active_size,
             remove_delay: config.cluster.remove_delay,
             sync_interval: config.cluster.sync_interval,
@@ -247,7 +250,7 @@ impl Host {
     /// Serves as a member.
     fn serve(&mut self) -> Result<Part, StartError> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), waker_token())?);
+        let waker = Arc::new(Waker::new(poll.registry(), TOKEN_WAKER)?);
         let prover = Prover::new(&self.config.finding.token);
         let registry = poll.registry().try_clone()?;
         let peers = Peers::new(registry, Arc::clone(&waker), prover, self.keyring.dialer());
@@ -268,8 +271,8 @@ impl Host {
             index = driver.store().index().0,
             "data directory opened"
         );
-        let mut listeners = Vec::new();
-        for (socket, port) in self.ports.again()? {
+        let listeners = self.ports.again()?;
+        for Listener { socket, port } in &listeners {
             let address = socket.local_addr()?;
             match port {
                 Port::Client(dialect) => {
@@ -277,22 +280,21 @@ impl Host {
                 }
                 Port::Peer => tracing::info!(%address, "listening for members and administration"),
             }
-            listeners.push(Listener { socket, port });
         }
         let workers = Workers::new(waker);
         let (config, clock, signals) = (self.config.clone(), self.clock, self.signals()?);
         let keyring = std::mem::take(&mut self.keyring);
         let parts = Parts { config, poll, listeners, signals, driver, workers, clock, keyring };
-        let mut owner = Owner::new(parts)?;
-        owner.compare_with_list();
-        let ended = owner.run()?;
-        self.keyring = std::mem::take(&mut owner.keyring);
+        let mut member = EventLoop::new(parts)?;
+        compare_with_list(&member.cx);
+        let ended = member.run()?;
+        self.keyring = std::mem::take(&mut member.front.keyring);
         match ended {
             Ended::Stopped => Ok(Part::Stop),
             Ended::Removed(removal) => {
-                let own = owner.driver.status().id;
-                let mut view = owner.view(None);
-                drop(owner);
+                let own = member.cx.driver.status().id;
+                let mut view = view(&member.cx, None);
+                drop(member);
                 view.members.retain(|member| member.id != own);
                 view.leader = view.leader.filter(|leader| *leader != own);
                 self.leave(own, removal, view)

@@ -60,6 +60,7 @@ fn limits(values: &Values) -> Limits {
         history_bytes: values.size(Flag::HistoryBytes),
         history_events_min: 1000,
         request_timeout_ms: values.number(Flag::RequestTimeout),
+        ..Limits::default()
     }
 }
 

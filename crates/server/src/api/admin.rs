@@ -1,7 +1,15 @@
 //! The answers of `/v2/admin/*` (spec cluster.md section 2).
 
+use super::error;
+use super::error::{ApiError, INVALID_FORM};
 use super::json::put_texts;
-use replica::ClusterConfig;
+use super::members::body::error_body;
+use super::pending::Waiting;
+use crate::http::browser::is_json;
+use crate::http::reader::{Method, Request};
+use crate::member::context::Context;
+use crate::net::{Caller, Reply, Response};
+use replica::{Answer, ClusterConfig, Failure, Member, Ticket};
 use serde_json::Value;
 
 /// Smaller values are lifted to these without a word, as the original does.
@@ -43,11 +51,11 @@ pub(crate) fn merge_config(current: ClusterConfig, body: &[u8]) -> Result<Cluste
     if let Some(interval) = number("syncInterval") {
         config.sync_interval = interval;
     }
-    Ok(lift(config))
+    Ok(clamp_to_minimum(config))
 }
 
 /// The configuration with every value within its bounds.
-pub(crate) fn lift(config: ClusterConfig) -> ClusterConfig {
+pub(crate) fn clamp_to_minimum(config: ClusterConfig) -> ClusterConfig {
     ClusterConfig {
         active_size: config.active_size.max(ACTIVE_SIZE_MIN),
         remove_delay: config.remove_delay.clamp(REMOVE_DELAY_MIN, SECONDS_MAX),
@@ -93,6 +101,78 @@ pub(crate) fn machines_body(machines: &[Machine<'_>]) -> Vec<u8> {
     }
     out.extend_from_slice(b"]\n");
     out
+}
+
+/// A body that is not said to be JSON, where a form of a page would do harm.
+pub(super) fn refuse_type() -> Response {
+    Response::json(415, error_body("the Content-Type has to be application/json"))
+}
+
+/// `/v2/admin/config`.
+pub(crate) fn config(cx: &mut Context, caller: Caller, request: &Request<'_>) -> Reply<Waiting> {
+    let current = cx.driver.membership().config();
+    if request.method != Method::Put {
+        return Response::json(200, config_body(&current)).into();
+    }
+    // curl says a form where it is told nothing; a page has to say what it means.
+    if request.sender.origin.is_some() && !is_json(request.content_type) {
+        return refuse_type().into();
+    }
+    match merge_config(current, request.body) {
+        Ok(config) => {
+            cx.driver.propose_config(Ticket(caller.key.to_u64()), config);
+            Reply::Wait(Waiting::Configure)
+        }
+        Err(detail) => error(cx, &ApiError::new(INVALID_FORM, detail, cx.index())).into(),
+    }
+}
+
+/// The configuration was changed, or could not be.
+pub(crate) fn configured(cx: &Context, outcome: &Answer) -> Response {
+    match &outcome.outcome {
+        Ok(_) => Response::json(200, config_body(&cx.driver.membership().config())),
+        Err(Failure::Store(refused)) => error(cx, &ApiError::from_store(refused, false)),
+        Err(Failure::Engine(failed)) => super::engine_error(cx, *failed),
+    }
+}
+
+fn machine_of<'a>(cx: &Context, member: &'a Member) -> Machine<'a> {
+    let is_leader = cx.driver.status().leader == Some(member.id);
+    Machine {
+        name: &member.name,
+        state: if is_leader { "leader" } else { "follower" },
+        client_url: &member.client_url,
+        peer_url: &member.peer_url,
+    }
+}
+
+/// `/v2/admin/machines`.
+pub(crate) fn machines(cx: &Context) -> Response {
+    let mut members: Vec<&Member> = cx.driver.membership().members().collect();
+    members.sort_by_key(|member| &member.name);
+    let machines: Vec<Machine<'_>> =
+        members.into_iter().map(|member| machine_of(cx, member)).collect();
+    Response::json(200, machines_body(&machines))
+}
+
+fn unknown(cx: &Context, name: &str) -> Response {
+    error(cx, &ApiError::new(100, format!("/_etcd/machines/{name}"), cx.index()))
+}
+
+/// One machine.
+pub(crate) fn machine(cx: &Context, name: &str) -> Response {
+    match cx.driver.membership().member_named(name) {
+        Some(member) => Response::json(200, machine_body(&machine_of(cx, member))),
+        None => unknown(cx, name),
+    }
+}
+
+/// Removes a machine for good. The answer comes when it is no member any more.
+pub(crate) fn remove_machine(cx: &mut Context, caller: Caller, name: &str) -> Reply<Waiting> {
+    let found = cx.driver.membership().member_named(name);
+    let Some(id) = found.map(|member| member.id) else { return unknown(cx, name).into() };
+    cx.driver.propose_removal(Ticket(caller.key.to_u64()), id);
+    Reply::Wait(Waiting::Remove(id))
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 
 use super::json::put_texts;
 use crate::http::url;
+use crate::member::context::Context;
+use crate::net::Response;
+use replica::{Member, MemberId, Role};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
@@ -138,6 +141,76 @@ impl Standbys {
     pub(crate) fn since(&self, since: u64) -> impl Iterator<Item = (&str, &str)> {
         let recent = self.asked.iter().filter(move |(_, (_, at))| *at >= since);
         recent.map(|(name, (client, _))| (name.as_str(), client.as_str()))
+    }
+}
+
+/// A standby that has not asked for so many of its intervals is gone.
+const STANDBY_INTERVALS: f64 = 3.0;
+
+/// `/v2/stats/cluster`.
+pub(crate) fn serve(cx: &Context) -> Response {
+    let mut members: Vec<&Member> = cx.driver.membership().members().collect();
+    members.sort_by(|one, other| one.name.cmp(&other.name));
+    let seen: Vec<Seen<'_>> = members.iter().map(|member| see(cx, member)).collect();
+    let status = cx.driver.status();
+    let leader = cx.leader().map_or("", |leader| leader.name.as_str());
+    let interval = cx.driver.membership().config().sync_interval * STANDBY_INTERVALS;
+    let since = cx.now.monotonic.saturating_sub((interval * 1e9) as u64);
+    let standbys = (status.role == Role::Leader).then(|| {
+        let asked = cx.standbys.since(since);
+        asked.filter(|(name, _)| members.iter().all(|one| one.name != *name)).collect()
+    });
+    let whole = Whole {
+        id: cx.driver.cluster().to_string(),
+        leader,
+        seen_by: &cx.config.name,
+        term: status.term.0,
+        commit: status.commit.0,
+        store_index: cx.index(),
+        standbys,
+    };
+    Response::json(200, cluster_body(&whole, &seen))
+}
+
+fn see<'a>(cx: &'a Context, member: &'a Member) -> Seen<'a> {
+    let status = cx.driver.status();
+    let is_own = member.id == status.id;
+    let peer = cx.driver.peer(member.id);
+    let told = peer.filter(|peer| !peer.version.is_empty());
+    let uptime = cx.now.monotonic.saturating_sub(cx.started.monotonic) / 1_000_000_000;
+    let applied = if is_own { Some(status.applied.0) } else { told.map(|peer| peer.applied) };
+    // What a member said a moment ago is behind what the leader knows it to have.
+    let has = applied.max(cx.driver.matched(member.id).map(|matched| matched.0));
+    Seen {
+        id: member.id.to_string(),
+        name: &member.name,
+        state: state_of(cx, member.id),
+        client_url: &member.client_url,
+        peer_url: &member.peer_url,
+        is_voter: cx.driver.is_voter(member.id),
+        applied,
+        lag: has.map(|has| status.commit.0.saturating_sub(has)),
+        uptime: if is_own { Some(uptime) } else { told.map(|peer| peer.uptime) },
+        version: match told {
+            _ if is_own => env!("CARGO_PKG_VERSION"),
+            Some(peer) => &peer.version,
+            None => "",
+        },
+        is_reachable: is_own || cx.driver.is_reachable(member.id),
+        has_diverged: peer.is_some_and(|peer| peer.diverged),
+    }
+}
+
+fn state_of(cx: &Context, id: MemberId) -> &'static str {
+    let status = cx.driver.status();
+    if status.leader == Some(id) && (id == status.id || cx.driver.is_reachable(id)) {
+        "leader"
+    } else if id == status.id && status.role == Role::Candidate {
+        "candidate"
+    } else if cx.driver.is_voter(id) {
+        "follower"
+    } else {
+        "learner"
     }
 }
 

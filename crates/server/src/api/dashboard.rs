@@ -1,10 +1,12 @@
 //! The files of the dashboard (spec modules.md section 3), which are in the program itself.
 
-use crate::config::Dashboard;
+use super::not_found;
+use crate::config::{Config, Dashboard};
+use crate::net::Response;
 
 /// What every file is sent with. A page may load and speak to nothing but the server that it came
 /// from, and may not be put into another page.
-pub(crate) const HEADERS: &str = concat!(
+const HEADERS: &str = concat!(
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; ",
     "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; ",
     "frame-ancestors 'none'\r\n",
@@ -14,7 +16,7 @@ pub(crate) const HEADERS: &str = concat!(
 );
 
 /// Where the page is.
-pub(crate) const PATH: &str = "/mod/dashboard/";
+const PATH: &str = "/mod/dashboard/";
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -45,14 +47,28 @@ const FILES: [(&str, &str, &[u8]); 15] = [
     ("locks.js", SCRIPT, file!("locks.js")),
 ];
 
+/// Answers a file of the dashboard; nothing named leads to the page.
+pub(crate) fn serve(config: &Config, asset: Option<&str>) -> Response {
+    let Some(name) = asset else { return super::redirect_to(301, PATH) };
+    let response = if name == "settings.json" {
+        let settings = settings_body(&config.name, config.dashboard, config.metrics);
+        Response::json(200, settings)
+    } else if let Some((kind, body)) = file(name) {
+        Response::new(200, kind, body)
+    } else {
+        not_found()
+    };
+    response.with(HEADERS)
+}
+
 /// A file's content type and bytes, by its name behind [`PATH`].
-pub(crate) fn file(name: &str) -> Option<(&'static str, &'static [u8])> {
+fn file(name: &str) -> Option<(&'static str, &'static [u8])> {
     let (_, kind, bytes) = FILES.iter().find(|(known, ..)| *known == name)?;
     Some((kind, bytes))
 }
 
 /// What the page has to know before it begins: `settings.json`.
-pub(crate) fn settings_body(name: &str, mode: Dashboard, metrics: bool) -> Vec<u8> {
+fn settings_body(name: &str, mode: Dashboard, metrics: bool) -> Vec<u8> {
     let mut out = b"{\"name\":".to_vec();
     super::json::put_string(&mut out, name, false);
     let version = env!("CARGO_PKG_VERSION");

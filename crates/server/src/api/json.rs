@@ -1,7 +1,7 @@
 //! The only writer of v2 JSON (spec keys.md section 4): compact, members in the protocol's order.
 
-use super::time;
 use crate::config::Dialect;
+use crate::http::time;
 use store::{Event, Node, Stamp};
 
 pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {

@@ -1,24 +1,210 @@
-//! What requests mean and what answers look like, without sockets and without the replica.
+//! Resources: a file or folder for each, which reads a request, acts and prints.
 //!
-//! [`route`] finds the resource of a clean path. [`keys`] reads a request about the key space, in
-//! the listener's dialect: a write becomes a command to propose, a read a [`listing`] of the node,
-//! a watch a filter to register. [`lock`] does so for locks and elections. What cannot be is an
-//! [`error`], the only table of codes, statuses
-//! and messages. [`json`] prints the events that writes and watches end in. The other modules print
-//! one resource each from plain values; [`browser`] and [`cors`] say what pages may do.
+//! [`enter`] is the front door of members and standbys alike: it finds the resource of a path
+//! ([`route`]) and refuses what has none, or not this method. [`respond`] is what a member does
+//! with it. A handler gets the [`Context`] and gives back a [`Reply`]; what is not answered at once
+//! waits as a [`pending::Waiting`]. [`mod@error`] is the only table of codes, statuses and
+//! messages, [`json`] prints nodes and events.
 
 pub(crate) mod admin;
-pub(crate) mod browser;
+pub(crate) mod call;
 pub(crate) mod cluster_stats;
-pub(crate) mod cors;
 pub(crate) mod dashboard;
 pub(crate) mod error;
+pub(crate) mod health;
+pub(crate) mod join;
 pub(crate) mod json;
 pub(crate) mod keys;
-pub(crate) mod listing;
 pub(crate) mod lock;
 pub(crate) mod members;
+pub(crate) mod metrics;
+pub(crate) mod pending;
 pub(crate) mod redirect;
 pub(crate) mod route;
 pub(crate) mod stats;
-pub(crate) mod time;
+
+use crate::config::{Config, Dashboard, Port};
+use crate::http::reader::{Method, Refusal, Request};
+use crate::http::response::JSON;
+use crate::http::url;
+use crate::join::IdentityCard;
+use crate::member::context::Context;
+use crate::member::greeting;
+use crate::net::{Body, Caller, Reply, Response};
+use call::Shape;
+use error::{ApiError, INVALID_FORM};
+use pending::Waiting;
+use replica::EngineError;
+use route::{Route, route};
+
+/// Which resources are served that may be switched off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served {
+    modules: bool,
+    dashboard: bool,
+    metrics: bool,
+    /// Whether what has no resource is served as well.
+    anything: bool,
+}
+
+impl Served {
+    pub(crate) fn of(config: &Config) -> Self {
+        let (modules, dashboard) = (config.modules, config.dashboard != Dashboard::Off);
+        Self { modules, dashboard, metrics: config.metrics, anything: false }
+    }
+
+    /// A standby sends clients on whatever they ask for (spec cluster.md section 7).
+    pub(crate) fn by_standby(config: &Config) -> Self {
+        Self { anything: true, ..Self::of(config) }
+    }
+}
+
+/// Finds the resource of a request and has it served. What has no resource, or does not take the
+/// method, is refused.
+pub(crate) fn enter<T>(
+    served: Served,
+    port: Port,
+    request: &Request<'_>,
+    serve: impl FnOnce(Route<'_>) -> Reply<T>,
+) -> Reply<T> {
+    let Ok(path) = url::decode(request.path, false) else {
+        return Response::text(400, b"400 Bad Request\n").into();
+    };
+    if let Some(clean) = url::clean(&path) {
+        let mark = if request.query.is_empty() { "" } else { "?" };
+        // The query was parsed by httparse, so it holds no line end.
+        let location = format!("{}{mark}{}", url::encode_path(&clean), request.query);
+        return redirect_to(301, &location).into();
+    }
+    let found = match route(port, &path) {
+        Route::Module(..) if !served.modules => Route::NotFound,
+        Route::Dashboard(_) if !served.dashboard => Route::NotFound,
+        Route::Metrics if !served.metrics => Route::NotFound,
+        found => found,
+    };
+    if found == Route::NotFound && served.anything {
+        return serve(found);
+    }
+    if found == Route::NotFound {
+        return not_found().with("X-Content-Type-Options: nosniff\r\n").into();
+    }
+    if !found.allows(request.method) {
+        let allow = format!("Allow: {}\r\n", found.allowed());
+        return Response::text(405, b"Method Not Allowed\n").with(allow).into();
+    }
+    serve(found)
+}
+
+/// Serves a request to a member. `origin` is where its connection comes from, for the log.
+pub(crate) fn respond(
+    cx: &mut Context,
+    caller: Caller,
+    request: &Request<'_>,
+    origin: &mut dyn FnMut() -> String,
+) -> Reply<Waiting> {
+    enter(Served::of(&cx.config), caller.port, request, |route| match route {
+        Route::Keys(node) => keys::serve(cx, caller, request, node),
+        Route::Module(module, name) => lock::serve(cx, caller, request, module, name),
+        Route::PeerStream => greeting::upgrade(cx, caller, request, &origin()),
+        _ => resource(cx, caller, request, route, origin),
+    })
+}
+
+fn resource(
+    cx: &mut Context,
+    caller: Caller,
+    request: &Request<'_>,
+    route: Route<'_>,
+    origin: &mut dyn FnMut() -> String,
+) -> Reply<Waiting> {
+    let is_change = !matches!(request.method, Method::Get | Method::Head);
+    let shape = match route {
+        Route::Members | Route::Member(_) => Some(Shape::Message),
+        Route::AdminConfig | Route::AdminMachine(_) => Some(Shape::Error),
+        _ => None,
+    };
+    if let Some(shape) = shape.filter(|_| is_change)
+        && let Err(refused) = call::administer(cx, caller, request, shape)
+    {
+        return refused.into();
+    }
+    match route {
+        Route::Version => health::version(request.accepts_text).into(),
+        Route::Machines | Route::Peers => stats::machines(cx).into(),
+        Route::Leader => stats::leader_url(cx).into(),
+        Route::StatsSelf => stats::own(cx, caller).into(),
+        Route::StatsStore => {
+            Response::json(200, stats::store_body(&cx.driver.store().stats())).into()
+        }
+        Route::StatsLeader => stats::leader(cx, caller).into(),
+        Route::StatsCluster => cluster_stats::serve(cx).into(),
+        Route::Dashboard(asset) => dashboard::serve(&cx.config, asset).into(),
+        Route::Members => members::serve_all(cx, caller, request),
+        Route::Member(id) => members::serve_one(cx, caller, request, id),
+        Route::AdminConfig => admin::config(cx, caller, request),
+        Route::AdminMachines => admin::machines(cx).into(),
+        Route::AdminMachine(name) if is_change => admin::remove_machine(cx, caller, name),
+        Route::AdminMachine(name) => admin::machine(cx, name).into(),
+        Route::PeerChallenge => call::challenge(&cx.gate, cx.now.monotonic).into(),
+        Route::PeerJoin => join::serve(cx, caller, request, origin),
+        Route::PeerMembers => match call::believe(cx, request, origin) {
+            Ok(()) => join::members(cx, request.query).into(),
+            Err(refused) => refused.into(),
+        },
+        Route::PeerIdentity => {
+            let (id, name) = (cx.driver.status().id, cx.config.name.clone());
+            Response::json(200, IdentityCard { id, name }.to_json()).into()
+        }
+        Route::Health => health::health(cx).into(),
+        Route::Livez => Response::text(200, b"ok\n").into(),
+        Route::Readyz => health::readyz(cx, request.query).into(),
+        Route::Metrics => metrics::serve(cx).into(),
+        Route::PeerStream | Route::Keys(_) | Route::Module(..) | Route::NotFound => {
+            unreachable!("served or refused before")
+        }
+    }
+}
+
+pub(crate) fn not_found() -> Response {
+    Response::text(404, b"404 page not found\n")
+}
+
+/// Sends a client elsewhere.
+pub(crate) fn redirect_to(status: u16, location: &str) -> Response {
+    Response::empty(status).with(format!("Location: {location}\r\n"))
+}
+
+/// A request is refused by the key space or by this server.
+pub(crate) fn error(cx: &Context, error: &ApiError) -> Response {
+    let numbers = error.numbers(cx.driver.cluster().0);
+    Response::new(error.status(), JSON, Body::Owned(error.body())).at(numbers)
+}
+
+/// What was proposed or asked for failed.
+pub(crate) fn engine_error(cx: &Context, failed: EngineError) -> Response {
+    cx.meters.proposal_failed();
+    let mut answer = ApiError::from_engine(failed, cx.index());
+    if matches!(failed, EngineError::NoLeader | EngineError::Timeout | EngineError::Unknown) {
+        answer.cause.push_str(&health::who_is_unreachable(cx));
+    }
+    error(cx, &answer)
+}
+
+/// The answer to what is no request. `is_keys` says that it named a path of the key space.
+pub(crate) fn refuse(cx: &Context, refusal: Refusal, is_keys: bool) -> Response {
+    if is_keys && refusal == Refusal::BodyTooLarge {
+        return error(cx, &ApiError::new(INVALID_FORM, "http: POST too large", cx.index()));
+    }
+    refuse_anywhere(refusal)
+}
+
+/// The same at a machine without a key space.
+pub(crate) fn refuse_anywhere(refusal: Refusal) -> Response {
+    Response::json(refusal.status(), format!("{{\"message\":\"{refusal}\"}}\n"))
+}
+
+/// A client is refused for want of room.
+pub(crate) fn overloaded(cause: &'static str) -> Response {
+    let error = ApiError::overloaded(cause, 0);
+    Response::json(error.status(), error.body())
+}

@@ -1,15 +1,8 @@
 //! Which resource does a path name, and which methods has it?
 
-use crate::api::lock::Module;
-use crate::config::Dialect;
+use crate::api::lock::request::Module;
+use crate::config::{Dialect, Port};
 use crate::http::reader::Method;
-
-/// The side of the server that a request came in at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Port {
-    Client(Dialect),
-    Peer,
-}
 
 /// A resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,13 @@
 //! The answers of `/v2/stats/*` (spec stats.md).
 
+use super::error;
+use super::error::{ApiError, LEADER_ELECTION};
 use super::json::{put_number, put_string, put_texts};
-use super::time::{go_duration, rfc3339};
-use replica::{Latency, Rates};
+use crate::config::Dialect;
+use crate::http::time::{go_duration, rfc3339};
+use crate::member::context::Context;
+use crate::net::{Caller, Response};
+use replica::{Latency, Member, MemberId, Rates, Traffic};
 use std::io::Write as _;
 use store::StoreStats;
 
@@ -115,6 +120,93 @@ pub(crate) fn store_body(stats: &StoreStats) -> Vec<u8> {
     }
     out.push(b'}');
     out
+}
+
+/// The client URLs of the members, the leader first, then by name (spec cluster.md section 1).
+pub(crate) fn listing_of_urls<'a>(
+    members: impl IntoIterator<Item = &'a Member>,
+    leader: Option<MemberId>,
+) -> String {
+    // A founder that has not announced itself yet has no address for clients.
+    let announced = members.into_iter().filter(|member| !member.client_url.is_empty());
+    let mut members: Vec<&Member> = announced.collect();
+    members.sort_by_key(|member| (Some(member.id) != leader, &member.name));
+    let urls: Vec<&str> = members.iter().map(|member| member.client_url.as_str()).collect();
+    urls.join(", ")
+}
+
+/// `/v2/machines`.
+pub(crate) fn machines(cx: &Context) -> Response {
+    // Clients are not sent to a machine that has not been brought up yet.
+    let members = cx.driver.membership().members();
+    let members = members.filter(|member| cx.driver.is_voter(member.id));
+    Response::text(200, listing_of_urls(members, cx.driver.status().leader))
+}
+
+/// `/v2/leader`.
+pub(crate) fn leader_url(cx: &Context) -> Response {
+    match cx.leader() {
+        Some(leader) => Response::text(200, leader.peer_url.clone()),
+        None => error(cx, &ApiError::new(LEADER_ELECTION, "", cx.index())),
+    }
+}
+
+/// A member as the statistics of a dialect name it: 2.x by its id.
+fn name_of(dialect: Dialect, member: Option<&Member>) -> String {
+    match (member, dialect) {
+        (None, _) => String::new(),
+        (Some(member), Dialect::V2) => member.id.to_string(),
+        (Some(member), Dialect::V04) => member.name.clone(),
+    }
+}
+
+fn appends(cx: &Context, traffic: &Traffic) -> Appends {
+    Appends { count: traffic.count(), rates: traffic.rates(cx.now.monotonic) }
+}
+
+/// `/v2/stats/self`.
+pub(crate) fn own(cx: &Context, caller: Caller) -> Response {
+    let dialect = caller.port.dialect();
+    let is_v2 = dialect == Dialect::V2;
+    let state = match (cx.role_name(), is_v2) {
+        ("leader", true) => "StateLeader",
+        ("follower", true) => "StateFollower",
+        (_, true) => "StateCandidate",
+        (name, false) => name,
+    };
+    let body = self_body(&SelfStats {
+        name: &cx.config.name,
+        id: is_v2.then(|| cx.driver.status().id.to_string()),
+        state,
+        started: cx.started.wall,
+        leader: &name_of(dialect, cx.leader()),
+        leader_since: cx.leader_since.wall,
+        leader_uptime: cx.now.monotonic.saturating_sub(cx.leader_since.monotonic),
+        received: appends(cx, cx.driver.appends_received()),
+        sent: appends(cx, cx.driver.appends_sent()),
+    });
+    Response::json(200, body)
+}
+
+/// `/v2/stats/leader`.
+pub(crate) fn leader(cx: &Context, caller: Caller) -> Response {
+    let dialect = caller.port.dialect();
+    if cx.role_name() != "leader" {
+        return match dialect {
+            Dialect::V2 => Response::json(403, b"{\"message\":\"not current leader\"}"),
+            Dialect::V04 => Response::text(403, b"not current leader"),
+        };
+    }
+    let own = cx.driver.status().id;
+    let others = cx.driver.membership().members().filter(|member| member.id != own);
+    let mut followers: Vec<(String, Latency)> = others
+        .map(|member| {
+            let latency = cx.driver.peer(member.id).map(|peer| peer.latency);
+            (name_of(dialect, Some(member)), latency.unwrap_or_default())
+        })
+        .collect();
+    followers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Response::json(200, leader_body(&name_of(dialect, cx.leader()), &followers))
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@
 //! Nothing here blocks, and nothing allocates for a request without escapes and chunks. TLS,
 //! compression and other versions of HTTP are not spoken.
 
+pub(crate) mod browser;
+pub(crate) mod cors;
 pub(crate) mod reader;
 pub(crate) mod response;
+pub(crate) mod time;
 pub(crate) mod url;

@@ -4,7 +4,26 @@
 //! its headers and its body. Heads are put together by hand into the connection's outbox, since
 //! this is done for each request.
 
+use super::reader::Method;
 use std::io::Write as _;
+
+/// How the request in hand is to be answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReplyMode {
+    pub(crate) method: Method,
+    pub(crate) is_http11: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) is_head: bool,
+    /// Which of the listed origins it came from.
+    pub(crate) origin: u16,
+}
+
+impl Default for ReplyMode {
+    fn default() -> Self {
+        let method = Method::Other;
+        Self { method, is_http11: true, keep_alive: true, is_head: false, origin: 0 }
+    }
+}
 
 /// What is the same for all answers for a while.
 #[derive(Debug)]
@@ -21,7 +40,7 @@ pub(crate) struct Envelope<'a> {
 }
 
 /// The numbers that answers about the key space carry (spec keys.md section 4.3).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) cluster: u64,
     pub(crate) store_index: u64,
@@ -42,6 +61,11 @@ pub(crate) enum Length {
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// `{"message":"..."}`: what is refused outside the key space.
+pub(crate) fn message_body(why: &str) -> Vec<u8> {
+    format!("{{\"message\":{}}}", serde_json::Value::from(why)).into_bytes()
+}
 
 fn reason(status: u16) -> &'static str {
     match status {
@@ -76,7 +100,13 @@ fn put_number(out: &mut Vec<u8>, name: &str, number: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-impl Envelope<'_> {
+impl<'a> Envelope<'a> {
+    /// What answers have in common that are given at one moment in one way.
+    pub(crate) fn of(date: &'a str, cors: &'a str, mode: ReplyMode) -> Self {
+        let ReplyMode { is_http11, keep_alive, is_head, .. } = mode;
+        Self { date, cors, is_http11, keep_alive, is_head }
+    }
+
     /// Writes a head. `extra` is whole header lines.
     pub(crate) fn head(
         &self,

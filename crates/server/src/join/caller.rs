@@ -7,9 +7,9 @@
 //! not proven is not believed. The secret itself goes to nobody, whatever address was named.
 
 use crate::config::{Secret, TlsFiles};
+use crate::net::tls;
 use crate::proof::{Answered, Asked, Call, Prover};
 use crate::text::printable;
-use crate::tls;
 use std::cell::RefCell;
 use std::io::Read;
 use std::time::Duration;

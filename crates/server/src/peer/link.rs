@@ -2,8 +2,8 @@
 
 use super::frame;
 use super::hello::{self, Answer, Exchange, Hello, Refusal};
+use crate::net::tls::Stream;
 use crate::proof::{Prover, draw_nonce};
-use crate::tls::Stream;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use replica::{ClusterId, MemberId, PeerClaim};
@@ -11,7 +11,6 @@ use rustls::ClientConfig;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Bytes that may wait for a slow member.
 const WAITING_BYTES_MAX: usize = 96 << 20;
@@ -34,11 +33,6 @@ const PAUSE_REFUSED_NS: u64 = 1_000_000_000;
 
 /// A connection that was open for so long worked: 3 s.
 const WORKED_NS: u64 = 3_000_000_000;
-
-/// How long the other side may leave what was sent unacknowledged. The kernel waits twice as long
-/// after each packet that was lost, so that a connection which has outlived a partition of some
-/// seconds may be silent for as long again; a new one speaks at once.
-const SILENCE_MAX: Duration = Duration::from_millis(1500);
 
 /// What is counted of one member.
 #[derive(Clone, Copy, Debug, Default)]
@@ -223,7 +217,7 @@ impl Link {
             let mut socket = TcpStream::connect(to)?;
             // Without it messages still arrive, only later.
             let _ = socket.set_nodelay(true);
-            set_patience(&socket);
+            crate::net::set_patience(&socket);
             let interest = Interest::READABLE | Interest::WRITABLE;
             registry.register(&mut socket, self.token, interest)?;
             match tls {
@@ -519,20 +513,6 @@ fn read_into(socket: &mut Stream, into: &mut Vec<u8>, max: usize) -> io::Result<
         }
     }
     Ok(false)
-}
-
-/// A network that goes silent is noticed: soon where something waits to be acknowledged, after a
-/// few seconds where nothing does.
-pub(crate) fn set_patience(socket: &TcpStream) {
-    use socket2::{SockRef, TcpKeepalive};
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(2))
-        .with_interval(Duration::from_secs(1))
-        .with_retries(3);
-    let socket = SockRef::from(socket);
-    // Without them a silent network is noticed by raft all the same, only the connection lives on.
-    let _ = socket.set_tcp_keepalive(&keepalive);
-    let _ = socket.set_tcp_user_timeout(Some(SILENCE_MAX));
 }
 
 #[cfg(test)]

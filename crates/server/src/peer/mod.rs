@@ -13,7 +13,7 @@ pub(crate) mod hello;
 mod link;
 mod meeting;
 
-pub(crate) use link::{LinkStats, set_patience};
+pub(crate) use link::LinkStats;
 
 use crate::proof::Prover;
 use link::{Change, Greeted, Link, Own};

@@ -5,9 +5,8 @@
 //! streams included. So nothing here has to know where an answer ends. What one side does not take
 //! waits here up to a bound; then the other side is not read.
 
-use crate::connection::Connection;
-use crate::outbox::Outbox;
-use crate::tls::Stream;
+use crate::net::tls::Stream;
+use crate::net::{ClientEnd, Connection, Outbox, Pending};
 use mio::net::TcpStream;
 use rustls::ClientConfig;
 use std::io::{self, ErrorKind, Read, Write};
@@ -73,14 +72,13 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Dials. `bytes` are the first to be passed on.
+    /// Dials.
     ///
     /// # Errors
     /// What the system gave, or that the leader's TLS cannot be spoken.
     pub(super) fn dial(
         upstream: &Upstream,
         tls: Option<Arc<ClientConfig>>,
-        bytes: &[u8],
         since: u64,
     ) -> io::Result<Self> {
         let socket = TcpStream::connect(upstream.address)?;
@@ -91,8 +89,7 @@ impl Tunnel {
                 return Err(io::Error::other("it speaks TLS, and this machine has no -cert-file"));
             }
         };
-        let mut outbox = Outbox::default();
-        outbox.append(|out| out.extend_from_slice(bytes));
+        let outbox = Outbox::default();
         let (is_open, has_ended, has_ended_writing) = (false, false, false);
         Ok(Self { socket, outbox, is_open, has_ended, has_ended_writing, since })
     }
@@ -101,7 +98,10 @@ impl Tunnel {
     ///
     /// # Errors
     /// What broke; while the tunnel is not open the client can still be told.
-    pub(super) fn carry(&mut self, client: &mut Connection) -> io::Result<Moved> {
+    pub(super) fn carry<T>(&mut self, client: &mut Connection<T>) -> io::Result<Moved> {
+        // What was read of it before it was known that it is passed on.
+        let first = std::mem::take(&mut client.input);
+        self.outbox.append(|out| out.extend_from_slice(&first));
         if !self.is_open && !self.open()? {
             return Ok(Moved::Everything);
         }
@@ -145,6 +145,20 @@ impl Tunnel {
         keep_alive(socket);
         self.is_open = self.socket.shake_hands()?;
         Ok(self.is_open)
+    }
+}
+
+impl Pending for Box<Tunnel> {
+    fn on_client_end(&self) -> ClientEnd {
+        ClientEnd::Answer
+    }
+
+    fn is_http(&self) -> bool {
+        false
+    }
+
+    fn is_relayed(&self) -> bool {
+        true
     }
 }
 

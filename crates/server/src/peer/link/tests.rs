@@ -2,6 +2,7 @@
 
 use super::*;
 use replica::{Identity, LogIndex, Term};
+use std::time::Duration;
 
 fn own() -> Own<'static> {
     let claim = PeerClaim {

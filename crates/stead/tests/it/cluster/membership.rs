@@ -53,6 +53,17 @@ fn a_machine_too_many_stands_by_and_sends_clients_to_the_leader() {
     }
     assert_eq!(ask(standby, &Request::get("/health")).text(), "{\"health\": \"true\"}");
     assert_eq!(ask(standby, &Request::get("/version")).status(), 200);
+    // It is as strict as a member.
+    for (request, status) in [
+        (Request::get("/%zz"), 400),
+        (Request::get("/v2//keys/a"), 301),
+        (Request::delete("/version"), 405),
+        (Request::get("/metrics"), 200),
+    ] {
+        for addr in [standby, leader] {
+            assert_eq!(ask(addr, &request).status(), status, "{} at {addr}", request.path);
+        }
+    }
     let machines = ask(standby, &Request::get("/v2/machines")).text();
     assert_eq!(machines.split(", ").count(), 3, "{machines}");
     assert!(machines.starts_with(&format!("http://{leader}")), "{machines}");

@@ -217,13 +217,14 @@ fn a_machine_that_waits_for_a_place_says_so_and_lives() {
         Request::get("/v2/keys/a"),
         Request::put("/v2/keys/a", "value=1"),
         Request::get("/v2/machines"),
-        Request::get("/metrics"),
         Request::get("/v2/stats/self"),
     ] {
         let answer = ask(site.addr(), &request);
         assert_eq!(answer.status(), 503, "{}: {}", request.path, answer.text());
         assert!(request.path == "/health" || ready(&answer.text()), "{}", answer.text());
     }
+    let metrics = ask(site.addr(), &Request::get("/metrics"));
+    assert!(metrics.text().contains("stead_http_connections 1"), "its own: {}", metrics.text());
     let card = ask(site.peer_addr(), &Request::get("/v2/peer/identity")).json();
     assert_eq!(card["name"], "m0");
     assert_eq!(ask(site.peer_addr(), &Request::get("/v2/peer/members")).status(), 503);

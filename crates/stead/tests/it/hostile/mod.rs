@@ -7,6 +7,7 @@ mod bytes;
 mod clients;
 mod memory;
 mod requests;
+mod share;
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,0 +1,111 @@
+//! Calls of machines of the cluster and of administrators: who may make them.
+//!
+//! Where the cluster has a secret, its machines prove that they know it, in a way that does not
+//! tell it (`proof.rs`), and administrators say it, in the header `Stead-Token`.
+
+use super::error;
+use super::error::{ApiError, RAFT_INTERNAL, UNAUTHORIZED};
+use super::members;
+use crate::config::Port;
+use crate::http::reader::Request;
+use crate::member::context::Context;
+use crate::member::greeting::complain;
+use crate::net::{Caller, Response};
+use crate::proof::{Asked, Gate, Proven};
+use std::borrow::Cow;
+
+/// The shape in which a refusal is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// That of 0.4: a code, a sentence and its cause.
+    Error,
+    /// That of the members API of 2.x: a message.
+    Message,
+}
+
+/// What is asked for, as the caller wrote it.
+fn target<'a>(request: &Request<'a>) -> Cow<'a, str> {
+    match request.query {
+        "" => Cow::Borrowed(request.path),
+        query => Cow::Owned(format!("{}?{query}", request.path)),
+    }
+}
+
+/// What a machine that is about to call needs for its proof.
+pub(crate) fn challenge(gate: &Gate, now: u64) -> Response {
+    match gate.challenge(now) {
+        Ok(challenge) => Response::json(200, format!("{{\"challenge\":\"{challenge}\"}}\n")),
+        Err(error) => {
+            let refused = ApiError::refused(RAFT_INTERNAL, error.to_string(), 0, 503);
+            Response::json(refused.status(), refused.body())
+        }
+    }
+}
+
+/// Looks at the proof of a call. Gives what its answer is to be proven with, if the caller proved
+/// anything.
+///
+/// # Errors
+/// Why it is not believed, in a sentence.
+pub(crate) fn check(
+    gate: &Gate,
+    request: &Request<'_>,
+    now: u64,
+) -> Result<Option<Box<Proven>>, &'static str> {
+    let (method, target) = (request.method.as_str(), target(request));
+    let asked = Asked { method, target: &target, body: request.body };
+    Ok(gate.check(request.proof, asked, now)?.map(Box::new))
+}
+
+/// Whether a call proves itself: by its proof, or by the secret itself where an administrator says
+/// it.
+fn take_call(cx: &mut Context, request: &Request<'_>) -> Result<(), &'static str> {
+    if !cx.config.finding.token.matches(request.token.unwrap_or_default()) {
+        cx.proven = check(&cx.gate, request, cx.now.monotonic)?;
+    }
+    Ok(())
+}
+
+/// Whether a call that only machines of the cluster make is to be answered.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn believe(
+    cx: &mut Context,
+    request: &Request<'_>,
+    origin: &mut dyn FnMut() -> String,
+) -> Result<(), Response> {
+    take_call(cx, request).map_err(|why| {
+        complain(cx, &origin(), 401, why);
+        refuse(cx, why, Shape::Error)
+    })
+}
+
+/// Whether a caller may change the members or the configuration. A peer port that asks for
+/// certificates has been shown one.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn administer(
+    cx: &mut Context,
+    caller: Caller,
+    request: &Request<'_>,
+    shape: Shape,
+) -> Result<(), Response> {
+    let is_let_in = match caller.port {
+        Port::Peer => cx.config.knows_peers(),
+        Port::Client(_) => cx.config.open_membership,
+    };
+    if is_let_in || take_call(cx, request).is_ok() {
+        return Ok(());
+    }
+    let why = "the cluster's secret is missing or wrong: send it as Stead-Token";
+    Err(refuse(cx, why, shape))
+}
+
+fn refuse(cx: &Context, why: &str, shape: Shape) -> Response {
+    match shape {
+        Shape::Error => error(cx, &ApiError::refused(UNAUTHORIZED, why, cx.index(), 401)),
+        Shape::Message => members::refuse(cx, 401, why),
+    }
+}

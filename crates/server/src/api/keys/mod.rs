@@ -1,0 +1,266 @@
+//! The key space: reads, writes and watches, from a request to its answer.
+//!
+//! [`request`] reads what is wanted, in the listener's dialect: a write becomes a command to
+//! propose, a read a [`listing`] of the node, a watch a filter to register ([`watch`]).
+//! [`event_bytes`] prints an event once for all that watch it.
+
+pub(crate) mod event_bytes;
+pub(crate) mod listing;
+pub(crate) mod request;
+pub(crate) mod watch;
+
+use super::error::{ApiError, INVALID_FIELD};
+use super::pending::Waiting;
+use super::{engine_error, error, json, redirect};
+use crate::config::{Dialect, Port};
+use crate::http::reader::Request;
+use crate::http::response::{JSON, print_piece, put_end};
+use crate::member::context::Context;
+use crate::net::{Body, Caller, Front, Key, Phase, Reply, Response};
+use listing::{Listing, Portion, Style};
+use replica::{EngineError, Failure, Role, Ticket};
+use request::{Get, KeysRequest, Write};
+use store::{Action, Applied, Event, KeyPath, Node, PathError};
+
+/// How much of a listing is printed at a time; a longer one comes in pieces. A piece stays in the
+/// processor's nearer caches from its printing until it is sent.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// A listing up to this length is whole, with its length in front, for a client that does not know
+/// pieces: it would lose its connection otherwise.
+const WHOLE_BYTES_MAX: usize = 4 << 20;
+const WHOLE_VISITS_MAX: usize = 1 << 16;
+
+/// Children that are looked at for a piece: half a millisecond's worth, where none of them is
+/// shown.
+const PIECE_VISITS: usize = 8192;
+
+/// A body from this length on is handed over rather than copied.
+const SHARE_BYTES_MIN: usize = 128 << 10;
+
+/// Serves a request for a node of the key space.
+pub(crate) fn serve(
+    cx: &mut Context,
+    caller: Caller,
+    request: &Request<'_>,
+    node: &str,
+) -> Reply<Waiting> {
+    let Port::Client(dialect) = caller.port else { return super::not_found().into() };
+    let index = cx.index();
+    let wanted = match request::parse(request, dialect, index) {
+        Ok(wanted) => wanted,
+        Err(refused) => return error(cx, &refused).into(),
+    };
+    let path = match KeyPath::parse(node) {
+        Ok(path) => path,
+        Err(wrong @ (PathError::TooDeep | PathError::NotClean)) => {
+            return error(cx, &ApiError::new(INVALID_FIELD, wrong.to_string(), index)).into();
+        }
+    };
+    if wanted.needs_leader()
+        && sends_on(cx, dialect)
+        && let Some(leader) = cx.leader()
+    {
+        return redirect::to_leader(&leader.client_url, request).into();
+    }
+    match wanted {
+        KeysRequest::Write(write) => propose(cx, caller, &write, path),
+        KeysRequest::Get(get) if get.quorum => quorum_read(cx, caller, path, get),
+        KeysRequest::Get(get) => plain_read(cx, caller, path, get),
+        KeysRequest::Watch(wanted) => watch::begin(cx, caller, path, wanted),
+    }
+}
+
+/// Whether clients of this machine are sent to the leader rather than served with its help. Only
+/// 0.4 did that, and a leader publishes its first port alone, so a client of the 2.x series is
+/// served here in any case. Without a leader requests wait for one.
+fn sends_on(cx: &Context, dialect: Dialect) -> bool {
+    cx.config.redirects_to_leader
+        && dialect == Dialect::V04
+        && cx.driver.status().role != Role::Leader
+}
+
+fn propose(
+    cx: &mut Context,
+    caller: Caller,
+    write: &Write<'_>,
+    path: KeyPath<'_>,
+) -> Reply<Waiting> {
+    let dialect = caller.port.dialect();
+    let command = write.command(path, dialect);
+    if let Some(refused) = cx.driver.refuse(&command) {
+        let hides_root = dialect == Dialect::V2;
+        return error(cx, &ApiError::from_store(&refused, hides_root)).into();
+    }
+    match cx.driver.propose(Ticket(caller.key.to_u64()), &command) {
+        Ok(()) => Reply::Wait(Waiting::Write { no_value: write.no_value, since: cx.now.monotonic }),
+        Err(failed) => engine_error(cx, failed).into(),
+    }
+}
+
+/// A read of what this member has. Until it has seen once what was answered before it started, it
+/// asks the leader first: what it has may be older than what this client has read here.
+fn plain_read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, get: Get) -> Reply<Waiting> {
+    if cx.driver.is_warm() {
+        cx.note_read();
+        return read(cx, caller, path, get);
+    }
+    if !cx.driver.has_store() && !cx.driver.status().is_voter {
+        return without_store(cx).into();
+    }
+    if cx.driver.unfit().is_err() {
+        return read(cx, caller, path, get);
+    }
+    quorum_read(cx, caller, path, get)
+}
+
+/// This machine has never had the key space, and does not know what is in it.
+fn without_store(cx: &mut Context) -> Response {
+    let cause = "this machine has joined and was not brought up yet: it does not know the keys";
+    error(cx, &ApiError::overloaded(cause, 0))
+}
+
+fn quorum_read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, get: Get) -> Reply<Waiting> {
+    cx.note_read();
+    match cx.driver.read(Ticket(caller.key.to_u64())) {
+        Ok(()) => Reply::Wait(Waiting::Read { path: path.as_str().into(), get }),
+        Err(failed) => engine_error(cx, failed).into(),
+    }
+}
+
+/// The read index of a quorum read was reached, or cannot be.
+pub(crate) fn read_ready(
+    cx: &mut Context,
+    caller: Caller,
+    path: &str,
+    get: Get,
+    outcome: Result<(), EngineError>,
+) -> Reply<Waiting> {
+    let path = KeyPath::parse(path).expect("the path was parsed before it was kept");
+    match outcome {
+        Ok(()) => {
+            cx.driver.warm_up();
+            read(cx, caller, path, get)
+        }
+        Err(failed) if get.quorum => engine_error(cx, failed).into(),
+        Err(_) if !cx.driver.has_store() => without_store(cx).into(),
+        // A plain read that waited for a leader has waited long enough: this member says what it
+        // has, and does not let others wait again.
+        Err(_) => {
+            cx.driver.warm_up();
+            read(cx, caller, path, get)
+        }
+    }
+}
+
+/// Answers a read from the store as it is now.
+fn read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, get: Get) -> Reply<Waiting> {
+    cx.meters.read();
+    match cx.driver.store().get(path) {
+        Ok(node) => answer_node(cx, caller, path, node, get),
+        Err(refused) => error(cx, &ApiError::from_store(&refused, false)).into(),
+    }
+}
+
+fn answer_node(
+    cx: &mut Context,
+    caller: Caller,
+    path: KeyPath<'_>,
+    node: Node,
+    get: Get,
+) -> Reply<Waiting> {
+    let numbers = cx.numbers(cx.driver.store().index());
+    let now = cx.driver.stamp_now();
+    let Get { recursive, hidden, .. } = get;
+    let style = Style { recursive, hidden, dialect: caller.port.dialect(), now };
+    cx.body.clear();
+    let mut listing = Listing::start(&mut cx.body, path, node, style);
+    let is_http11 = caller.mode.is_http11;
+    let portion = match is_http11 {
+        true => Portion { bytes: PIECE_BYTES, visits: PIECE_VISITS },
+        false => Portion { bytes: WHOLE_BYTES_MAX, visits: WHOLE_VISITS_MAX },
+    };
+    listing.fill(&mut cx.body, portion);
+    let is_large = cx.body.len() >= SHARE_BYTES_MIN;
+    let body = match listing.is_done() && is_large {
+        true => Body::Owned(std::mem::take(&mut cx.body)),
+        false => Body::Printed,
+    };
+    let head = Response::json(200, body).at(numbers);
+    match listing.is_done() {
+        true => Reply::Now(head),
+        false => Reply::Stream { head, pending: Waiting::List(Box::new(listing)), is_held: false },
+    }
+}
+
+/// Prints the next piece of a long listing.
+pub(crate) fn list_on(front: &mut Front<Waiting>, key: Key) {
+    let Some(connection) = front.get_mut(key) else { return };
+    let is_chunked = connection.mode.is_http11;
+    let Phase::Waiting(Waiting::List(listing)) = &mut connection.phase else { return };
+    let before = connection.outbox.len();
+    let is_done = connection.outbox.append(|out| {
+        // With room for the child that goes over the mark.
+        out.reserve(PIECE_BYTES + PIECE_BYTES / 64);
+        print_piece(out, is_chunked, |out| {
+            let portion = Portion { bytes: out.len() + PIECE_BYTES, visits: PIECE_VISITS };
+            listing.fill(out, portion);
+        });
+        if listing.is_done() {
+            put_end(out, is_chunked);
+        }
+        listing.is_done()
+    });
+    let printed = connection.outbox.len() - before;
+    connection.closes |= is_done && !is_chunked;
+    // Children that are not shown cost time as well.
+    front.note_work(printed.max(PIECE_BYTES / 4));
+    if is_done {
+        front.end_answer(key);
+    }
+    front.mark_dirty(key);
+}
+
+/// The outcome of a write is there.
+pub(crate) fn written(
+    cx: &mut Context,
+    caller: Caller,
+    (no_value, since): (bool, u64),
+    outcome: &Result<Applied, Failure>,
+) -> Response {
+    match outcome {
+        Ok(Applied::Event(event)) => {
+            let took = cx.now.monotonic.saturating_sub(since);
+            cx.meters.wrote(event.action, took);
+            let is_new = event.action == Action::Create
+                || (event.action == Action::Set && event.prev.is_none());
+            print_event(cx, caller.port.dialect(), event, no_value);
+            let numbers = cx.numbers(event.index);
+            Response::new(if is_new { 201 } else { 200 }, JSON, Body::Printed).at(numbers)
+        }
+        Ok(Applied::Internal | Applied::Expired(_) | Applied::Lock(_)) => {
+            unreachable!("a write of a client ends in an event")
+        }
+        Err(Failure::Store(refused)) => {
+            let hides_root = caller.port.dialect() == Dialect::V2;
+            error(cx, &ApiError::from_store(refused, hides_root))
+        }
+        Err(Failure::Engine(failed)) => engine_error(cx, *failed),
+    }
+}
+
+/// Prints an event as an answer.
+fn print_event(cx: &mut Context, dialect: Dialect, event: &Event, no_value: bool) {
+    let body = &mut cx.body;
+    body.clear();
+    if no_value {
+        body.extend_from_slice(b"{\"action\":\"");
+        body.extend_from_slice(event.action.as_str().as_bytes());
+        body.extend_from_slice(b"\"}\n");
+        return;
+    }
+    json::put_event(body, event, dialect);
+    if dialect == Dialect::V2 {
+        body.push(b'\n');
+    }
+}

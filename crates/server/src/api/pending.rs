@@ -1,0 +1,153 @@
+//! What a request to a member waits for that is not answered at once.
+//!
+//! Each kind says here what becomes of it when its client has gone, when the server stops and when
+//! its outcome is there (`member/deliver.rs`): a new one does not compile before it has said so.
+
+use super::keys::listing::Listing;
+use super::keys::request::Get;
+use super::keys::watch::Watching;
+use super::lock::request::LockField;
+use crate::join::JoinRequest;
+use crate::net::{ClientEnd, Key, Pending};
+use crate::peer::hello::{Exchange, Hello};
+use replica::{Member, MemberId};
+
+/// How long a caller may take to prove itself: 2 s.
+const PROOF_NS: u128 = 2_000_000_000;
+
+/// What a request waits for.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    /// The outcome of a write that was proposed.
+    Write {
+        /// Whether only the action is answered.
+        no_value: bool,
+        /// When it came, by the monotonic clock.
+        since: u64,
+    },
+    /// A quorum read, waiting for its read index.
+    Read { path: Box<str>, get: Get },
+    /// An event.
+    Watch(Box<Watching>),
+    /// Room for more of a long answer.
+    List(Box<Listing>),
+    /// A lock, by its waiter.
+    Lock(Key),
+    /// The outcome of a lock's renewal or release.
+    LockWrite,
+    /// A read of a lock, waiting for its read index.
+    LockRead { dir: Box<str>, field: LockField },
+    /// The outcome of a change of the cluster's configuration.
+    Configure,
+    /// A place for a machine that wants to join.
+    Join(Box<Joining>),
+    /// The removal of a machine.
+    Remove(MemberId),
+    /// A change of the members that was asked for in the words of 2.x.
+    Member(Box<MemberChange>),
+    /// The proof that a member that was welcomed knows the cluster's secret.
+    Guest(Box<Guest>),
+    /// Messages of another member; this is no HTTP any more.
+    Peer(MemberId),
+}
+
+/// A machine that waits for its place.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    pub(crate) member: Member,
+    /// Whether the one that has its name must go first.
+    pub(crate) removes: bool,
+    /// What it asked for, while it is being dialled.
+    pub(crate) request: Option<JoinRequest>,
+}
+
+/// A member that was welcomed and has not proven itself yet.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) hello: Hello,
+    pub(crate) said: Exchange,
+    /// What this member drew for it.
+    pub(crate) nonce: String,
+}
+
+/// What a client of `/v2/members` waits for.
+#[derive(Debug)]
+pub(crate) enum MemberChange {
+    Add(Member),
+    Update(Member),
+    Remove(MemberId),
+}
+
+/// What becomes of a request in hand when the server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnStop {
+    /// It is refused, since nobody will know its outcome here.
+    Refuse,
+    /// The removal of this member itself, which is done.
+    RemoveSelf,
+    /// It has an end of its own: watches, locks, long answers, other members.
+    EndsItself,
+}
+
+impl Waiting {
+    /// What becomes of it when the server stops. `own` is this member, if it is being removed.
+    pub(crate) fn on_stop(&self, own: Option<MemberId>) -> OnStop {
+        let is_own = |id: MemberId| Some(id) == own;
+        match self {
+            Waiting::Remove(id) if is_own(*id) => OnStop::RemoveSelf,
+            Waiting::Member(change) => match **change {
+                MemberChange::Remove(id) if is_own(id) => OnStop::RemoveSelf,
+                MemberChange::Add(_) | MemberChange::Update(_) | MemberChange::Remove(_) => {
+                    OnStop::Refuse
+                }
+            },
+            Waiting::Write { .. }
+            | Waiting::Read { .. }
+            | Waiting::LockWrite
+            | Waiting::LockRead { .. }
+            | Waiting::Configure
+            | Waiting::Join(_)
+            | Waiting::Remove(_) => OnStop::Refuse,
+            Waiting::Watch(_)
+            | Waiting::List(_)
+            | Waiting::Lock(_)
+            | Waiting::Guest(_)
+            | Waiting::Peer(_) => OnStop::EndsItself,
+        }
+    }
+}
+
+impl Pending for Waiting {
+    fn on_client_end(&self) -> ClientEnd {
+        match self {
+            Waiting::Write { .. }
+            | Waiting::Read { .. }
+            | Waiting::List(_)
+            | Waiting::LockWrite
+            | Waiting::LockRead { .. }
+            | Waiting::Configure
+            | Waiting::Join(_)
+            | Waiting::Remove(_)
+            | Waiting::Member(_) => ClientEnd::Answer,
+            Waiting::Watch(_) | Waiting::Lock(_) | Waiting::Guest(_) | Waiting::Peer(_) => {
+                ClientEnd::Forget
+            }
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        match self {
+            Waiting::List(_) => true,
+            Waiting::Watch(watching) => watching.lags,
+            _ => false,
+        }
+    }
+
+    fn is_http(&self) -> bool {
+        !matches!(self, Waiting::Guest(_) | Waiting::Peer(_))
+    }
+
+    fn silence_max(&self) -> Option<u128> {
+        matches!(self, Waiting::Guest(_)).then_some(PROOF_NS)
+    }
+}

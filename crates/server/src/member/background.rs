@@ -1,0 +1,89 @@
+//! What the loop gives to the threads beside it, and what it does with their results.
+
+use super::context::Context;
+use super::worker::Done;
+use super::{inquiry, moved};
+use crate::error::StartError;
+use crate::net::Key;
+use crate::sys::disk::DataDir;
+use replica::{Fatal, SnapshotDone};
+use std::io;
+use std::time::Duration;
+
+/// Hands out what is to be done beside the loop.
+pub(super) fn hand_out(cx: &mut Context) -> Result<(), StartError> {
+    if let Some(task) = cx.driver.wal_mut().next_fill() {
+        cx.workers.fill(task)?;
+    }
+    if let Some(job) = cx.driver.snapshot_job() {
+        cx.workers.snapshot(job)?;
+    }
+    let garbage = cx.driver.store_mut().take_garbage();
+    if !garbage.is_empty() {
+        cx.workers.drop_garbage(garbage)?;
+    }
+    Ok(())
+}
+
+/// Whether a machine was reached that asks for a place over a connection.
+pub(super) type Reached = (Key, Result<(), String>);
+
+/// Takes the results that have come. Gives those that a connection waits for.
+pub(super) fn take_results(cx: &mut Context) -> Result<Vec<Reached>, StartError> {
+    let mut reached = Vec::new();
+    while let Some(done) = cx.workers.next_done() {
+        match done {
+            Done::Synced(seq, result, took) => {
+                cx.meters.synced(took);
+                cx.driver.synced(seq, result)?;
+            }
+            Done::Filled(task, result) => {
+                // Said once, and once more when it works again: on a full disk it is tried for as
+                // long as that lasts.
+                let failures = cx.driver.wal_mut().fill_failures();
+                match &result {
+                    Err(error) if failures == 0 => {
+                        tracing::warn!(%error, "a log segment could not be prepared");
+                    }
+                    Ok(()) if failures > 0 => {
+                        tracing::info!(failures, "log segments are prepared again");
+                    }
+                    _ => {}
+                }
+                cx.driver.wal_mut().filled(task, &result);
+            }
+            Done::Snapshot(result, took) => snapshot_done(cx, result, took)?,
+            Done::Reached(key, verdict) => {
+                cx.dial_backs.end();
+                reached.push((key, verdict));
+            }
+            Done::Asked(answers) => moved::asked(cx, &answers),
+            Done::Inquired(answers) => inquiry::answered(cx, &answers),
+        }
+    }
+    Ok(reached)
+}
+
+fn snapshot_done(
+    cx: &mut Context,
+    result: io::Result<SnapshotDone<DataDir>>,
+    took: Duration,
+) -> Result<(), Fatal> {
+    match result {
+        Ok(done) => {
+            let (index, bytes, ms) = (done.index().0, done.bytes(), took.as_millis());
+            if done.is_incoming() {
+                tracing::info!(index, bytes, ms, "the leader's snapshot is loaded");
+            } else {
+                cx.meters.snapshot_done(took);
+                tracing::info!(index, bytes, ms, "snapshot written");
+            }
+            cx.driver.snapshot_finished(Some(done))
+        }
+        Err(error) => {
+            cx.meters.snapshot_failed();
+            tracing::error!(%error, "a snapshot could not be written");
+            cx.driver.snapshot_finished(None)
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What handlers work on: the member, and all that belongs to it but the connections.
+
+use super::inquiry::Inquiry;
+use super::moved::Asking;
+use super::peers::Inbound;
+use super::worker::Workers;
+use crate::api::cluster_stats::Standbys;
+use crate::api::join::DialBacks;
+use crate::api::keys::event_bytes::EventBytes;
+use crate::api::lock::waiters::LockWaiters;
+use crate::config::Config;
+use crate::http::response::Numbers;
+use crate::metrics::Meters;
+use crate::net::{Key, Load, Response};
+use crate::peer::Peers;
+use crate::proof::{Gate, Proven};
+use crate::sys::clock::SystemClock;
+use crate::sys::disk::DataDir;
+use replica::{Driver, Fatal, Member, Now, Output, Removal, Role};
+use std::sync::Arc;
+use store::StoreIndex;
+
+/// The replica of this process, with its disk, its network and its clock.
+pub(crate) type Engine = Driver<DataDir, Peers, SystemClock>;
+
+/// What is to be done with a connection other than the one that is served.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    Answer(Key, Response),
+    /// The same, and the connection ends with it.
+    AnswerLast(Key, Response),
+    Close(Key),
+}
+
+/// What handlers work on.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) driver: Engine,
+    pub(crate) workers: Workers,
+    pub(crate) meters: Arc<Meters>,
+    /// How members that are called prove themselves, and what they are asked for.
+    pub(crate) gate: Arc<Gate>,
+    /// Clients that wait for locks.
+    pub(crate) locks: LockWaiters,
+    /// Events as they are sent to watchers.
+    pub(crate) events: EventBytes,
+    /// What handlers print into; kept for its memory.
+    pub(crate) body: Vec<u8>,
+    pub(crate) clock: SystemClock,
+    pub(crate) now: Now,
+    pub(crate) started: Now,
+    /// When this process first saw its leader, by both clocks.
+    pub(crate) leader_since: Now,
+    /// How often another leader was seen than before.
+    pub(crate) leader_changes: u64,
+    /// Other members as they speak to this one.
+    pub(crate) inbound: Inbound,
+    /// Members that are looked for.
+    pub(crate) asking: Asking,
+    /// Machines that ask for a place and are being dialled.
+    pub(crate) dial_backs: DialBacks,
+    /// The standbys that asked this member how things are.
+    pub(crate) standbys: Standbys,
+    /// How this machine was removed, if it was.
+    pub(crate) removal: Option<Removal>,
+    /// What others say about that.
+    pub(crate) inquiry: Inquiry,
+    /// What broke while messages of members were taken; the next turn says so.
+    pub(crate) fatal: Option<Fatal>,
+    pub(crate) out: Output,
+    /// What handlers want done with other connections.
+    pub(crate) effects: Vec<Effect>,
+    /// What the answer to the request in hand is to be proven with.
+    pub(crate) proven: Option<Box<Proven>>,
+    /// How many connections there are, and what they hold.
+    pub(crate) load: Load,
+    /// When a read was last served, by the monotonic clock.
+    pub(crate) last_read_at: u64,
+    /// Whether one was served in this round.
+    pub(crate) has_read: bool,
+}
+
+impl Context {
+    /// A read is being served: its client may ask for the next thing at once.
+    pub(crate) fn note_read(&mut self) {
+        self.last_read_at = self.now.monotonic;
+        self.has_read = true;
+    }
+
+    /// Answers another connection than the one that is served.
+    pub(crate) fn answer(&mut self, key: Key, response: Response) {
+        self.effects.push(Effect::Answer(key, response));
+    }
+
+    /// The numbers for an answer about the key space as it was at `index`.
+    pub(crate) fn numbers(&self, index: StoreIndex) -> Numbers {
+        let status = self.driver.status();
+        Numbers {
+            cluster: self.driver.cluster().0,
+            store_index: index.0,
+            raft: Some((status.commit.0, status.term.0)),
+        }
+    }
+
+    /// The index of the key space as it is now.
+    pub(crate) fn index(&self) -> u64 {
+        self.driver.store().index().0
+    }
+
+    pub(crate) fn leader(&self) -> Option<&Member> {
+        self.driver.status().leader.and_then(|leader| self.driver.membership().member(leader))
+    }
+
+    /// Whether there is a leader that was heard of lately. A member that only learns keeps one in
+    /// mind that is long gone.
+    pub(crate) fn hears_leader(&self) -> bool {
+        let status = self.driver.status();
+        let hears = |leader| leader == status.id || self.driver.is_reachable(leader);
+        status.leader.is_some_and(hears)
+    }
+
+    /// The part that this member plays, in the words of the statistics.
+    pub(crate) fn role_name(&self) -> &'static str {
+        match self.driver.status().role {
+            Role::Leader => "leader",
+            Role::Follower => "follower",
+            Role::Candidate => "candidate",
+        }
+    }
+}

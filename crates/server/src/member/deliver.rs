@@ -1,0 +1,124 @@
+//! What a turn brought: outcomes to those who asked, events to those who watch.
+
+use super::EventLoop;
+use super::greeting::note_doubled;
+use super::waiter::Waiter;
+use crate::api::keys::watch;
+use crate::api::lock::queueing;
+use crate::api::pending::{OnStop, Waiting};
+use crate::api::{admin, engine_error, join, keys, lock, members};
+use crate::net::{Key, Reply, Response, give};
+use replica::{Answer, EngineError, Output, ReadAnswer};
+use store::Store;
+
+impl EventLoop {
+    /// Passes on everything that a turn brought, and empties it.
+    pub(super) fn deliver(&mut self, out: &mut Output) {
+        if let Some(old) = out.replaced.take() {
+            self.store_replaced(*old);
+        }
+        if let Some(address) = out.doubled.take() {
+            note_doubled(&mut self.cx, &address);
+        }
+        for answer in out.answers.drain(..) {
+            match Waiter::of(answer.ticket.0) {
+                Waiter::Connection(key) => self.deliver_answer(key, &answer),
+                Waiter::Lock(key) => queueing::deliver(&mut self.cx, key, &answer),
+            }
+        }
+        for read in out.reads.drain(..) {
+            self.deliver_read(&read);
+        }
+        for wake in out.wakes.drain(..) {
+            match Waiter::of(wake.owner) {
+                Waiter::Connection(_) => watch::deliver(&mut self.cx, &mut self.front, &wake),
+                Waiter::Lock(_) => queueing::deliver_wake(&mut self.cx, &wake),
+            }
+        }
+        self.cx.events.clear();
+        self.carry_out();
+    }
+
+    /// An outcome is there, for whatever waits for it. A request that waits for something else has
+    /// taken the place of the one that was meant: its connection was answered already.
+    fn deliver_answer(&mut self, key: Key, answer: &Answer) {
+        let Some(caller) = self.front.caller(key) else { return };
+        let Some(waiting) = self.front.take_pending(key) else { return };
+        let cx = &mut self.cx;
+        let reply = match waiting {
+            Waiting::Write { no_value, since } => {
+                keys::written(cx, caller, (no_value, since), &answer.outcome).into()
+            }
+            Waiting::LockWrite => lock::written(cx, answer).into(),
+            Waiting::Configure => admin::configured(cx, answer).into(),
+            Waiting::Join(joining) => join::stepped(cx, key, joining, answer),
+            Waiting::Remove(_) => join::removed(cx, answer).into(),
+            Waiting::Member(change) => members::changed(cx, &change, answer).into(),
+            other @ (Waiting::Read { .. }
+            | Waiting::Watch(_)
+            | Waiting::List(_)
+            | Waiting::Lock(_)
+            | Waiting::LockRead { .. }
+            | Waiting::Guest(_)
+            | Waiting::Peer(_)) => Reply::Wait(other),
+        };
+        give(self, key, reply);
+    }
+
+    /// A read index was reached, or cannot be.
+    fn deliver_read(&mut self, read: &ReadAnswer) {
+        let Waiter::Connection(key) = Waiter::of(read.ticket.0) else { return };
+        let Some(caller) = self.front.caller(key) else { return };
+        let Some(waiting) = self.front.take_pending(key) else { return };
+        let cx = &mut self.cx;
+        let reply = match waiting {
+            Waiting::Read { path, get } => keys::read_ready(cx, caller, &path, get, read.outcome),
+            Waiting::LockRead { dir, field } => {
+                lock::read_ready(cx, &dir, field, read.outcome).into()
+            }
+            other => Reply::Wait(other),
+        };
+        give(self, key, reply);
+    }
+
+    /// Machines were dialled that ask for a place.
+    pub(super) fn deliver_reached(&mut self, key: Key, verdict: Result<(), String>) {
+        let has_ended = self.front.get_mut(key).is_none_or(|connection| connection.ended);
+        let Some(waiting) = self.front.take_pending(key) else { return };
+        let reply = match waiting {
+            // It has given up meanwhile, and may never learn that it is a member.
+            Waiting::Join(_) if has_ended => return crate::net::close(self, key),
+            Waiting::Join(joining) => join::reached(&mut self.cx, key, joining, verdict),
+            other => Reply::Wait(other),
+        };
+        give(self, key, reply);
+    }
+
+    /// A snapshot of the leader took the place of the store.
+    fn store_replaced(&mut self, old: Store) {
+        if self.cx.workers.drop_store(old).is_err() {
+            tracing::warn!("freeing the replaced store on the event loop: its thread is gone");
+        }
+        queueing::replace_watchers(&mut self.cx);
+        for key in watch::replace_store(&mut self.cx, &mut self.front) {
+            crate::net::close(self, key);
+        }
+    }
+
+    /// Nothing more comes of what clients wait for: this machine stops, or is no member any more.
+    pub(super) fn answer_waiting(&mut self) {
+        let own = self.cx.removal.map(|_| self.cx.driver.status().id);
+        for key in self.front.keys() {
+            let Some(waiting) = self.front.pending_mut(key) else { continue };
+            let is_of_members = matches!(waiting, Waiting::Member(_));
+            let response: Response = match waiting.on_stop(own) {
+                OnStop::EndsItself => continue,
+                OnStop::Refuse => engine_error(&self.cx, EngineError::Stopping),
+                // The others have said so: it is done.
+                OnStop::RemoveSelf if is_of_members => members::removed(&self.cx),
+                OnStop::RemoveSelf => join::removal_done(),
+            };
+            self.front.answer(key, response, &[]);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! A member: one thread that owns the replica and everything around it.
+//!
+//! A round takes what has arrived on all connections, answers reads at once, gathers writes, runs
+//! one turn of the replica (one log record, one sync), and sends what came of it. No locks, no
+//! queues between threads on the way of a request; what would hold the loop up is in `worker.rs`.
+//!
+//! The connections are in the [`Front`], what handlers work on is the [`Context`]; the loop is what
+//! brings them together.
+
+mod background;
+pub(crate) mod context;
+mod deliver;
+pub(crate) mod greeting;
+mod inquiry;
+pub(crate) mod moved;
+mod peers;
+mod shutdown;
+pub(crate) mod waiter;
+pub(crate) mod worker;
+
+use crate::api::keys::watch;
+use crate::api::lock::queueing;
+use crate::api::lock::waiters::LockWaiters;
+use crate::api::pending::Waiting;
+use crate::api::{self, keys};
+use crate::config::Config;
+use crate::error::StartError;
+use crate::http::browser::Hosts;
+use crate::http::cors::Cors;
+use crate::http::reader::{Refusal, Request};
+use crate::metrics::Meters;
+use crate::net::tls::Keyring;
+use crate::net::{
+    self, BusyPoll, Caller, Front, FrontParts, Key, Listener, Reply, Response, Service,
+};
+use crate::peer;
+use crate::proof::Gate;
+use crate::sys::clock::SystemClock;
+use context::{Context, Effect, Engine};
+use mio::event::Event;
+use mio::net::UnixStream;
+use mio::{Events, Interest, Poll, Token};
+use replica::{Clock, Output, Removal, SyncMode};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use worker::Workers;
+
+pub(crate) const TOKEN_WAKER: Token = Token(14);
+const TOKEN_SIGNAL: Token = Token(15);
+
+/// Turns in a round for requests that were sent ahead.
+const AHEAD_TURNS_MAX: usize = 16;
+
+/// How long after a read syncs are left to their own thread, so that the next read need not wait:
+/// 20 ms.
+const READS_RECENT_NS: u64 = 20_000_000;
+
+/// How often the loop looks after what has no event of its own: 1 s.
+const HOUSEKEEPING_NS: u64 = 1_000_000_000;
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// A signal asked for it.
+    Stopped,
+    /// This machine is no member any more.
+    Removed(Removal),
+}
+
+/// The loop of a member.
+pub(crate) struct EventLoop {
+    pub(crate) front: Front<Waiting>,
+    pub(crate) cx: Context,
+    /// Kept open: its other end is written to when a signal comes.
+    _signals: UnixStream,
+    busy_poll: BusyPoll,
+    last_housekeeping: u64,
+}
+
+/// What [`EventLoop::new`] puts together.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) keyring: Keyring,
+    pub(crate) poll: Poll,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) signals: UnixStream,
+    pub(crate) driver: Engine,
+    pub(crate) workers: Workers,
+    pub(crate) clock: SystemClock,
+}
+
+impl EventLoop {
+    /// # Errors
+    /// What the system gave.
+    pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
+        let Parts { config, keyring, poll, listeners, mut signals, driver, workers, clock } = parts;
+        poll.registry().register(&mut signals, TOKEN_SIGNAL, Interest::READABLE)?;
+        let now = clock.now();
+        let gate = Arc::new(Gate::new(&config.finding.token)?);
+        let meters = Arc::new(Meters::new(now));
+        let mut front = Front::new(FrontParts {
+            limits: config.limits,
+            timeouts: (config.http_read_timeout_secs, config.http_write_timeout_secs),
+            cors: Cors::new(&config.cors),
+            hosts: Hosts::of(&config),
+            poll,
+            keyring,
+            listeners,
+            gate: Arc::clone(&gate),
+            counters: Arc::clone(&meters) as Arc<dyn net::Count>,
+            refusal: api::overloaded,
+            now,
+        });
+        front.open(|_| true)?;
+        let busy_poll = BusyPoll::new(Duration::from_micros(config.busy_poll_us));
+        let cx = Context {
+            config,
+            driver,
+            workers,
+            meters,
+            gate,
+            locks: LockWaiters::new(),
+            events: keys::event_bytes::EventBytes::default(),
+            body: Vec::new(),
+            clock,
+            now,
+            started: now,
+            leader_since: now,
+            leader_changes: 0,
+            inbound: peers::Inbound::default(),
+            asking: moved::Asking::default(),
+            dial_backs: api::join::DialBacks::default(),
+            standbys: api::cluster_stats::Standbys::default(),
+            removal: None,
+            inquiry: inquiry::Inquiry::default(),
+            fatal: None,
+            out: Output::default(),
+            effects: Vec::new(),
+            proven: None,
+            load: net::Load::default(),
+            last_read_at: 0,
+            has_read: false,
+        };
+        let last_housekeeping = now.monotonic;
+        Ok(Self { front, cx, _signals: signals, busy_poll, last_housekeeping })
+    }
+
+    /// Serves until a signal asks it to stop, or the machine is no member any more.
+    ///
+    /// # Errors
+    /// [`StartError`] with what broke; nothing is served any more then.
+    pub(crate) fn run(&mut self) -> Result<Ended, StartError> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let patience = self.patience();
+            if std::mem::take(&mut self.cx.has_read) {
+                self.busy_poll.after_read();
+            }
+            match self.busy_poll.wait(&mut self.front.poll, &mut events, patience) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            self.begin_round();
+            for event in &events {
+                self.take(event);
+                if self.cx.driver.is_batch_full() {
+                    self.turn()?;
+                }
+            }
+            // What arrived together with the signal is not reported again, so it was taken first.
+            if events.iter().any(|event| event.token() == TOKEN_SIGNAL) {
+                self.stop()?;
+                return Ok(Ended::Stopped);
+            }
+            self.take_results()?;
+            self.maintain_peers();
+            self.front.send_held_heads();
+            queueing::advance(&mut self.cx);
+            self.carry_out();
+            self.turn()?;
+            if let Some(removal) = self.cx.removal {
+                self.finish_up()?;
+                self.cx.workers.finish();
+                return Ok(Ended::Removed(removal));
+            }
+            self.go_on()?;
+            self.housekeep();
+            self.front.accept_due();
+        }
+    }
+
+    /// Lets connections go on with what they sent ahead; its writes need a turn of their own.
+    fn go_on(&mut self) -> Result<(), StartError> {
+        for _ in 0..AHEAD_TURNS_MAX {
+            if !self.front.can_go_on() || !self.front.has_time() {
+                break;
+            }
+            net::go_on(self);
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// A round begins: the clock is read, and handshakes go on that had to wait.
+    fn begin_round(&mut self) {
+        self.cx.now = self.cx.clock.now();
+        self.front.set_now(self.cx.now);
+        net::begin_round(self);
+    }
+
+    /// How long to wait for the next event.
+    fn patience(&self) -> Duration {
+        if self.cx.locks.has_pending_proposal {
+            return Duration::ZERO;
+        }
+        let due = self.cx.driver.until_due().unwrap_or(u64::MAX).min(HOUSEKEEPING_NS);
+        let lock_due = self.cx.locks.next_due().unwrap_or(u64::MAX);
+        let lock_due = lock_due.saturating_sub(self.cx.now.monotonic);
+        Duration::from_nanos(due.min(self.front.until_due()).min(lock_due))
+    }
+
+    fn take(&mut self, event: &Event) {
+        match event.token() {
+            TOKEN_WAKER | TOKEN_SIGNAL => {}
+            token @ Token(peer::TOKEN_BASE..) => {
+                let (now, claim) = (self.cx.now.monotonic, self.cx.driver.own_claim());
+                self.cx.driver.network_mut().ready(token, claim, now);
+            }
+            _ => net::take(self, event),
+        }
+    }
+
+    fn maintain_peers(&mut self) {
+        peers::maintain(&mut self.cx);
+        self.carry_out();
+    }
+
+    /// Does what handlers want done with other connections than the one that they served.
+    fn carry_out(&mut self) {
+        // What a connection waited for may have more to be done when it is closed.
+        while !self.cx.effects.is_empty() {
+            for effect in std::mem::take(&mut self.cx.effects) {
+                match effect {
+                    Effect::Answer(key, response) => self.front.answer(key, response, &[]),
+                    Effect::AnswerLast(key, response) => {
+                        self.front.answer_last(key, response, &[]);
+                    }
+                    Effect::Close(key) => net::close(self, key),
+                }
+            }
+        }
+    }
+
+    /// One turn of the replica, and what comes of it.
+    fn turn(&mut self) -> Result<(), StartError> {
+        if let Some(fatal) = self.cx.fatal.take() {
+            return Err(fatal.into());
+        }
+        self.cx.locks.has_pending_proposal = false;
+        // Answers to reads leave before a sync holds them up.
+        net::flush_dirty(self);
+        let since_read = self.cx.now.monotonic.saturating_sub(self.cx.last_read_at);
+        let are_reads_recent = since_read < READS_RECENT_NS;
+        let mode = if are_reads_recent { SyncMode::Deferred } else { SyncMode::InPlace };
+        let mut out = std::mem::take(&mut self.cx.out);
+        let target = self.cx.driver.turn(mode, &mut out)?;
+        peers::note_leader(&mut self.cx);
+        for nanos in self.cx.driver.take_sync_times() {
+            self.cx.meters.synced(Duration::from_nanos(nanos));
+            self.cx.has_read = false;
+        }
+        if !out.is_empty() {
+            self.cx.meters.observe_turn(self.cx.now, self.cx.clock.now());
+            self.deliver(&mut out);
+        }
+        self.cx.out = out;
+        if let Some(target) = target {
+            self.cx.workers.sync(target)?;
+        }
+        background::hand_out(&mut self.cx)?;
+        net::flush_dirty(self);
+        Ok(())
+    }
+
+    /// Looks after what has no event of its own: slow clients, failed fills.
+    fn housekeep(&mut self) {
+        if self.cx.now.monotonic.saturating_sub(self.last_housekeeping) < HOUSEKEEPING_NS {
+            return;
+        }
+        self.last_housekeeping = self.cx.now.monotonic;
+        self.cx.driver.retry_fill();
+        if let Err(fatal) = self.cx.driver.check_directory() {
+            self.cx.fatal.get_or_insert(fatal);
+        }
+        peers::report(&mut self.cx);
+        moved::look_for_moved(&mut self.cx);
+        self.front.keyring.refresh();
+        self.cx.driver.network_mut().set_tls(self.front.keyring.dialer());
+        net::housekeep(self);
+        self.carry_out();
+    }
+}
+
+impl Service for EventLoop {
+    type Pending = Waiting;
+
+    fn parts(&mut self) -> (&mut Front<Waiting>, &mut Vec<u8>) {
+        (&mut self.front, &mut self.cx.body)
+    }
+
+    fn request(&mut self, caller: Caller, request: &Request<'_>) -> Reply<Waiting> {
+        self.cx.load = self.front.load();
+        let (front, cx) = (&mut self.front, &mut self.cx);
+        let reply = api::respond(cx, caller, request, &mut || front.origin_of(caller.key));
+        if let Some(proven) = cx.proven.take() {
+            front.prove(caller.key, proven);
+        }
+        self.carry_out();
+        reply
+    }
+
+    fn refuse(&mut self, refusal: Refusal, is_keys: bool) -> Response {
+        api::refuse(&self.cx, refusal, is_keys)
+    }
+
+    fn take_bytes(&mut self, key: Key, bytes: &[u8]) -> Option<usize> {
+        let (front, cx) = (&mut self.front, &mut self.cx);
+        let used = match front.pending_mut(key) {
+            Some(Waiting::Peer(from)) => {
+                let from = *from;
+                peers::take_frames(cx, key, from, bytes)
+            }
+            Some(Waiting::Guest(_)) => greeting::take_proof(cx, front, key, bytes),
+            _ => None,
+        };
+        self.carry_out();
+        used
+    }
+
+    fn relay(&mut self, _: Key) {
+        unreachable!("a member serves its clients itself")
+    }
+
+    fn print_more(&mut self, key: Key) {
+        let (front, cx) = (&mut self.front, &mut self.cx);
+        match front.pending_mut(key) {
+            Some(Waiting::List(_)) => keys::list_on(front, key),
+            Some(Waiting::Watch(_)) => watch::catch_up(cx, front, key),
+            _ => {}
+        }
+    }
+
+    fn client_gone(&mut self, key: Key, pending: Waiting) {
+        match pending {
+            Waiting::Watch(watching) => self.cx.driver.store_mut().unwatch(watching.watcher),
+            Waiting::Peer(from) => peers::peer_left(&mut self.cx, key, from),
+            Waiting::Lock(waiter) => queueing::orphan(&mut self.cx, waiter),
+            // Their outcome finds nobody.
+            Waiting::Write { .. }
+            | Waiting::Read { .. }
+            | Waiting::List(_)
+            | Waiting::LockWrite
+            | Waiting::LockRead { .. }
+            | Waiting::Configure
+            | Waiting::Join(_)
+            | Waiting::Remove(_)
+            | Waiting::Member(_)
+            | Waiting::Guest(_) => {}
+        }
+    }
+
+    fn is_sated(&self) -> bool {
+        self.cx.driver.is_batch_full()
+    }
+}

@@ -1,0 +1,192 @@
+//! The other members as this one sees them: what they say over the connections that they dialled,
+//! who is connected to, and what an operator has to know of them.
+
+use super::context::{Context, Effect};
+use super::greeting::{Complaints, InboundPeer};
+use super::inquiry;
+use crate::net::Key;
+use crate::peer::{PeerEvent, frame};
+use replica::{Clock, MemberId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Members that speak to this one, and what the log says of them.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    /// The connections over which other members speak to this one.
+    pub(super) peers: BTreeMap<MemberId, InboundPeer>,
+    pub(super) complaints: Complaints,
+    /// What members said of processes with this member's identity: strangers do not use it up.
+    pub(super) doubles: Complaints,
+    /// The version of the membership that connections are held for.
+    pub(super) known_membership: u64,
+    /// The leader that was seen last.
+    last_leader: Option<MemberId>,
+    told: Told,
+}
+
+/// What the log says already.
+#[derive(Debug, Default)]
+struct Told {
+    /// Members whose state was found to differ.
+    diverged: BTreeSet<MemberId>,
+    /// Entries that were skipped.
+    entries_skipped: u64,
+    /// That this member lost what it had acknowledged.
+    loss: bool,
+    /// That this directory was copied.
+    copy: bool,
+    /// That it may be the copy of a running machine's.
+    live_copy: bool,
+}
+
+impl Default for Inbound {
+    fn default() -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            complaints: Complaints::default(),
+            doubles: Complaints::default(),
+            known_membership: u64::MAX,
+            last_leader: None,
+            told: Told::default(),
+        }
+    }
+}
+
+/// Takes the messages in what a member sent. Gives how many bytes were used; nothing if the
+/// connection is to be closed.
+pub(crate) fn take_frames(
+    cx: &mut Context,
+    key: Key,
+    from: MemberId,
+    bytes: &[u8],
+) -> Option<usize> {
+    let now = cx.now.monotonic;
+    if let Some(peer) = cx.inbound.peers.get_mut(&from).filter(|one| one.key == key) {
+        peer.heard_at = now;
+    }
+    let mut used = 0;
+    loop {
+        match frame::take(bytes.get(used..).expect("no more is used than there is")) {
+            Ok(Some((payload, len))) => {
+                if let Err(fatal) = cx.driver.receive(from, payload, &mut cx.out) {
+                    cx.fatal = Some(fatal);
+                    return Some(bytes.len());
+                }
+                used += len;
+            }
+            Ok(None) => return Some(used),
+            Err(frame::Garbage) => {
+                tracing::warn!(member = %from, "a member sent garbage; its connection ends");
+                return None;
+            }
+        }
+    }
+}
+
+/// A connection of a member ended.
+pub(crate) fn peer_left(cx: &mut Context, key: Key, from: MemberId) {
+    if cx.inbound.peers.get(&from).is_some_and(|peer| peer.key == key) {
+        cx.inbound.peers.remove(&from);
+        cx.driver.network_mut().forget_caller(from);
+        cx.inbound.known_membership = u64::MAX;
+        cx.driver.peer_lost(from, &mut cx.out);
+    }
+}
+
+/// Looks after the connections to other members.
+pub(crate) fn maintain(cx: &mut Context) {
+    let now = cx.now.monotonic;
+    cx.driver.network_mut().tend(now);
+    for event in cx.driver.network_mut().take_events() {
+        match event {
+            PeerEvent::Welcome(id) => cx.driver.confirmed(id),
+            PeerEvent::Disowned(id) => cx.driver.disowned(id),
+            PeerEvent::Unreachable(id) => cx.driver.unreachable(id),
+            PeerEvent::Removed(from) => cx.inquiry.hint(from, now),
+        }
+    }
+    let version = cx.driver.membership_version();
+    if version != cx.inbound.known_membership {
+        cx.inbound.known_membership = version;
+        let members: Vec<_> = cx.driver.membership().members().cloned().collect();
+        cx.driver.network_mut().set_members(members.iter());
+        let membership = cx.driver.membership();
+        let gone = cx.inbound.peers.iter().filter(|(id, _)| membership.was_removed(**id));
+        cx.effects.extend(gone.map(|(_, peer)| Effect::Close(peer.key)));
+    }
+    inquiry::advance(cx);
+}
+
+/// Takes note of another leader than before.
+pub(crate) fn note_leader(cx: &mut Context) {
+    let leader = cx.driver.status().leader;
+    if leader.is_some() && leader != cx.inbound.last_leader {
+        cx.inbound.last_leader = leader;
+        cx.leader_changes += 1;
+        cx.leader_since = cx.clock.now();
+    }
+}
+
+/// Says once what an operator has to know: members whose state differs, and whether this one stops
+/// for it; entries that could not be applied; a directory that was copied or forgot something.
+pub(crate) fn report(cx: &mut Context) {
+    report_diverged(cx);
+    let told = &mut cx.inbound.told;
+    let skipped = cx.driver.entries_skipped();
+    if skipped > told.entries_skipped {
+        tracing::error!(
+            skipped = skipped - told.entries_skipped,
+            "committed entries could not be applied and were skipped, by every member alike"
+        );
+        told.entries_skipped = skipped;
+    }
+    if cx.driver.awaits_leader() && !std::mem::replace(&mut told.live_copy, true) {
+        tracing::warn!(
+            "the data directory was copied from a running machine, or from one that was not \
+             stopped in order: this machine keeps out of elections until a leader has brought it \
+             up, or all other members can be reached"
+        );
+    }
+    if let Some((words, needed)) = cx.driver.awaits_words()
+        && !std::mem::replace(&mut told.copy, true)
+    {
+        tracing::warn!(
+            words,
+            needed,
+            "the data directory was copied or moved since it was last in use: this machine takes \
+             part as soon as that many other members have confirmed that it is the latest. If they \
+             refuse it, start it with -force-rejoin"
+        );
+    }
+    if let Some(lost) = cx.driver.lost_promise()
+        && !std::mem::replace(&mut told.loss, true)
+    {
+        tracing::error!(
+            entry = lost.0,
+            "this machine acknowledged an entry that its log does not hold: it takes no part any \
+             more. Start it with -force-rejoin: its files are set aside, and it joins anew"
+        );
+    }
+}
+
+fn report_diverged(cx: &mut Context) {
+    let index = cx.driver.status().applied.0;
+    for member in cx.driver.membership().members() {
+        let has_diverged = cx.driver.peer(member.id).is_some_and(|peer| peer.diverged);
+        if has_diverged && cx.inbound.told.diverged.insert(member.id) {
+            let (id, name) = (member.id, member.name.as_str());
+            let stops = cx.driver.has_diverged();
+            tracing::error!(
+                member = %id, name, index,
+                "the state of this member differs from the one here at the same log index. {}",
+                if stops {
+                    "No majority has the state of this machine: it takes no writes and proves no \
+                     reads. Find out which members agree, and start the other with -force-rejoin"
+                } else {
+                    "A majority has the state of this machine. Start the other with \
+                     -force-rejoin: its files are set aside, and it joins anew"
+                }
+            );
+        }
+    }
+}

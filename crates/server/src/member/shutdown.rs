@@ -1,0 +1,109 @@
+//! Graceful shutdown: leadership is transferred, requests in hand are answered, then all is closed.
+
+use super::{EventLoop, background};
+use crate::api::keys::watch;
+use crate::api::lock::queueing;
+use crate::error::StartError;
+use crate::net;
+use mio::Events;
+use replica::{Clock, Role};
+use std::time::Duration;
+
+/// How long the transfer of leadership may take when the server stops: 1 s.
+const TRANSFER_NS: u64 = 1_000_000_000;
+
+/// How long clients may still ask on connections that are open when the server stops: 200 ms.
+const DRAIN_NS: u64 = 200_000_000;
+
+/// How long answers may take to leave when the server stops: 1 s.
+const STOP_NS: u64 = 1_000_000_000;
+
+/// How long the loop waits for events meanwhile.
+const PAUSE: Duration = Duration::from_millis(5);
+
+impl EventLoop {
+    fn is_leader(&self) -> bool {
+        self.cx.driver.status().role == Role::Leader
+    }
+
+    /// A leader transfers its leadership before it stops, so that nobody has to notice that it is
+    /// gone. Requests are served meanwhile.
+    fn transfer_leadership(&mut self) -> Result<(), StartError> {
+        let until = self.cx.clock.now().monotonic + TRANSFER_NS;
+        let mut events = Events::with_capacity(256);
+        if self.cx.driver.membership().members().count() < 2 || !self.is_leader() {
+            return Ok(());
+        }
+        self.cx.driver.hand_over();
+        while self.is_leader() && self.cx.clock.now().monotonic < until {
+            self.take_results()?;
+            self.turn()?;
+            self.take_events(&mut events)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for events a moment, and takes them.
+    fn take_events(&mut self, events: &mut Events) -> Result<(), StartError> {
+        self.front.poll.poll(events, Some(PAUSE))?;
+        self.begin_round();
+        for event in &*events {
+            self.take(event);
+        }
+        self.maintain_peers();
+        Ok(())
+    }
+
+    /// Stops: no new connections, watches ended, writes in hand finished, answers sent.
+    pub(super) fn stop(&mut self) -> Result<(), StartError> {
+        tracing::info!("stopping");
+        self.transfer_leadership()?;
+        self.finish_up()?;
+        self.cx.driver.close()?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Ends watches, finishes what is in hand and sends the answers. Clients that were about to ask
+    /// on a connection that is open are answered for a moment more, and told that it ends.
+    pub(super) fn finish_up(&mut self) -> Result<(), StartError> {
+        self.front.is_stopping = true;
+        let is_removed = self.cx.removal.is_some();
+        if !is_removed {
+            self.front.stop_listening();
+        }
+        let start = self.cx.clock.now().monotonic;
+        let mut events = Events::with_capacity(256);
+        loop {
+            watch::end_all(self.cx.driver.store_mut(), &mut self.front);
+            queueing::end_all(&mut self.cx);
+            queueing::advance(&mut self.cx);
+            self.carry_out();
+            self.take_results()?;
+            self.maintain_peers();
+            self.turn()?;
+            let passed = self.cx.clock.now().monotonic.saturating_sub(start);
+            let is_done = self.front.is_quiet(passed >= DRAIN_NS)
+                && !self.cx.driver.is_syncing()
+                && (self.cx.locks.is_empty() || is_removed);
+            if is_done || passed > STOP_NS {
+                self.answer_waiting();
+                net::flush_dirty(self);
+                return Ok(());
+            }
+            if is_removed {
+                self.answer_waiting();
+            }
+            self.take_events(&mut events)?;
+            net::go_on(self);
+        }
+    }
+
+    /// Takes what the threads beside the loop have done.
+    pub(super) fn take_results(&mut self) -> Result<(), StartError> {
+        for (key, verdict) in background::take_results(&mut self.cx)? {
+            self.deliver_reached(key, verdict);
+        }
+        Ok(())
+    }
+}

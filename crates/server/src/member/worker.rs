@@ -1,0 +1,217 @@
+//! What must not hold up the loop: syncs while others want to be served, zero-filling log segments,
+//! writing snapshots, giving back the memory of removed trees.
+//!
+//! Each kind of work has a thread of its own, started when the first piece of it comes. Results
+//! come back through one queue, and the loop is woken for them.
+
+use super::inquiry::Answer;
+use super::moved::Answers;
+use crate::net::Key;
+use crate::sys::disk::DataDir;
+use mio::Waker;
+use replica::{SnapshotDone, SnapshotJob};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use wal::{FillTask, Seq, SyncTarget};
+
+/// The share of time that the snapshot thread works at most, in percent: with two cores a snapshot
+/// at full speed would show in everybody's latency.
+const SNAPSHOT_SHARE_PERCENT: u32 = 50;
+
+/// Subtrees nest as deep as paths do; giving them back recurses as deep.
+const GARBAGE_STACK_BYTES: usize = 8 << 20;
+
+/// What a thread reports.
+pub(crate) enum Done {
+    Synced(Seq, io::Result<()>, Duration),
+    Filled(FillTask<DataDir>, io::Result<()>),
+    Snapshot(io::Result<SnapshotDone<DataDir>>, Duration),
+    /// Whether the machine was reached that asks for a place over this connection.
+    Reached(Key, Result<(), String>),
+    /// Who is reached where.
+    Asked(Answers),
+    /// What others say of the claim that this machine was removed.
+    Inquired(Vec<Answer>),
+}
+
+/// The threads beside the loop.
+pub(crate) struct Workers {
+    done_tx: Sender<Done>,
+    done_rx: Receiver<Done>,
+    waker: Arc<Waker>,
+    syncs: Option<Sender<SyncTarget<DataDir>>>,
+    fills: Option<Sender<FillTask<DataDir>>>,
+    snapshots: Option<Sender<SnapshotJob<DataDir>>>,
+    garbage: Option<Sender<Garbage>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Memory whose return takes a while.
+enum Garbage {
+    Nodes(Vec<store::Node>),
+    Store(Box<store::Store>),
+}
+
+impl Workers {
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
+        let (done_tx, done_rx) = channel();
+        Self {
+            done_tx,
+            done_rx,
+            waker,
+            syncs: None,
+            fills: None,
+            snapshots: None,
+            garbage: None,
+            threads: Vec::new(),
+        }
+    }
+
+    /// The next result, if there is one.
+    pub(crate) fn next_done(&self) -> Option<Done> {
+        self.done_rx.try_recv().ok()
+    }
+
+    /// Waits until all work in hand is done: nothing is written to the data directory after this.
+    pub(crate) fn finish(&mut self) {
+        (self.syncs, self.fills, self.snapshots, self.garbage) = (None, None, None, None);
+        for thread in self.threads.drain(..) {
+            // A panic there has ended the process.
+            let _ = thread.join();
+        }
+    }
+
+    fn report(&self) -> impl Fn(Done) + Send + 'static {
+        let (tx, waker) = (self.done_tx.clone(), Arc::clone(&self.waker));
+        move |done| {
+            // The loop is gone when the queue is: nobody wants to know then.
+            if tx.send(done).is_ok() {
+                let _ = waker.wake();
+            }
+        }
+    }
+
+    /// Does one piece of work on a thread of its own. It must not touch the data directory: nobody
+    /// waits for it at the end.
+    pub(crate) fn run_once(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> Done + Send + 'static,
+    ) -> io::Result<()> {
+        let report = self.report();
+        thread::Builder::new().name(format!("stead-{name}")).spawn(move || report(work()))?;
+        Ok(())
+    }
+
+    pub(crate) fn sync(&mut self, target: SyncTarget<DataDir>) -> io::Result<()> {
+        let report = self.report();
+        let work = move |target: SyncTarget<DataDir>| {
+            let start = Instant::now();
+            let result = target.sync();
+            report(Done::Synced(target.seq(), result, start.elapsed()));
+        };
+        hand_over(&mut self.threads, &mut self.syncs, "sync", 0, work, target)
+    }
+
+    pub(crate) fn fill(&mut self, task: FillTask<DataDir>) -> io::Result<()> {
+        let report = self.report();
+        let work = move |mut task: FillTask<DataDir>| {
+            let result = task.run();
+            report(Done::Filled(task, result));
+        };
+        hand_over(&mut self.threads, &mut self.fills, "fill", 0, work, task)
+    }
+
+    pub(crate) fn snapshot(&mut self, job: SnapshotJob<DataDir>) -> io::Result<()> {
+        let report = self.report();
+        let work = move |job: SnapshotJob<DataDir>| {
+            let start = Instant::now();
+            let mut pace = SnapshotPace::new(start);
+            let result = job.run(&mut |bytes| pace.wrote(bytes));
+            report(Done::Snapshot(result, start.elapsed()));
+        };
+        hand_over(
+            &mut self.threads,
+            &mut self.snapshots,
+            "snapshot",
+            GARBAGE_STACK_BYTES,
+            work,
+            job,
+        )
+    }
+
+    pub(crate) fn drop_garbage(&mut self, nodes: Vec<store::Node>) -> io::Result<()> {
+        self.drop_later(Garbage::Nodes(nodes))
+    }
+
+    pub(crate) fn drop_store(&mut self, store: store::Store) -> io::Result<()> {
+        self.drop_later(Garbage::Store(Box::new(store)))
+    }
+
+    fn drop_later(&mut self, garbage: Garbage) -> io::Result<()> {
+        let work = |garbage| match garbage {
+            Garbage::Nodes(nodes) => drop(nodes),
+            Garbage::Store(store) => drop(store),
+        };
+        hand_over(
+            &mut self.threads,
+            &mut self.garbage,
+            "garbage",
+            GARBAGE_STACK_BYTES,
+            work,
+            garbage,
+        )
+    }
+}
+
+/// Sends `work` to its thread, which is started first if need be.
+fn hand_over<W: Send + 'static>(
+    threads: &mut Vec<thread::JoinHandle<()>>,
+    slot: &mut Option<Sender<W>>,
+    name: &str,
+    stack_bytes: usize,
+    run: impl Fn(W) + Send + 'static,
+    work: W,
+) -> io::Result<()> {
+    let gone = || io::Error::other("a background thread has ended");
+    if let Some(tx) = slot {
+        return tx.send(work).map_err(|_| gone());
+    }
+    let (tx, rx) = channel();
+    let builder = thread::Builder::new().name(format!("stead-{name}"));
+    let builder = if stack_bytes > 0 { builder.stack_size(stack_bytes) } else { builder };
+    threads.push(builder.spawn(move || rx.into_iter().for_each(run))?);
+    tx.send(work).map_err(|_| gone())?;
+    *slot = Some(tx);
+    Ok(())
+}
+
+/// Rests between pieces, so that the thread takes its share of a core and no more.
+struct SnapshotPace {
+    worked_since: Instant,
+    bytes: usize,
+}
+
+impl SnapshotPace {
+    /// Rest after this much output.
+    const STEP_BYTES: usize = 256 << 10;
+
+    fn new(start: Instant) -> Self {
+        Self { worked_since: start, bytes: 0 }
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes < Self::STEP_BYTES {
+            return;
+        }
+        self.bytes = 0;
+        let rest =
+            self.worked_since.elapsed() * (100 - SNAPSHOT_SHARE_PERCENT) / SNAPSHOT_SHARE_PERCENT;
+        thread::sleep(rest);
+        self.worked_since = Instant::now();
+    }
+}

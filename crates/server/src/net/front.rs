@@ -1,0 +1,498 @@
+//! The connections of a server: accepted, bounded, answered. What is done with their bytes is in
+//! `serve.rs`; what requests mean is known to neither.
+
+use super::backlog::Backlog;
+use super::budget::{Budget, Memory};
+use super::connection::{Connection, Held, Phase};
+use super::handshake::Handshakes;
+use super::reply::{Body, Response};
+use super::slab::{Key, Slab};
+use super::tls::{Keyring, Stream};
+use super::{Caller, Count, Pending};
+use crate::config::{Limits, Port};
+use crate::http::browser::Hosts;
+use crate::http::cors::Cors;
+use crate::http::reader;
+use crate::http::response::{Envelope, Length, put_piece};
+use crate::http::time::http_date;
+use crate::proof::{Answered, Gate, Proven};
+use crate::sys::clock::Now;
+use bytes::Bytes;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Poll, Token};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+/// Tokens below this are listeners and the like; connections follow.
+pub(crate) const TOKEN_BASE: usize = 16;
+
+/// Bytes read from a socket at a time.
+pub(super) const READ_BYTES: usize = 64 << 10;
+
+/// A body from this length on is handed over rather than copied.
+const SHARE_BYTES_MIN: usize = 128 << 10;
+
+/// How long the head of a long poll may be held back for its event to come along: 20 ms.
+const HEAD_DELAY_NS: u64 = 20_000_000;
+
+/// A port that is listened on.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) port: Port,
+}
+
+/// What clients may do, in bytes, numbers and time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) reader: reader::Limits,
+    pub(super) clients: usize,
+    pub(super) peers: usize,
+    pub(super) read_limit: u128,
+    pub(super) write_limit: u128,
+}
+
+/// All connections. `T` is what a request waits for that is not answered at once.
+pub(crate) struct Front<T> {
+    pub(crate) poll: Poll,
+    /// What is shown where TLS is spoken.
+    pub(crate) keyring: Keyring,
+    pub(super) listeners: Vec<Listener>,
+    /// Ports whose callers must wait until there is room.
+    pub(super) backlog: Backlog,
+    pub(super) connections: Slab<Connection<T>>,
+    /// How many of them came in at the peer port.
+    pub(super) peers: usize,
+    pub(super) cors: Cors,
+    pub(super) hosts: Hosts,
+    pub(super) gate: Arc<Gate>,
+    pub(super) counters: Arc<dyn Count>,
+    /// How a client is refused for want of room, with the reason.
+    pub(super) refusal: fn(&'static str) -> Response,
+    pub(super) bounds: Bounds,
+    pub(super) date: String,
+    pub(crate) now: Now,
+    pub(super) scratch: Vec<u8>,
+    /// Connections with something to send.
+    pub(super) dirty: Vec<Key>,
+    /// Connections that can go on without an event.
+    pub(super) resume: VecDeque<Key>,
+    /// Connections whose long answer goes on as soon as there is time.
+    pub(super) unfinished: VecDeque<Key>,
+    /// Connections that wait until the answers of others have left.
+    pub(super) starved: Vec<Key>,
+    pub(super) handshakes: Handshakes,
+    /// Long polls whose head has not been sent, and when it is to be.
+    held_heads: VecDeque<(Key, u64)>,
+    pub(super) budget: Budget,
+    pub(super) memory: Memory,
+    /// Whether the server is about to end, so that each answer is a connection's last.
+    pub(crate) is_stopping: bool,
+}
+
+/// How much there is of what is bounded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Load {
+    pub(crate) connections: usize,
+    pub(crate) held: Held,
+}
+
+/// What [`Front::new`] puts together.
+pub(crate) struct FrontParts {
+    pub(crate) limits: Limits,
+    /// Seconds that a client may take to send a request, and to receive an answer.
+    pub(crate) timeouts: (f64, f64),
+    pub(crate) cors: Cors,
+    pub(crate) hosts: Hosts,
+    pub(crate) poll: Poll,
+    pub(crate) keyring: Keyring,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) counters: Arc<dyn Count>,
+    pub(crate) refusal: fn(&'static str) -> Response,
+    pub(crate) now: Now,
+}
+
+impl<T: Pending> Front<T> {
+    /// Nothing is accepted before [`Front::open`].
+    pub(crate) fn new(parts: FrontParts) -> Self {
+        let FrontParts { limits, timeouts, cors, hosts, poll, keyring, listeners, .. } = parts;
+        let FrontParts { gate, counters, refusal, now, .. } = parts;
+        let bounds = Bounds {
+            reader: reader::Limits {
+                request_line_bytes: limits.request_line_bytes,
+                head_bytes: limits.head_bytes,
+                body_bytes: limits.body_bytes,
+            },
+            clients: limits.connections,
+            peers: limits.peer_connections,
+            read_limit: super::time_limit(timeouts.0),
+            write_limit: super::time_limit(timeouts.1),
+        };
+        Self {
+            poll,
+            keyring,
+            listeners,
+            backlog: Backlog::default(),
+            connections: Slab::new(),
+            peers: 0,
+            cors,
+            hosts,
+            gate,
+            counters,
+            bounds,
+            date: http_date(now.wall),
+            now,
+            scratch: vec![0; READ_BYTES],
+            dirty: Vec::new(),
+            resume: VecDeque::new(),
+            unfinished: VecDeque::new(),
+            starved: Vec::new(),
+            refusal,
+            handshakes: Handshakes::default(),
+            held_heads: VecDeque::new(),
+            budget: Budget::default(),
+            memory: Memory::new(&limits),
+            is_stopping: false,
+        }
+    }
+
+    /// Accepts connections at some of the ports from here on.
+    ///
+    /// # Errors
+    /// What the system gave.
+    pub(crate) fn open(&mut self, wants: impl Fn(Port) -> bool) -> io::Result<()> {
+        for (at, listener) in self.listeners.iter_mut().enumerate() {
+            if wants(listener.port) {
+                let registry = self.poll.registry();
+                registry.register(&mut listener.socket, Token(at), Interest::READABLE)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A round begins at this moment.
+    pub(crate) fn set_now(&mut self, now: Now) {
+        let before = self.now.wall / 1_000_000_000;
+        self.now = now;
+        if now.wall / 1_000_000_000 != before {
+            self.date = http_date(now.wall);
+        }
+    }
+
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.connections.keys()
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Connection<T>> {
+        self.connections.get_mut(key)
+    }
+
+    /// The connection whose socket has a token.
+    pub(crate) fn key_of(&self, token: Token) -> Option<Key> {
+        let slot = u32::try_from(token.0.checked_sub(TOKEN_BASE)?).ok()?;
+        self.connections.key_at(slot)
+    }
+
+    /// What the request in hand of a connection waits for, if there is one.
+    pub(crate) fn pending_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.connections.get_mut(key)?.pending_mut()
+    }
+
+    /// Takes what the request in hand waits for: it is about to be answered.
+    pub(crate) fn take_pending(&mut self, key: Key) -> Option<T> {
+        self.connections.get_mut(key)?.take_pending()
+    }
+
+    /// Lets the request in hand wait for something else than before.
+    pub(crate) fn set_pending(&mut self, key: Key, pending: T) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.phase = Phase::Waiting(pending);
+        }
+    }
+
+    /// Where a connection comes from.
+    pub(crate) fn origin_of(&mut self, key: Key) -> String {
+        let connection = self.connections.get_mut(key);
+        let address = connection.and_then(|one| one.socket.socket().peer_addr().ok());
+        address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
+    }
+
+    /// Accepts those that wait at a port, as far as there is room.
+    pub(crate) fn accept(&mut self, at: usize) {
+        loop {
+            let Some(listener) = self.listeners.get(at) else { return };
+            let port = listener.port;
+            let now = self.now.monotonic;
+            let Some(socket) = self.backlog.accept(at, &listener.socket, now) else { return };
+            let is_full = match port {
+                Port::Client(_) => self.connections.len() - self.peers >= self.bounds.clients,
+                Port::Peer => self.peers >= self.bounds.peers,
+            };
+            if is_full {
+                self.counters.refused();
+                if self.keyring.acceptor(port).is_none() {
+                    self.refuse_connection(socket);
+                }
+                continue;
+            }
+            self.adopt(socket, port);
+        }
+    }
+
+    /// Tells a client that there are too many, as well as one write can.
+    fn refuse_connection(&self, mut socket: TcpStream) {
+        let envelope = Envelope {
+            date: &self.date,
+            cors: "",
+            is_http11: true,
+            keep_alive: false,
+            is_head: false,
+        };
+        let mut out = Vec::new();
+        let refusal = (self.refusal)("too many connections; try again later");
+        let body = bytes_of(&refusal.body, &[]);
+        envelope.answer(&mut out, refusal.status, refusal.content_type, None, "", body);
+        // The client is refused either way.
+        let _ = socket.write(&out);
+    }
+
+    fn adopt(&mut self, socket: TcpStream, port: Port) {
+        // Without it answers still arrive, only later.
+        let _ = socket.set_nodelay(true);
+        super::keep_alive(&socket);
+        let stream = match self.keyring.acceptor(port) {
+            None => Ok(Stream::Plain(socket)),
+            Some(acceptor) => Stream::accept(socket, acceptor.config()),
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => return tracing::warn!(%error, "a TLS session could not be made"),
+        };
+        let key = self.connections.insert(Connection::new(stream, port, self.now.monotonic));
+        self.peers += usize::from(port == Port::Peer);
+        let token = Token(key.slot as usize + TOKEN_BASE);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(connection.socket.socket(), token, interest).is_err() {
+            self.remove(key);
+        }
+    }
+
+    /// Takes a connection out. Gives what its request waited for.
+    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
+        let mut connection = self.connections.remove(key)?;
+        self.peers -= usize::from(connection.port == Port::Peer);
+        self.memory.forget(connection.counted);
+        self.backlog.make_room();
+        connection.socket.say_end();
+        // The descriptor is closed next, which says the same.
+        let _ = self.poll.registry().deregister(connection.socket.socket());
+        connection.take_pending()
+    }
+
+    /// Puts a connection on the list of those with something to send.
+    pub(crate) fn mark_dirty(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.is_dirty
+        {
+            connection.is_dirty = true;
+            self.dirty.push(key);
+        }
+    }
+
+    /// Lets a connection go on with what it has sent ahead.
+    pub(crate) fn mark_resume(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.is_resumed
+        {
+            connection.is_resumed = true;
+            self.resume.push_back(key);
+        }
+    }
+
+    /// Holds the head of a long poll back for a moment.
+    pub(super) fn hold_head(&mut self, key: Key) {
+        self.held_heads.push_back((key, self.now.monotonic + HEAD_DELAY_NS));
+    }
+
+    /// Sends the heads that were held back long enough, unless their event took them along.
+    pub(crate) fn send_held_heads(&mut self) {
+        while let Some((key, due)) = self.held_heads.front().copied() {
+            if due > self.now.monotonic {
+                return;
+            }
+            self.held_heads.pop_front();
+            if let Some(connection) = self.connections.get_mut(key)
+                && !connection.outbox.is_empty()
+            {
+                self.mark_dirty(key);
+            }
+        }
+    }
+
+    /// Nanoseconds until there is something to do without an event.
+    pub(crate) fn until_due(&self) -> u64 {
+        let is_busy = !self.resume.is_empty()
+            || !self.dirty.is_empty()
+            || !self.unfinished.is_empty()
+            || self.handshakes.are_waiting();
+        match self.held_heads.front() {
+            _ if is_busy => 0,
+            Some((_, due)) => due.saturating_sub(self.now.monotonic),
+            None => u64::MAX,
+        }
+    }
+
+    /// Whether this round has time left for clients.
+    pub(crate) fn has_time(&self) -> bool {
+        !self.budget.is_spent()
+    }
+
+    /// How many connections there are, and what they hold together.
+    pub(crate) fn load(&self) -> Load {
+        Load { connections: self.connections.len(), held: self.memory.held() }
+    }
+
+    /// Appends an answer. `printed` is what its handler printed.
+    pub(crate) fn answer(&mut self, key: Key, response: Response, printed: &[u8]) {
+        let Response { status, content_type, numbers, extra, body } = response;
+        let bytes = bytes_of(&body, printed);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let extra = match connection.proven.take() {
+            None => extra,
+            Some(proven) => {
+                let answered = Answered { status, location: location_in(&extra), body: bytes };
+                let proof = self.gate.sign(&proven, answered);
+                let seal = proof.map(|proof| format!("Stead-Proof: {proof}\r\n"));
+                Cow::Owned(format!("{extra}{}", seal.unwrap_or_default()))
+            }
+        };
+        let mode = connection.mode;
+        if status >= 400 {
+            self.counters.failed(status, mode.method);
+        }
+        self.budget.note(bytes.len());
+        let envelope = Envelope::of(&self.date, self.cors.lines(mode.origin), mode);
+        let (outbox, length) = (&mut connection.outbox, Length::Known(bytes.len()));
+        connection.phase = Phase::Idle;
+        outbox.append(|out| {
+            envelope.head(out, status, content_type, numbers.as_ref(), &extra, length);
+        });
+        match body {
+            _ if mode.is_head => {}
+            // A large body is handed over rather than copied.
+            Body::Owned(bytes) if bytes.len() >= SHARE_BYTES_MIN => {
+                outbox.append_shared(&Bytes::from(bytes));
+            }
+            body => outbox.append(|out| out.extend_from_slice(bytes_of(&body, printed))),
+        }
+        self.finish(key);
+    }
+
+    /// As [`Front::answer`], and the connection ends with it.
+    pub(crate) fn answer_last(&mut self, key: Key, response: Response, printed: &[u8]) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.mode.keep_alive = false;
+        }
+        self.answer(key, response, printed);
+    }
+
+    /// The answer to the request in hand is proven with this.
+    pub(crate) fn prove(&mut self, key: Key, proven: Box<Proven>) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.proven = Some(proven);
+        }
+    }
+
+    /// Who sent the request in hand of a connection.
+    pub(crate) fn caller(&mut self, key: Key) -> Option<Caller> {
+        let connection = self.connections.get_mut(key)?;
+        Some(Caller { key, port: connection.port, mode: connection.mode })
+    }
+
+    /// Work of about so many printed bytes was done.
+    pub(crate) fn note_work(&mut self, bytes: usize) {
+        self.budget.note(bytes);
+    }
+
+    /// All of an answer is in the outbox.
+    pub(crate) fn end_answer(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.phase = Phase::Idle;
+        }
+        self.finish(key);
+    }
+
+    /// Appends the head of an answer whose body comes in pieces, and the first piece.
+    pub(super) fn begin_stream(&mut self, key: Key, head: &Response, printed: &[u8]) {
+        let first = bytes_of(&head.body, printed);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let mode = connection.mode;
+        let envelope = Envelope::of(&self.date, self.cors.lines(mode.origin), mode);
+        let (kind, numbers) = (head.content_type, head.numbers.as_ref());
+        connection.outbox.append(|out| {
+            envelope.head(out, head.status, kind, numbers, &head.extra, Length::Stream);
+            if !mode.is_head {
+                put_piece(out, first, mode.is_http11);
+            }
+        });
+        self.budget.note(first.len());
+    }
+
+    /// Appends bytes as they are.
+    pub(crate) fn append(&mut self, key: Key, bytes: &[u8]) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.outbox.append(|out| out.extend_from_slice(bytes));
+            self.mark_dirty(key);
+        }
+    }
+
+    /// The answer to the request in hand is in the outbox.
+    pub(crate) fn finish(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.closes |= !connection.mode.keep_alive;
+        if connection.is_idle() && (!connection.input.is_empty() || connection.readable) {
+            self.mark_resume(key);
+        }
+        self.mark_dirty(key);
+    }
+
+    /// Whether everything was sent and nothing is waited for but by other members.
+    pub(crate) fn is_quiet(&mut self, may_idle: bool) -> bool {
+        self.connections.keys().into_iter().all(|key| {
+            let Some(connection) = self.connections.get_mut(key) else { return true };
+            let has_sent = connection.outbox.is_empty() && connection.socket.is_flushed();
+            let is_foreign = connection.pending().is_some_and(|pending| !pending.is_http());
+            has_sent && (is_foreign || (connection.is_idle() && may_idle))
+        })
+    }
+
+    /// Refuses new connections from here on: who tries another machine next should not have to wait
+    /// for this one to be gone. Those that wait already are taken.
+    pub(crate) fn stop_listening(&mut self) {
+        (0..self.listeners.len()).for_each(|at| self.accept(at));
+        for listener in self.listeners.drain(..) {
+            // The port is held open elsewhere for the next part that the machine plays, so that
+            // closing it here would not be enough.
+            let _ = socket2::SockRef::from(&listener.socket).shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// The bytes of a body.
+fn bytes_of<'a>(body: &'a Body, printed: &'a [u8]) -> &'a [u8] {
+    match body {
+        Body::Empty => &[],
+        Body::Static(bytes) => bytes,
+        Body::Owned(bytes) => bytes,
+        Body::Printed => printed,
+    }
+}
+
+/// Where header lines send a client on to; empty if nowhere.
+fn location_in(lines: &str) -> &str {
+    let found = lines.lines().find_map(|line| line.strip_prefix("Location: "));
+    found.unwrap_or_default()
+}

@@ -1,0 +1,115 @@
+//! What is done about clients that are too slow, once in a while.
+
+use super::connection::Phase;
+use super::handshake::is_late as is_handshake_late;
+use super::serve::{close, reply_now};
+use super::slab::Key;
+use super::{Front, Pending, Service};
+use crate::http::reader;
+use crate::http::response::ReplyMode;
+
+/// How long a client may go on sending after its last answer, whatever it may otherwise.
+const DRAIN_NS_MAX: u128 = 300_000_000_000;
+
+/// How long a request may arrive at any rate: 30 s.
+const GRACE_NS: u128 = 30_000_000_000;
+
+/// The rate at which it has to arrive after that: bytes in a second.
+const RATE_MIN: u128 = 1 << 10;
+
+/// How long a client may take nothing while answers take more memory than their share: 5 s.
+const STALLED_NS: u128 = 5_000_000_000;
+
+/// Ends the connections of clients that neither send nor read in time.
+pub(crate) fn housekeep<S: Service>(service: &mut S) {
+    for key in service.front().connections.keys() {
+        if service.front().is_late(key) {
+            close(service, key);
+        }
+    }
+    while let Some(key) = service.front().largest_stalled() {
+        close(service, key);
+    }
+}
+
+/// Unfinished requests take too much memory together: the largest goes.
+pub(super) fn shed_input<S: Service>(service: &mut S) {
+    let front = service.front();
+    let largest = front.connections.keys().into_iter().max_by_key(|key| {
+        front.connections.get_mut(*key).filter(|one| one.is_idle()).map_or(0, |one| one.input.len())
+    });
+    let Some(key) = largest else { return };
+    let Some(connection) = front.connections.get_mut(key) else { return };
+    connection.mode = ReplyMode { keep_alive: false, ..ReplyMode::default() };
+    connection.state = reader::State::default();
+    connection.input = vec![0];
+    front.count(key);
+    let response =
+        (service.front().refusal)("too many requests have arrived in part; try again later");
+    reply_now(service, key, response);
+}
+
+impl<T: Pending> Front<T> {
+    /// The ports at which somebody may wait that could not be accepted.
+    pub(crate) fn accept_due(&mut self) {
+        for at in self.backlog.take_due(self.now.monotonic) {
+            self.accept(at);
+        }
+    }
+
+    fn is_late(&mut self, key: Key) -> bool {
+        let (now, bounds) = (self.now.monotonic, self.bounds);
+        let Some(connection) = self.connections.get_mut(key) else { return false };
+        let since = u128::from(now.saturating_sub(connection.busy_since));
+        match &connection.phase {
+            Phase::Waiting(pending) if pending.is_relayed() => false,
+            _ if !connection.outbox.is_empty() => since > bounds.write_limit,
+            Phase::Waiting(pending) => pending.silence_max().is_some_and(|max| since > max),
+            Phase::Idle => {
+                let is_slow = !connection.input.is_empty()
+                    && since > GRACE_NS
+                    && is_slower(connection.input.len(), since);
+                is_slow || since > bounds.read_limit || is_handshake_late(&connection.socket, since)
+            }
+            Phase::Draining { .. } => {
+                since > bounds.read_limit.min(DRAIN_NS_MAX)
+                    || is_handshake_late(&connection.socket, since)
+            }
+        }
+    }
+
+    /// While answers take more than their share: the one whose client holds most and takes nothing.
+    fn largest_stalled(&mut self) -> Option<Key> {
+        if !self.memory.is_output_over() {
+            return None;
+        }
+        let now = self.now.monotonic;
+        let keys = self.connections.keys().into_iter();
+        let stalled = keys.filter_map(|key| {
+            let connection = self.connections.get_mut(key)?;
+            let since = u128::from(now.saturating_sub(connection.busy_since));
+            let held = connection.outbox.len();
+            (since > STALLED_NS && held > 0).then_some((held, key))
+        });
+        stalled.max_by_key(|(held, _)| *held).map(|(_, key)| key)
+    }
+}
+
+/// Whether so many bytes in so many nanoseconds are fewer than the least rate.
+fn is_slower(bytes: usize, nanos: u128) -> bool {
+    (bytes as u128).saturating_mul(1_000_000_000) < nanos.saturating_mul(RATE_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_bytes_in_a_second() {
+        let second = 1_000_000_000;
+        assert!(is_slower(1023, second));
+        assert!(!is_slower(1024, second));
+        assert!(is_slower(100_000, 100 * second));
+        assert!(!is_slower(0, 0));
+    }
+}

@@ -1,0 +1,17 @@
+//! TLS on the ports that are listened on, and to other members (spec cli.md section 5).
+//!
+//! [`Keyring`] holds what is shown on either side and looks after changes of the files. [`Stream`]
+//! is one connection, encrypted or not, with the ways of a non-blocking socket.
+
+mod acceptor;
+mod dialer;
+mod keyring;
+mod pem;
+mod reload;
+mod stream;
+
+pub(crate) use acceptor::Acceptor;
+pub(crate) use dialer::{Dialer, calls};
+pub(crate) use keyring::Keyring;
+use reload::Kept;
+pub(crate) use stream::Stream;

@@ -1,0 +1,111 @@
+//! What a machine without a place answers: who it is and how it is; for the rest it sends clients
+//! to the leader, or passes their connections on.
+//!
+//! While a machine that starts waits to hear what it is to become, it answers that it lives, so
+//! that nobody ends it for its silence, and says why it serves nothing yet.
+
+use super::IdentityCard;
+use super::{
+    Caller, METRICS, Member, Port, Removal, Reply, Request, Response, STAYS_OUT, SelfStats,
+    Standby, Tunnel, call, health, listing_of_urls, redirect, refusal, refuse, stats,
+};
+use crate::api::route::Route;
+
+impl Standby<'_> {
+    /// Answers a request for a resource.
+    pub(super) fn respond(
+        &mut self,
+        caller: Caller,
+        request: &Request<'_>,
+        route: Route<'_>,
+    ) -> Reply<Box<Tunnel>> {
+        if let Some(response) = self.own_answer(request, route) {
+            return response.into();
+        }
+        if self.waits_for.is_some() {
+            return self.while_waiting(route).into();
+        }
+        match route {
+            Route::Health => health::health_of(self.leader().is_some()).into(),
+            Route::Readyz => self.readyz().into(),
+            Route::StatsSelf => self.stats_self().into(),
+            Route::Machines | Route::Peers if let Some(view) = &self.view => {
+                Response::text(200, listing_of_urls(&view.members, view.leader)).into()
+            }
+            _ if caller.port == Port::Peer => {
+                Response::text(404, b"this machine is standing by\n").into()
+            }
+            _ if self.config.proxies_standby => self.begin_tunnel(caller.key),
+            _ => self.send_on(request).into(),
+        }
+    }
+
+    /// What is answered whether this machine waits or stands by.
+    fn own_answer(&self, request: &Request<'_>, route: Route<'_>) -> Option<Response> {
+        let response = match route {
+            Route::PeerChallenge => call::challenge(&self.gate, self.front.now.monotonic),
+            // The leader asks before it gives a place: at an address that cannot be reached a
+            // member is of no use to anybody.
+            Route::PeerIdentity => {
+                let Member { id, name, .. } = &self.own;
+                Response::json(200, IdentityCard { id: *id, name: name.clone() }.to_json())
+            }
+            Route::PeerStream => {
+                refusal(&self.gate, request, 503, "this machine has no place in the cluster")
+            }
+            Route::Version => health::version(request.accepts_text),
+            Route::Livez => Response::text(200, b"ok\n"),
+            Route::Metrics => {
+                let text = self.meters.render_standby(self.front.load());
+                Response::new(200, METRICS, text)
+            }
+            _ => return None,
+        };
+        Some(response)
+    }
+
+    fn while_waiting(&self, route: Route<'_>) -> Response {
+        let why = format!("joining: {}", self.waits_for.as_deref().unwrap_or_default());
+        match route {
+            Route::Health => health::health_of(false),
+            Route::Readyz => Response::text(503, format!("{why}\n")),
+            _ => refuse(&why),
+        }
+    }
+
+    fn readyz(&self) -> Response {
+        if self.removal == Some(Removal::Final) {
+            return Response::text(503, format!("{STAYS_OUT}\n"));
+        }
+        match self.leader() {
+            Some(_) => Response::text(200, b"ok: standing by\n"),
+            None => Response::text(503, b"no leader is known\n"),
+        }
+    }
+
+    fn stats_self(&self) -> Response {
+        let leader = self.leader().map_or("", |leader| leader.name.as_str());
+        let now = self.front.now.monotonic;
+        let body = stats::self_body(&SelfStats {
+            name: &self.own.name,
+            id: None,
+            state: "standby",
+            started: self.started.wall,
+            leader,
+            leader_since: self.started.wall,
+            leader_uptime: now.saturating_sub(self.started.monotonic),
+            received: stats::Appends::default(),
+            sent: stats::Appends::default(),
+        });
+        Response::json(200, body)
+    }
+
+    /// Sends a client to the leader with the same path and query.
+    fn send_on(&self, request: &Request<'_>) -> Response {
+        match (self.leader(), self.removal) {
+            (Some(leader), _) => redirect::to_leader(&leader.client_url, request),
+            (None, Some(Removal::Final)) => refuse(&format!("no leader is known; {STAYS_OUT}")),
+            (None, _) => refuse("no leader is known"),
+        }
+    }
+}

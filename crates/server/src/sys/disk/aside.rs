@@ -1,0 +1,256 @@
+//! Files that are set aside: moved into a sub-directory instead of being removed.
+//!
+//! The move is decided by one file, [`MARK_NAME`], that names the sub-directory. It is durable
+//! before the first file moves and is removed when the last one has, and an open that finds it
+//! finishes the move first. So nobody ever serves half a directory, wherever the move was cut off.
+
+use super::directory::Directory;
+use super::told::{again, of_path};
+use super::{DataDir, contents};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use wal::Disk;
+
+/// The file that says that files are being set aside: a version, then the name of the
+/// sub-directory, a line each.
+pub(super) const MARK_NAME: &str = "set-aside";
+const MARK_VERSION: &str = "stead set-aside 1";
+
+/// Directories of one label and second at most.
+const NUMBER_MAX: u32 = 1000;
+
+impl DataDir {
+    /// Moves the log, the snapshots and the files that belong to them into a new sub-directory
+    /// `LABEL-YYYYMMDD-HHMMSS`, and gives its path. `LOCK` and the word that the machine stands by
+    /// stay where they are. The caller has closed the log.
+    ///
+    /// What was begun is finished by the next [`DataDir::open`] if this is cut off.
+    ///
+    /// # Errors
+    /// What the disk gave. Either nothing has moved then, or the next open finishes the move.
+    pub(crate) fn set_aside(&self, label: &str) -> io::Result<PathBuf> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let stamp = crate::http::time::compact(since.as_secs());
+        let target = self.make_target(&format!("{label}-{stamp}"))?;
+        let text = format!("{MARK_VERSION}\n{target}\n");
+        let marked = self.replace(MARK_NAME, &text);
+        if let Err(error) = marked {
+            // An empty directory tells nobody anything. A mark that may be there already needs it.
+            if !self.path.join(MARK_NAME).exists() {
+                let _ = fs::remove_dir(self.path.join(&target));
+            }
+            return Err(error);
+        }
+        self.carry_on(&target)?;
+        Ok(self.path.join(target))
+    }
+
+    /// Makes a directory that nothing was set aside in yet; gives its name.
+    fn make_target(&self, stem: &str) -> io::Result<String> {
+        for number in 0..NUMBER_MAX {
+            let name = if number == 0 { stem.to_owned() } else { format!("{stem}-{number}") };
+            match DirBuilder::new().mode(0o700).create(self.path.join(&name)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| name),
+            }
+        }
+        Err(io::Error::other(format!("{stem} and {NUMBER_MAX} names like it are taken")))
+    }
+
+    /// Finishes a move that was cut off; gives the directory that the files are in, if there was
+    /// one.
+    pub(super) fn finish_set_aside(&self) -> Result<Option<PathBuf>, String> {
+        let Some(target) = unfinished(&self.path)? else { return Ok(None) };
+        let directory = self.path.join(&target);
+        let failed =
+            |error| format!("cannot finish moving files to {}: {error}", directory.display());
+        match DirBuilder::new().mode(0o700).create(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+        self.carry_on(&target).map_err(failed)?;
+        Ok(Some(directory))
+    }
+
+    /// Moves whatever has not moved yet, and takes the mark back.
+    fn carry_on(&self, target: &str) -> io::Result<()> {
+        let directory = self.path.join(target);
+        // The name of the new directory is durable before anything is in it.
+        self.sync_dir()?;
+        let mut names = self.list()?;
+        names.retain(|name| contents::is_of_store(name));
+        // Snapshots go first and then the log from its beginning, so that even a program that
+        // does not know the mark refuses what is left.
+        names.sort_by_key(|name| (!name.ends_with(".snap"), name.clone()));
+        for name in &names {
+            move_into(&self.path, &directory, name)?;
+        }
+        Directory::open(&directory)?.sync()?;
+        self.sync_dir()?;
+        self.remove(MARK_NAME)?;
+        self.sync_dir()
+    }
+}
+
+/// Gives a file its place in another directory. After a power loss a file system without a journal
+/// may show it in both, and then a rename does nothing and says nothing.
+fn move_into(from: &Path, to: &Path, name: &str) -> io::Result<()> {
+    let source = from.join(name);
+    again(|| fs::rename(&source, to.join(name)))
+        .map_err(|error| of_path("rename", &source, &error))?;
+    match fs::symlink_metadata(&source) {
+        Ok(_) => fs::remove_file(&source),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The sub-directory into which the files of a directory were being moved when it was left; nothing
+/// if that is not so.
+pub(super) fn unfinished(path: &Path) -> Result<Option<String>, String> {
+    let mark = path.join(MARK_NAME);
+    let text = match fs::read_to_string(&mark) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot read {}: {error}", mark.display())),
+        Ok(text) => text,
+    };
+    let mut lines = text.lines();
+    let is_known = lines.next() == Some(MARK_VERSION);
+    match lines.next().filter(|name| is_known && contents::is_set_aside(name)) {
+        Some(name) => Ok(Some(name.to_owned())),
+        None => Err(format!(
+            "{} says that files were being moved, but not where to in a form that this version \
+             knows: start the version that wrote it",
+            mark.display()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::disk::tests::Scratch;
+
+    const FILES: [&str; 6] = [
+        "log-0000000000000001.wal",
+        "log-0000000000000009.wal",
+        "snapshot-0000000000000007.snap",
+        "snapshot-0000000000000008.tmp",
+        "incoming.tmp",
+        "spare-3.wal",
+    ];
+
+    fn filled(label: &str) -> (Scratch, DataDir) {
+        let scratch = Scratch::new(label);
+        let data_dir = DataDir::open(scratch.path()).expect("a place for files");
+        data_dir.set_standby(Some(&["http://127.0.0.1:7001".to_owned()])).expect("the disk works");
+        for name in FILES {
+            fs::write(scratch.path().join(name), name).expect("the disk works");
+        }
+        fs::create_dir(scratch.path().join("lost+found")).expect("the disk works");
+        (scratch, data_dir)
+    }
+
+    fn names(path: &Path) -> Vec<String> {
+        let entries = fs::read_dir(path).expect("it is there");
+        let name = |entry: io::Result<fs::DirEntry>| entry.expect("the disk works").file_name();
+        let mut names: Vec<_> =
+            entries.map(|entry| name(entry).into_string().expect("ASCII")).collect();
+        names.sort();
+        names
+    }
+
+    fn assert_moved(path: &Path, target: &Path) {
+        let mut want = FILES.map(str::to_owned);
+        want.sort();
+        assert_eq!(names(target), want);
+        for name in FILES {
+            let content = fs::read_to_string(target.join(name)).expect("it is there");
+            assert_eq!(content, name);
+        }
+        let target = target.file_name().and_then(|name| name.to_str()).expect("ASCII");
+        let mut left = ["LOCK", "lost+found", "standby", target].map(str::to_owned);
+        left.sort();
+        assert_eq!(names(path), left);
+    }
+
+    #[test]
+    fn files_are_moved_and_what_is_not_of_the_store_stays() {
+        let (scratch, data_dir) = filled("aside");
+        let target = data_dir.set_aside("removed").expect("the disk works");
+        assert!(target.starts_with(scratch.path()));
+        let name = target.file_name().and_then(|name| name.to_str()).expect("ASCII");
+        assert!(name.starts_with("removed-20") && contents::is_set_aside(name), "{name}");
+        assert_moved(scratch.path(), &target);
+        assert!(wal::is_empty(&data_dir).expect("the disk works"));
+        drop(data_dir);
+        DataDir::open(scratch.path()).expect("what was set aside is ours");
+    }
+
+    #[test]
+    fn two_moves_in_one_second_do_not_meet() {
+        let (scratch, data_dir) = filled("aside-twice");
+        let first = data_dir.set_aside("replaced").expect("the disk works");
+        fs::write(scratch.path().join(FILES[0]), "newer").expect("the disk works");
+        let second = data_dir.set_aside("replaced").expect("the disk works");
+        assert_ne!(first, second);
+        assert_eq!(fs::read_to_string(first.join(FILES[0])).expect("it is there"), FILES[0]);
+        assert_eq!(fs::read_to_string(second.join(FILES[0])).expect("it is there"), "newer");
+    }
+
+    #[test]
+    fn a_move_that_is_cut_off_anywhere_is_finished_by_the_next_open() {
+        for moved in 0..=FILES.len() {
+            let (scratch, data_dir) = filled("aside-cut");
+            drop(data_dir);
+            let target = scratch.path().join("removed-20261129-231500");
+            let mark = format!("{MARK_VERSION}\nremoved-20261129-231500\n");
+            fs::write(scratch.path().join(MARK_NAME), mark).expect("the disk works");
+            // The name of the directory may be lost while nothing is in it.
+            if moved > 0 {
+                fs::create_dir(&target).expect("the disk works");
+            }
+            for name in &FILES[..moved] {
+                let from = scratch.path().join(name);
+                fs::rename(from, target.join(name)).expect("the disk works");
+            }
+            let refusal = DataDir::look(scratch.path()).expect_err("half of it is elsewhere");
+            assert!(refusal.contains("removed-20261129-231500"), "{refusal}");
+            drop(DataDir::open(scratch.path()).expect("the move is finished"));
+            assert_moved(scratch.path(), &target);
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_power_loss_left_in_both_places_is_moved() {
+        let (scratch, data_dir) = filled("aside-both");
+        drop(data_dir);
+        let target = scratch.path().join("removed-20261129-231500");
+        fs::create_dir(&target).expect("the disk works");
+        let mark = format!("{MARK_VERSION}\nremoved-20261129-231500\n");
+        fs::write(scratch.path().join(MARK_NAME), mark).expect("the disk works");
+        let linked = fs::hard_link(scratch.path().join(FILES[0]), target.join(FILES[0]));
+        linked.expect("the disk works");
+        drop(DataDir::open(scratch.path()).expect("the move is finished"));
+        assert_moved(scratch.path(), &target);
+    }
+
+    #[test]
+    fn a_mark_that_cannot_be_understood_is_refused_and_nothing_is_touched() {
+        let outside = format!("{MARK_VERSION}\n../elsewhere\n");
+        for mark in ["", "stead set-aside 2\nremoved-20261129-231500\n", outside.as_str()] {
+            let (scratch, data_dir) = filled("aside-unknown");
+            drop(data_dir);
+            fs::write(scratch.path().join(MARK_NAME), mark).expect("the disk works");
+            let before = names(scratch.path());
+            let refusal = DataDir::open(scratch.path()).expect_err("nobody knows where to");
+            assert!(refusal.contains("set-aside"), "{refusal}");
+            assert_eq!(names(scratch.path()), before);
+        }
+    }
+}

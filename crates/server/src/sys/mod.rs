@@ -1,0 +1,5 @@
+//! What the system gives: files, clocks, and the limits of the process.
+
+pub(crate) mod clock;
+pub(crate) mod disk;
+pub(crate) mod process;
