@@ -26,7 +26,7 @@ cargo xtask inject  every call on files with every error: --show, names of calls
 cargo xtask planted classic mistakes, planted one at a time: does the simulator find them?
 cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
 cargo xtask torture real processes under real faults: --minutes N, --members N, --help for more
-cargo xtask tidy    the project's own rules about files and words
+cargo xtask tidy    the project's own rules about files and words; --circles prints who uses whom
 ";
 
 fn main() -> ExitCode {
@@ -48,6 +48,10 @@ fn main() -> ExitCode {
         }
         Some("sim") => sim(std::env::args().skip(2)),
         Some("torture") => torture(std::env::args().skip(2)),
+        Some("tidy") if std::env::args().nth(2).as_deref() == Some("--circles") => {
+            tidy::print_circles();
+            ExitCode::SUCCESS
+        }
         Some("tidy") => report("tidy", &tidy::check()),
         _ => {
             eprint!("{USAGE}");
