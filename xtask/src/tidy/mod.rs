@@ -4,6 +4,7 @@ mod circles;
 mod crates;
 mod excused;
 mod lexer;
+mod markdown;
 mod modules;
 mod paths;
 mod text;
@@ -26,5 +27,6 @@ pub(crate) fn check() -> Vec<String> {
     text::check(&mut problems);
     crates::check(&mut problems);
     circles::check(&mut problems);
+    markdown::check(&mut problems);
     problems
 }
