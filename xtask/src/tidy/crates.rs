@@ -35,6 +35,13 @@ const ONLY: [(&str, &[&str]); 9] = [
 /// Crates that use no other but these.
 const SPARE: [(&str, &[&str]); 2] = [("store", &[]), ("wal", &["crc32c"])];
 
+/// Crates that must do the same again, given the same: clippy keeps clocks, threads and randomness
+/// out of them.
+const PURE: [&str; 3] = ["store", "wal", "replica"];
+
+/// What their lib.rs says, so that their own clippy.toml holds for it.
+const DENIED: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]";
+
 /// Checks the dependencies, and that each Rust file is one of a crate.
 pub(crate) fn check(problems: &mut Vec<String>) {
     for (name, allowed) in LAYERS {
@@ -50,7 +57,23 @@ pub(crate) fn check(problems: &mut Vec<String>) {
             problems.push(format!("{}: not drawn in xtask/src/tidy/crates.rs", folder.display()));
         }
     }
+    check_pure(problems);
     check_files(problems);
+}
+
+fn check_pure(problems: &mut Vec<String>) {
+    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let shared = text("crates/store/clippy.toml");
+    for name in PURE {
+        let config = format!("crates/{name}/clippy.toml");
+        if text(&config) != shared || !shared.contains("disallowed-methods") {
+            problems.push(format!("{config} is not that of store, word for word"));
+        }
+        let lib = format!("crates/{name}/src/lib.rs");
+        if !text(&lib).lines().any(|line| line == DENIED) {
+            problems.push(format!("{lib} does not say {DENIED}"));
+        }
+    }
 }
 
 fn check_manifest(name: &str, allowed: &[&str], manifest: &Table, problems: &mut Vec<String>) {
