@@ -19,7 +19,8 @@ one), {peers} (of all). A part in [[double brackets]] is left out where
 one serves the rest). The peer 'etcd' (etcd on PATH, v2 API on) is always
 there unless --no-etcd; the model of the limit is '--peer ceiling=builtin'.
 """
-import argparse, json, math, os, re, shlex, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, json, math, os, re, shlex, shutil, signal, socket, statistics
+import subprocess, sys, tempfile, threading, time
 import http.client
 from pathlib import Path
 
@@ -59,15 +60,19 @@ WORK = {
     "fill100k": ("--work fill --conns 64 --keys 100000 --fan 1000 --prefix /fill", "rate", True),
     "rss_per_key": (None, "bytes", False),
     "restart": (None, "ms", False),
-    "put_at_100k": ("--work put --conns 16 --keys 100000 --fan 1000 --prefix /fill", "writes.p999_us", False),
+    "put_at_100k": ("--work put --conns 16 --keys 100000 --fan 1000 --prefix /fill",
+                    "writes.p999_us", False),
     "failover": (None, "median_ms", False),
 }
-QUICK = "put1 put64 get1 get64 qget64 mixed64 cas8 post64 open2000 watch1 watch100 watch1000 stream1000 list10k".split()
+QUICK = ("put1 put64 get1 get64 qget64 mixed64 cas8 post64 open2000 "
+         "watch1 watch100 watch1000 stream1000 list10k").split()
 NEED_3 = {"failover"}
 BUILTIN = {
     "etcd": "etcd --enable-v2=true --logger=zap --log-level=error --name {name} --data-dir {data} "
-            "--listen-client-urls http://127.0.0.1:{port} --advertise-client-urls http://127.0.0.1:{port} "
-            "--listen-peer-urls http://127.0.0.1:{peer} --initial-advertise-peer-urls http://127.0.0.1:{peer} "
+            "--listen-client-urls http://127.0.0.1:{port} "
+            "--advertise-client-urls http://127.0.0.1:{port} "
+            "--listen-peer-urls http://127.0.0.1:{peer} "
+            "--initial-advertise-peer-urls http://127.0.0.1:{peer} "
             "--initial-cluster {cluster} --initial-cluster-state new",
 }
 
@@ -126,16 +131,18 @@ class Cluster:
         t = re.sub(r"\[\[(.*?)\]\]", r"\1" if seeds else "", t)
         data = self.dir / f"m{i}"
         data.mkdir(exist_ok=True)
-        v = {"data": str(data), "port": self.port(i), "peer": self.peer(i), "name": f"m{i}", "i": i, "seeds": seeds,
-             "cluster": ",".join(f"m{j}=http://127.0.0.1:{self.peer(j)}" for j in range(self.nodes)),
-             "peers": ",".join(f"127.0.0.1:{self.peer(j)}" for j in range(self.nodes))}
+        peers = [f"127.0.0.1:{self.peer(j)}" for j in range(self.nodes)]
+        v = {"data": str(data), "port": self.port(i), "peer": self.peer(i), "name": f"m{i}", "i": i,
+             "seeds": seeds, "peers": ",".join(peers),
+             "cluster": ",".join(f"m{j}=http://{peer}" for j, peer in enumerate(peers))}
         for j in range(self.nodes):
             v[f"port{j}"], v[f"peer{j}"] = self.port(j), self.peer(j)
         return shlex.split(t.format(**v))
 
     def start_node(self, i):
         log = open(self.dir / f"m{i}.log", "ab")
-        self.procs[i] = subprocess.Popen(self.command(i), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.procs[i] = subprocess.Popen(self.command(i), stdout=log, stderr=log,
+                                         stdin=subprocess.DEVNULL, start_new_session=True)
 
     def start(self):
         t = time.monotonic()
@@ -153,7 +160,8 @@ class Cluster:
         end = time.monotonic() + limit
         while time.monotonic() < end:
             if self.procs[i].poll() is not None:
-                raise RuntimeError(f"{self.name}: node {i} ended with {self.procs[i].returncode}; see {self.dir}")
+                code = self.procs[i].returncode
+                raise RuntimeError(f"{self.name}: node {i} ended with {code}; see {self.dir}")
             try:
                 st, _, _ = ask(self.port(i), "PUT", "/v2/keys/ready", "value=1", 1.0)
                 if st in (200, 201, 307):
@@ -252,7 +260,8 @@ def dig(d, path):
 
 
 def loadgen(opt, url, args, secs=None, limit=170):
-    cmd = [opt.loadgen, "--url", url, "--secs", str(secs or opt.secs), "--warm", str(opt.warm), "--follow"] + shlex.split(args)
+    cmd = [opt.loadgen, "--url", url, "--secs", str(secs or opt.secs), "--warm", str(opt.warm)]
+    cmd += ["--follow"] + shlex.split(args)
     try:
         r = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=limit)
         return json.loads(r.stdout)
@@ -266,8 +275,9 @@ def failover(opt, cl):
     for _ in range(opt.kills):
         lead = cl.leader()
         out = {}
+        urls = ",".join(cl.url(i) for i in range(cl.nodes))
         t = threading.Thread(target=lambda: out.update(loadgen(
-            opt, ",".join(cl.url(i) for i in range(cl.nodes)), "--work put --conns 3 --timeout-ms 150", secs=opt.kill_secs)))
+            opt, urls, "--work put --conns 3 --timeout-ms 150", secs=opt.kill_secs)))
         t.start()
         time.sleep(opt.warm + 0.8)
         cl.kill_node(lead)
@@ -303,7 +313,10 @@ def measure(opt, cl, names):
             url = cl.urls(opt.target)
         elif n == "rss_per_key":
             before = opt.rss0.get(cl.name)
-            res[n] = {"bytes": (cl.rss(cl.leader()) - before) / 100000} if before else {"error": "needs fill100k before it"}
+            if before:
+                res[n] = {"bytes": (cl.rss(cl.leader()) - before) / 100000}
+            else:
+                res[n] = {"error": "needs fill100k before it"}
         elif n == "restart":
             cl.kill_node(0)
             t = time.monotonic()
@@ -318,7 +331,8 @@ def measure(opt, cl, names):
             cpu = (cl.cpu() - c0) / (time.monotonic() - t0)
             res[n]["cpu_s_per_s"] = round(cpu, 2)
             if res[n].get("rate"):
-                # all members' processor time for one operation: the number that the load generator's share cannot blur
+                # all members' processor time for one operation: the number that the load
+                # generator's share cannot blur
                 res[n]["cpu_us_per_op"] = round(cpu / res[n]["rate"] * 1e6, 1)
         if cl.procs[0].poll() is not None:
             res[n]["error"] = "node 0 died"
@@ -328,7 +342,8 @@ def measure(opt, cl, names):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--ours", metavar="COMMAND", help="our server's command template")
     p.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND")
     p.add_argument("--no-etcd", action="store_true")
@@ -340,12 +355,14 @@ def main():
     p.add_argument("--target", default="leader", choices=["leader", "follower", "all"])
     p.add_argument("--kills", type=int, default=5)
     p.add_argument("--kill-secs", type=float, default=6.0)
-    p.add_argument("--base-port", type=int, default=23100, help="below the ephemeral range, or clients take the ports")
+    p.add_argument("--base-port", type=int, default=23100,
+                   help="below the ephemeral range, or clients take the ports")
     p.add_argument("--bin", default=None, help="folder of loadgen and ceiling")
     p.add_argument("--dir", default=None, help="where data directories go (a real disk, not tmpfs)")
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--lock", metavar="FILE", help="flock this file around each server's turn")
-    p.add_argument("--cpu", action="store_true", help="print processor time for one operation as well")
+    p.add_argument("--cpu", action="store_true",
+                   help="print processor time for one operation as well")
     p.add_argument("--keep", action="store_true")
     opt = p.parse_args()
     # a polite end stops the servers as well
@@ -354,7 +371,8 @@ def main():
     bindir = Path(opt.bin or Path(target) / "release")
     opt.loadgen = str(bindir / "loadgen")
     opt.rss0 = {}
-    names = QUICK if opt.work == "quick" else list(WORK) if opt.work == "all" else opt.work.split(",")
+    known = {"quick": QUICK, "all": list(WORK)}
+    names = known.get(opt.work) or opt.work.split(",")
     for n in names:
         if n not in WORK:
             p.error(f"unknown workload {n}; known: {' '.join(WORK)}")
@@ -387,9 +405,12 @@ def main():
                 if lock:
                     lock.close()
             allres[k].append(res)
-            print(f"round {r + 1}/{opt.rounds} {k}: {len(res)} workloads", file=sys.stderr, flush=True)
+            print(f"round {r + 1}/{opt.rounds} {k}: {len(res)} workloads",
+                  file=sys.stderr, flush=True)
             if opt.json:
-                Path(opt.json).write_text(json.dumps({"opt": {a: b for a, b in vars(opt).items() if a != "rss0"}, "results": allres}, indent=1, default=str))
+                asked = {a: b for a, b in vars(opt).items() if a != "rss0"}
+                whole = {"opt": asked, "results": allres}
+                Path(opt.json).write_text(json.dumps(whole, indent=1, default=str))
     table(names, servers, allres, opt.cpu)
 
 
@@ -401,7 +422,8 @@ def table(names, servers, allres, show_cpu):
         x = allres[k][r].get(n) if r < len(allres[k]) else None
         return dig(x, WORK[n][1]) if x and "error" not in x else None
 
-    print(f"\n{'workload':14} {'measure':16}" + "".join(f"{k:>14}" for k in servers) + "".join(f"{first + '/' + k:>18}" for k in others))
+    heads = [f"{k:>14}" for k in servers] + [f"{first + '/' + k:>18}" for k in others]
+    print(f"\n{'workload':14} {'measure':16}" + "".join(heads))
     for n in names:
         row, ratios = [], []
         for k in servers:
@@ -413,17 +435,21 @@ def table(names, servers, allres, show_cpu):
                 a, b = val(first, r, n), val(k, r, n)
                 if a and b:
                     rs.append(a / b)
-            ratios.append(f"{statistics.median(rs):11.2f}x {'more' if WORK[n][2] else 'less'}" if rs else f"{'-':>18}")
+            word = "more" if WORK[n][2] else "less"
+            ratios.append(f"{statistics.median(rs):11.2f}x {word}" if rs else f"{'-':>18}")
         print(f"{n:14} {WORK[n][1]:16}" + "".join(row) + "".join(f"{x:>18}" for x in ratios))
     for k in others:
         logs = []
         for n in names:
-            rs = [a / b for r in range(len(allres[k])) if (a := val(first, r, n)) and (b := val(k, r, n))]
+            rs = [a / b for r in range(len(allres[k]))
+                  if (a := val(first, r, n)) and (b := val(k, r, n))]
             if rs:
                 m = statistics.median(rs)
                 logs.append(math.log(m if WORK[n][2] else 1 / m))
         if logs:
-            print(f"{'all':14} {'geometric mean':16} {first} is {math.exp(sum(logs) / len(logs)):.2f} times as good as {k} ({len(logs)} workloads)")
+            mean = math.exp(sum(logs) / len(logs))
+            print(f"{'all':14} {'geometric mean':16} {first} is {mean:.2f} times as good as {k} "
+                  f"({len(logs)} workloads)")
     if show_cpu:
         print("\nprocessor time of all members, microseconds for one operation")
         for n in names:

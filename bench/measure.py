@@ -51,7 +51,7 @@ def server(opt, name, template):
 
 
 def run(opt, cluster, work, secs=1.0):
-    """A run of the load generator, which must have met no error but those that its form asks for."""
+    """A run of the load generator, without errors but those that its form asks for."""
     result = compare.loadgen(opt, cluster.url(0), work, secs, limit=900)
     if "error" in result or (result.get("errors") and "--form" not in work):
         raise RuntimeError(f"{work}: {result}")

@@ -391,8 +391,10 @@ mod tests {
         out
     }
 
-    const TWO: &[u8] = b"HTTP/1.1 201 Created\r\nX-Etcd-Index: 42\r\ncontent-length: 5\r\n\r\nhello\
-        HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    const TWO: &[u8] =
+        b"HTTP/1.1 201 Created\r\nX-Etcd-Index: 42\r\ncontent-length: 5\r\n\r\nhello\
+        HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n\
+        3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
 
     #[test]
     fn answers_in_any_pieces() {

@@ -1,7 +1,10 @@
 //! Whether the dependencies keep to deny.toml: licences, sources, several versions of one crate.
 //!
-//! `cargo deny` checks the same and more, advisories too; this part needs no download and no other
-//! program, so that it runs wherever the tests do.
+//! `cargo deny` checks the same and more. This part needs no download and no other program, so that
+//! it runs wherever the tests do; to build cargo-deny takes longer than most of CI. Advisories are
+//! in a git repository that cannot be had from a package registry, so they are left to
+//! `cargo deny check` on a machine with a network; that its list of exceptions is that of
+//! `cargo audit` is checked here.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -19,7 +22,12 @@ pub(crate) fn check() -> Vec<String> {
     let policy = std::fs::read_to_string("deny.toml").map_err(|error| error.to_string());
     let policy = policy.and_then(|text| text.parse::<Table>().map_err(|error| error.to_string()));
     match (policy, metadata()) {
-        (Ok(policy), Ok(metadata)) => check_packages(&policy, &metadata),
+        (Ok(policy), Ok(metadata)) => {
+            let mut problems = check_packages(&policy, &metadata);
+            let audit = std::fs::read_to_string(".cargo/audit.toml").unwrap_or_default();
+            check_advisories(&policy, &audit.parse().unwrap_or_default(), &mut problems);
+            problems
+        }
         (Err(error), _) => vec![format!("deny.toml: {error}")],
         (_, Err(error)) => vec![format!("cargo metadata: {error}")],
     }
@@ -100,11 +108,20 @@ fn check_versions(
     }
 }
 
-/// A list of texts, or of tables that hold one as their `crate`.
+/// Both programs that look for advisories make the same exceptions.
+fn check_advisories(policy: &Table, audit: &Table, problems: &mut Vec<String>) {
+    let [deny, audit] = [policy, audit].map(|table| strings(table, "advisories", "ignore"));
+    if deny != audit {
+        problems.push(format!(".cargo/audit.toml ignores {audit:?}, and deny.toml {deny:?}"));
+    }
+}
+
+/// A list of texts, or of tables that hold one as their `crate` or `id`.
 fn strings<'a>(policy: &'a Table, table: &str, key: &str) -> Vec<&'a str> {
     let list = policy.get(table).and_then(|table| table.get(key)).and_then(|list| list.as_array());
     let items = list.map(Vec::as_slice).unwrap_or_default();
-    items.iter().filter_map(|item| item.get("crate").unwrap_or(item).as_str()).collect()
+    let text = |item: &'a toml::Value| ["crate", "id"].iter().find_map(|key| item.get(key));
+    items.iter().filter_map(|item| text(item).unwrap_or(item).as_str()).collect()
 }
 
 /// Whether an SPDX expression can be met with these licences; a slash is an old way to write OR.
@@ -179,5 +196,17 @@ mod tests {
         ];
         assert_eq!(check_packages(&policy, &metadata), want);
         assert_eq!(check_packages(&policy, &Value::Null).len(), 3);
+    }
+
+    #[test]
+    fn exceptions_are_the_same_for_both_programs() {
+        let table = |text: &str| text.parse::<Table>().expect("TOML");
+        let deny = table("[advisories]\nignore = [{ id = \"A-1\", reason = \"r\" }, \"A-2\"]");
+        for (audit, want) in [("\"A-1\", \"A-2\"", 0), ("\"A-1\"", 1)] {
+            let mut problems = Vec::new();
+            let audit = table(&format!("[advisories]\nignore = [{audit}]"));
+            check_advisories(&deny, &audit, &mut problems);
+            assert_eq!(problems.len(), want);
+        }
     }
 }

@@ -53,6 +53,11 @@ pub(crate) fn check(args: &[String]) -> Vec<String> {
             Ok(place) => place,
             Err(error) => {
                 println!("{kind}: skipped: {error}");
+                if let Some((_, _, packages)) =
+                    place::KINDS.iter().find(|(name, _, _)| name == kind)
+                {
+                    println!("    if a program is missing: {}", place::advice(packages));
+                }
                 continue;
             }
         };

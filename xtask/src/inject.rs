@@ -68,7 +68,7 @@ pub(crate) fn check(args: &[String]) -> Vec<String> {
     }
     place::install(&["strace"]);
     if let Err(error) = place::run("strace", &["--version"]) {
-        println!("skipped: {error}");
+        println!("skipped: {error}: {}", place::advice("strace"));
         return Vec::new();
     }
     let named = args.iter().position(|arg| arg == "--binary").and_then(|at| args.get(at + 1));

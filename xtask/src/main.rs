@@ -15,6 +15,7 @@ mod planted;
 mod shadow;
 mod tidy;
 
+use std::fmt;
 use std::process::{Command, ExitCode, Stdio};
 
 const USAGE: &str = "\
@@ -26,7 +27,7 @@ cargo xtask inject  every call on files with every error: --show, names of calls
 cargo xtask planted classic mistakes, planted one at a time: does the simulator find them?
 cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
 cargo xtask torture real processes under real faults: --minutes N, --members N, --help for more
-cargo xtask tidy    the project's own rules about files and words
+cargo xtask tidy    the project's own rules about files and words; --circles prints who uses whom
 ";
 
 fn main() -> ExitCode {
@@ -48,6 +49,10 @@ fn main() -> ExitCode {
         }
         Some("sim") => sim(std::env::args().skip(2)),
         Some("torture") => torture(std::env::args().skip(2)),
+        Some("tidy") if std::env::args().nth(2).as_deref() == Some("--circles") => {
+            tidy::print_circles();
+            ExitCode::SUCCESS
+        }
         Some("tidy") => report("tidy", &tidy::check()),
         _ => {
             eprint!("{USAGE}");
@@ -69,10 +74,51 @@ fn cargo(args: &[&str]) -> bool {
     Command::new(env!("CARGO")).args(args).status().is_ok_and(|status| status.success())
 }
 
-/// Runs a script of the project; says whether it succeeded.
-fn script(path: &str) -> bool {
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Good,
+    Failed,
+    /// Something that it takes is not installed; it said what.
+    Skipped,
+}
+
+impl From<bool> for Outcome {
+    fn from(is_good: bool) -> Self {
+        if is_good { Self::Good } else { Self::Failed }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Good => "good",
+            Self::Failed => "FAILED",
+            Self::Skipped => "skipped",
+        })
+    }
+}
+
+/// How a script ends that lacks a program.
+const SKIPPED: i32 = 77;
+
+/// Runs a script of the project.
+fn script(path: &str) -> Outcome {
     eprintln!("==> {path}");
-    Command::new(path).status().is_ok_and(|status| status.success())
+    match Command::new(path).status().map(|status| status.code()) {
+        Ok(Some(0)) => Outcome::Good,
+        Ok(Some(SKIPPED)) => Outcome::Skipped,
+        _ => Outcome::Failed,
+    }
+}
+
+/// Builds the documentation of all crates; says whether there was nothing to complain of.
+fn doc() -> bool {
+    const ARGS: [&str; 3] = ["doc", "--no-deps", "--workspace"];
+    eprintln!("==> cargo {}", ARGS.join(" "));
+    let mut command = Command::new(env!("CARGO"));
+    let status = command.args(ARGS).env("RUSTDOCFLAGS", "-D warnings").status();
+    status.is_ok_and(|status| status.success())
 }
 
 /// What the simulator runs in CI: always the same, so that a change is judged and not luck.
@@ -108,39 +154,45 @@ fn torture(args: impl Iterator<Item = String>) -> ExitCode {
     if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// bench is no part of the workspace.
+const BENCH_FMT: [&str; 4] = ["fmt", "--manifest-path", "bench/Cargo.toml", "--check"];
+
 fn ci() -> ExitCode {
     let clippy = |args: &[&str]| cargo(&[&["clippy"], args, &["--", "-D", "warnings"]].concat());
+    let reported = |name, problems: &[String]| {
+        (name, Outcome::from(report(name, problems) == ExitCode::SUCCESS))
+    };
+    let is_success = |code: ExitCode| Outcome::from(code == ExitCode::SUCCESS);
     let mut steps = vec![
-        ("tidy", report("tidy", &tidy::check()) == ExitCode::SUCCESS),
-        ("deps", report("deps", &deps::check()) == ExitCode::SUCCESS),
-        ("planted", report("planted", &planted::check_patches()) == ExitCode::SUCCESS),
-        ("fmt", cargo(&["fmt", "--all", "--check"])),
-        ("clippy", clippy(&["--workspace", "--all-targets"])),
-        ("torture", torture(CI_TORTURE.map(str::to_owned).into_iter()) == ExitCode::SUCCESS),
-        ("simulator", sim(CI_SEEDS.map(str::to_owned).into_iter()) == ExitCode::SUCCESS),
+        reported("tidy", &tidy::check()),
+        reported("deps", &deps::check()),
+        reported("planted", &planted::check_patches()),
+        ("fmt", (cargo(&["fmt", "--all", "--check"]) & cargo(&BENCH_FMT)).into()),
+        ("clippy", clippy(&["--workspace", "--all-targets"]).into()),
+        ("doc", doc().into()),
+        ("torture", is_success(torture(CI_TORTURE.map(str::to_owned).into_iter()))),
+        ("simulator", is_success(sim(CI_SEEDS.map(str::to_owned).into_iter()))),
     ];
     if is_ci_machine() {
-        let problems = filesystems::check(&[]);
-        steps.push(("filesystems", report("filesystems", &problems) == ExitCode::SUCCESS));
-        let problems = inject::check(&[]);
-        steps.push(("inject", report("inject", &problems) == ExitCode::SUCCESS));
+        steps.push(reported("filesystems", &filesystems::check(&[])));
+        steps.push(reported("inject", &inject::check(&[])));
     }
     let (passed, failed, ignored) = tests();
-    steps.push(("tests", failed == 0 && passed > 0));
+    steps.push(("tests", (failed == 0 && passed > 0).into()));
     steps.push(("dashboard", script("dashboard/test/run")));
     // Last, because thousands of lines of tests are between here and the step that failed.
-    for (step, is_good) in &steps {
-        println!("{step}: {}", if *is_good { "good" } else { "FAILED" });
+    for (step, outcome) in &steps {
+        println!("{step}: {outcome}");
     }
     println!("{passed} passed, {failed} failed, {ignored} skipped");
-    if steps.iter().all(|(_, is_good)| *is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_good = steps.iter().all(|(_, outcome)| *outcome != Outcome::Failed);
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Whether this is a machine that does nothing else, where packages may be installed and file
 /// systems be mounted.
 fn is_ci_machine() -> bool {
-    let is_ci = std::env::var("CI").as_deref() == Ok("true");
-    if !is_ci || !place::is_root() {
+    if !place::is_ci() || !place::is_root() {
         println!("filesystems, inject: skipped: CI=true and root are wanted");
         return false;
     }

@@ -220,8 +220,9 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// Installs packages of Debian, where this is a machine for that alone; says what it cannot.
+/// Elsewhere that is for whoever runs this: see `advice`.
 pub(crate) fn install(packages: &[&str]) {
-    if std::env::var("CI").as_deref() != Ok("true") {
+    if !is_ci() {
         return;
     }
     let install = [&["install", "-y", "-qq"], packages].concat();
@@ -230,4 +231,14 @@ pub(crate) fn install(packages: &[&str]) {
     if let Err(error) = installed {
         eprintln!("{}: not installed: {error}", packages.join(", "));
     }
+}
+
+/// Whether this is a machine that CI has for itself.
+pub(crate) fn is_ci() -> bool {
+    std::env::var("CI").as_deref() == Ok("true")
+}
+
+/// What to do about something that is not there.
+pub(crate) fn advice(packages: &str) -> String {
+    format!("apt-get install {packages} (with CI=true that is done here)")
 }

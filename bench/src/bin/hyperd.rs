@@ -22,7 +22,8 @@ use tokio::net::TcpListener;
 const NODE: &[u8] = b"{\"action\":\"get\",\"node\":{\"key\":\"/bench/k0000000\",\"value\":\
     \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\
     \"modifiedIndex\":10002,\"createdIndex\":1002}}";
-const ERROR: &[u8] = b"{\"errorCode\":202,\"message\":\"The given TTL in POST form is not a number\",\
+const ERROR: &[u8] =
+    b"{\"errorCode\":202,\"message\":\"The given TTL in POST form is not a number\",\
     \"cause\":\"Set\",\"index\":10002}\n";
 
 const CLUSTER: HeaderName = HeaderName::from_static("x-etcd-cluster-id");
@@ -63,7 +64,8 @@ fn main() {
             std::process::exit(2);
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().build().expect("runtime");
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let listener = TcpListener::bind(listen).await.expect("the address is free");

@@ -7,6 +7,9 @@
 //!
 //! This is the only crate that names raft-rs. It knows nothing of sockets, threads or HTTP.
 
+// clippy.toml says which: no clocks, threads, files, sockets or randomness.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod clock;
 mod driver;
 mod error;

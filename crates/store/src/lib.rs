@@ -4,6 +4,9 @@
 //! does no I/O and knows nothing of terms, sockets or HTTP: time arrives inside a [`Stamp`], so
 //! that two members that apply the same commands hold the same bytes.
 
+// clippy.toml says which: no clocks, threads, files, sockets or randomness.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod apply;
 mod bloom;
 mod change;

@@ -11,6 +11,9 @@
 //!
 //! Formats are drawn in `segment.rs` and `snapshot.rs`; both carry a version byte.
 
+// clippy.toml says which: no clocks, threads, files, sockets or randomness.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod birth;
 mod check;
 mod cut;

@@ -1,6 +1,6 @@
 //! The answers of `/v2/admin/*` (spec cluster.md section 2).
 
-use super::error;
+use super::answers::{engine_error, error};
 use super::error::{ApiError, INVALID_FORM};
 use super::json::put_texts;
 use super::members::body::error_body;
@@ -132,7 +132,7 @@ pub(crate) fn configured(cx: &Context, outcome: &Answer) -> Response {
     match &outcome.outcome {
         Ok(_) => Response::json(200, config_body(&cx.driver.membership().config())),
         Err(Failure::Store(refused)) => error(cx, &ApiError::from_store(refused, false)),
-        Err(Failure::Engine(failed)) => super::engine_error(cx, *failed),
+        Err(Failure::Engine(failed)) => engine_error(cx, *failed),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Where the cluster has a secret, its machines prove that they know it, in a way that does not
 //! tell it (`proof.rs`), and administrators say it, in the header `Stead-Token`.
 
-use super::error;
+use super::answers::error;
 use super::error::{ApiError, RAFT_INTERNAL, UNAUTHORIZED};
 use super::members;
 use crate::config::Port;

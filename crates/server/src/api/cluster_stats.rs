@@ -2,18 +2,10 @@
 //! dashboard is drawn from.
 
 use super::json::put_texts;
-use crate::http::url;
 use crate::member::context::Context;
 use crate::net::Response;
 use replica::{Member, MemberId, Role};
-use std::collections::BTreeMap;
 use std::io::Write as _;
-
-/// Standbys that are kept in mind at most.
-const STANDBYS_MAX: usize = 1000;
-
-/// After how much silence a standby makes room for another: 1 h.
-const FORGOTTEN_NS: u64 = 3_600_000_000_000;
 
 /// A machine as this member sees it. What is not known here is nothing.
 #[derive(Clone, Debug)]
@@ -107,41 +99,6 @@ pub(crate) fn cluster_body(whole: &Whole<'_>, members: &[Seen<'_>]) -> Vec<u8> {
     }
     out.extend_from_slice(b"}\n");
     out
-}
-
-/// The standbys that asked a member lately. They ask the leader as long as there is one.
-#[derive(Debug, Default)]
-pub(crate) struct Standbys {
-    /// By name: where clients reach it, and when it asked, by the monotonic clock.
-    asked: BTreeMap<String, (String, u64)>,
-}
-
-impl Standbys {
-    /// Takes in the query of somebody who asks who the members are: `standby=NAME&client=URL` if it
-    /// is a standby.
-    pub(crate) fn note(&mut self, query: &str, now: u64) {
-        let (mut standby, mut client) = (None, None);
-        let read = url::each_field(query.as_bytes(), false, |name, value| match name {
-            "standby" => standby = Some(value.into_owned()),
-            "client" => client = Some(value.into_owned()),
-            _ => {}
-        });
-        if let (Ok(()), Some(standby), Some(client)) = (read, standby, client) {
-            if self.asked.len() >= STANDBYS_MAX {
-                self.asked.retain(|_, (_, at)| now.saturating_sub(*at) < FORGOTTEN_NS);
-            }
-            if self.asked.len() >= STANDBYS_MAX {
-                return;
-            }
-            self.asked.insert(standby, (client, now));
-        }
-    }
-
-    /// Those that asked since `since`.
-    pub(crate) fn since(&self, since: u64) -> impl Iterator<Item = (&str, &str)> {
-        let recent = self.asked.iter().filter(move |(_, (_, at))| *at >= since);
-        recent.map(|(name, (client, _))| (name.as_str(), client.as_str()))
-    }
 }
 
 /// A standby that has not asked for so many of its intervals is gone.
@@ -256,25 +213,5 @@ mod tests {
             serde_json::from_slice(&cluster_body(&whole, &[])).expect("JSON");
         assert_eq!(json["standbys"][1]["clientURL"], "u2");
         assert_eq!(json["members"], serde_json::json!([]));
-    }
-
-    #[test]
-    fn a_standby_is_known_while_it_asks() {
-        let mut standbys = Standbys::default();
-        for query in ["", "standby=x", "client=y", "standby=%zz&client=y", "a=b&standby"] {
-            standbys.note(query, 5);
-        }
-        assert_eq!(standbys.since(0).count(), 0);
-        standbys.note("standby=s1&client=http://a:1", 5);
-        standbys.note("standby=s2&client=http://b:1", 9);
-        standbys.note("standby=s2&client=http://c:1", 9);
-        assert_eq!(standbys.since(5).count(), 2);
-        assert_eq!(standbys.since(6).collect::<Vec<_>>(), [("s2", "http://c:1")]);
-        for number in 0..3000 {
-            standbys.note(&format!("standby=x{number}&client=c"), 9);
-        }
-        assert_eq!(standbys.since(0).count(), STANDBYS_MAX);
-        standbys.note("standby=new&client=c", 9 + FORGOTTEN_NS);
-        assert_eq!(standbys.since(0).collect::<Vec<_>>(), [("new", "c")]);
     }
 }

@@ -1,6 +1,6 @@
 //! The files of the dashboard (spec modules.md section 3), which are in the program itself.
 
-use super::not_found;
+use super::answers::{not_found, redirect_to};
 use crate::config::{Config, Dashboard};
 use crate::net::Response;
 
@@ -49,7 +49,7 @@ const FILES: [(&str, &str, &[u8]); 15] = [
 
 /// Answers a file of the dashboard; nothing named leads to the page.
 pub(crate) fn serve(config: &Config, asset: Option<&str>) -> Response {
-    let Some(name) = asset else { return super::redirect_to(301, PATH) };
+    let Some(name) = asset else { return redirect_to(301, PATH) };
     let response = if name == "settings.json" {
         let settings = settings_body(&config.name, config.dashboard, config.metrics);
         Response::json(200, settings)

@@ -6,8 +6,8 @@
 //! one short question, no redirects.
 
 use super::admin::refuse_type;
+use super::answers::{engine_error, error, redirect_to};
 use super::call;
-use super::error;
 use super::error::{ApiError, INVALID_FORM, RAFT_INTERNAL};
 use super::pending::{Joining, Waiting};
 use crate::config::{Secret, TlsFiles};
@@ -25,41 +25,8 @@ use std::time::Duration;
 const ADDRESS_TAKEN: u16 = 109;
 const NAME_TAKEN: u16 = 105;
 
-/// How many addresses are dialled at the same time, and begun within a second.
-const AT_ONCE_MAX: usize = 4;
-const A_SECOND_MAX: usize = 8;
-
 /// How long a machine may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// What is being dialled.
-#[derive(Debug, Default)]
-pub(crate) struct DialBacks {
-    running: usize,
-    /// The second by the monotonic clock, and how many were begun in it.
-    second: u64,
-    begun: usize,
-}
-
-impl DialBacks {
-    /// Whether one more may be begun now; it is counted then.
-    fn begin(&mut self, now: u64) -> bool {
-        let second = now / 1_000_000_000;
-        if second != self.second {
-            (self.second, self.begun) = (second, 0);
-        }
-        let has_room = self.running < AT_ONCE_MAX && self.begun < A_SECOND_MAX;
-        if has_room {
-            self.running += 1;
-            self.begun += 1;
-        }
-        has_room
-    }
-
-    pub(crate) fn end(&mut self) {
-        self.running = self.running.saturating_sub(1);
-    }
-}
 
 /// Asks a machine who it is, at the address that it gave.
 fn reach(tls: Option<TlsFiles>, secret: &Secret, member: &Member) -> Result<(), String> {
@@ -172,9 +139,9 @@ fn send_to_leader(cx: &Context) -> Response {
     match cx.leader() {
         Some(leader) => {
             let location = format!("{}{}", leader.peer_url, encode_path("/v2/peer/join"));
-            super::redirect_to(307, &location)
+            redirect_to(307, &location)
         }
-        None => super::engine_error(cx, EngineError::NoLeader),
+        None => engine_error(cx, EngineError::NoLeader),
     }
 }
 
@@ -231,7 +198,7 @@ pub(crate) fn stepped(
 pub(crate) fn removed(cx: &Context, outcome: &Answer) -> Response {
     match &outcome.outcome {
         Err(Failure::Engine(EngineError::NoSuchMember)) | Ok(_) => removal_done(),
-        Err(Failure::Engine(failed)) => super::engine_error(cx, *failed),
+        Err(Failure::Engine(failed)) => engine_error(cx, *failed),
         Err(Failure::Store(refused)) => error(cx, &ApiError::from_store(refused, false)),
     }
 }
@@ -269,22 +236,4 @@ fn refuse(cx: &Context, member: &Member, failed: EngineError) -> Response {
         other => ApiError::from_engine(other, index),
     };
     error(cx, &answer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strangers_make_few_calls_at_a_time_and_few_in_a_second() {
-        let mut dials = DialBacks::default();
-        let second = 1_000_000_000;
-        assert!((0..AT_ONCE_MAX).all(|_| dials.begin(second)));
-        assert!(!dials.begin(second), "too many at a time");
-        (0..AT_ONCE_MAX).for_each(|_| dials.end());
-        assert!((0..A_SECOND_MAX - AT_ONCE_MAX).all(|_| dials.begin(second + 1)));
-        assert!(!dials.begin(second + 2), "too many in this second");
-        (0..AT_ONCE_MAX).for_each(|_| dials.end());
-        assert!(dials.begin(2 * second));
-    }
 }

@@ -7,9 +7,11 @@
 //! messages, [`json`] prints nodes and events.
 
 pub(crate) mod admin;
+pub(crate) mod answers;
 pub(crate) mod call;
 pub(crate) mod cluster_stats;
 pub(crate) mod dashboard;
+pub(crate) mod dial_backs;
 pub(crate) mod error;
 pub(crate) mod health;
 pub(crate) mod join;
@@ -21,20 +23,19 @@ pub(crate) mod metrics;
 pub(crate) mod pending;
 pub(crate) mod redirect;
 pub(crate) mod route;
+pub(crate) mod standbys;
 pub(crate) mod stats;
 
 use crate::config::{Config, Dashboard, Port};
-use crate::http::reader::{Method, Refusal, Request};
-use crate::http::response::JSON;
+use crate::http::reader::{Method, Request};
 use crate::http::url;
 use crate::join::IdentityCard;
 use crate::member::context::Context;
 use crate::member::greeting;
-use crate::net::{Body, Caller, Reply, Response};
+use crate::net::{Caller, Reply, Response};
+use answers::{not_found, redirect_to};
 use call::Shape;
-use error::{ApiError, INVALID_FORM};
 use pending::Waiting;
-use replica::EngineError;
 use route::{Route, route};
 
 /// Which resources are served that may be switched off.
@@ -163,48 +164,4 @@ fn resource(
             unreachable!("served or refused before")
         }
     }
-}
-
-pub(crate) fn not_found() -> Response {
-    Response::text(404, b"404 page not found\n")
-}
-
-/// Sends a client elsewhere.
-pub(crate) fn redirect_to(status: u16, location: &str) -> Response {
-    Response::empty(status).with(format!("Location: {location}\r\n"))
-}
-
-/// A request is refused by the key space or by this server.
-pub(crate) fn error(cx: &Context, error: &ApiError) -> Response {
-    let numbers = error.numbers(cx.driver.cluster().0);
-    Response::new(error.status(), JSON, Body::Owned(error.body())).at(numbers)
-}
-
-/// What was proposed or asked for failed.
-pub(crate) fn engine_error(cx: &Context, failed: EngineError) -> Response {
-    cx.meters.proposal_failed();
-    let mut answer = ApiError::from_engine(failed, cx.index());
-    if matches!(failed, EngineError::NoLeader | EngineError::Timeout | EngineError::Unknown) {
-        answer.cause.push_str(&health::who_is_unreachable(cx));
-    }
-    error(cx, &answer)
-}
-
-/// The answer to what is no request. `is_keys` says that it named a path of the key space.
-pub(crate) fn refuse(cx: &Context, refusal: Refusal, is_keys: bool) -> Response {
-    if is_keys && refusal == Refusal::BodyTooLarge {
-        return error(cx, &ApiError::new(INVALID_FORM, "http: POST too large", cx.index()));
-    }
-    refuse_anywhere(refusal)
-}
-
-/// The same at a machine without a key space.
-pub(crate) fn refuse_anywhere(refusal: Refusal) -> Response {
-    Response::json(refusal.status(), format!("{{\"message\":\"{refusal}\"}}\n"))
-}
-
-/// A client is refused for want of room.
-pub(crate) fn overloaded(cause: &'static str) -> Response {
-    let error = ApiError::overloaded(cause, 0);
-    Response::json(error.status(), error.body())
 }

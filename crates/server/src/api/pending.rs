@@ -5,7 +5,7 @@
 
 use super::keys::listing::Listing;
 use super::keys::request::Get;
-use super::keys::watch::Watching;
+use super::keys::watching::Watching;
 use super::lock::request::LockField;
 use crate::join::JoinRequest;
 use crate::net::{ClientEnd, Key, Pending};

@@ -1,6 +1,6 @@
 //! The answers of `/v2/stats/*` (spec stats.md).
 
-use super::error;
+use super::answers::error;
 use super::error::{ApiError, LEADER_ELECTION};
 use super::json::{put_number, put_string, put_texts};
 use crate::config::Dialect;

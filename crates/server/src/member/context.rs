@@ -1,13 +1,13 @@
 //! What handlers work on: the member, and all that belongs to it but the connections.
 
-use super::inquiry::Inquiry;
-use super::moved::Asking;
-use super::peers::Inbound;
+use super::asking::Asking;
+use super::hints::Inquiry;
+use super::inbound::Inbound;
 use super::worker::Workers;
-use crate::api::cluster_stats::Standbys;
-use crate::api::join::DialBacks;
+use crate::api::dial_backs::DialBacks;
 use crate::api::keys::event_bytes::EventBytes;
 use crate::api::lock::waiters::LockWaiters;
+use crate::api::standbys::Standbys;
 use crate::config::Config;
 use crate::http::response::Numbers;
 use crate::metrics::Meters;

@@ -3,10 +3,11 @@
 use super::EventLoop;
 use super::greeting::note_doubled;
 use super::waiter::Waiter;
+use crate::api::answers::engine_error;
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::api::pending::{OnStop, Waiting};
-use crate::api::{admin, engine_error, join, keys, lock, members};
+use crate::api::{admin, join, keys, lock, members};
 use crate::net::{Key, Reply, Response, give};
 use replica::{Answer, EngineError, Output, ReadAnswer};
 use store::Store;

@@ -4,6 +4,7 @@
 //! it: no address of its is dialled, no other connection is closed for it, nobody is told of it.
 
 use super::context::{Context, Effect};
+use super::inbound::InboundPeer;
 use super::peers;
 use crate::api::pending::{Guest, Waiting};
 use crate::http::reader::Request;
@@ -13,8 +14,7 @@ use crate::peer::frame;
 use crate::peer::hello::{self, Exchange, Hello};
 use crate::proof::{Gate, draw_nonce, is_nonce};
 use crate::text::printable;
-use replica::{Identity, MemberId, PeerClaim};
-use std::collections::BTreeMap;
+use replica::{MemberId, PeerClaim};
 
 /// How long a second process with the identity of a member waits until that one counts as gone:
 /// 3 s.
@@ -26,41 +26,8 @@ const PROOF_FRAME_MAX: usize = 128;
 /// Bytes that are read of a caller behind a refusal, so that it can read that.
 const REFUSED_BYTES_MAX: usize = 1 << 20;
 
-/// How long the same complaint is not repeated: 10 minutes.
-const COMPLAINT_NS: u64 = 600_000_000_000;
-
-/// Complaints that are remembered.
-const COMPLAINTS_MAX: usize = 64;
-
 /// Status and sentence of a refusal.
 type Refused = (u16, String);
-
-/// A connection over which another member speaks to this one.
-#[derive(Debug)]
-pub(crate) struct InboundPeer {
-    pub(crate) key: Key,
-    identity: Identity,
-    /// Where it is reached, and where its connection comes from.
-    address: String,
-    /// When it last spoke, by the monotonic clock.
-    pub(super) heard_at: u64,
-}
-
-/// What was said in the log of strangers, so that none of them fills it.
-#[derive(Debug, Default)]
-pub(crate) struct Complaints(BTreeMap<String, u64>);
-
-impl Complaints {
-    /// Whether something is to be said: it was not for a while, and not too much was.
-    pub(crate) fn is_due(&mut self, what: String, now: u64) -> bool {
-        self.0.retain(|_, said_at| now.saturating_sub(*said_at) < COMPLAINT_NS);
-        let is_due = self.0.len() < COMPLAINTS_MAX && !self.0.contains_key(&what);
-        if is_due {
-            self.0.insert(what, now);
-        }
-        is_due
-    }
-}
 
 /// What a caller's head says of itself, for the proofs.
 fn exchange(request: &Request<'_>) -> Exchange {
@@ -287,20 +254,5 @@ pub(crate) fn note_doubled(cx: &mut Context, address: &str) {
              belongs to one process alone. Stop that process; the copy of the directory must \
              not be started again"
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strangers_do_not_fill_the_log() {
-        let mut complaints = Complaints::default();
-        assert!(complaints.is_due("a".to_owned(), 0));
-        assert!(!complaints.is_due("a".to_owned(), COMPLAINT_NS - 1));
-        assert!(complaints.is_due("a".to_owned(), COMPLAINT_NS));
-        let said = (0..100_000).filter(|at| complaints.is_due(at.to_string(), COMPLAINT_NS));
-        assert_eq!(said.count(), COMPLAINTS_MAX - 1);
     }
 }

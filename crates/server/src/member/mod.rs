@@ -7,10 +7,13 @@
 //! The connections are in the [`Front`], what handlers work on is the [`Context`]; the loop is what
 //! brings them together.
 
+mod asking;
 mod background;
 pub(crate) mod context;
 mod deliver;
 pub(crate) mod greeting;
+mod hints;
+mod inbound;
 mod inquiry;
 pub(crate) mod moved;
 mod peers;
@@ -109,7 +112,7 @@ impl EventLoop {
             listeners,
             gate: Arc::clone(&gate),
             counters: Arc::clone(&meters) as Arc<dyn net::Count>,
-            refusal: api::overloaded,
+            refusal: api::answers::overloaded,
             now,
         });
         front.open(|_| true)?;
@@ -128,12 +131,12 @@ impl EventLoop {
             started: now,
             leader_since: now,
             leader_changes: 0,
-            inbound: peers::Inbound::default(),
-            asking: moved::Asking::default(),
-            dial_backs: api::join::DialBacks::default(),
-            standbys: api::cluster_stats::Standbys::default(),
+            inbound: inbound::Inbound::default(),
+            asking: asking::Asking::default(),
+            dial_backs: api::dial_backs::DialBacks::default(),
+            standbys: api::standbys::Standbys::default(),
             removal: None,
-            inquiry: inquiry::Inquiry::default(),
+            inquiry: hints::Inquiry::default(),
             fatal: None,
             out: Output::default(),
             effects: Vec::new(),
@@ -321,7 +324,7 @@ impl Service for EventLoop {
     }
 
     fn refuse(&mut self, refusal: Refusal, is_keys: bool) -> Response {
-        api::refuse(&self.cx, refusal, is_keys)
+        api::answers::refuse(&self.cx, refusal, is_keys)
     }
 
     fn take_bytes(&mut self, key: Key, bytes: &[u8]) -> Option<usize> {

@@ -4,10 +4,11 @@
 //! in turn with the one that the membership names. Who answers there has to prove itself as always,
 //! so that a hint that lies costs a dial.
 
+use super::asking::Answers;
 use super::context::Context;
 use super::worker::Done;
 use crate::config::Config;
-use crate::join::{Caller, View, ask_everybody, discovery, leads_somewhere, others};
+use crate::join::{Caller, ask_everybody, discovery, leads_somewhere, others};
 use replica::{ClusterId, Member, MemberId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,23 +23,6 @@ const ASKED_MAX: usize = 64;
 
 /// How long a discovery service may take.
 const DISCOVERY_PATIENCE: Duration = Duration::from_secs(2);
-
-/// What one round of questions brought: each peer URL and what was said there.
-pub(crate) type Answers = Vec<(String, Result<View, String>)>;
-
-/// The rounds of questions.
-#[derive(Debug, Default)]
-pub(crate) struct Asking {
-    is_busy: bool,
-    /// When the next round may begin, by the monotonic clock.
-    due: u64,
-    /// Rounds since everybody was last connected to.
-    rounds: u32,
-    /// Whether the addresses of the start line were asked at least once.
-    has_asked: bool,
-    /// Addresses of other clusters that the log has named.
-    foreign: BTreeSet<String>,
-}
 
 /// The peer URLs that the start line names for others.
 fn hints_of(config: &Config, own: &Member) -> Vec<String> {
@@ -189,6 +173,7 @@ pub(crate) fn compare_with_list(cx: &Context) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::join::View;
 
     fn view(own: u64, reached: &[(u64, &str)], listed: &[(u64, &str)]) -> Result<View, String> {
         let member = |(id, at): &(u64, &str)| Member {

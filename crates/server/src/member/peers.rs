@@ -2,55 +2,10 @@
 //! who is connected to, and what an operator has to know of them.
 
 use super::context::{Context, Effect};
-use super::greeting::{Complaints, InboundPeer};
 use super::inquiry;
 use crate::net::Key;
 use crate::peer::{PeerEvent, frame};
 use replica::{Clock, MemberId};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Members that speak to this one, and what the log says of them.
-#[derive(Debug)]
-pub(crate) struct Inbound {
-    /// The connections over which other members speak to this one.
-    pub(super) peers: BTreeMap<MemberId, InboundPeer>,
-    pub(super) complaints: Complaints,
-    /// What members said of processes with this member's identity: strangers do not use it up.
-    pub(super) doubles: Complaints,
-    /// The version of the membership that connections are held for.
-    pub(super) known_membership: u64,
-    /// The leader that was seen last.
-    last_leader: Option<MemberId>,
-    told: Told,
-}
-
-/// What the log says already.
-#[derive(Debug, Default)]
-struct Told {
-    /// Members whose state was found to differ.
-    diverged: BTreeSet<MemberId>,
-    /// Entries that were skipped.
-    entries_skipped: u64,
-    /// That this member lost what it had acknowledged.
-    loss: bool,
-    /// That this directory was copied.
-    copy: bool,
-    /// That it may be the copy of a running machine's.
-    live_copy: bool,
-}
-
-impl Default for Inbound {
-    fn default() -> Self {
-        Self {
-            peers: BTreeMap::new(),
-            complaints: Complaints::default(),
-            doubles: Complaints::default(),
-            known_membership: u64::MAX,
-            last_leader: None,
-            told: Told::default(),
-        }
-    }
-}
 
 /// Takes the messages in what a member sent. Gives how many bytes were used; nothing if the
 /// connection is to be closed.

@@ -4,8 +4,8 @@
 //! Each kind of work has a thread of its own, started when the first piece of it comes. Results
 //! come back through one queue, and the loop is woken for them.
 
-use super::inquiry::Answer;
-use super::moved::Answers;
+use super::asking::Answers;
+use super::hints::Answer;
 use crate::net::Key;
 use crate::sys::disk::DataDir;
 use mio::Waker;

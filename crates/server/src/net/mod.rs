@@ -12,6 +12,7 @@ mod backlog;
 mod budget;
 mod connection;
 mod front;
+mod give;
 mod handshake;
 mod outbox;
 mod poll_wait;
@@ -24,11 +25,12 @@ pub(crate) mod tls;
 
 pub(crate) use connection::{Connection, Phase};
 pub(crate) use front::{Front, FrontParts, Listener, Load, TOKEN_BASE};
+pub(crate) use give::{close, give};
 pub(crate) use outbox::Outbox;
 pub(crate) use poll_wait::BusyPoll;
 pub(crate) use reply::{Body, Reply, Response};
 pub(crate) use send::flush_dirty;
-pub(crate) use serve::{begin_round, close, give, go_on, take};
+pub(crate) use serve::{begin_round, go_on, take};
 pub(crate) use slab::{Key, Slab};
 pub(crate) use tend::housekeep;
 

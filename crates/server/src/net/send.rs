@@ -1,7 +1,7 @@
 //! Sending what connections have to send, and what follows when all of it has left.
 
 use super::connection::Phase;
-use super::serve::{OUTBOX_SHARE, close};
+use super::give::{OUTBOX_SHARE, close};
 use super::slab::Key;
 use super::{Front, Pending, Service};
 use std::io::{self, Write};

@@ -3,6 +3,7 @@
 
 use super::connection::{Held, Phase};
 use super::front::READ_BYTES;
+use super::give::{OUTBOX_SHARE, close, give, reply_now};
 use super::send::flush_dirty;
 use super::slab::Key;
 use super::tend::shed_input;
@@ -18,9 +19,6 @@ const READS_MAX: usize = 8;
 
 /// Bytes that a client may send ahead while its last request is in hand.
 const AHEAD_BYTES_MAX: usize = 16 << 10;
-
-/// While so many bytes of its answers wait to be sent, a connection takes no next request.
-pub(super) const OUTBOX_SHARE: usize = 64 << 10;
 
 /// Requests of one connection that are served before others have their turn.
 const REQUESTS_SHARE: usize = 64;
@@ -361,44 +359,6 @@ fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> b
     !is_relayed
 }
 
-/// Puts a reply on its way.
-pub(crate) fn give<S: Service>(service: &mut S, key: Key, reply: Reply<S::Pending>) {
-    let (front, printed) = service.parts();
-    match reply {
-        Reply::Now(response) => front.answer(key, response, printed),
-        Reply::Last(response) => front.answer_last(key, response, printed),
-        Reply::Wait(pending) | Reply::Relay(pending) => front.set_pending(key, pending),
-        Reply::Upgrade { head, pending } => {
-            front.set_pending(key, pending);
-            if let Some(connection) = front.connections.get_mut(key) {
-                connection.busy_since = front.now.monotonic;
-                super::set_patience(connection.socket.socket());
-            }
-            front.append(key, head.as_bytes());
-        }
-        // The head says it all.
-        Reply::Stream { head, .. } if front.is_head(key) => {
-            front.begin_stream(key, &head, printed);
-            front.end_answer(key);
-        }
-        Reply::Stream { head, pending, is_held } => {
-            front.begin_stream(key, &head, printed);
-            let has_more = pending.has_more();
-            front.set_pending(key, pending);
-            if is_held && !has_more {
-                front.hold_head(key);
-            } else {
-                front.mark_dirty(key);
-            }
-        }
-    }
-}
-
-pub(super) fn reply_now<S: Service>(service: &mut S, key: Key, response: Response) {
-    let (front, printed) = service.parts();
-    front.answer(key, response, printed);
-}
-
 /// The client has sent its last byte. A watch ends with it; other answers are still sent.
 fn client_ended<S: Service>(service: &mut S, key: Key) {
     let Some(connection) = service.front().connections.get_mut(key) else { return };
@@ -415,13 +375,6 @@ fn client_ended<S: Service>(service: &mut S, key: Key) {
         connection.closes |= connection.input.is_empty();
     } else {
         close(service, key);
-    }
-}
-
-/// Ends a connection and what its request waited for.
-pub(crate) fn close<S: Service>(service: &mut S, key: Key) {
-    if let Some(pending) = service.front().remove(key) {
-        service.client_gone(key, pending);
     }
 }
 
@@ -442,7 +395,7 @@ fn turn_away<S: Service>(service: &mut S, key: Key, error: &io::Error) {
 }
 
 impl<T: Pending> Front<T> {
-    fn is_head(&mut self, key: Key) -> bool {
+    pub(super) fn is_head(&mut self, key: Key) -> bool {
         self.connections.get_mut(key).is_some_and(|connection| connection.mode.is_head)
     }
 

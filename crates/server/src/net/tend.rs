@@ -1,8 +1,8 @@
 //! What is done about clients that are too slow, once in a while.
 
 use super::connection::Phase;
+use super::give::{close, reply_now};
 use super::handshake::is_late as is_handshake_late;
-use super::serve::{close, reply_now};
 use super::slab::Key;
 use super::{Front, Pending, Service};
 use crate::http::reader;

@@ -12,9 +12,10 @@ mod poller;
 mod route;
 mod tunnel;
 
+use crate::api::answers::{overloaded, refuse_anywhere};
 use crate::api::error::{ApiError, STANDBY_INTERNAL};
 use crate::api::stats::{self, SelfStats, listing_of_urls};
-use crate::api::{Served, call, enter, health, redirect, refuse_anywhere};
+use crate::api::{Served, call, enter, health, redirect};
 use crate::config::{Config, Port};
 use crate::error::StartError;
 use crate::http::browser::Hosts;
@@ -183,7 +184,7 @@ pub(crate) fn run(
         listeners,
         gate: Arc::clone(&gate),
         counters: Arc::clone(&meters) as Arc<dyn net::Count>,
-        refusal: crate::api::overloaded,
+        refusal: overloaded,
         now,
     });
     let client_tls = config.client_tls.clone().filter(|_| config.proxies_standby);

@@ -4,7 +4,7 @@
 //! the client takes it: a million keys neither double the memory nor hold anybody up. The walk
 //! keeps its own stack; how deep a client nests directories costs it no recursion.
 
-use super::json;
+use crate::api::json;
 use crate::config::Dialect;
 use std::hint::black_box;
 use store::{Children, KeyPath, Node, Stamp};

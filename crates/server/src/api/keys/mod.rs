@@ -8,19 +8,22 @@ pub(crate) mod event_bytes;
 pub(crate) mod listing;
 pub(crate) mod request;
 pub(crate) mod watch;
+pub(crate) mod watching;
 
+use super::answers::{engine_error, error, not_found};
 use super::error::{ApiError, INVALID_FIELD};
 use super::pending::Waiting;
-use super::{engine_error, error, json, redirect};
+use super::redirect;
 use crate::config::{Dialect, Port};
 use crate::http::reader::Request;
 use crate::http::response::{JSON, print_piece, put_end};
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Front, Key, Phase, Reply, Response};
+use event_bytes::print_event;
 use listing::{Listing, Portion, Style};
 use replica::{EngineError, Failure, Role, Ticket};
 use request::{Get, KeysRequest, Write};
-use store::{Action, Applied, Event, KeyPath, Node, PathError};
+use store::{Action, Applied, KeyPath, Node, PathError};
 
 /// How much of a listing is printed at a time; a longer one comes in pieces. A piece stays in the
 /// processor's nearer caches from its printing until it is sent.
@@ -45,7 +48,7 @@ pub(crate) fn serve(
     request: &Request<'_>,
     node: &str,
 ) -> Reply<Waiting> {
-    let Port::Client(dialect) = caller.port else { return super::not_found().into() };
+    let Port::Client(dialect) = caller.port else { return not_found().into() };
     let index = cx.index();
     let wanted = match request::parse(request, dialect, index) {
         Ok(wanted) => wanted,
@@ -234,7 +237,7 @@ pub(crate) fn written(
             cx.meters.wrote(event.action, took);
             let is_new = event.action == Action::Create
                 || (event.action == Action::Set && event.prev.is_none());
-            print_event(cx, caller.port.dialect(), event, no_value);
+            print_event(&mut cx.body, caller.port.dialect(), event, no_value);
             let numbers = cx.numbers(event.index);
             Response::new(if is_new { 201 } else { 200 }, JSON, Body::Printed).at(numbers)
         }
@@ -246,21 +249,5 @@ pub(crate) fn written(
             error(cx, &ApiError::from_store(refused, hides_root))
         }
         Err(Failure::Engine(failed)) => engine_error(cx, *failed),
-    }
-}
-
-/// Prints an event as an answer.
-fn print_event(cx: &mut Context, dialect: Dialect, event: &Event, no_value: bool) {
-    let body = &mut cx.body;
-    body.clear();
-    if no_value {
-        body.extend_from_slice(b"{\"action\":\"");
-        body.extend_from_slice(event.action.as_str().as_bytes());
-        body.extend_from_slice(b"\"}\n");
-        return;
-    }
-    json::put_event(body, event, dialect);
-    if dialect == Dialect::V2 {
-        body.push(b'\n');
     }
 }

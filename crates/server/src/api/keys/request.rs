@@ -3,7 +3,7 @@
 //! Presence decides, not only value; the body goes before the query; the first of several wins. The
 //! order of the checks is part of the protocol, since it decides which error a client sees.
 
-use super::error::{
+use crate::api::error::{
     ApiError, INDEX_NOT_A_NUMBER, INVALID_FIELD, INVALID_FORM, PREV_VALUE_REQUIRED,
     REFRESH_TTL_REQUIRED, REFRESH_VALUE, TTL_NOT_A_NUMBER, VALUE_OR_TTL_REQUIRED,
 };

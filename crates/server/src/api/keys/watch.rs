@@ -4,35 +4,20 @@
 //! waits to be sent, it takes its events from the history when there is room again; only when the
 //! history no longer reaches back far enough does it end, with error 401 as its last line.
 
-use super::event_bytes::Shape;
-use super::print_event;
+use super::event_bytes::{Shape, print_event};
 use super::request::Watch;
-use crate::api::error;
+use super::watching::Watching;
+use crate::api::answers::error;
 use crate::api::error::ApiError;
 use crate::api::pending::Waiting;
 use crate::http::response::{put_end, put_piece};
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Connection, Front, Key, Phase, Reply, Response};
 use std::sync::Arc;
-use store::{Event, KeyPath, Store, StoreIndex, Wake, WatchFilter, WatcherId};
+use store::{Event, KeyPath, Store, StoreIndex, Wake, WatchFilter};
 
 /// Bytes of history that a lagging stream is given at a time, as a share of its buffer.
 const CATCH_UP_SHARE: usize = 2;
-
-/// A watch that waits, or a stream that goes on.
-#[derive(Debug)]
-pub(crate) struct Watching {
-    filter: WatchFilter,
-    pub(crate) watcher: WatcherId,
-    stream: bool,
-    /// The index behind the last event that was delivered.
-    next: StoreIndex,
-    /// Whether events are taken from the history until it has caught up.
-    pub(crate) lags: bool,
-    /// The event that a lagging stream is to be given next, where that is known already: an index
-    /// alone does not tell, since the events of an internal command share one.
-    pending: Option<Arc<Event>>,
-}
 
 /// The watch of a connection.
 fn watching(connection: &mut Connection<Waiting>) -> Option<&mut Watching> {
@@ -58,7 +43,7 @@ pub(super) fn begin(
     if watch.wait_index > 0 {
         match cx.driver.store().next_event(&filter, from) {
             Ok(Some(event)) if !watch.stream => {
-                print_event(cx, caller.port.dialect(), &event, false);
+                print_event(&mut cx.body, caller.port.dialect(), &event, false);
                 let numbers = cx.numbers(index);
                 return Response::json(200, Body::Printed).at(numbers).into();
             }

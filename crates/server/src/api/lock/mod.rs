@@ -5,9 +5,9 @@ pub(crate) mod queueing;
 pub(crate) mod request;
 pub(crate) mod waiters;
 
+use super::answers::{engine_error, error, not_found};
 use super::error::{ApiError, INVALID_FIELD};
 use super::pending::Waiting;
-use super::{engine_error, error};
 use crate::config::Port;
 use crate::http::reader::Request;
 use crate::member::context::Context;
@@ -25,7 +25,7 @@ pub(crate) fn serve(
     module: Module,
     name: &str,
 ) -> Reply<Waiting> {
-    let Port::Client(dialect) = caller.port else { return super::not_found().into() };
+    let Port::Client(dialect) = caller.port else { return not_found().into() };
     let at = cx.index();
     let dir = format!("{LOCK_ROOT}/{name}");
     let Ok(path) = KeyPath::parse(&dir) else {

@@ -7,7 +7,7 @@
 
 use super::request::{Acquire, timed_out};
 use super::waiters::{LockWaiter, Queue, SharedEntry, Stage};
-use crate::api::engine_error;
+use crate::api::answers::engine_error;
 use crate::api::error::ApiError;
 use crate::api::pending::Waiting;
 use crate::member::context::{Context, Effect};
@@ -45,7 +45,7 @@ fn holder(store: &Store, dir: &str) -> Option<u64> {
 }
 
 fn answer_error(cx: &mut Context, connection: Key, error: &ApiError) {
-    let response = crate::api::error(cx, error);
+    let response = crate::api::answers::error(cx, error);
     cx.answer(connection, response);
 }
 

@@ -1,0 +1,19 @@
+//! What is known of a watch between two events.
+
+use std::sync::Arc;
+use store::{Event, StoreIndex, WatchFilter, WatcherId};
+
+/// A watch that waits, or a stream that goes on.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    pub(super) filter: WatchFilter,
+    pub(crate) watcher: WatcherId,
+    pub(super) stream: bool,
+    /// The index behind the last event that was delivered.
+    pub(super) next: StoreIndex,
+    /// Whether events are taken from the history until it has caught up.
+    pub(crate) lags: bool,
+    /// The event that a lagging stream is to be given next, where that is known already: an index
+    /// alone does not tell, since the events of an internal command share one.
+    pub(super) pending: Option<Arc<Event>>,
+}
