@@ -18,7 +18,7 @@ use crate::proof::Prover;
 use crate::standby::{self, Aftermath, Errand};
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::DataDir;
-use crate::sys::process;
+use crate::sys::{process, raft_log};
 use mio::net::TcpListener;
 use mio::{Poll, Waker};
 use replica::{Clock, ClusterConfig, Driver, MemberId, Options, Removal};
@@ -255,7 +255,13 @@ impl Host {
         let registry = poll.registry().try_clone()?;
         let peers = Peers::new(registry, Arc::clone(&waker), prover, self.keyring.dialer());
         let options = options(&self.config, self.seed);
-        let (mut driver, opened) = Driver::open(self.data_dir.clone(), peers, self.clock, options)?;
+        let (mut driver, opened) = Driver::open_logged(
+            self.data_dir.clone(),
+            peers,
+            self.clock,
+            options,
+            &raft_log::logger(),
+        )?;
         let (cluster, id) = (driver.cluster(), driver.status().id);
         driver.network_mut().introduce(cluster, id, &self.config.peer_advertised);
         if let Some(cut) = &opened.torn_tail {

@@ -3,6 +3,7 @@
 mod binding;
 #[cfg(test)]
 mod fuzzed;
+mod log;
 mod reach;
 mod resolve;
 mod secure;
@@ -10,6 +11,7 @@ mod setting;
 mod source;
 mod text;
 
+use log::LogQueue;
 use setting::Flag;
 use source::{Environment, Invocation, Usage, Values};
 use std::ffi::OsString;
@@ -113,7 +115,7 @@ fn check(values: &Values) -> Result<ExitCode, Usage> {
 
 fn serve(mut values: Values) -> Result<ExitCode, Usage> {
     let config = resolve::config(&mut values)?;
-    start_logging(&values);
+    let log = start_logging(&values).map_err(|error| Usage(format!("no thread: {error}")))?;
     for note in &values.notes {
         tracing::warn!("{note}");
     }
@@ -125,7 +127,9 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
         data_dir = %config.data_dir.display(),
         "stead is starting"
     );
-    match server::run(config) {
+    let ended = server::run(config);
+    log.flush();
+    match ended {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             say(&format!("stead: {error}"));
@@ -146,18 +150,26 @@ fn log_level(values: &Values) -> Level {
     given.max(asked)
 }
 
-fn start_logging(values: &Values) {
+fn start_logging(values: &Values) -> std::io::Result<LogQueue> {
+    let queue = LogQueue::start(std::io::stderr())?;
     let level = log_level(values);
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
         .with_ansi(false)
-        .with_writer(std::io::stderr);
+        .with_writer(queue.clone());
     if values.get(Flag::LogFormat).0 == "json" {
         builder.json().init();
     } else {
         builder.init();
     }
+    // What led to a panic is said before it.
+    let (panicked, say_panic) = (queue.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        panicked.flush();
+        say_panic(panic);
+    }));
+    Ok(queue)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod inbound;
 mod inquiry;
 pub(crate) mod moved;
 mod peers;
+mod rounds;
 mod shutdown;
 pub(crate) mod waiter;
 pub(crate) mod worker;
@@ -44,6 +45,7 @@ use mio::event::Event;
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token};
 use replica::{Clock, Output, Removal, SyncMode};
+use rounds::{Part, Rounds};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +80,7 @@ pub(crate) struct EventLoop {
     /// Kept open: its other end is written to when a signal comes.
     _signals: UnixStream,
     busy_poll: BusyPoll,
+    rounds: Rounds,
     last_housekeeping: u64,
 }
 
@@ -146,7 +149,8 @@ impl EventLoop {
             has_read: false,
         };
         let last_housekeeping = now.monotonic;
-        Ok(Self { front, cx, _signals: signals, busy_poll, last_housekeeping })
+        let rounds = Rounds::default();
+        Ok(Self { front, cx, _signals: signals, busy_poll, rounds, last_housekeeping })
     }
 
     /// Serves until a signal asks it to stop, or the machine is no member any more.
@@ -165,6 +169,7 @@ impl EventLoop {
                 result => result?,
             }
             self.begin_round();
+            self.rounds.begin(self.cx.now.monotonic);
             for event in &events {
                 self.take(event);
                 if self.cx.driver.is_batch_full() {
@@ -176,6 +181,7 @@ impl EventLoop {
                 self.stop()?;
                 return Ok(Ended::Stopped);
             }
+            self.rounds.end_part(&self.cx, Part::Events);
             self.take_results()?;
             self.maintain_peers();
             self.front.send_held_heads();
@@ -187,9 +193,11 @@ impl EventLoop {
                 self.cx.workers.finish();
                 return Ok(Ended::Removed(removal));
             }
+            self.rounds.end_part(&self.cx, Part::Turn);
             self.go_on()?;
             self.housekeep();
             self.front.accept_due();
+            self.rounds.end(&self.cx);
         }
     }
 

@@ -103,6 +103,11 @@ impl Meters {
         self.metrics.proposal_duration.observe(seconds);
     }
 
+    /// A round of the loop.
+    pub(crate) fn round(&self, took: Duration) {
+        self.metrics.round_duration.observe(took.as_secs_f64());
+    }
+
     /// A sync of the log, wherever it was done.
     pub(crate) fn synced(&self, took: Duration) {
         self.metrics.fsync_duration.observe(took.as_secs_f64());

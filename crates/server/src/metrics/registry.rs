@@ -39,6 +39,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: IntGauge,
     pub(crate) connections_refused: Counter,
     pub(crate) input_bytes: IntGauge,
+    pub(crate) round_duration: Histogram,
     pub(crate) output_bytes: IntGauge,
     pub(crate) watchers_cleared: Counter,
     pub(crate) log_grown: IntGauge,
@@ -156,6 +157,10 @@ impl Metrics {
             snapshot_failed: make
                 .counter("stead_snapshot_failed_total", "Snapshots that could not be written."),
             connections: make.gauge("stead_http_connections", "Connections of clients now."),
+            round_duration: make.latency(
+                "stead_loop_round_duration_seconds",
+                "Time that a round of the loop took.",
+            ),
             input_bytes: make.gauge(
                 "stead_http_input_bytes",
                 "Bytes of requests that have not arrived completely.",

@@ -135,3 +135,40 @@ fn whoever_waits_for_a_descriptor_is_served_when_the_limit_is_raised() {
     connection.within(Duration::from_secs(5));
     assert_eq!(connection.response("GET").unwrap().status(), 200);
 }
+
+/// Audit 15b: whoever reads the log could end the server by going away, and hold it up by not
+/// reading.
+#[test]
+fn a_log_that_nobody_reads_ends_nothing_and_holds_up_nobody() {
+    for reader_goes in [true, false] {
+        let site = Site::new("log-reader").flags("-log-level debug");
+        let mut command = site.command();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let reader = child.stderr.take().unwrap();
+        wait_until("it serves", Duration::from_secs(20), || {
+            crate::testkit::send(site.addr(), &Request::get("/readyz"))
+                .is_ok_and(|answer| answer.status() == 200)
+        });
+        let held = if reader_goes { None } else { Some(reader) };
+        let pid = Pid::from_child(&child);
+        // Each says a line or two; a pipe that nobody reads takes some hundred.
+        for _ in 0..2000 {
+            rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        for number in 0..50 {
+            let put = Request::put("/v2/keys/a", &format!("value={number}"));
+            assert!(ask(site.addr(), &put).status() < 300);
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it runs");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let mut status = None;
+        wait_until("it ends", Duration::from_secs(20), || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.and_then(|status| status.code()), Some(0));
+        drop(held);
+    }
+}

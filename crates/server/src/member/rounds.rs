@@ -1,0 +1,99 @@
+//! How long rounds of the loop take. While one runs, nobody else is served and no heartbeat leaves.
+
+use super::context::Context;
+use replica::Clock;
+use std::time::Duration;
+
+/// A round that takes longer is told of: members take a silent leader for dead after two of these.
+const LONG_NS: u64 = 100_000_000;
+
+/// How often that is told at most: every 10 s.
+const PAUSE_NS: u64 = 10_000_000_000;
+
+/// What a round consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// What had arrived was taken: requests, and messages of members.
+    Events,
+    /// The replica's turn, with its sync where it was done in place, and what came of it.
+    Turn,
+    /// Requests that were sent ahead, long answers, and what is done once a second.
+    Rest,
+}
+
+/// The round that runs.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    last: u64,
+    parts: Vec<(Part, u64)>,
+    told_at: Option<u64>,
+}
+
+impl Rounds {
+    pub(super) fn begin(&mut self, now: u64) {
+        self.last = now;
+        self.parts.clear();
+    }
+
+    fn end_part_at(&mut self, part: Part, now: u64) {
+        self.parts.push((part, now.saturating_sub(self.last)));
+        self.last = now;
+    }
+
+    /// A part is over.
+    pub(super) fn end_part(&mut self, cx: &Context, part: Part) {
+        self.end_part_at(part, cx.clock.now().monotonic);
+    }
+
+    /// The round is over.
+    pub(super) fn end(&mut self, cx: &Context) {
+        self.end_part(cx, Part::Rest);
+        let nanos: u64 = self.parts.iter().map(|(_, nanos)| nanos).sum();
+        cx.meters.round(Duration::from_nanos(nanos));
+        if let Some(part) = self.told(nanos) {
+            let ms = nanos / 1_000_000;
+            tracing::warn!(
+                ms,
+                "a round of the loop took long, most of it for {}: nobody was served meanwhile",
+                match part {
+                    Part::Events => "what had arrived",
+                    Part::Turn => "a turn with its sync (is the disk slow?)",
+                    Part::Rest => "requests that were sent ahead and long answers",
+                }
+            );
+        }
+    }
+
+    /// What took most of a round that is to be told of.
+    fn told(&mut self, nanos: u64) -> Option<Part> {
+        let is_new = self.told_at.is_none_or(|at| self.last.saturating_sub(at) >= PAUSE_NS);
+        if nanos <= LONG_NS || !is_new {
+            return None;
+        }
+        self.told_at = Some(self.last);
+        self.parts.iter().max_by_key(|(_, nanos)| *nanos).map(|(part, _)| *part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_round_is_told_of_with_what_took_it_and_not_too_often() {
+        let mut rounds = Rounds::default();
+        let mut round = |began: u64, ms: [u64; 3]| {
+            rounds.begin(began);
+            let mut now = began;
+            for (part, ms) in [Part::Events, Part::Turn, Part::Rest].into_iter().zip(ms) {
+                now += ms * 1_000_000;
+                rounds.end_part_at(part, now);
+            }
+            rounds.told(now - began)
+        };
+        assert_eq!(round(0, [30, 60, 10]), None, "just short enough");
+        assert_eq!(round(1_000, [30, 160, 10]), Some(Part::Turn));
+        assert_eq!(round(2_000, [300, 60, 10]), None, "it was told a moment ago");
+        assert_eq!(round(PAUSE_NS * 2, [300, 60, 10]), Some(Part::Events));
+    }
+}
