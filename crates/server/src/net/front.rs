@@ -7,7 +7,7 @@ use super::connection::{Connection, Held, Phase};
 use super::handshake::Handshakes;
 use super::reply::{Body, Response};
 use super::slab::{Key, Slab};
-use super::tls::{Keyring, Stream};
+use super::tls::Keyring;
 use super::{Caller, Count, Pending};
 use crate::config::{Limits, Port};
 use crate::http::browser::Hosts;
@@ -18,11 +18,11 @@ use crate::http::time::http_date;
 use crate::proof::{Answered, Gate, Proven};
 use crate::sys::clock::Now;
 use bytes::Bytes;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Interest, Poll, Token};
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 
 /// Tokens below this are listeners and the like; connections follow.
@@ -219,77 +219,24 @@ impl<T: Pending> Front<T> {
         address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
     }
 
-    /// Accepts those that wait at a port, as far as there is room.
-    pub(crate) fn accept(&mut self, at: usize) {
-        loop {
-            let Some(listener) = self.listeners.get(at) else { return };
-            let port = listener.port;
-            let now = self.now.monotonic;
-            let Some(socket) = self.backlog.accept(at, &listener.socket, now) else { return };
-            let is_full = match port {
-                Port::Client(_) => self.connections.len() - self.peers >= self.bounds.clients,
-                Port::Peer => self.peers >= self.bounds.peers,
-            };
-            if is_full {
-                self.counters.refused();
-                if self.keyring.acceptor(port).is_none() {
-                    self.refuse_connection(socket);
-                }
-                continue;
-            }
-            self.adopt(socket, port);
-        }
-    }
-
-    /// Tells a client that there are too many, as well as one write can.
-    fn refuse_connection(&self, mut socket: TcpStream) {
-        let envelope = Envelope {
-            date: &self.date,
-            cors: "",
-            is_http11: true,
-            keep_alive: false,
-            is_head: false,
-        };
-        let mut out = Vec::new();
-        let refusal = (self.refusal)("too many connections; try again later");
-        let body = bytes_of(&refusal.body, &[]);
-        envelope.answer(&mut out, refusal.status, refusal.content_type, None, "", body);
-        // The client is refused either way.
-        let _ = socket.write(&out);
-    }
-
-    fn adopt(&mut self, socket: TcpStream, port: Port) {
-        // Without it answers still arrive, only later.
-        let _ = socket.set_nodelay(true);
-        super::keep_alive(&socket);
-        let stream = match self.keyring.acceptor(port) {
-            None => Ok(Stream::Plain(socket)),
-            Some(acceptor) => Stream::accept(socket, acceptor.config()),
-        };
-        let stream = match stream {
-            Ok(stream) => stream,
-            Err(error) => return tracing::warn!(%error, "a TLS session could not be made"),
-        };
-        let key = self.connections.insert(Connection::new(stream, port, self.now.monotonic));
-        self.peers += usize::from(port == Port::Peer);
-        let token = Token(key.slot as usize + TOKEN_BASE);
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if self.poll.registry().register(connection.socket.socket(), token, interest).is_err() {
-            self.remove(key);
-        }
-    }
-
     /// Takes a connection out. Gives what its request waited for.
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
         let mut connection = self.connections.remove(key)?;
         self.peers -= usize::from(connection.port == Port::Peer);
         self.memory.forget(connection.counted);
+        self.feed_starved();
         self.backlog.make_room();
         connection.socket.say_end();
         // The descriptor is closed next, which says the same.
         let _ = self.poll.registry().deregister(connection.socket.socket());
         connection.take_pending()
+    }
+
+    /// Lets those go on that waited until the answers of others had left.
+    pub(super) fn feed_starved(&mut self) {
+        if !self.starved.is_empty() && !self.memory.is_output_over() {
+            self.resume.extend(std::mem::take(&mut self.starved));
+        }
     }
 
     /// Puts a connection on the list of those with something to send.
@@ -468,21 +415,10 @@ impl<T: Pending> Front<T> {
             has_sent && (is_foreign || (connection.is_idle() && may_idle))
         })
     }
-
-    /// Refuses new connections from here on: who tries another machine next should not have to wait
-    /// for this one to be gone. Those that wait already are taken.
-    pub(crate) fn stop_listening(&mut self) {
-        (0..self.listeners.len()).for_each(|at| self.accept(at));
-        for listener in self.listeners.drain(..) {
-            // The port is held open elsewhere for the next part that the machine plays, so that
-            // closing it here would not be enough.
-            let _ = socket2::SockRef::from(&listener.socket).shutdown(std::net::Shutdown::Both);
-        }
-    }
 }
 
 /// The bytes of a body.
-fn bytes_of<'a>(body: &'a Body, printed: &'a [u8]) -> &'a [u8] {
+pub(super) fn bytes_of<'a>(body: &'a Body, printed: &'a [u8]) -> &'a [u8] {
     match body {
         Body::Empty => &[],
         Body::Static(bytes) => bytes,

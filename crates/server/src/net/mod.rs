@@ -8,6 +8,7 @@
 //!
 //! Nothing here knows of replication, of the key space, or of the thread that owns them.
 
+mod accept;
 mod backlog;
 mod budget;
 mod connection;

@@ -50,10 +50,7 @@ fn flush<S: Service>(service: &mut S, key: Key) {
     }
     front.budget.note(before - left);
     front.count(key);
-    if !front.starved.is_empty() && !front.memory.is_output_over() {
-        let starved = std::mem::take(&mut front.starved);
-        front.resume.extend(starved);
-    }
+    front.feed_starved();
     match takes_more {
         Err(_) => close(service, key),
         Ok(true) if left == 0 => drained(service, key),

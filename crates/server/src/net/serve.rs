@@ -56,6 +56,9 @@ impl<T: Pending> Front<T> {
         if takes_request || is_foreign {
             return READ_BYTES;
         }
+        if self.memory.is_input_over() {
+            return 0;
+        }
         AHEAD_BYTES_MAX.saturating_sub(connection.input.len())
     }
 
@@ -252,6 +255,8 @@ fn take_input<S: Service>(service: &mut S, key: Key) {
         return;
     }
     input.drain(..used);
+    // A large body that is gone must not leave its buffer to what follows it.
+    input.shrink_to(2 * input.len());
     connection.input = input;
     if used > 0 {
         connection.busy_since = now;

@@ -17,6 +17,9 @@ const GRACE_NS: u128 = 30_000_000_000;
 /// The rate at which it has to arrive after that: bytes in a second.
 const RATE_MIN: u128 = 1 << 10;
 
+/// A connection that holds less is not worth ending for it.
+const SHED_BYTES_MIN: usize = 4 << 10;
+
 /// How long a client may take nothing while answers take more memory than their share: 5 s.
 const STALLED_NS: u128 = 5_000_000_000;
 
@@ -32,31 +35,39 @@ pub(crate) fn housekeep<S: Service>(service: &mut S) {
     }
 }
 
-/// Unfinished requests take too much memory together: the largest goes.
+/// Requests take too much memory together: the largest that is unfinished is refused. Where none is
+/// large it is what was sent ahead of answers, and the connection with most of it is closed:
+/// nothing can be said to a client whose last request still waits.
 pub(super) fn shed_input<S: Service>(service: &mut S) {
     let front = service.front();
-    let largest = front.connections.keys().into_iter().max_by_key(|key| {
-        front.connections.get_mut(*key).filter(|one| one.is_idle()).map_or(0, |one| one.input.len())
-    });
-    let Some(key) = largest else { return };
+    let largest = |front: &mut Front<S::Pending>, is_unfinished: bool| {
+        let keys = front.connections.keys().into_iter();
+        let held = keys.filter_map(|key| {
+            let connection = front.connections.get_mut(key)?;
+            let held = connection.input.capacity();
+            let counts = connection.is_idle() == is_unfinished && held >= SHED_BYTES_MIN;
+            counts.then_some((held, key))
+        });
+        held.max_by_key(|(held, _)| *held).map(|(_, key)| key)
+    };
+    let Some(key) = largest(front, true) else {
+        if let Some(key) = largest(front, false) {
+            close(service, key);
+        }
+        return;
+    };
     let Some(connection) = front.connections.get_mut(key) else { return };
     connection.mode = ReplyMode { keep_alive: false, ..ReplyMode::default() };
     connection.state = reader::State::default();
+    // What follows cannot be told apart from the rest of this request.
     connection.input = vec![0];
     front.count(key);
-    let response =
-        (service.front().refusal)("too many requests have arrived in part; try again later");
+    let why = "too many requests have arrived in part; try again later";
+    let response = (service.front().refusal)(why);
     reply_now(service, key, response);
 }
 
 impl<T: Pending> Front<T> {
-    /// The ports at which somebody may wait that could not be accepted.
-    pub(crate) fn accept_due(&mut self) {
-        for at in self.backlog.take_due(self.now.monotonic) {
-            self.accept(at);
-        }
-    }
-
     fn is_late(&mut self, key: Key) -> bool {
         let (now, bounds) = (self.now.monotonic, self.bounds);
         let Some(connection) = self.connections.get_mut(key) else { return false };

@@ -363,6 +363,52 @@ fn the_largest_of_too_many_unfinished_requests_goes() {
     assert_eq!(others, b"", "they may go on");
 }
 
+/// Whoever holds most of the room for answers is waited for, and no longer once it is gone.
+#[test]
+fn who_waits_for_room_goes_on_when_others_are_gone() {
+    let (mut toy, addr) = Toy::new(|limits| limits.output_bytes_total = MUCH / 2);
+    let mut greedy = connect(addr);
+    greedy.write_all(&get("/much").repeat(100)).unwrap();
+    toy.run_until("its answers fill the room", |toy| {
+        (0..20).for_each(|_| toy.round());
+        toy.front.load().held.output > MUCH / 2
+    });
+    let mut other = connect(addr);
+    other.write_all(&get("/short")).unwrap();
+    (0..50).for_each(|_| toy.round());
+    let mut got = Vec::new();
+    drain(&mut other, &mut got);
+    assert_eq!(got, b"", "there is no room");
+    drop(greedy);
+    toy.run_until("the answer", |_| {
+        drain(&mut other, &mut got);
+        got.ends_with(b"/short")
+    });
+}
+
+/// Where the room is taken by what others sent ahead, an idle client is not refused for it.
+#[test]
+fn an_idle_client_is_not_refused_for_what_others_sent() {
+    let (mut toy, addr) = Toy::new(|limits| limits.input_bytes_total = 100_000);
+    let mut idle = connect(addr);
+    idle.write_all(&get("/n1")).unwrap();
+    let mut polls: Vec<TcpStream> = (0..4).map(|_| connect(addr)).collect();
+    for poll in &mut polls {
+        poll.write_all(&[get("/event"), vec![b'x'; 60_000]].concat()).unwrap();
+    }
+    toy.run_until("all wait", |toy| toy.waiting.len() == 4);
+    (0..50).for_each(|_| toy.round());
+    assert!(toy.front.load().held.input <= 100_000, "{:?}", toy.front.load());
+    assert!(toy.gone > 0, "who sent most ahead is gone");
+    idle.write_all(&get("/n2")).unwrap();
+    let mut got = Vec::new();
+    toy.run_until("its second answer", |_| {
+        drain(&mut idle, &mut got);
+        got.ends_with(b"/n2")
+    });
+    assert_eq!(count(&got, b"503"), 0);
+}
+
 #[test]
 fn foreign_bytes_come_in_the_pieces_that_the_service_can_use() {
     let (mut toy, addr) = Toy::new(|_| {});
