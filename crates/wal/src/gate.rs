@@ -36,8 +36,8 @@ impl Gate {
 }
 
 /// What has to be synced for records up to [`SyncTarget::seq`] to be durable. Any thread may do it;
-/// the result goes to [`crate::Wal::synced`]. Targets must be synced and reported in the order in which
-/// they were made.
+/// the result goes to [`crate::Wal::synced`]. Targets must be synced and reported in the order in
+/// which they were made.
 #[derive(Debug)]
 #[must_use = "nothing is durable before it is synced"]
 pub struct SyncTarget<D: Disk> {
