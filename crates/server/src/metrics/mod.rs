@@ -23,16 +23,6 @@ const METHODS: [Method; 7] = [
     Method::Other,
 ];
 
-const ACTIONS: [Action; 7] = [
-    Action::Set,
-    Action::Create,
-    Action::Update,
-    Action::CompareAndSwap,
-    Action::Delete,
-    Action::CompareAndDelete,
-    Action::Expire,
-];
-
 /// The metrics of a server, ready to be moved.
 pub(crate) struct Meters {
     metrics: Metrics,
@@ -66,7 +56,7 @@ impl Meters {
         metrics.process_start.set(i64::try_from(now.wall / 1_000_000_000).unwrap_or(0));
         Self {
             received: METHODS.map(|method| metrics.received.with_label_values(&[method.as_str()])),
-            writes: ACTIONS.map(|action| metrics.writes.with_label_values(&[action.as_str()])),
+            writes: Action::ALL.map(|action| metrics.writes.with_label_values(&[action.as_str()])),
             reads: metrics.reads.with_label_values(&["get"]),
             metrics,
         }
@@ -77,7 +67,7 @@ impl Meters {
     }
 
     pub(crate) fn wrote(&self, action: Action, took: u64) {
-        let counters = ACTIONS.iter().zip(&self.writes);
+        let counters = Action::ALL.iter().zip(&self.writes);
         if let Some((_, counter)) = counters.into_iter().find(|(held, _)| **held == action) {
             counter.inc();
         }
@@ -127,6 +117,39 @@ impl Meters {
         self.metrics.render()
     }
 
+    /// What is known of each other member. One that is no member any more is not shown.
+    fn set_peers(&self, peers: &[PeerGauge]) {
+        let metrics = &self.metrics;
+        let counters = [
+            &metrics.peer_messages,
+            &metrics.peer_bytes,
+            &metrics.peer_dropped,
+            &metrics.peer_connects,
+            &metrics.peer_failed_calls,
+        ];
+        counters.iter().for_each(|vector| vector.reset());
+        let gauges = [&metrics.peers_connected, &metrics.member_diverged, &metrics.peer_lag];
+        gauges.iter().for_each(|vector| vector.reset());
+        metrics.peer_latency.reset();
+        for peer in peers {
+            let label = [peer.name.as_str()];
+            let LinkStats { sent_messages, sent_bytes, dropped_messages, connects } = peer.link;
+            let failed = peer.latency.fail;
+            let values = [sent_messages, sent_bytes, dropped_messages, connects, failed];
+            for (vector, value) in counters.iter().zip(values) {
+                vector.with_label_values(&label).inc_by(value);
+            }
+            metrics.peers_connected.with_label_values(&label).set(i64::from(peer.is_open));
+            metrics.member_diverged.with_label_values(&label).set(i64::from(peer.has_diverged));
+            // Only a leader knows these.
+            if let Some(lag) = peer.lag {
+                let seconds = peer.latency.current as f64 / 1e9;
+                metrics.peer_latency.with_label_values(&label).set(seconds);
+                metrics.peer_lag.with_label_values(&label).set(signed(lag));
+            }
+        }
+    }
+
     fn set_load(&self, load: Load) {
         self.metrics.connections.set(signed(load.connections as u64));
         self.metrics.input_bytes.set(signed(load.held.input as u64));
@@ -136,53 +159,20 @@ impl Meters {
     /// The text that Prometheus reads, with what is only looked up when somebody asks.
     pub(crate) fn render(&self, now: Gauges) -> Vec<u8> {
         let metrics = &self.metrics;
-        let expired = now.store.expire_count;
-        metrics.expires.inc_by(expired.saturating_sub(metrics.expires.get()));
+        grow(&metrics.expires, now.store.expire_count);
         metrics.watchers.set(signed(now.store.watchers));
         self.set_load(now.load);
         metrics.proposals_pending.set(signed(now.proposals));
         metrics.is_voter.set(i64::from(now.status.is_voter));
         metrics.members_diverged.set(signed(now.members_diverged));
-        let vectors = [
-            &metrics.peers_connected,
-            &metrics.peer_messages,
-            &metrics.peer_bytes,
-            &metrics.peer_dropped,
-            &metrics.peer_connects,
-            &metrics.peer_failed_calls,
-            &metrics.member_diverged,
-        ];
-        vectors.iter().for_each(|vector| vector.reset());
-        metrics.peer_latency.reset();
-        metrics.peer_lag.reset();
-        for peer in &now.peers {
-            let label = [peer.name.as_str()];
-            let values = [
-                u64::from(peer.is_open),
-                peer.link.sent_messages,
-                peer.link.sent_bytes,
-                peer.link.dropped_messages,
-                peer.link.connects,
-                peer.latency.fail,
-                u64::from(peer.has_diverged),
-            ];
-            for (vector, value) in vectors.iter().zip(values) {
-                vector.with_label_values(&label).set(signed(value));
-            }
-            // Only a leader knows these.
-            if let Some(lag) = peer.lag {
-                let seconds = peer.latency.current as f64 / 1e9;
-                metrics.peer_latency.with_label_values(&label).set(seconds);
-                metrics.peer_lag.with_label_values(&label).set(signed(lag));
-            }
-        }
-        metrics.log_grown.set(signed(now.log_grown));
+        self.set_peers(&now.peers);
+        grow(&metrics.log_grown, now.log_grown);
         metrics.log_full.set(i64::from(now.status.is_disk_full));
         metrics.term.set(signed(now.status.term.0));
         metrics.commit.set(signed(now.status.commit.0));
         metrics.applied.set(signed(now.status.applied.0));
         metrics.has_leader.set(i64::from(now.status.leader.is_some()));
-        metrics.leader_changes.set(signed(now.leader_changes));
+        grow(&metrics.leader_changes, now.leader_changes);
         metrics.last_index.set(signed(now.status.applied.0));
         metrics.store_index.set(signed(now.store_index));
         metrics.is_leader.set(i64::from(now.status.role == replica::Role::Leader));
@@ -217,4 +207,9 @@ pub(crate) struct PeerGauge {
 /// A number as a gauge has it.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Brings a counter up to what was counted elsewhere.
+fn grow(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }

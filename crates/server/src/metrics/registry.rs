@@ -42,7 +42,7 @@ pub(crate) struct Metrics {
     pub(crate) round_duration: Histogram,
     pub(crate) output_bytes: IntGauge,
     pub(crate) watchers_cleared: Counter,
-    pub(crate) log_grown: IntGauge,
+    pub(crate) log_grown: Counter,
     pub(crate) log_full: IntGauge,
     pub(crate) term: IntGauge,
     pub(crate) commit: IntGauge,
@@ -52,14 +52,14 @@ pub(crate) struct Metrics {
     pub(crate) is_voter: IntGauge,
     pub(crate) members_diverged: IntGauge,
     pub(crate) has_leader: IntGauge,
-    pub(crate) leader_changes: IntGauge,
+    pub(crate) leader_changes: Counter,
     pub(crate) peers_connected: IntGaugeVec,
-    pub(crate) peer_messages: IntGaugeVec,
-    pub(crate) peer_bytes: IntGaugeVec,
-    pub(crate) peer_dropped: IntGaugeVec,
-    pub(crate) peer_connects: IntGaugeVec,
+    pub(crate) peer_messages: CounterVec,
+    pub(crate) peer_bytes: CounterVec,
+    pub(crate) peer_dropped: CounterVec,
+    pub(crate) peer_connects: CounterVec,
     pub(crate) peer_latency: GaugeVec,
-    pub(crate) peer_failed_calls: IntGaugeVec,
+    pub(crate) peer_failed_calls: CounterVec,
     pub(crate) peer_lag: IntGaugeVec,
     pub(crate) member_diverged: IntGaugeVec,
     pub(crate) turns: Counter,
@@ -95,6 +95,10 @@ impl Maker<'_> {
 
     fn peer_gauge(&self, name: &str, help: &str) -> IntGaugeVec {
         self.add(IntGaugeVec::new(Opts::new(name, help), &["member"]))
+    }
+
+    fn peer_counter(&self, name: &str, help: &str) -> CounterVec {
+        self.counters(name, help, &["member"])
     }
 
     fn latency(&self, name: &str, help: &str) -> Histogram {
@@ -175,8 +179,8 @@ impl Metrics {
                 "stead_watchers_cleared_total",
                 "Streams ended because the client read too slowly to keep up with the history.",
             ),
-            log_grown: make.gauge(
-                "stead_wal_segments_grown",
+            log_grown: make.counter(
+                "stead_wal_segments_grown_total",
                 "Log segments that had to be used before they were zero-filled.",
             ),
             log_full: make
@@ -191,18 +195,22 @@ impl Metrics {
                 "stead_peer_connected",
                 "1 while this member can speak to the other one.",
             ),
-            peer_messages: make.peer_gauge(
-                "stead_peer_sent_messages",
+            peer_messages: make.peer_counter(
+                "stead_peer_sent_messages_total",
                 "Messages sent to a member since the start.",
             ),
-            peer_bytes: make
-                .peer_gauge("stead_peer_sent_bytes", "Bytes sent to a member since the start."),
-            peer_dropped: make.peer_gauge(
-                "stead_peer_dropped_messages",
+            peer_bytes: make.peer_counter(
+                "stead_peer_sent_bytes_total",
+                "Bytes sent to a member since the start.",
+            ),
+            peer_dropped: make.peer_counter(
+                "stead_peer_dropped_messages_total",
                 "Messages to a member that could not be sent; raft sends what matters again.",
             ),
-            peer_connects: make
-                .peer_gauge("stead_peer_connects", "Connections made to a member since the start."),
+            peer_connects: make.peer_counter(
+                "stead_peer_connects_total",
+                "Connections made to a member since the start.",
+            ),
             peer_latency: make.add(GaugeVec::new(
                 Opts::new(
                     "stead_peer_latency_seconds",
@@ -210,8 +218,8 @@ impl Metrics {
                 ),
                 &["member"],
             )),
-            peer_failed_calls: make.peer_gauge(
-                "stead_peer_failed_calls",
+            peer_failed_calls: make.peer_counter(
+                "stead_peer_failed_calls_total",
                 "Calls to a member that failed since this member leads.",
             ),
             peer_lag: make.peer_gauge(
@@ -224,8 +232,8 @@ impl Metrics {
             ),
             applied: make.gauge("stead_raft_applied_index", "The last log entry that was applied."),
             has_leader: make.gauge("stead_raft_has_leader", "1 while a leader is known."),
-            leader_changes: make.gauge(
-                "stead_raft_leader_changes",
+            leader_changes: make.counter(
+                "stead_raft_leader_changes_total",
                 "How often another leader was seen since the start.",
             ),
             term: make.gauge("stead_raft_term", "The raft term."),
@@ -284,20 +292,20 @@ mod tests {
     #[test]
     fn each_metric_is_explained_by_its_name() {
         let metrics = Metrics::new();
-        let counters = [&metrics.reads, &metrics.writes, &metrics.received];
-        counters.iter().for_each(|vector| drop(vector.with_label_values(&["x"])));
-        metrics.failed.with_label_values(&["x", "x"]);
-        metrics.peer_latency.with_label_values(&["x"]);
-        let gauges = [
-            &metrics.peers_connected,
+        let counters = [
+            &metrics.reads,
+            &metrics.writes,
+            &metrics.received,
             &metrics.peer_messages,
             &metrics.peer_bytes,
             &metrics.peer_dropped,
             &metrics.peer_connects,
             &metrics.peer_failed_calls,
-            &metrics.peer_lag,
-            &metrics.member_diverged,
         ];
+        counters.iter().for_each(|vector| drop(vector.with_label_values(&["x"])));
+        metrics.failed.with_label_values(&["x", "x"]);
+        metrics.peer_latency.with_label_values(&["x"]);
+        let gauges = [&metrics.peers_connected, &metrics.peer_lag, &metrics.member_diverged];
         gauges.iter().for_each(|vector| drop(vector.with_label_values(&["x"])));
         let families = metrics.registry.gather();
         let mut shown: Vec<&str> = families.iter().map(|family| family.name()).collect();

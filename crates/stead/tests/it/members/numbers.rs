@@ -89,14 +89,14 @@ fn metrics_tell_of_raft_and_peers() {
     assert!(sum(&text, "stead_raft_term") >= 1.0);
     assert!(sum(&text, "stead_raft_commit_index") >= sum(&text, "stead_raft_applied_index"));
     assert!(sum(&text, "stead_peer_latency_seconds") > 0.0, "{text}");
-    assert!(sum(&text, "stead_peer_sent_messages") > 0.0, "{text}");
+    assert!(sum(&text, "stead_peer_sent_messages_total") > 0.0, "{text}");
     assert!(text.contains("stead_member_diverged{member=\"n"), "{text}");
     assert_eq!(sum(&text, "stead_member_diverged"), 0.0);
     for follower in others {
         let text = metrics(follower);
         assert_eq!(sum(&text, "stead_raft_is_leader"), 0.0);
         assert_eq!(sum(&text, "stead_raft_has_leader"), 1.0);
-        assert!(sum(&text, "stead_raft_leader_changes") >= 1.0);
+        assert!(sum(&text, "stead_raft_leader_changes_total") >= 1.0);
         assert!(!text.contains("stead_peer_lag_entries{"), "only a leader knows");
     }
 }
