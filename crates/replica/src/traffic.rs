@@ -1,8 +1,8 @@
 //! How much raft traffic passes: what `/v2/stats/self` tells of a member.
 //!
-//! Appends and heartbeats are counted, since 0.4 sent both as one kind of request (spec stats.md
-//! section 2). The latest ones are remembered in a ring, so that counting one costs a store of 16
-//! bytes, and the rates are worked out only when somebody asks.
+//! Appends and heartbeats are counted, since 0.4 sent both as one kind of request
+//! (docs/spec/stats.md section 2). The latest ones are remembered in a ring, so that counting one
+//! costs a store of 16 bytes, and the rates are worked out only when somebody asks.
 
 /// How many of the latest packages the rates are made of.
 const WINDOW: usize = 200;

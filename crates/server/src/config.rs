@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The two shapes in which the v2 API was spoken (spec keys.md section 14).
+/// The two shapes in which the v2 API was spoken (docs/spec/keys.md section 14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// As 0.4 spoke it, with its bugs mended.
@@ -96,7 +96,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The machines of `-initial-cluster` (spec cli.md section 7).
+/// The machines of `-initial-cluster` (docs/spec/cli.md section 7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitialCluster {
     /// Names and peer URLs.

@@ -23,7 +23,7 @@ use tracing::Level;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Exit codes (spec cli.md section 3).
+/// Exit codes (docs/spec/cli.md section 3).
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 

@@ -2,7 +2,7 @@
 //!
 //! Half of a configuration would leave a port open that was meant to be closed, so it is refused.
 //! The names of 2.x part what those of 0.4 say in one word: a file of authorities there asks nobody
-//! for a certificate yet (spec cli.md sections 5 and 7).
+//! for a certificate yet (docs/spec/cli.md sections 5 and 7).
 
 use crate::setting::Flag;
 use crate::source::{Source, Usage, Values};

@@ -1,7 +1,7 @@
 //! Every setting of the program, in one table.
 //!
 //! Flags, environment variables, keys of the configuration file, `--help`, `stead config show` and
-//! docs/configuration.md all come from here (spec cli.md section 2).
+//! docs/configuration.md all come from here (docs/spec/cli.md section 2).
 
 use std::fmt;
 

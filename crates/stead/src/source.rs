@@ -1,4 +1,4 @@
-//! Where values come from: files, the environment, the command line (spec cli.md section 1).
+//! Where values come from: files, the environment, the command line (docs/spec/cli.md section 1).
 
 use crate::setting::{Flag, Kind, SETTINGS, Setting, Support, by_name, nearest};
 use std::collections::BTreeMap;
@@ -281,7 +281,7 @@ impl Values {
                 continue;
             };
             let value = match setting.kind {
-                // Everything but these two is true (spec cli.md section 2).
+                // Everything but these two is true (docs/spec/cli.md section 2).
                 Kind::Bool if matches!(value, "0" | "false") => "false",
                 Kind::Bool => "true",
                 _ => value,

@@ -1,4 +1,4 @@
-//! How commands change the key space (spec keys.md sections 5.3, 6, 7, 8 and 12).
+//! How commands change the key space (docs/spec/keys.md sections 5.3, 6, 7, 8 and 12).
 //!
 //! Each operation looks first and changes then, so that one that fails has changed nothing. The
 //! order of the looks is the order of precedence of their errors: reserved keys, the root, the way,
@@ -297,7 +297,7 @@ impl Store {
     }
 
     /// Only the deadline changes; the directory keeps its modifiedIndex, although the answer shows
-    /// the new one (quirk Q7).
+    /// the new one (docs/spec/quirks.md Q7).
     fn update_dir(
         &mut self,
         path: KeyPath<'_>,
@@ -418,7 +418,7 @@ impl Store {
         path: KeyPath<'_>,
         conditions: Conditions<'_>,
     ) -> Result<(), StoreError> {
-        // The root counts as a directory here, and not as read-only (quirk Q8).
+        // The root counts as a directory here, and not as read-only (docs/spec/quirks.md Q8).
         if !path.is_root() {
             self.check_writable(path)?;
         }

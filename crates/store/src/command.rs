@@ -42,7 +42,7 @@ pub enum Command<'a> {
     Update { path: KeyPath<'a>, value: &'a str, ttl: Option<i64>, refresh: bool },
     /// Change a file if its value and its modified index are as given. An absent condition, an
     /// index of zero and an empty value all mean "no condition". With `or_create` a missing key is
-    /// set instead (architecture decision D14).
+    /// set instead (COMPAT.md).
     CompareAndSwap {
         path: KeyPath<'a>,
         value: &'a str,

@@ -3,7 +3,7 @@
 use crate::time::StoreIndex;
 use std::fmt;
 
-/// Error codes that [`crate::Store`] itself gives (spec keys.md section 11).
+/// Error codes that [`crate::Store`] itself gives (docs/spec/keys.md section 11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum ErrorCode {

@@ -61,12 +61,12 @@ impl Action {
 
 /// One change of the key space, as the answer to the writer and as news for watchers.
 ///
-/// How it is printed (spec keys.md section 4.1): `node` has `key`; the value if `node` is a file;
-/// the `dir` flag if it is a directory, and also for a delete (not an expiry) of one; `expiration`
-/// and `ttl` by `node`'s deadline and `stamp`; `index` as modifiedIndex, always (an update of a
-/// directory shows it although the directory keeps its own, quirk Q7); `created` as createdIndex.
-/// `prevNode`, if `prev` is there, is printed from `prev` with the same key, its own indexes, its
-/// deadline and `stamp`; children are never printed.
+/// How it is printed (docs/spec/keys.md section 4.1): `node` has `key`; the value if `node` is a
+/// file; the `dir` flag if it is a directory, and also for a delete (not an expiry) of one;
+/// `expiration` and `ttl` by `node`'s deadline and `stamp`; `index` as modifiedIndex, always (an
+/// update of a directory shows it although the directory keeps its own, docs/spec/quirks.md Q7);
+/// `created` as createdIndex. `prevNode`, if `prev` is there, is printed from `prev` with the same
+/// key, its own indexes, its deadline and `stamp`; children are never printed.
 #[derive(Debug)]
 pub struct Event {
     /// What was done.

@@ -86,7 +86,7 @@ fn lets_through(filter: &WatchFilter, event: &Event) -> bool {
     !event.refresh
         && match matches(filter, &event.key) {
             Match::Yes => true,
-            // Whether the watched node existed is not recorded (spec keys.md 9.4 allows this
+            // Whether the watched node existed is not recorded (docs/spec/keys.md 9.4 allows this
             // approximation in the history).
             Match::Ancestor => event.removed_dir(),
             Match::No => false,

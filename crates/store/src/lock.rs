@@ -1,8 +1,8 @@
 //! What is asked of a lock, and what comes of it.
 //!
 //! A lock is a queue: a directory below [`LOCK_ROOT`] with a file for each client that holds the
-//! lock or waits for it, named after the store index at which it came (spec modules.md section 1).
-//! The smallest number holds. Each [`LockAction`] looks and changes at one place of the log, so
+//! lock or waits for it, named after the store index at which it came (docs/spec/modules.md section
+//! 1). The smallest number holds. Each [`LockAction`] looks and changes at one place of the log, so
 //! that no two members can see the queue differently; waiting is not done here.
 
 use crate::codec::{self, DecodeError};

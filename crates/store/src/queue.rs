@@ -88,8 +88,8 @@ impl Store {
         }
     }
 
-    /// An entry with its number. An unknown value names `operation` as the cause (spec modules.md
-    /// sections 1.2 and 1.3), an unknown number names none.
+    /// An entry with its number. An unknown value names `operation` as the cause
+    /// (docs/spec/modules.md sections 1.2 and 1.3), an unknown number names none.
     fn lock_find(
         &self,
         dir: KeyPath<'_>,

@@ -1,4 +1,4 @@
-//! The counters of `/v2/stats/store` (spec stats.md section 3).
+//! The counters of `/v2/stats/store` (docs/spec/stats.md section 3).
 
 /// Successes and failures of one kind of operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! four look-ups (`/`, `/a`, `/a/b`, `/a/b/c`) however many clients wait elsewhere. It decides only
 //! *who* is woken; delivering bytes, and giving up on a slow reader, is the server's job.
 //!
-//! Two rules of the protocol shape the code (spec keys.md 9.3): a recursive watcher never sees
+//! Two rules of the protocol shape the code (docs/spec/keys.md 9.3): a recursive watcher never sees
 //! hidden nodes below the path it watches, and removing a directory wakes watchers of everything
 //! inside it.
 

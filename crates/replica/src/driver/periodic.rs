@@ -61,7 +61,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
 
     /// Tells the cluster this member's name and addresses, if it does not know them. What was said
     /// once is not said again: an operator may have put another address in its place since, for
-    /// the next start (spec cluster.md section 8.1).
+    /// the next start (docs/spec/cluster.md section 8.1).
     fn announce(&mut self, now: Now) {
         let last = self.last_announcement;
         if self.was_announced

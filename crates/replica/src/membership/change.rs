@@ -180,8 +180,8 @@ impl Standings {
 
     /// The change that the leader makes by itself, if one is due: a learner that has caught up is
     /// promoted; a member that was silent for `removeDelay` leaves, and so does the one that lags
-    /// most when there are more members than `activeSize` (spec cluster.md section 6). The leader
-    /// never removes itself, and never what would cost the majority.
+    /// most when there are more members than `activeSize` (docs/spec/cluster.md section 6). The
+    /// leader never removes itself, and never what would cost the majority.
     pub(crate) fn due(&self, membership: &Membership) -> Option<Change> {
         self.due_promotion().or_else(|| self.due_removal(membership))
     }

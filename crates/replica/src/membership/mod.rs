@@ -1,7 +1,7 @@
 //! Who belongs to the cluster, and how the cluster is configured.
 //!
 //! The table is part of the replicated state. It is shown to clients as the keys that 0.4 kept:
-//! `/_etcd/machines/NAME` and `/_etcd/config` (spec keys.md section 12).
+//! `/_etcd/machines/NAME` and `/_etcd/config` (docs/spec/keys.md section 12).
 
 pub(crate) mod change;
 pub(crate) mod configuration;
@@ -81,7 +81,8 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// The cluster configuration of the admin API (seed, "Cluster Config"; spec cluster.md section
+/// The cluster configuration of the admin API (API document of 0.4, "Cluster Config";
+/// docs/spec/cluster.md section
 /// 2.1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClusterConfig {

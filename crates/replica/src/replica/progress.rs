@@ -5,7 +5,8 @@ use crate::clock::MonoTime;
 use crate::types::{LogIndex, LogPosition, MemberId, Term};
 use std::collections::BTreeMap;
 
-/// Times of a leader's calls to one follower, in nanoseconds (seed, "Leader Statistics").
+/// Times of a leader's calls to one follower, in nanoseconds (API document of 0.4, "Leader
+/// Statistics").
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Latency {
     /// The latest.

@@ -1,4 +1,4 @@
-//! The answers of `/v2/admin/*` (spec cluster.md section 2).
+//! The answers of `/v2/admin/*` (docs/spec/cluster.md section 2).
 
 use super::answers::{engine_error, error};
 use super::error::{ApiError, INVALID_FORM};

@@ -1,4 +1,4 @@
-//! The files of the dashboard (spec modules.md section 3), which are in the program itself.
+//! The files of the dashboard (docs/spec/modules.md section 3), which are in the program itself.
 
 use super::answers::{not_found, redirect_to};
 use crate::config::{Config, Dashboard};

@@ -1,4 +1,4 @@
-//! The only table from errors to what clients see of them (spec keys.md section 11).
+//! The only table from errors to what clients see of them (docs/spec/keys.md section 11).
 
 use super::json;
 use crate::http::response::Numbers;
@@ -91,7 +91,8 @@ impl ApiError {
         Self { code, cause: cause.into(), index, status: Some(status) }
     }
 
-    /// An error of the store. 2.x has no name for the root, so it names no cause there (quirk Q8).
+    /// An error of the store. 2.x has no name for the root, so it names no cause there
+    /// (docs/spec/quirks.md Q8).
     pub(crate) fn from_store(error: &StoreError, hides_root: bool) -> Self {
         let is_hidden = hides_root && error.code == ErrorCode::NotAFile && error.cause == "/";
         let cause = if is_hidden { "" } else { error.cause.as_str() };

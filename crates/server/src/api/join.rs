@@ -21,7 +21,7 @@ use crate::net::{Caller, Key, Reply, Response};
 use replica::{Answer, EngineError, Failure, Member, MemberId, Ticket};
 use std::time::Duration;
 
-/// The error codes of a refused machine (spec cluster.md section 4).
+/// The error codes of a refused machine (docs/spec/cluster.md section 4).
 const ADDRESS_TAKEN: u16 = 109;
 const NAME_TAKEN: u16 = 105;
 

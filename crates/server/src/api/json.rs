@@ -1,4 +1,5 @@
-//! The only writer of v2 JSON (spec keys.md section 4): compact, members in the protocol's order.
+//! The only writer of v2 JSON (docs/spec/keys.md section 4): compact, members in the protocol's
+//! order.
 
 use crate::config::Dialect;
 use crate::http::time;

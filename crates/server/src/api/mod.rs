@@ -54,7 +54,7 @@ impl Served {
         Self { modules, dashboard, metrics: config.metrics, anything: false }
     }
 
-    /// A standby sends clients on whatever they ask for (spec cluster.md section 7).
+    /// A standby sends clients on whatever they ask for (docs/spec/cluster.md section 7).
     pub(crate) fn by_standby(config: &Config) -> Self {
         Self { anything: true, ..Self::of(config) }
     }

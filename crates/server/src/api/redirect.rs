@@ -1,4 +1,4 @@
-//! Sending a client to the leader, as 0.4 did (spec cluster.md section 7).
+//! Sending a client to the leader, as 0.4 did (docs/spec/cluster.md section 7).
 
 use crate::http::reader::{Method, Request};
 use crate::net::Response;

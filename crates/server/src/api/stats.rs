@@ -1,4 +1,4 @@
-//! The answers of `/v2/stats/*` (spec stats.md).
+//! The answers of `/v2/stats/*` (docs/spec/stats.md).
 
 use super::answers::error;
 use super::error::{ApiError, LEADER_ELECTION};
@@ -122,7 +122,7 @@ pub(crate) fn store_body(stats: &StoreStats) -> Vec<u8> {
     out
 }
 
-/// The client URLs of the members, the leader first, then by name (spec cluster.md section 1).
+/// The client URLs of the members, the leader first, then by name (docs/spec/cluster.md section 1).
 pub(crate) fn listing_of_urls<'a>(
     members: impl IntoIterator<Item = &'a Member>,
     leader: Option<MemberId>,

@@ -1,4 +1,4 @@
-//! Which pages may use the API from a browser (spec cli.md section 6).
+//! Which pages may use the API from a browser (docs/spec/cli.md section 6).
 
 /// The configured origins, with the header lines they lead to.
 #[derive(Debug)]

@@ -39,7 +39,7 @@ pub(crate) struct Envelope<'a> {
     pub(crate) is_head: bool,
 }
 
-/// The numbers that answers about the key space carry (spec keys.md section 4.3).
+/// The numbers that answers about the key space carry (docs/spec/keys.md section 4.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) cluster: u64,

@@ -45,7 +45,8 @@ pub(crate) fn compact(seconds: u64) -> String {
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
-/// RFC 3339 in UTC, with as many digits of the second as are not zero (spec keys.md section 4.6).
+/// RFC 3339 in UTC, with as many digits of the second as are not zero (docs/spec/keys.md section
+/// 4.6).
 pub(crate) fn put_rfc3339(out: &mut Vec<u8>, nanos: u64) {
     let seconds = nanos / NANOS;
     let (year, month, day) = civil(seconds / DAY_SECONDS);
@@ -95,7 +96,7 @@ pub(crate) fn http_date(wall_nanos: u64) -> String {
     )
 }
 
-/// A duration as Go prints it: `1h0m3.5s`, `350.1ms`, `0s` (spec stats.md section 2).
+/// A duration as Go prints it: `1h0m3.5s`, `350.1ms`, `0s` (docs/spec/stats.md section 2).
 pub(crate) fn go_duration(nanos: u64) -> String {
     let fraction = |whole: u64, rest: u64, width: usize| {
         if rest == 0 {

@@ -1,4 +1,4 @@
-//! Percent-encoding, forms and clean paths (spec keys.md sections 1 to 3).
+//! Percent-encoding, forms and clean paths (docs/spec/keys.md sections 1 to 3).
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ fn decode_bytes(bytes: &[u8], plus_is_space: bool) -> Result<Cow<'_, str>, BadEs
     Ok(Cow::Owned(String::from_utf8(out).unwrap_or_else(|error| repair(error.as_bytes()))))
 }
 
-/// Text with U+FFFD for each byte that is not UTF-8 (spec keys.md section 1).
+/// Text with U+FFFD for each byte that is not UTF-8 (docs/spec/keys.md section 1).
 fn repair(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

@@ -1,5 +1,5 @@
 //! The discovery protocol of 0.4: machines meet at a directory of any server that speaks the v2 API
-//! (spec cluster.md section 5).
+//! (docs/spec/cluster.md section 5).
 
 use super::body::is_url;
 use super::caller::{Caller, Reply};

@@ -1,6 +1,6 @@
 //! How a machine finds its cluster when it starts: by its data directory, by the machines it is
-//! told of, by discovery, or by founding one (spec cluster.md sections 4 and 5). What it becomes is
-//! decided in `decide.rs`; asking others for it is in `seek.rs`.
+//! told of, by discovery, or by founding one (docs/spec/cluster.md sections 4 and 5). What it
+//! becomes is decided in `decide.rs`; asking others for it is in `seek.rs`.
 //!
 //! A machine that joins is a member before its own directory says so: the cluster gives it a place
 //! first, and it starts as a learner that the leader brings up. If it dies in between, it asks
@@ -23,7 +23,7 @@ use crate::config::{Config, InitialCluster};
 use replica::{About, Birth, ClusterId, Member, MemberId};
 use std::time::Duration;
 
-/// The error code of a cluster that has all the members it wants (spec cluster.md section 4).
+/// The error code of a cluster that has all the members it wants (docs/spec/cluster.md section 4).
 pub(crate) const CLUSTER_FULL: u64 = 103;
 
 /// What an empty data directory is to become.

@@ -1,8 +1,8 @@
 //! What `/metrics` shows, in Prometheus' text format.
 //!
-//! Names that begin with `etcd_` are those that 2.x exposed (spec cluster.md section 10), so that
-//! existing dashboards go on working; names that begin with `stead_` are our own. docs/metrics.md
-//! explains each.
+//! Names that begin with `etcd_` are those that 2.x exposed (docs/spec/cluster.md section 10), so
+//! that existing dashboards go on working; names that begin with `stead_` are our own.
+//! docs/metrics.md explains each.
 
 use prometheus::core::{AtomicU64, GenericCounter, GenericCounterVec};
 use prometheus::{

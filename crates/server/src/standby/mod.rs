@@ -1,6 +1,7 @@
 //! A machine without a place: it has no store and takes no part in consensus, sends clients to the
-//! leader, and asks for a place when there is room (seed, "Standby"; spec cluster.md section 7).
-//! Where it is told to it passes their connections on instead (`tunnel.rs`).
+//! leader, and asks for a place when there is room (API document of 0.4, "Standby";
+//! docs/spec/cluster.md section 7). Where it is told to it passes their connections on instead
+//! (`tunnel.rs`).
 //!
 //! A machine that starts and has to ask first what it is to become is served by the same loop: it
 //! answers that it lives, and why it does not serve yet (`route.rs`).

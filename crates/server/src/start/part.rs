@@ -26,7 +26,7 @@ impl Host {
     }
 
     /// Finds out what this machine is, and gives its directory an identity unless that is to be of
-    /// a new cluster (spec cluster.md section 4).
+    /// a new cluster (docs/spec/cluster.md section 4).
     pub(super) fn find_part(&mut self) -> Result<Part, StartError> {
         let facts = self.facts()?;
         let outcome = seek::first_outcome(&self.config, &self.own(), facts.held);

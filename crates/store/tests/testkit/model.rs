@@ -100,7 +100,7 @@ impl Event {
         out
     }
 
-    /// Whether somebody who watches hears of it (spec keys.md 9.3).
+    /// Whether somebody who watches hears of it (docs/spec/keys.md 9.3).
     fn wakes(&self, path: &str, recursive: bool, is_past: bool) -> bool {
         if self.refresh {
             return false;

@@ -95,7 +95,7 @@ impl Listing {
         out.extend_from_slice(b"{\"action\":\"get\",\"node\":");
         let mut prefix = json::escaped(path.as_str(), dialect);
         if path.is_root() && dialect == Dialect::V2 {
-            // 2.x has no name for the root (spec keys.md section 4.4).
+            // 2.x has no name for the root (docs/spec/keys.md section 4.4).
             out.extend_from_slice(b"{\"dir\":true");
         } else {
             json::put_key(out, &prefix, "", dialect);

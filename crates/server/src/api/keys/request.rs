@@ -1,4 +1,5 @@
-//! Requests about the key space: from parameters to what is wanted (spec keys.md sections 1 to 9).
+//! Requests about the key space: from parameters to what is wanted (docs/spec/keys.md sections 1 to
+//! 9).
 //!
 //! Presence decides, not only value; the body goes before the query; the first of several wins. The
 //! order of the checks is part of the protocol, since it decides which error a client sees.
@@ -13,7 +14,8 @@ use crate::http::url::{BadForm, each_field};
 use std::borrow::Cow;
 use store::{Command, InOrder, KeyPath};
 
-/// The longest TTL in seconds: what fits a signed count of nanoseconds (spec keys.md section 6).
+/// The longest TTL in seconds: what fits a signed count of nanoseconds (docs/spec/keys.md section
+/// 6).
 pub(crate) const TTL_SECONDS_MAX: i64 = 9_223_372_036;
 
 /// What a request about the key space wants.
@@ -63,7 +65,8 @@ enum Kind {
 }
 
 impl Kind {
-    /// Whether `noValueOnSuccess` means anything: removals pass over it (spec keys.md section 5.3).
+    /// Whether `noValueOnSuccess` means anything: removals pass over it (docs/spec/keys.md section
+    /// 5.3).
     fn may_be_short(self) -> bool {
         !matches!(self, Kind::Delete | Kind::CompareAndDelete)
     }
@@ -193,7 +196,7 @@ pub(crate) fn parse<'a>(
     }
 }
 
-/// The checks of 0.4 (spec keys.md sections 5.1, 7, 8 and 9.1).
+/// The checks of 0.4 (docs/spec/keys.md sections 5.1, 7, 8 and 9.1).
 struct V04<'a> {
     index: u64,
     fields: Fields<'a>,
@@ -334,7 +337,7 @@ fn v2_index(field: &Option<Cow<'_, str>>, name: &str) -> Result<u64, ApiError> {
     }
 }
 
-/// The checks of 2.x, the same for all methods (spec keys.md section 5.2).
+/// The checks of 2.x, the same for all methods (docs/spec/keys.md section 5.2).
 fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiError> {
     let prev_index = v2_index(&fields.prev_index, "prevIndex")?;
     let wait_index = v2_index(&fields.wait_index, "waitIndex")?;

@@ -1,5 +1,5 @@
 //! The lock and leader modules: requests become commands of the store, and clients that have to
-//! wait are kept until their turn comes (spec modules.md sections 1 and 2).
+//! wait are kept until their turn comes (docs/spec/modules.md sections 1 and 2).
 
 pub(crate) mod queueing;
 pub(crate) mod request;

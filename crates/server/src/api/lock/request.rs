@@ -1,5 +1,5 @@
-//! Requests about locks and elected leaders: from parameters to what is wanted (spec modules.md
-//! sections 1 and 2).
+//! Requests about locks and elected leaders: from parameters to what is wanted
+//! (docs/spec/modules.md sections 1 and 2).
 //!
 //! An election is a lock whose values are names, so both modules end in the same few requests. The
 //! order of the checks is part of the protocol, since it decides which error a client sees.

@@ -69,7 +69,7 @@ impl LockWaiter {
         }
     }
 
-    /// Nanoseconds between two refreshes of the entry: half of what it lives (spec modules.md
+    /// Nanoseconds between two refreshes of the entry: half of what it lives (docs/spec/modules.md
     /// section 1.1).
     pub(crate) fn refresh_ns(&self) -> u64 {
         u64::try_from(self.ttl).unwrap_or(1).saturating_mul(500_000_000)

@@ -1,4 +1,4 @@
-//! The members as 2.x shows and takes them (spec cluster.md section 8.1).
+//! The members as 2.x shows and takes them (docs/spec/cluster.md section 8.1).
 
 use crate::api::json::{put_string, put_texts};
 use crate::join::{is_url, leads_somewhere};

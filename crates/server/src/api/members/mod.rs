@@ -1,4 +1,4 @@
-//! `/v2/members`: the members in the words of 2.x (spec cluster.md section 8.1).
+//! `/v2/members`: the members in the words of 2.x (docs/spec/cluster.md section 8.1).
 //!
 //! A member that is added there is only expected: it has an id and a peer URL, and takes part in
 //! nothing. The machine that asks for a place from that address later is given the id, so that what

@@ -1,4 +1,4 @@
-//! TLS on the ports that are listened on, and to other members (spec cli.md section 5).
+//! TLS on the ports that are listened on, and to other members (docs/spec/cli.md section 5).
 //!
 //! [`Keyring`] holds what is shown on either side and looks after changes of the files. [`Stream`]
 //! is one connection, encrypted or not, with the ways of a non-blocking socket.

@@ -1,4 +1,4 @@
-//! Mistakes: one line each that says what and where, and exit code 2 (spec cli.md section 3).
+//! Mistakes: one line each that says what and where, and exit code 2 (docs/spec/cli.md section 3).
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
-//! Where values come from, and how they are written (spec cli.md sections 1 and 2).
+//! Where values come from, and how they are written (docs/spec/cli.md sections 1 and 2).
 
 use super::Place;
 
