@@ -4,8 +4,8 @@
 //! Raft's messages that move the log are left out: a member believes the others what is in theirs.
 
 use replica::{
-    Birth, Clock, ClusterConfig, ClusterId, Driver, MemberId, Network, Now, Options, Output,
-    SyncMode, Ticket, prepare,
+    Clock, ClusterConfig, ClusterId, Driver, InitialIdentity, MemberId, Network, Now, Options,
+    Output, SyncMode, Ticket, prepare,
 };
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -87,7 +87,7 @@ pub(crate) fn check(data: &[u8]) {
     if mode % 2 == 0 {
         let founders = vec![OWN, OTHER, MemberId(3)];
         let (cluster, name) = (ClusterId(9), "m".to_owned());
-        let birth = Birth { cluster, id: OWN, name, founders, known: Vec::new() };
+        let birth = InitialIdentity { cluster, id: OWN, name, founders, known: Vec::new() };
         prepare(&disk, birth, store::Limits::default(), clock.now()).expect("the disk is sound");
     }
     let mut member = open(&disk, &clock);

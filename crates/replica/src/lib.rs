@@ -30,7 +30,7 @@ mod wire;
 pub use clock::{Clock, Now};
 pub use driver::Driver;
 pub use driver::network::{Network, SyncMode};
-pub use driver::open::{InitialIdentity, InitialIdentity as Birth, Opened, prepare};
+pub use driver::open::{InitialIdentity, Opened, prepare};
 pub use driver::options::Options;
 pub use driver::view::Status;
 pub use error::{EngineError, Failure, Fatal};

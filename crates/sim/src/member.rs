@@ -7,8 +7,9 @@ use crate::clock::SimClock;
 use crate::peers::{self, Address};
 use crate::plan::Plan;
 use replica::{
-    Birth, ClaimRefused, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal, Member,
-    MemberId, Network, Options, Output, PeerClaim, Role, SnapshotJob, Status, SyncMode, Ticket,
+    ClaimRefused, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal, InitialIdentity,
+    Member, MemberId, Network, Options, Output, PeerClaim, Role, SnapshotJob, Status, SyncMode,
+    Ticket,
 };
 use std::cell::RefCell;
 use std::fmt;
@@ -101,8 +102,13 @@ pub(crate) fn found(
     founders: Vec<MemberId>,
     known: Vec<Member>,
 ) -> Result<(), Fatal> {
-    let birth =
-        Birth { cluster: CLUSTER, id: identity.id, name: identity.name.clone(), founders, known };
+    let birth = InitialIdentity {
+        cluster: CLUSTER,
+        id: identity.id,
+        name: identity.name.clone(),
+        founders,
+        known,
+    };
     replica::prepare(disk, birth, limits(plan), clock.now())
 }
 
@@ -165,7 +171,7 @@ impl Running {
     }
 
     pub(crate) fn hand_over(&mut self) {
-        self.driver.hand_over();
+        self.driver.transfer_leadership();
     }
 
     /// What this process says of itself before it is listened to.

@@ -82,11 +82,6 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.transfer_leadership();
     }
 
-    /// The same.
-    pub fn hand_over(&mut self) {
-        self.transfer_leadership();
-    }
-
     /// Takes a quorum read into this turn's round.
     ///
     /// # Errors

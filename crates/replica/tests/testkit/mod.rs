@@ -5,8 +5,8 @@ pub(crate) mod script;
 mod wire;
 
 use replica::{
-    Birth, Clock, ClusterConfig, ClusterId, Driver, EngineError, Failure, Member, MemberId,
-    Network, Now, Options, Output, Role, SnapshotJob, SyncMode, Ticket, prepare,
+    Clock, ClusterConfig, ClusterId, Driver, EngineError, Failure, InitialIdentity, Member,
+    MemberId, Network, Now, Options, Output, Role, SnapshotJob, SyncMode, Ticket, prepare,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -183,8 +183,13 @@ impl Cluster {
 
     fn prepare(&mut self, at: usize, cluster: ClusterId, founders: Vec<MemberId>) {
         let place = &self.places[at];
-        let birth =
-            Birth { cluster, id: place.id, name: place.name.clone(), founders, known: Vec::new() };
+        let birth = InitialIdentity {
+            cluster,
+            id: place.id,
+            name: place.name.clone(),
+            founders,
+            known: Vec::new(),
+        };
         prepare(&place.disk, birth, store::Limits::default(), place.clock.now()).expect("writes");
     }
 
@@ -519,7 +524,7 @@ impl Cluster {
     }
 
     pub(crate) fn hand_over(&mut self, at: usize) {
-        self.member_mut(at).hand_over();
+        self.member_mut(at).transfer_leadership();
     }
 
     /// Asks a member for a change, and waits for what comes of it.

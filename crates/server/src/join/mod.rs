@@ -20,7 +20,7 @@ pub(crate) use caller::Caller;
 pub(crate) use registrar::Registrar;
 
 use crate::config::{Config, InitialCluster};
-use replica::{About, Birth, ClusterId, Member, MemberId};
+use replica::{About, ClusterId, InitialIdentity, Member, MemberId};
 use std::time::Duration;
 
 /// The error code of a cluster that has all the members it wants (docs/spec/cluster.md section 4).
@@ -32,7 +32,7 @@ pub(crate) enum Start {
     /// That of the first machine of a new cluster.
     Found,
     /// That of a certain member.
-    Member(Box<Birth>),
+    Member(Box<InitialIdentity>),
     /// None: the machine waits for a place. These are the peer URLs of the members.
     Standby(Vec<String>),
 }
@@ -63,7 +63,7 @@ pub(crate) fn others(peers: &[String], own: &Member) -> Vec<String> {
 }
 
 pub(crate) enum Asked {
-    Joined(Box<Birth>),
+    Joined(Box<InitialIdentity>),
     /// The peer URLs of the members.
     Full(Vec<String>),
 }
@@ -173,10 +173,10 @@ pub(crate) fn view_for(caller: &Caller, peer: &str, own: &Member) -> Result<View
     asked_view(caller, &format!("{peer}/v2/peer/members?{query}"))
 }
 
-fn birth(view: &View, own: &Member) -> Birth {
+fn birth(view: &View, own: &Member) -> InitialIdentity {
     // The cluster gives an id of its choice to a machine that was announced there.
     let named = view.members.iter().find(|member| member.name == own.name);
-    Birth {
+    InitialIdentity {
         cluster: view.cluster,
         id: named.map_or(own.id, |member| member.id),
         name: own.name.clone(),
@@ -209,10 +209,10 @@ pub(crate) fn cluster_of_list(initial: &InitialCluster) -> ClusterId {
 
 /// Begins with all the machines of a list: every one of them knows all ids before the first word,
 /// since they are made of the list itself.
-fn begin_together(initial: &InitialCluster, own: &Member) -> Birth {
+fn begin_together(initial: &InitialCluster, own: &Member) -> InitialIdentity {
     let (cluster, known) = together_cluster(initial);
     let id = known.iter().find(|member| member.name == own.name).map(|member| member.id);
-    Birth {
+    InitialIdentity {
         cluster,
         id: id.unwrap_or(own.id),
         name: own.name.clone(),

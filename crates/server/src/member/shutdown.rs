@@ -34,7 +34,7 @@ impl EventLoop {
         if self.cx.driver.membership().members().count() < 2 || !self.is_leader() {
             return Ok(());
         }
-        self.cx.driver.hand_over();
+        self.cx.driver.transfer_leadership();
         while self.is_leader() && self.cx.clock.now().monotonic < until {
             self.take_results()?;
             self.turn()?;

@@ -37,7 +37,7 @@ use mio::event::Event;
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use poller::{ClusterPoller, Report, Wish, interval_of};
-use replica::{Birth, Clock, Member, Now, Removal};
+use replica::{Clock, InitialIdentity, Member, Now, Removal};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub(crate) enum Ended {
     /// A signal asked for it.
     Stopped,
     /// There is a place for this machine.
-    Promoted(Box<Birth>),
+    Promoted(Box<InitialIdentity>),
     /// A machine that asked what it is to become was told, or is not to start.
     Decided(Result<Start, JoinError>),
 }

@@ -7,7 +7,7 @@ use crate::error::StartError;
 use crate::join::seek::{self, Facts, Patience};
 use crate::join::{self, Asked, Caller, JoinError, Start, View};
 use mio::Waker;
-use replica::{Birth, Member};
+use replica::{InitialIdentity, Member};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -40,7 +40,7 @@ pub(crate) enum Report {
     /// The cluster, and where clients reach its leader if that was asked for.
     Seen(View, Option<Upstream>),
     Lost(String),
-    Promoted(Box<Birth>),
+    Promoted(Box<InitialIdentity>),
     /// What a machine that starts waits for.
     Waits(String),
     /// What it becomes, or why it does not start.

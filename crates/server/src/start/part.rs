@@ -7,7 +7,7 @@ use crate::join::decide::{Held, Outcome, sets_aside};
 use crate::join::seek::{self, Facts};
 use crate::join::{self, JoinError, Start};
 use crate::standby::{self, Errand};
-use replica::{Birth, Clock, Member, MemberId};
+use replica::{Clock, InitialIdentity, Member, MemberId};
 
 /// What the files of an earlier life are put away under.
 const ASIDE: &str = "replaced";
@@ -140,7 +140,7 @@ impl Host {
     }
 
     /// Gives the directory the identity of a member.
-    pub(super) fn prepare(&self, birth: Birth) -> Result<(), StartError> {
+    pub(super) fn prepare(&self, birth: InitialIdentity) -> Result<(), StartError> {
         let limits = options(&self.config, self.seed).store_limits;
         replica::prepare(&self.data_dir, birth, limits, self.clock.now())?;
         self.data_dir.set_standby(None)?;
