@@ -129,8 +129,10 @@ fn run_test(tree: &Path, test: &str) -> Result<String, String> {
     let is_it = |line: &str| line.starts_with("test ") && line.contains(test);
     if text.lines().any(|line| is_it(line) && line.ends_with("FAILED")) {
         Ok(format!("the test {test}"))
-    } else {
+    } else if text.lines().any(is_it) {
         Err(format!("the test {test} does not fail"))
+    } else {
+        Err(format!("the test {test} did not run: does the mistake compile?"))
     }
 }
 

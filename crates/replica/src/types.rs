@@ -50,6 +50,12 @@ impl LogPosition {
     pub(crate) fn new(index: u64, term: u64) -> Self {
         Self { index: LogIndex(index), term: Term(term) }
     }
+
+    /// Whether a log that ends here is at least as up-to-date as one that ends there (Raft paper,
+    /// section 5.4.1).
+    pub(crate) fn is_as_up_to_date_as(self, other: Self) -> bool {
+        (self.term, self.index) >= (other.term, other.index)
+    }
 }
 
 /// What the caller uses to recognise who asked; comes back unchanged with the answer.

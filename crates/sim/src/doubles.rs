@@ -19,11 +19,13 @@ impl World {
         let is_live = self.rng.permille(400);
         let disk = if is_live { Some(&first.disk) } else { first.copy.as_ref() };
         let Some(copy) = disk.map(|disk| disk.copy()) else { return };
+        // In the end neither of the two may be believed: that is one member that is missed, and two
+        // have to be left that go on without it.
+        let members = self.machines.iter().filter(|machine| !machine.is_gone).count();
         // Nobody could tell a copy of a member that decides alone where the others are.
         let was_alone = self.plan.founders == 1;
-        // In the end neither of the two may be believed: that is one member that is missed.
         let misses_one = self.has_lost_disk || self.has_unknown_removal || self.is_removing();
-        if was_alone || misses_one || self.machines.len() >= MACHINES_MAX {
+        if was_alone || members < 3 || misses_one || self.machines.len() >= MACHINES_MAX {
             return;
         }
         self.has_lost_disk = true;

@@ -53,6 +53,8 @@ impl World {
             let (place, start, address) = (usize::MAX, 0, 0);
             self.deliver(Letter { claim, place, start, address, bytes }, at);
         }
+        // Its connection ends with it.
+        self.with_running(at, |running| running.disconnected(from));
         self.faults.count(Fault::Lie);
     }
 

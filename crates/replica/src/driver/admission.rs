@@ -4,8 +4,10 @@ use crate::clock::{Clock, MonoTime};
 use crate::driver::Driver;
 use crate::driver::network::Network;
 use crate::error::{EngineError, Fatal};
+use crate::identity::reports::Report;
 use crate::identity::{ClaimRefused, Identity, PeerClaim};
-use crate::types::{LogIndex, MemberId};
+use crate::types::{LogIndex, LogPosition, MemberId};
+use crate::wire::envelope::Envelope;
 use crate::wire::record;
 use raft::eraftpb::{Message, MessageType};
 use wal::Disk;
@@ -43,16 +45,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     pub fn meet(&mut self, claim: &PeerClaim) -> Result<(), ClaimRefused> {
         let registered = self.replica.membership_ahead().identity(claim.id);
         self.claims.check(claim, registered)?;
-        if let Some(acknowledged) = self.replica.forgotten(claim) {
-            if !claim.is_doubtful {
-                let has = claim.last_index;
-                return Err(ClaimRefused::LostPromise { has, acknowledged });
-            }
+        if claim.is_doubtful {
             self.replica.bring_up_from(claim.id, claim.last_index);
+        } else if let Some(acknowledged) = self.replica.forgotten(claim) {
+            return Err(ClaimRefused::LostPromise { has: claim.last_index, acknowledged });
         }
         // A stranger is not worth remembering, and there is no end of them.
         if self.replica.is_in_configuration(claim.id) {
-            self.claims.note_met(claim.id, claim.identity);
+            self.claims.note_met(claim);
             // Who comes back is told soon who is a member now.
             self.last_beacon = MonoTime::default();
         }
@@ -80,15 +80,33 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.claims.abstains(own, conf, self.now.mono())
     }
 
-    /// Whether the directory was copied from a running machine and no leader has brought it up.
-    pub fn awaits_leader(&self) -> bool {
-        self.claims.awaits_leader()
+    /// Whether the directory was copied from a running machine, and what all others know of its
+    /// promises has not been heard, or is not in its log yet.
+    pub fn awaits_reports(&self) -> bool {
+        self.claims.awaits_reports()
     }
 
-    /// Looks whether a copy of a running machine was brought up.
+    /// Looks whether a copy of a running machine has all that it may have promised.
     pub(super) fn check_abstention(&mut self) {
         let (own, conf) = (self.replica.id(), self.replica.conf_state());
-        self.claims.check_abstention(own, conf, self.replica.commit(), self.now.mono());
+        self.claims.check_abstention(own, conf, self.replica.last_persisted());
+    }
+
+    /// A member says how far its log goes, to the start of this directory with a nonce.
+    pub(super) fn note_report(&mut self, from: MemberId, nonce: u64, report: Report) {
+        let (own, conf, term) = (self.replica.id(), self.replica.conf_state(), report.term);
+        if self.claims.note_report(from, nonce, report, own, conf) {
+            self.replica.forgo_votes_through(term);
+        }
+    }
+
+    /// Says how far this member's log goes to those that may have forgotten what they promised.
+    pub(super) fn send_reports(&mut self) {
+        let asking: Vec<(MemberId, u64)> = self.claims.asking().collect();
+        for (id, nonce) in asking {
+            let report = Envelope::Report { nonce, report: self.replica.report() };
+            self.network.send(id, report.encode());
+        }
     }
 
     /// Whether a message of another member may reach raft: who lies, or forgets, must not end this
@@ -103,16 +121,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let is_of_leader = matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat);
         let is_recent = message.term >= self.replica.term().0;
         if is_of_leader && is_recent {
-            let is_append = kind == MessageType::MsgAppend;
-            self.claims.note_leader(is_append.then_some(LogIndex(message.commit)));
+            self.claims.note_leader();
         }
-        let is_vote = matches!(
-            kind,
-            MessageType::MsgRequestVote
-                | MessageType::MsgRequestPreVote
-                | MessageType::MsgTimeoutNow
-        );
-        if is_vote && self.abstains() {
+        let may_proceed = match kind {
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => {
+                let candidate = LogPosition::new(message.index, message.log_term);
+                !self.abstains() || self.claims.may_vote_for(candidate, own, conf)
+            }
+            MessageType::MsgTimeoutNow => !self.abstains(),
+            _ => true,
+        };
+        if !may_proceed {
             return false;
         }
         let last = self.replica.last_index().0;

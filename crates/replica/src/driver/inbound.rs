@@ -42,6 +42,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Envelope::Piece(piece) => self.take_piece(from, &piece),
             Envelope::PieceWanted { index, offset } => self.piece_wanted(from, index, offset, now),
             Envelope::Members(members) => self.note_vouched(from, members),
+            Envelope::Report { nonce, report } => self.note_report(from, nonce, report),
             Envelope::Doubled { address } => out.doubled = Some(address.to_owned()),
             Envelope::Beacon { index, hash, uptime, version } => {
                 self.replica.note_beacon(from, (index, hash), uptime, version);
@@ -105,13 +106,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// The connection to a member broke or cannot be made.
     pub fn unreachable(&mut self, to: MemberId) {
         self.replica.note_unreachable(to);
-        self.claims.note_gone(to);
     }
 
     /// The connection over which a member spoke to this one was closed: it is most likely dead.
     /// What it was asked and has not answered may or may not happen.
     pub fn peer_lost(&mut self, from: MemberId, out: &mut Output) {
         self.replica.lost(from, out);
+        let registered = self.replica.membership_ahead().identity(from);
+        self.claims.note_lost(from, registered);
         if self.replica.other_leader() == Some(from) {
             self.replica.hint_leader_lost();
         }

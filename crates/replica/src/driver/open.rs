@@ -129,9 +129,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     fn begin_abstention(&mut self, is_torn: bool) {
-        let has_many = voters(self.replica.conf_state()).count() > 2;
+        let has_others = voters(self.replica.conf_state()).count() > 1;
         let timeout_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
-        self.claims.begin_abstention(is_torn, has_many, timeout_ns, self.now.mono());
+        self.claims.begin_abstention(is_torn, has_others, timeout_ns, self.now.mono());
     }
 
     /// A member that decides alone need not wait for an election time-out, nor announce itself

@@ -166,6 +166,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.network.send(id, beacon.clone());
             self.network.send(id, members.clone());
         }
+        self.send_reports();
         self.replica.forget_strangers();
     }
 

@@ -5,10 +5,11 @@
 
 use crate::clock::MonoTime;
 use crate::error::EngineError;
-use crate::identity::confirm::Origin;
+use crate::identity::confirm::{Origin, words_needed};
+use crate::identity::reports::{Report, Reports};
 use crate::identity::{self, ClaimRefused, Identity, PeerClaim};
 use crate::membership::configuration::voters;
-use crate::types::{LogIndex, MemberId};
+use crate::types::{LogIndex, LogPosition, MemberId};
 use crate::wire::record::Start;
 use raft::eraftpb::ConfState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,14 +30,23 @@ pub(crate) struct Claims {
     abstention: Abstention,
     /// An entry that others know this member to have acknowledged, and that its log does not hold.
     lost: Option<LogIndex>,
-    /// The latest identity under which each member spoke to this process.
-    met: BTreeMap<MemberId, Identity>,
+    /// What others say of their logs to a copy of a running machine.
+    reports: Reports,
+    /// The latest identity under which each member spoke to this process, and whether it may have
+    /// forgotten what it promised.
+    met: BTreeMap<MemberId, Met>,
     /// Who refuses to let this member speak.
     disowned_by: BTreeSet<MemberId>,
     /// Whom each member says to be one.
     vouched: BTreeMap<MemberId, Vec<MemberId>>,
     /// Whether something of this is to be written down that the log does not say yet.
     must_write: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Met {
+    identity: Identity,
+    is_doubtful: bool,
 }
 
 /// How long a member keeps out of elections after its start.
@@ -46,9 +56,8 @@ enum Abstention {
     Over,
     /// Until then by the monotonic clock, if it has heard no leader by then.
     Until(MonoTime),
-    /// Until it has all that a leader had committed when it first sent entries, or until `patience`
-    /// nanoseconds after all others have let it speak.
-    UntilBroughtUp { commit: Option<LogIndex>, known_since: Option<MonoTime>, patience: u64 },
+    /// Until every other voter has reported, and the log holds all that was reported.
+    UntilReported,
 }
 
 impl Claims {
@@ -105,7 +114,8 @@ impl Claims {
         claim: &PeerClaim,
         registered: Option<Identity>,
     ) -> Result<(), ClaimRefused> {
-        let known = [registered, self.met.get(&claim.id).copied()];
+        let met = self.met.get(&claim.id).map(|met| met.identity);
+        let known = [registered, met];
         for known in known.into_iter().flatten() {
             identity::check(known, claim.identity)?;
         }
@@ -113,8 +123,26 @@ impl Claims {
     }
 
     /// A member has spoken under an identity that was believed.
-    pub(crate) fn note_met(&mut self, id: MemberId, identity: Identity) {
-        self.met.insert(id, identity);
+    pub(crate) fn note_met(&mut self, claim: &PeerClaim) {
+        let PeerClaim { id, identity, is_doubtful, .. } = *claim;
+        self.met.insert(id, Met { identity, is_doubtful });
+    }
+
+    /// The connection of a member is gone. What nobody has registered is forgotten with it: a
+    /// stranger that used the id of a member whose directory is not known here keeps that one out
+    /// for no longer than it is there itself.
+    pub(crate) fn note_lost(&mut self, id: MemberId, registered: Option<Identity>) {
+        let known = registered.map(|identity| identity.incarnation);
+        let is_known = |met: &Met| Some(met.identity.incarnation) == known;
+        if self.met.get(&id).is_some_and(|met| !is_known(met)) {
+            self.met.remove(&id);
+        }
+    }
+
+    /// Who may have forgotten what it promised, and the nonce of its start.
+    pub(crate) fn asking(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
+        let asking = self.met.iter().filter(|(_, met)| met.is_doubtful);
+        asking.map(|(id, met)| (*id, met.identity.nonce))
     }
 
     /// A member says who is a member by its configuration. What those said is forgotten that
@@ -134,64 +162,78 @@ impl Claims {
         self.vouched.values().any(|members| members.contains(&id))
     }
 
-    /// A leader sent something; with entries it says what is committed.
-    pub(crate) fn note_leader(&mut self, commit: Option<LogIndex>) {
-        match &mut self.abstention {
-            Abstention::Until(_) => self.abstention = Abstention::Over,
-            Abstention::UntilBroughtUp { commit: known @ None, .. } => *known = commit,
-            _ => {}
+    /// A leader sent something.
+    pub(crate) fn note_leader(&mut self) {
+        if matches!(self.abstention, Abstention::Until(_)) {
+            self.abstention = Abstention::Over;
         }
     }
 
-    /// A member's connection broke.
-    pub(crate) fn note_gone(&mut self, member: MemberId) {
-        self.origin.note_gone(member);
+    /// Another member says how far its log goes, to the start of this directory with a nonce. Says
+    /// whether it counts.
+    pub(crate) fn note_report(
+        &mut self,
+        from: MemberId,
+        nonce: u64,
+        report: Report,
+        own: MemberId,
+        conf: &ConfState,
+    ) -> bool {
+        let counts = self.awaits_reports()
+            && nonce == self.identity.nonce
+            && self.reports.note(from, report, conf);
+        if counts {
+            self.settle_copy(own, conf);
+        }
+        counts
     }
 
     /// Others may know more than this member. They are left some time to elect a leader, which
     /// brings this member up before it promises anything. A torn record was most likely never
     /// acknowledged; what a copy of a running machine lacks was, so that one waits for as long as
-    /// it takes. Of two voters each has all that was ever committed, and does not vote for one that
-    /// has less.
+    /// it takes to hear it from all others.
     pub(crate) fn begin_abstention(
         &mut self,
         is_torn: bool,
-        has_many: bool,
+        has_others: bool,
         timeout_ns: u64,
         now: MonoTime,
     ) {
         let patience = timeout_ns.saturating_mul(ABSTENTION_TIMEOUTS);
         let is_live = &mut self.origin.is_live;
-        *is_live &= has_many;
+        *is_live &= has_others;
         self.is_doubtful = is_torn || *is_live;
         self.abstention = match (*is_live, is_torn) {
-            (true, _) => Abstention::UntilBroughtUp { commit: None, known_since: None, patience },
+            (true, _) => Abstention::UntilReported,
             (false, true) => Abstention::Until(now.after(patience)),
             (false, false) => Abstention::Over,
         };
     }
 
-    /// Looks whether a copy of a running machine was brought up.
-    pub(crate) fn check_abstention(
-        &mut self,
-        own: MemberId,
-        conf: &ConfState,
-        committed: LogIndex,
-        now: MonoTime,
-    ) {
-        let is_known = self.is_known_to_all(own, conf);
-        let Abstention::UntilBroughtUp { commit, known_since, patience } = &mut self.abstention
-        else {
-            return;
-        };
-        *known_since = known_since.or(Some(now)).filter(|_| is_known);
-        let is_brought_up = commit.is_some_and(|commit| committed >= commit);
-        let was_left_time = known_since.is_some_and(|since| now.since(since) >= *patience);
-        if is_brought_up || was_left_time {
+    /// Looks whether a copy of a running machine, whose durable log ends at `last`, has all that it
+    /// may have promised.
+    pub(crate) fn check_abstention(&mut self, own: MemberId, conf: &ConfState, last: LogPosition) {
+        if self.awaits_reports()
+            && self.reports.are_complete(own, conf)
+            && self.reports.are_covered_by(last)
+        {
             self.abstention = Abstention::Over;
             self.origin.is_live = false;
             self.must_write = true;
         }
+    }
+
+    /// Whether a member that keeps out of elections may give its vote all the same: a copy of a
+    /// running machine that has heard from all others to one that lacks nothing of what they know.
+    pub(crate) fn may_vote_for(
+        &self,
+        candidate: LogPosition,
+        own: MemberId,
+        conf: &ConfState,
+    ) -> bool {
+        self.awaits_reports()
+            && self.reports.are_complete(own, conf)
+            && self.reports.are_covered_by(candidate)
     }
 
     /// Whether this member keeps out of an election for now.
@@ -199,14 +241,14 @@ impl Claims {
         let is_waiting = match self.abstention {
             Abstention::Over => false,
             Abstention::Until(until) => now < until,
-            Abstention::UntilBroughtUp { .. } => true,
+            Abstention::UntilReported => true,
         };
         is_waiting || self.promises_nothing(own, conf)
     }
 
-    /// Whether the directory was copied from a running machine and no leader has brought it up.
-    pub(crate) fn awaits_leader(&self) -> bool {
-        matches!(self.abstention, Abstention::UntilBroughtUp { .. })
+    /// Whether the directory was copied from a running machine and may lack what that promised.
+    pub(crate) fn awaits_reports(&self) -> bool {
+        self.abstention == Abstention::UntilReported
     }
 
     /// Whether nothing that this member says may be a promise: it lost one, or may have.
@@ -227,6 +269,7 @@ impl Claims {
     /// Another member does not let this one speak.
     pub(crate) fn note_disowned(&mut self, by: MemberId) {
         self.origin.take_back_word(by);
+        self.reports.take_back(by);
         self.disowned_by.insert(by);
     }
 
@@ -237,6 +280,11 @@ impl Claims {
             return;
         }
         self.origin.take_word(by);
+        self.settle_copy(own, conf);
+    }
+
+    /// A copy is none any more as soon as so many have said what they know of it.
+    fn settle_copy(&mut self, own: MemberId, conf: &ConfState) {
         if self.origin.is_copied && self.missing_words(own, conf).is_none() {
             self.origin.is_copied = false;
             self.must_write = true;
@@ -268,19 +316,26 @@ impl Claims {
         is_by_leader || refusing * 2 >= conf.voters.len().max(1)
     }
 
-    /// Whether every other voter has let this member speak.
-    fn is_known_to_all(&self, own: MemberId, conf: &ConfState) -> bool {
-        voters(conf).all(|id| id == own || self.origin.has_word_of(id))
-    }
-
     /// How many others have let this member speak, and how many have to before it promises
-    /// anything; nothing if it may.
+    /// anything; nothing if it may. To a copy of a running machine they have to say what they know
+    /// of its promises too.
     pub(crate) fn missing_words(&self, own: MemberId, conf: &ConfState) -> Option<(usize, usize)> {
         // Asked before each write and each read: hardly any member is a copy.
         if !self.origin.is_copied {
             return None;
         }
-        self.origin.missing_words(own, conf)
+        if !voters(conf).any(|id| id == own) {
+            // It has no part in decisions.
+            return None;
+        }
+        let known = self.reports.known_voters(conf);
+        let words = if self.awaits_reports() {
+            self.reports.members().filter(|id| known.contains(id)).count()
+        } else {
+            known.iter().filter(|id| self.origin.has_word_of(**id)).count()
+        };
+        let needed = words_needed(known.len());
+        (known.len() > 1 && words < needed).then_some((words, needed))
     }
 
     /// Why this member takes no writes and proves no reads, by what is known of its directory.
@@ -295,5 +350,42 @@ impl Claims {
         } else {
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Term;
+
+    fn claim(incarnation: u64, start: u64) -> PeerClaim {
+        PeerClaim {
+            id: MemberId(2),
+            identity: Identity { incarnation, start, nonce: start, ..Identity::default() },
+            term: Term(1),
+            last_index: LogIndex(1),
+            last_term: Term(1),
+            is_doubtful: false,
+        }
+    }
+
+    #[test]
+    fn who_nobody_registered_is_forgotten_with_its_connection() {
+        let mut claims = Claims::default();
+        let (stranger, member) = (claim(7, 1), claim(8, 1));
+        claims.note_met(&stranger);
+        assert_eq!(claims.check(&member, None), Err(ClaimRefused::DirectoryReplaced));
+        claims.note_lost(MemberId(2), None);
+        assert_eq!(claims.check(&member, None), Ok(()));
+    }
+
+    #[test]
+    fn a_later_start_is_remembered_until_it_is_registered() {
+        let mut claims = Claims::default();
+        let (first, later) = (claim(7, 1), claim(7, 2));
+        claims.note_met(&later);
+        claims.note_lost(MemberId(2), Some(first.identity));
+        let refused = claims.check(&first, Some(first.identity));
+        assert_eq!(refused, Err(ClaimRefused::OlderCopy { start: 1, known: 2 }));
     }
 }

@@ -7,14 +7,10 @@
 //! nothing, though, until so many others have let it speak that one of them must know of the latest
 //! start: that was in the logs of a majority, of which this member may have been one.
 //!
-//! A copy whose log has no clean end may be one of a running machine, with its latest start. Who
-//! has more than it cannot refuse it, but must lead before it votes: it keeps out of elections
-//! until a leader has brought it up, or until all others have let it speak and had the time to
-//! elect one without it.
+//! A copy whose log has no clean end may be one of a running machine, with its latest start, and
+//! nobody can refuse it. It asks the others what they know of its promises (`reports.rs`).
 
-use crate::membership::configuration::voters;
 use crate::types::MemberId;
-use raft::eraftpb::ConfState;
 use std::collections::BTreeSet;
 
 /// Whether the directory is where it was, and who has let it speak if it is not.
@@ -46,13 +42,6 @@ impl Origin {
         Self { found, confirmed, is_copied, is_live, words: BTreeSet::new() }
     }
 
-    /// What a copy of a running machine lacks has to be there with whoever has it.
-    pub(crate) fn note_gone(&mut self, member: MemberId) {
-        if self.is_live {
-            self.words.remove(&member);
-        }
-    }
-
     pub(crate) fn is_settled(&self) -> bool {
         !self.is_copied && !self.is_live
     }
@@ -67,18 +56,6 @@ impl Origin {
 
     pub(crate) fn has_word_of(&self, member: MemberId) -> bool {
         self.words.contains(&member)
-    }
-
-    /// How many others have let this member speak, and how many have to before it promises
-    /// anything; nothing if they are enough, or if it has no part in decisions.
-    pub(crate) fn missing_words(&self, own: MemberId, conf: &ConfState) -> Option<(usize, usize)> {
-        let voters: BTreeSet<MemberId> = voters(conf).collect();
-        if !voters.contains(&own) || voters.len() < 2 {
-            return None;
-        }
-        let words = self.words.intersection(&voters).count();
-        let needed = words_needed(voters.len());
-        (words < needed).then_some((words, needed))
     }
 
     /// What a snapshot says of its file before that exists.
@@ -98,7 +75,7 @@ pub(crate) const UNCONFIRMED: u64 = u64::MAX;
 
 /// How many others of `voters` voters have to let a copy speak. A majority has the latest start in
 /// its log, the member itself among them: any so many of the others have one of it with them.
-fn words_needed(voters: usize) -> usize {
+pub(crate) fn words_needed(voters: usize) -> usize {
     let (others, knowing) = (voters.saturating_sub(1), voters / 2);
     (others + 1).saturating_sub(knowing.max(1))
 }

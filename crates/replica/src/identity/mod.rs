@@ -9,6 +9,7 @@
 pub(crate) mod claims;
 pub(crate) mod confirm;
 pub mod decide;
+pub(crate) mod reports;
 
 use crate::types::{LogIndex, MemberId, Term};
 use crate::wire::codec::{self, Malformed};

@@ -2,9 +2,10 @@
 //! it acknowledged, whether a message can be an honest one, and whether the states differ.
 
 use crate::identity::PeerClaim;
+use crate::identity::reports::Report;
 use crate::membership::configuration::holds;
 use crate::replica::Replica;
-use crate::types::{LogIndex, MemberId};
+use crate::types::{LogIndex, LogPosition, MemberId, Term};
 use raft::eraftpb::{Message, MessageType};
 
 impl Replica {
@@ -24,12 +25,33 @@ impl Replica {
         (matched > claim.last_index.0).then_some(LogIndex(matched))
     }
 
-    /// Sends a member again what it lost, from the end of its log on.
+    /// Finds out anew what a member has, from the end of its log on, that says itself that it may
+    /// have forgotten something: the entries behind what it forgot may be others than it says.
     pub(crate) fn bring_up_from(&mut self, id: MemberId, last: LogIndex) {
+        let next = self.last_index().0.min(last.0) + 1;
         if let Some(progress) = self.raw.raft.mut_prs().get_mut(id.0) {
             progress.matched = 0;
             progress.become_probe();
-            progress.next_idx = last.0 + 1;
+            progress.next_idx = next;
+        }
+    }
+
+    /// What this member says of its log to one that may have forgotten what it promised.
+    pub(crate) fn report(&self) -> Report {
+        let log = &self.raw.raft.raft_log;
+        let last = LogPosition::new(log.last_index(), log.last_term());
+        Report { term: self.term(), last, voters: self.voters_ahead() }
+    }
+
+    /// This member may have voted in any term up to this one, and does not know: it votes in none
+    /// of them, nor acknowledges anything in an earlier one.
+    pub(crate) fn forgo_votes_through(&mut self, term: Term) {
+        let raft = &mut self.raw.raft;
+        if term.0 > raft.term {
+            raft.become_follower(term.0, raft::INVALID_ID);
+        }
+        if term.0 == raft.term && raft.vote == raft::INVALID_ID {
+            raft.vote = self.id.0;
         }
     }
 

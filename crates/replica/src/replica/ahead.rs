@@ -1,9 +1,10 @@
 //! What the log says about members, before it is applied.
 
 use crate::membership::Membership;
+use crate::types::MemberId;
 use crate::wire::batch::{BatchReader, Control, Item};
 use crate::wire::raft_types::parse_conf_change;
-use raft::eraftpb::{Entry, EntryType};
+use raft::eraftpb::{ConfChangeType, Entry, EntryType};
 
 /// Takes in what an entry says about members.
 pub(crate) fn note(entry: &Entry, membership: &mut Membership) {
@@ -25,4 +26,12 @@ pub(crate) fn note(entry: &Entry, membership: &mut Membership) {
             _ => {}
         }
     }
+}
+
+/// Whom an entry gives a vote.
+pub(crate) fn new_voters(entry: &Entry) -> impl Iterator<Item = MemberId> {
+    let changes = parse_conf_change(entry).map(|change| change.changes.to_vec());
+    let added = changes.into_iter().flatten();
+    let added = added.filter(|one| one.get_change_type() == ConfChangeType::AddNode);
+    added.map(|one| MemberId(one.node_id))
 }

@@ -94,6 +94,13 @@ impl Replica {
         membership
     }
 
+    /// All that vote now, or will when everything in the log is applied.
+    pub(crate) fn voters_ahead(&self) -> Vec<MemberId> {
+        let unapplied = self.raw.store().behind_index(self.state.applied.0);
+        let added = unapplied.flat_map(ahead::new_voters);
+        voters(self.conf_state()).chain(added).collect()
+    }
+
     pub(crate) fn conf_state(&self) -> &ConfState {
         self.raw.store().conf_state()
     }

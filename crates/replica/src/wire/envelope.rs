@@ -6,14 +6,16 @@
 //! 66 forward accepted: start, seq, term, index, offset u64   67 refused: start, seq u64 | error u8
 //! 72 members: id u64, ...                        73 doubled: address text
 //! 68 piece: snapshot term, index, member term, offset, total u64 | configuration | bytes
+//! 74 report: nonce, term, last index, last term u64 | voter id u64, ...
 //! 69 piece wanted: index, offset u64             70 beacon: index, hash, uptime u64 | version text
 //! ```
 //! Members trust one another, but not their bytes: what cannot be is dropped.
 
 use crate::error::EngineError;
+use crate::identity::reports::Report;
 use crate::membership::change::Change;
 use crate::session::ForwardId;
-use crate::types::{LogPosition, MemberId};
+use crate::types::{LogPosition, MemberId, Term};
 use crate::wire::codec::{self, Malformed};
 use crate::wire::raft_message;
 use crate::wire::raft_types;
@@ -32,6 +34,7 @@ const PIECE_WANTED: u8 = 69;
 const BEACON: u8 = 70;
 const MEMBERS: u8 = 72;
 const DOUBLED: u8 = 73;
+const REPORT: u8 = 74;
 
 /// How many members are named to another one at most.
 const MEMBERS_MAX: usize = 256;
@@ -101,6 +104,12 @@ pub(crate) enum Envelope<'a> {
     /// Who is a member by the sender's configuration: a member that was away may be called by one
     /// that it does not know.
     Members(Vec<MemberId>),
+    /// How far the sender's log goes, for a receiver that may have forgotten what it promised: for
+    /// its start with this nonce.
+    Report {
+        nonce: u64,
+        report: Report,
+    },
     /// Another process has the receiver's identity, and was refused; it is reached there.
     Doubled {
         address: &'a str,
@@ -127,6 +136,12 @@ impl Envelope<'_> {
             Envelope::Beacon { index, hash, uptime, .. } => (BEACON, vec![*index, *hash, *uptime]),
             Envelope::Members(ids) => {
                 (MEMBERS, ids.iter().take(MEMBERS_MAX).map(|id| id.0).collect())
+            }
+            Envelope::Report { nonce, report } => {
+                let Report { term, last, voters } = report;
+                let mut numbers = vec![*nonce, term.0, last.index.0, last.term.0];
+                numbers.extend(voters.iter().take(MEMBERS_MAX).map(|id| id.0));
+                (REPORT, numbers)
             }
             Envelope::Doubled { .. } => (DOUBLED, Vec::new()),
         };
@@ -200,15 +215,12 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
             }
             return Ok(Envelope::Beacon { index, hash, uptime, version });
         }
-        MEMBERS => {
-            let mut ids = Vec::new();
-            while !input.is_empty() {
-                ids.push(MemberId(codec::take_u64(input)?));
-                if ids.len() > MEMBERS_MAX {
-                    return Err(Malformed);
-                }
-            }
-            return Ok(Envelope::Members(ids));
+        MEMBERS => Envelope::Members(take_members(input)?),
+        REPORT => {
+            let (nonce, term) = (codec::take_u64(input)?, Term(codec::take_u64(input)?));
+            let last = LogPosition::new(codec::take_u64(input)?, codec::take_u64(input)?);
+            let voters = take_members(input)?;
+            Envelope::Report { nonce, report: Report { term, last, voters } }
         }
         DOUBLED => {
             let address = std::str::from_utf8(input).map_err(|_| Malformed)?;
@@ -224,6 +236,18 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
 
 fn take_id(input: &mut &[u8]) -> Result<ForwardId, Malformed> {
     Ok(ForwardId { start: codec::take_u64(input)?, seq: codec::take_u64(input)? })
+}
+
+/// Takes ids up to the end.
+fn take_members(input: &mut &[u8]) -> Result<Vec<MemberId>, Malformed> {
+    let mut ids = Vec::new();
+    while !input.is_empty() {
+        ids.push(MemberId(codec::take_u64(input)?));
+        if ids.len() > MEMBERS_MAX {
+            return Err(Malformed);
+        }
+    }
+    Ok(ids)
 }
 
 fn take_piece<'a>(input: &mut &'a [u8]) -> Result<Envelope<'a>, Malformed> {
@@ -276,6 +300,14 @@ mod tests {
             Envelope::Forward { term: 3, id, floor: 6, items: b"items" },
             Envelope::Beacon { index: 4, hash: 5, uptime: 6, version: "0.1.0" },
             Envelope::Members(vec![MemberId(1), MemberId(2)]),
+            Envelope::Report {
+                nonce: 9,
+                report: Report {
+                    term: Term(3),
+                    last: LogPosition::new(9, 2),
+                    voters: vec![MemberId(1), MemberId(2)],
+                },
+            },
             Envelope::Doubled { address: "127.0.0.1:7003" },
         ]
     }

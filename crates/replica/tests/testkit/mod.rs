@@ -278,6 +278,12 @@ impl Cluster {
         self.places[at].disk.kill()
     }
 
+    /// Ends a member's process in order, and gives what is on its disk then.
+    pub(crate) fn close(&mut self, at: usize) -> MemDisk {
+        self.member_mut(at).close().expect("a sound disk takes it");
+        self.stop(at)
+    }
+
     /// Puts another disk in the place of a stopped member's.
     pub(crate) fn put_disk(&mut self, at: usize, disk: MemDisk) {
         self.places[at].disk = disk;

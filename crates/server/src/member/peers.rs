@@ -95,11 +95,12 @@ pub(crate) fn report(cx: &mut Context) {
         );
         told.entries_skipped = skipped;
     }
-    if cx.driver.awaits_leader() && !std::mem::replace(&mut told.live_copy, true) {
+    if cx.driver.awaits_reports() && !std::mem::replace(&mut told.live_copy, true) {
         tracing::warn!(
             "the data directory was copied from a running machine, or from one that was not \
-             stopped in order: this machine keeps out of elections until a leader has brought it \
-             up, or all other members can be reached"
+             stopped in order: this machine votes only when all other members have told it how far \
+             their logs go, and its own goes as far. If one of them is gone for good, remove that \
+             one, or start this machine with -force-rejoin"
         );
     }
     if let Some((words, needed)) = cx.driver.awaits_words()
