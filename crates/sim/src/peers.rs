@@ -155,12 +155,20 @@ impl World {
     pub(crate) fn hears(&mut self, at: usize, letter: &Letter) -> bool {
         let (id, identity) = (letter.claim.id, letter.claim.identity);
         let now = self.now;
+        // Who has ended cannot introduce itself any more: a welcome takes an answer. A copy that
+        // ends at that very moment may be believed all the same, and its original refused from
+        // there on; that takes -force-rejoin, which this operator does not do.
+        let has_ended =
+            self.machines.get(letter.place).is_some_and(|one| one.start != letter.start);
         let Some(machine) = self.machines.get_mut(at) else { return false };
         if let Some(speaker) = machine.peers.speakers.get_mut(&id)
             && speaker.identity == identity
         {
             speaker.heard_at = now;
             return true;
+        }
+        if has_ended {
+            return false;
         }
         let is_waiting = |until: &Nanos| now < *until;
         if machine.peers.refused.get(&(id, identity)).is_some_and(is_waiting) {
