@@ -3,7 +3,7 @@
 use crate::Nanos;
 use crate::history::{Kind, Op, OpId, Outcome};
 use crate::machine::Machine;
-use crate::member::Identity;
+use crate::member::{Identity, Running};
 use crate::peers::Address;
 use crate::plan::{Fault, MILLI};
 use crate::queue::Event;
@@ -140,7 +140,8 @@ impl World {
         let all_up = self.machines.iter().filter(|machine| !machine.is_gone).all(|m| m.is_up());
         let was_changed = self.ids > 0 || self.machines.len() > self.plan.founders;
         // A member that may have left already would be one more that is missed.
-        if self.has_lost_disk || self.has_unknown_removal || was_changed || !all_up {
+        let may_miss_one = self.has_unknown_removal || self.is_removing();
+        if self.has_lost_disk || may_miss_one || was_changed || !all_up {
             return;
         }
         let Some(victim) = self.any_up() else { return };
@@ -191,6 +192,31 @@ impl World {
         machine.drop_process();
         self.lose_requests(at);
         self.drop_watches(at);
+    }
+
+    /// Members that were away while everybody whom they know left. Nobody can tell them who the
+    /// others are, and a stranger's word is nothing: their log says so, and what they are to be
+    /// started with (docs/clustering.md). This operator gives them up.
+    pub(crate) fn give_up_stranded(&mut self) {
+        let there = |machine: &&Machine| !machine.is_gone;
+        let ids: Vec<MemberId> =
+            self.machines.iter().filter(there).map(|machine| machine.identity.id).collect();
+        // The others have to be a majority without it, and without who was lost before.
+        if ids.len() < 3 + usize::from(self.has_lost_disk) {
+            return;
+        }
+        let is_stranded = |machine: &Machine| {
+            let own = machine.identity.id;
+            let known = machine.running.as_ref().map(Running::members).unwrap_or_default();
+            let mut others = known.iter().filter(|member| member.id != own).peekable();
+            others.peek().is_some() && !others.any(|member| ids.contains(&member.id))
+        };
+        let all = self.machines.iter().enumerate();
+        let stranded = all.filter(|(_, machine)| there(machine) && is_stranded(machine));
+        for at in stranded.map(|(at, _)| at).collect::<Vec<_>>() {
+            self.faults.count(Fault::Stranded);
+            self.give_up_machine(at);
+        }
     }
 
     /// A machine is switched off for good.

@@ -55,6 +55,7 @@ pub(crate) enum Fault {
     Doubled,
     SecondRefused,
     SecondBelieved,
+    Stranded,
     Moved,
     StoodBy,
     PlaceForStandby,

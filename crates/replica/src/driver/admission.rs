@@ -70,7 +70,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether what a machine says is taken: it is a member, or a member says that it is one. A
     /// member that was away while the cluster changed may be called by a leader of which it has
     /// never heard; a stranger's word alone is nothing.
-    pub(super) fn listens_to(&self, from: MemberId) -> bool {
+    pub fn listens_to(&self, from: MemberId) -> bool {
         self.replica.is_in_configuration(from) || self.claims.is_vouched_for(from)
     }
 

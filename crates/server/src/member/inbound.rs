@@ -65,6 +65,8 @@ pub(super) struct Told {
     pub(super) copy: bool,
     /// That it may be the copy of a running machine's.
     pub(super) live_copy: bool,
+    /// That all members that are known here may have been replaced.
+    pub(super) replaced: bool,
 }
 
 impl Default for Inbound {

@@ -7,6 +7,9 @@ use crate::net::Key;
 use crate::peer::{PeerEvent, frame};
 use replica::{Clock, MemberId};
 
+/// After how long a member that says nothing counts as silent: 10 s.
+const SILENT_NS: u64 = 10_000_000_000;
+
 /// Takes the messages in what a member sent. Gives how many bytes were used; nothing if the
 /// connection is to be closed.
 pub(crate) fn take_frames(
@@ -86,6 +89,7 @@ pub(crate) fn note_leader(cx: &mut Context) {
 /// for it; entries that could not be applied; a directory that was copied or forgot something.
 pub(crate) fn report(cx: &mut Context) {
     report_diverged(cx);
+    report_replaced(cx);
     let told = &mut cx.inbound.told;
     let skipped = cx.driver.entries_skipped();
     if skipped > told.entries_skipped {
@@ -122,6 +126,32 @@ pub(crate) fn report(cx: &mut Context) {
             "this machine acknowledged an entry that its log does not hold: it takes no part any \
              more. Start it with -force-rejoin: its files are set aside, and it joins anew"
         );
+    }
+}
+
+/// Says once that all members that this one knows of are silent, and that machines call which say
+/// that they are members: all others may have been replaced while this one was away. Nobody that it
+/// trusts can tell it so.
+fn report_replaced(cx: &mut Context) {
+    let up_for = cx.now.monotonic.saturating_sub(cx.started.monotonic);
+    if cx.inbound.told.replaced || cx.inbound.peers.is_empty() || up_for < SILENT_NS {
+        return;
+    }
+    let driver = &cx.driver;
+    let unknown = cx.inbound.peers.iter().find(|(id, _)| !driver.listens_to(**id));
+    let Some((id, peer)) = unknown else { return };
+    let own = driver.status().id;
+    let is_silent = |id: MemberId| id == own || !driver.was_heard(id, SILENT_NS);
+    if driver.membership().members().all(|member| is_silent(member.id)) {
+        tracing::error!(
+            member = %id,
+            address = peer.address,
+            "none of the members that this one knows of speaks, and a machine calls that says it \
+             is a member, which nobody here has heard of: all others may have been replaced while \
+             this one was away. If that is so, start it with -force-rejoin: its files are set \
+             aside, and it joins again"
+        );
+        cx.inbound.told.replaced = true;
     }
 }
 

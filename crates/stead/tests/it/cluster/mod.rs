@@ -12,3 +12,4 @@ mod outcomes;
 mod reading;
 mod removal;
 mod starting;
+mod stranded;

@@ -1,6 +1,7 @@
 //! Two processes with the identity of one member.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::{PATIENCE, lines_with, log_of, secret_flag};
 use crate::cluster::kit::{Cluster, Machine, state};
@@ -106,4 +107,50 @@ fn a_copied_directory_is_refused_without_a_secret() {
 fn a_copied_directory_is_refused_with_a_secret() {
     let dir = TempDir::new("gates-doubled-token");
     a_second_process_is_refused("gates-doubled-s", &secret_flag(&dir));
+}
+
+/// A backup of a running member is put back. It has the latest start, so nobody refuses it, and it
+/// lacks a write that its original acknowledged.
+#[test]
+fn a_copy_of_a_running_directory_elects_nobody_who_knows_less() {
+    let mut cluster = Cluster::start("gates-live", 3, "");
+    let leader = cluster.leader();
+    let (at, away) = ((leader + 1) % 3, (leader + 2) % 3);
+    let backup = TempDir::new("gates-live-backup");
+    copy(&cluster.machines[at].site.data_dir(), backup.path());
+    cluster.machines[away].kill();
+    let write = Request::put("/v2/keys/kept", "value=1");
+    assert_eq!(ask(cluster.machines[leader].addr(), &write).status(), 201);
+    cluster.machines[at].kill();
+    cluster.machines[leader].kill();
+    let place = cluster.machines[at].site.data_dir();
+    std::fs::remove_dir_all(&place).unwrap();
+    copy(backup.path(), &place);
+    cluster.machines[at].spawn();
+    cluster.machines[away].spawn();
+    wait_until("its log says what it is", PATIENCE, || {
+        let log = log_of(&cluster.machines[at].site);
+        !lines_with(&log, &["WARN", "was copied or moved", "-force-rejoin"]).is_empty()
+    });
+    let until = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until {
+        for one in [at, away] {
+            let refused = send(cluster.machines[one].addr(), &Request::get("/readyz"));
+            assert!(refused.is_ok_and(|said| said.status() == 503));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    cluster.machines[leader].spawn();
+    cluster.wait_formed(3);
+    cluster.wait_equal();
+    for one in 0..3 {
+        let kept = ask(cluster.machines[one].addr(), &Request::get("/v2/keys/kept?quorum=true"));
+        assert_eq!(kept.status(), 200, "{}", kept.text());
+    }
+    // It is a member like the others from here on.
+    let leader = cluster.leader();
+    cluster.machines[leader].kill();
+    let next = cluster.leader_but(leader);
+    let later = Request::put("/v2/keys/later", "value=1");
+    assert_eq!(ask(cluster.machines[next].addr(), &later).status(), 201);
 }
