@@ -1,5 +1,6 @@
 //! Directories that are copied and started twice, and machines that come back at another address.
 
+use crate::member::Running;
 use crate::plan::{Fault, MILLI, SECOND};
 use crate::queue::Event;
 use crate::world::World;
@@ -19,13 +20,15 @@ impl World {
         let is_live = self.rng.permille(400);
         let disk = if is_live { Some(&first.disk) } else { first.copy.as_ref() };
         let Some(copy) = disk.map(|disk| disk.copy()) else { return };
-        // In the end neither of the two may be believed: that is one member that is missed, and two
+        // In the end neither of the two may be believed: that is one voter that is missed, and two
         // have to be left that go on without it.
-        let members = self.machines.iter().filter(|machine| !machine.is_gone).count();
+        let votes = |running: &Running| running.status().is_voter;
+        let all = self.machines.iter().filter(|machine| !machine.is_gone);
+        let voters = all.filter(|machine| machine.running.as_ref().is_some_and(votes)).count();
         // Nobody could tell a copy of a member that decides alone where the others are.
         let was_alone = self.plan.founders == 1;
         let misses_one = self.has_lost_disk || self.has_unknown_removal || self.is_removing();
-        if was_alone || members < 3 || misses_one || self.machines.len() >= MACHINES_MAX {
+        if was_alone || voters < 3 || misses_one || self.machines.len() >= MACHINES_MAX {
             return;
         }
         self.has_lost_disk = true;

@@ -68,7 +68,7 @@ pub(crate) enum Fault {
     HistoryCleared,
 }
 
-const NAMES: [&str; 51] = [
+const NAMES: [&str; 52] = [
     "power loss",
     "kill",
     "crash within a turn",
@@ -110,6 +110,7 @@ const NAMES: [&str; 51] = [
     "doubled identity",
     "second process refused",
     "second process believed",
+    "all others replaced while away",
     "moved address",
     "no place, stands by",
     "place for a standby",

@@ -66,6 +66,15 @@ impl Connection {
         Ok(Self { stream, host: addr, buf: Vec::new(), is_over: false })
     }
 
+    /// Whether the member has closed the connection while nothing was asked. Clients look before
+    /// they ask again, since a server that stops closes what is idle.
+    fn is_closed(&self) -> bool {
+        let mut byte = [0];
+        let peeked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut byte));
+        let is_open = matches!(&peeked, Err(error) if is_timeout(error)) || matches!(peeked, Ok(1));
+        self.stream.set_nonblocking(false).is_err() || !is_open
+    }
+
     /// Sends a request without waiting for the answer.
     pub(crate) fn send(&mut self, method: &str, target: &str, form: &str) -> io::Result<()> {
         self.send_as("application/x-www-form-urlencoded", (method, target, form))
@@ -171,7 +180,7 @@ pub(crate) fn ask(
     within: Duration,
     request: (&str, &str, &str),
 ) -> Result<Answer, Lost> {
-    let mut connection = match slot.take() {
+    let mut connection = match slot.take().filter(|connection| !connection.is_closed()) {
         Some(connection) => connection,
         None => Connection::open(addr, within).map_err(|_| Lost::NotSent)?,
     };
@@ -191,4 +200,26 @@ pub(crate) fn once(
     request: (&str, &str, &str),
 ) -> Option<Answer> {
     ask(&mut None, addr, within, request).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_connection_that_the_server_has_closed_is_not_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let within = Duration::from_secs(10);
+        let connection = Connection::open(addr, within).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        assert!(!connection.is_closed());
+        drop(stream);
+        let begun = std::time::Instant::now();
+        while !connection.is_closed() {
+            assert!(begun.elapsed() < within);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }

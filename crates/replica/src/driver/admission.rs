@@ -43,8 +43,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// # Errors
     /// [`ClaimRefused`] with what tells that it has forgotten what that member promised.
     pub fn meet(&mut self, claim: &PeerClaim) -> Result<(), ClaimRefused> {
-        let registered = self.replica.membership_ahead().identity(claim.id);
-        self.claims.check(claim, registered)?;
+        self.claims.check(claim, self.registered(claim.id))?;
         if claim.is_doubtful {
             self.replica.bring_up_from(claim.id, claim.last_index);
         } else if let Some(acknowledged) = self.replica.forgotten(claim) {
@@ -57,6 +56,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.last_beacon = MonoTime::default();
         }
         Ok(())
+    }
+
+    /// The directory that is known to speak for a member. As long as a removal is not committed,
+    /// the member is one, and nobody else may speak in its place.
+    pub(super) fn registered(&self, id: MemberId) -> Option<Identity> {
+        let ahead = self.replica.membership_ahead().identity(id);
+        ahead.or_else(|| self.replica.membership().identity(id))
     }
 
     /// A member says who is a member by its configuration.

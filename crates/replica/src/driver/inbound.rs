@@ -112,8 +112,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// What it was asked and has not answered may or may not happen.
     pub fn peer_lost(&mut self, from: MemberId, out: &mut Output) {
         self.replica.lost(from, out);
-        let registered = self.replica.membership_ahead().identity(from);
-        self.claims.note_lost(from, registered);
+        self.claims.note_lost(from, self.registered(from));
         if self.replica.other_leader() == Some(from) {
             self.replica.hint_leader_lost();
         }

@@ -76,19 +76,25 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.last_announcement = Some(now.mono());
             self.replica.propose_control(None, &control, now.mono());
         } else {
-            self.was_announced = self.replica.has_caught_up();
+            // What an earlier start announced may still be on its way into the log, where it comes
+            // before the entry that names this start.
+            self.was_announced = self.replica.has_caught_up() && self.is_start_known();
         }
+    }
+
+    /// Whether the cluster knows which start of the directory speaks for this member.
+    fn is_start_known(&self) -> bool {
+        let (id, identity) = (self.replica.id(), self.claims.identity());
+        identity.start == 0 || self.replica.membership().identity(id) == Some(identity)
     }
 
     /// Tells the cluster which directory speaks for this member, so that an older copy of it is
     /// told apart by everybody, after a restart of everybody too.
     fn announce_start(&mut self, now: Now) {
         let (id, identity) = (self.replica.id(), self.claims.identity());
-        let membership = self.replica.membership();
         let last = self.last_start_announcement;
-        if identity.start == 0
-            || membership.member(id).is_none()
-            || membership.identity(id) == Some(identity)
+        if self.is_start_known()
+            || self.replica.membership().member(id).is_none()
             || last.is_some_and(|last| now.mono().since(last) < ANNOUNCE_NS)
             || self.replica.leader().is_none()
             || self.unfit().is_err()

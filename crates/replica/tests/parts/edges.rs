@@ -173,3 +173,34 @@ fn a_member_that_restarts_votes_once_in_a_term() {
     assert!(is_voted_for(&mut cluster, leader, at, term), "it said so before");
     assert!(is_voted_for(&mut cluster, other, at, term + 1));
 }
+
+/// A machine that moves away and back restarts twice within a moment. The leader has what the first
+/// of the two processes announced in its log, and has committed nothing of it when the second one
+/// looks.
+#[test]
+fn an_address_that_an_earlier_start_announced_does_not_stay() {
+    let (mut cluster, leader) = Cluster::led(3);
+    cluster.settle();
+    let (at, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let own = cluster.member(at).own();
+    cluster.stop(at);
+    cluster.stop(other);
+    let moved = Member { peer_url: "http://elsewhere:7001".to_owned(), ..own.clone() };
+    cluster.begin_registration(leader, moved);
+    cluster.restart(at);
+    for _ in 0..150 {
+        cluster.tick();
+        // It gets the leader's log, and the leader does not hear that it has it.
+        let is_response = |from: MemberId, bytes: &[u8]| from == own.id && bytes.get(1) == Some(&1);
+        let mut held = cluster.hold();
+        held.retain(|(from, _, bytes)| !is_response(*from, bytes));
+        cluster.hand_out(held);
+    }
+    assert_eq!(cluster.member(at).status().leader, Some(cluster.id(leader)), "it is heard");
+    cluster.restart(other);
+    cluster.run(300);
+    cluster.settle();
+    for one in 0..3 {
+        assert_eq!(cluster.member(one).membership().member(own.id), Some(&own));
+    }
+}

@@ -316,6 +316,24 @@ fn a_directory_that_was_made_anew_is_refused_under_its_old_id() {
     cluster.write(leader, &set("/goes-on", "1")).expect("there is a majority");
 }
 
+/// A removal is on its way, and may never be committed: the member is still one.
+#[test]
+fn nobody_speaks_in_the_place_of_a_member_whose_removal_is_not_committed() {
+    let (mut cluster, leader) = Cluster::led(3);
+    let at = (leader + 1) % 3;
+    let own = claim(&cluster, at);
+    cluster.stop(at);
+    cluster.cut_off(leader);
+    cluster.begin_removal(leader, own.id);
+    let ahead = cluster.member(leader).announced();
+    assert!(ahead.iter().all(|member| member.id != own.id), "{ahead:?}");
+    let mut false_claim = own;
+    false_claim.identity.incarnation += 1;
+    let refused = Err(ClaimRefused::DirectoryReplaced);
+    assert_eq!(cluster.member_mut(leader).meet(&false_claim), refused);
+    assert_eq!(cluster.member_mut(leader).meet(&own), Ok(()));
+}
+
 #[test]
 fn a_member_that_lost_its_end_neither_votes_nor_acknowledges_nor_ends() {
     let (mut cluster, leader) = Cluster::led(3);

@@ -589,6 +589,13 @@ impl Cluster {
         self.turn(at);
     }
 
+    /// Asks a member to put a member's addresses into its log; nobody hears of it yet.
+    pub(crate) fn begin_registration(&mut self, at: usize, member: Member) {
+        let ticket = self.ticket();
+        self.member_mut(at).propose_member(ticket, member);
+        self.turn(at);
+    }
+
     pub(crate) fn remove(&mut self, at: usize, id: MemberId) -> Result<(), EngineError> {
         self.change(at, |member, ticket| member.propose_removal(ticket, id))
     }
