@@ -30,10 +30,9 @@ pub(crate) const WIDE_LINES: [(&str, usize); 18] = [
 ];
 
 /// Functions that are longer than the rule allows: how long they may be.
-pub(crate) const LONG_FUNCTIONS: [(&str, &str, usize); 6] = [
+pub(crate) const LONG_FUNCTIONS: [(&str, &str, usize); 5] = [
     ("crates/server/src/http/reader.rs", "parse", 80),
     ("crates/server/src/http/reader/headers.rs", "read_headers", 90),
-    ("crates/server/src/metrics/registry.rs", "new", 138),
     ("crates/stead/src/resolve.rs", "config", 72),
     ("crates/store/tests/format.rs", "commands", 72),
     ("crates/store/tests/snapshot.rs", "an_error_says_what_is_wrong", 72),

@@ -73,7 +73,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.membership_version()
     }
 
-    /// The log, for its background work and its statistics.
+    /// The log, for its statistics.
+    pub fn wal(&self) -> &Wal<D> {
+        &self.wal
+    }
+
+    /// The log, for its background work.
     pub fn wal_mut(&mut self) -> &mut Wal<D> {
         &mut self.wal
     }

@@ -25,7 +25,7 @@ pub(crate) fn error(cx: &Context, error: &ApiError) -> Response {
 
 /// What was proposed or asked for failed.
 pub(crate) fn engine_error(cx: &Context, failed: EngineError) -> Response {
-    cx.meters.proposal_failed();
+    cx.meters.proposals_failed.add_one();
     let mut answer = ApiError::from_engine(failed, cx.index());
     if matches!(failed, EngineError::NoLeader | EngineError::Timeout | EngineError::Unknown) {
         answer.cause.push_str(&who_is_unreachable(cx));

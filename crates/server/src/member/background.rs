@@ -34,7 +34,7 @@ pub(super) fn take_results(cx: &mut Context) -> Result<Vec<Reached>, StartError>
     while let Some(done) = cx.workers.next_done() {
         match done {
             Done::Synced(seq, result, took) => {
-                cx.meters.synced(took);
+                cx.meters.syncs.add(took);
                 cx.driver.synced(seq, result)?;
             }
             Done::Filled(task, result) => {
@@ -75,13 +75,13 @@ fn snapshot_done(
             if done.is_incoming() {
                 tracing::info!(index, bytes, ms, "the leader's snapshot is loaded");
             } else {
-                cx.meters.snapshot_done(took);
+                cx.meters.snapshots.add(took);
                 tracing::info!(index, bytes, ms, "snapshot written");
             }
             cx.driver.snapshot_finished(Some(done))
         }
         Err(error) => {
-            cx.meters.snapshot_failed();
+            cx.meters.snapshots_failed.add_one();
             tracing::error!(%error, "a snapshot could not be written");
             cx.driver.snapshot_finished(None)
         }

@@ -17,6 +17,7 @@ use crate::proof::{Gate, Proven};
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::DataDir;
 use replica::{Driver, Fatal, Member, Now, Output, Removal, Role};
+use std::rc::Rc;
 use std::sync::Arc;
 use store::StoreIndex;
 
@@ -37,7 +38,7 @@ pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) driver: Engine,
     pub(crate) workers: Workers,
-    pub(crate) meters: Arc<Meters>,
+    pub(crate) meters: Rc<Meters>,
     /// How members that are called prove themselves, and what they are asked for.
     pub(crate) gate: Arc<Gate>,
     /// Clients that wait for locks.

@@ -47,6 +47,7 @@ use mio::{Events, Interest, Poll, Token};
 use replica::{Clock, Output, Removal, SyncMode};
 use rounds::{Part, Rounds};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use worker::Workers;
@@ -104,7 +105,7 @@ impl EventLoop {
         poll.registry().register(&mut signals, TOKEN_SIGNAL, Interest::READABLE)?;
         let now = clock.now();
         let gate = Arc::new(Gate::new(&config.finding.token)?);
-        let meters = Arc::new(Meters::new(now));
+        let meters = Rc::new(Meters::new(now));
         let mut front = Front::new(FrontParts {
             limits: config.limits,
             timeouts: (config.http_read_timeout_secs, config.http_write_timeout_secs),
@@ -114,7 +115,7 @@ impl EventLoop {
             keyring,
             listeners,
             gate: Arc::clone(&gate),
-            counters: Arc::clone(&meters) as Arc<dyn net::Count>,
+            counters: Rc::clone(&meters) as Rc<dyn net::Count>,
             refusal: api::answers::overloaded,
             now,
         });
@@ -278,11 +279,12 @@ impl EventLoop {
         let target = self.cx.driver.turn(mode, &mut out)?;
         peers::note_leader(&mut self.cx);
         for nanos in self.cx.driver.take_sync_times() {
-            self.cx.meters.synced(Duration::from_nanos(nanos));
+            self.cx.meters.syncs.add(Duration::from_nanos(nanos));
             self.cx.has_read = false;
         }
         if !out.is_empty() {
-            self.cx.meters.observe_turn(self.cx.now, self.cx.clock.now());
+            let took = self.cx.clock.now().monotonic.saturating_sub(self.cx.now.monotonic);
+            self.cx.meters.proposals.add(Duration::from_nanos(took));
             self.deliver(&mut out);
         }
         self.cx.out = out;

@@ -49,7 +49,7 @@ impl Rounds {
     pub(super) fn end(&mut self, cx: &Context) {
         self.end_part(cx, Part::Rest);
         let nanos: u64 = self.parts.iter().map(|(_, nanos)| nanos).sum();
-        cx.meters.round(Duration::from_nanos(nanos));
+        cx.meters.rounds.add(Duration::from_nanos(nanos));
         if let Some(part) = self.told(nanos) {
             let ms = nanos / 1_000_000;
             tracing::warn!(

@@ -23,6 +23,7 @@ use mio::{Interest, Poll, Token};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Tokens below this are listeners and the like; connections follow.
@@ -67,7 +68,7 @@ pub(crate) struct Front<T> {
     pub(super) cors: Cors,
     pub(super) hosts: Hosts,
     pub(super) gate: Arc<Gate>,
-    pub(super) counters: Arc<dyn Count>,
+    pub(super) counters: Rc<dyn Count>,
     /// How a client is refused for want of room, with the reason.
     pub(super) refusal: fn(&'static str) -> Response,
     pub(super) bounds: Bounds,
@@ -109,7 +110,7 @@ pub(crate) struct FrontParts {
     pub(crate) keyring: Keyring,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) counters: Arc<dyn Count>,
+    pub(crate) counters: Rc<dyn Count>,
     pub(crate) refusal: fn(&'static str) -> Response,
     pub(crate) now: Now,
 }

@@ -10,6 +10,7 @@ use crate::sys::clock::Now;
 use mio::{Events, Poll};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -96,7 +97,7 @@ impl Toy {
             keyring: tls::Keyring::default(),
             listeners: vec![Listener { socket, port }],
             gate: Arc::new(Gate::new(&Secret::default()).unwrap()),
-            counters: Arc::new(NoCount),
+            counters: Rc::new(NoCount),
             refusal: refuse,
             now: Now { wall: 0, monotonic: 1, boot: 0 },
         });

@@ -22,7 +22,6 @@ use crate::error::StartError;
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
 use crate::http::reader::{Refusal, Request};
-use crate::http::response::METRICS;
 use crate::join::seek::Facts;
 use crate::join::{IdentityCard, JoinError, Start, View};
 use crate::member::greeting::refusal;
@@ -39,6 +38,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use poller::{ClusterPoller, Report, Wish, interval_of};
 use replica::{Clock, InitialIdentity, Member, Now, Removal};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tunnel::{CONNECT_NS, Moved, Tunnel, Upstream};
@@ -134,7 +134,7 @@ struct Standby<'a> {
     /// What is shown there, and who is believed: the same as at the own port for clients.
     dialer: Option<Dialer>,
     gate: Arc<Gate>,
-    meters: Arc<Meters>,
+    meters: Rc<Meters>,
     clock: SystemClock,
     started: Now,
     view: Option<View>,
@@ -174,7 +174,7 @@ pub(crate) fn run(
     };
     let now = clock.now();
     let gate = Arc::new(Gate::new(&config.finding.token)?);
-    let meters = Arc::new(Meters::new(now));
+    let meters = Rc::new(Meters::new(now));
     let front = Front::new(FrontParts {
         limits: config.limits,
         timeouts: (config.http_read_timeout_secs, config.http_write_timeout_secs),
@@ -184,7 +184,7 @@ pub(crate) fn run(
         keyring: std::mem::take(keyring),
         listeners,
         gate: Arc::clone(&gate),
-        counters: Arc::clone(&meters) as Arc<dyn net::Count>,
+        counters: Rc::clone(&meters) as Rc<dyn net::Count>,
         refusal: overloaded,
         now,
     });

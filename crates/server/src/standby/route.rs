@@ -6,9 +6,10 @@
 
 use super::IdentityCard;
 use super::{
-    Caller, METRICS, Member, Port, Removal, Reply, Request, Response, STAYS_OUT, SelfStats,
-    Standby, Tunnel, call, health, listing_of_urls, redirect, refusal, refuse, stats,
+    Caller, Member, Port, Removal, Reply, Request, Response, STAYS_OUT, SelfStats, Standby, Tunnel,
+    call, health, listing_of_urls, redirect, refusal, refuse, stats,
 };
+use crate::api::metrics;
 use crate::api::route::Route;
 
 impl Standby<'_> {
@@ -55,10 +56,7 @@ impl Standby<'_> {
             }
             Route::Version => health::version(request.accepts_text),
             Route::Livez => Response::text(200, b"ok\n"),
-            Route::Metrics => {
-                let text = self.meters.render_standby(self.front.load());
-                Response::new(200, METRICS, text)
-            }
+            Route::Metrics => metrics::serve_standby(&self.meters, self.front.load()),
             _ => return None,
         };
         Some(response)

@@ -23,6 +23,7 @@ use event_bytes::print_event;
 use listing::{Listing, Portion, Style};
 use replica::{EngineError, Failure, Role, Ticket};
 use request::{Get, KeysRequest, Write};
+use std::time::Duration;
 use store::{Action, Applied, KeyPath, Node, PathError};
 
 /// How much of a listing is printed at a time; a longer one comes in pieces. A piece stays in the
@@ -158,7 +159,7 @@ pub(crate) fn read_ready(
 
 /// Answers a read from the store as it is now.
 fn read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, get: Get) -> Reply<Waiting> {
-    cx.meters.read();
+    cx.meters.reads.add_one();
     match cx.driver.store().get(path) {
         Ok(node) => answer_node(cx, caller, path, node, get),
         Err(refused) => error(cx, &ApiError::from_store(&refused, false)).into(),
@@ -234,7 +235,7 @@ pub(crate) fn written(
     match outcome {
         Ok(Applied::Event(event)) => {
             let took = cx.now.monotonic.saturating_sub(since);
-            cx.meters.wrote(event.action, took);
+            cx.meters.wrote(event.action, Duration::from_nanos(took));
             let is_new = event.action == Action::Create
                 || (event.action == Action::Set && event.prev.is_none());
             print_event(&mut cx.body, caller.port.dialect(), event, no_value);

@@ -36,7 +36,7 @@ pub(super) fn begin(
     path: KeyPath<'_>,
     watch: Watch,
 ) -> Reply<Waiting> {
-    cx.meters.watch();
+    cx.meters.watches.add_one();
     let index = cx.driver.store().index();
     let filter = WatchFilter { path: path.as_str().into(), recursive: watch.recursive };
     let from = StoreIndex(watch.wait_index);
@@ -167,7 +167,7 @@ pub(crate) fn catch_up(cx: &mut Context, front: &mut Front<Waiting>, key: Key) {
 
 /// Ends a stream that fell behind, with the reason as its last line.
 fn end_stream(cx: &mut Context, front: &mut Front<Waiting>, key: Key, error: &ApiError) {
-    cx.meters.watcher_cleared();
+    cx.meters.watchers_cleared.add_one();
     let Some(connection) = front.get_mut(key) else { return };
     let Some(Waiting::Watch(watching)) = connection.take_pending() else { return };
     cx.driver.store_mut().unwatch(watching.watcher);

@@ -151,7 +151,7 @@ pub(crate) fn changed(cx: &mut Context, change: &MemberChange, outcome: &Answer)
         Ok(_) => came_about(cx, change),
         Err(Failure::Engine(EngineError::NoSuchMember)) if is_removal => removed(cx),
         Err(Failure::Engine(failed)) => {
-            cx.meters.proposal_failed();
+            cx.meters.proposals_failed.add_one();
             let status = ApiError::from_engine(*failed, 0).status();
             refuse(cx, status, &failed.to_string())
         }
