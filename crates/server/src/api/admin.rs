@@ -2,7 +2,7 @@
 
 use super::answers::{engine_error, error};
 use super::error::{ApiError, INVALID_FORM};
-use super::json::put_texts;
+use super::json;
 use super::members::body::error_body;
 use super::pending::Waiting;
 use crate::http::browser::is_json;
@@ -10,6 +10,7 @@ use crate::http::reader::{Method, Request};
 use crate::member::context::Context;
 use crate::net::{Caller, Reply, Response};
 use replica::{Answer, ClusterConfig, Failure, Member, Ticket};
+use serde::Serialize;
 use serde_json::Value;
 
 /// Smaller values are lifted to these without a word, as the original does.
@@ -20,12 +21,17 @@ const SYNC_INTERVAL_MIN: f64 = 1.0;
 /// The largest delay that is kept, about 31 years; larger ones mean "never" all the same.
 const SECONDS_MAX: f64 = 1e9;
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    active_size: u64,
+    remove_delay: f64,
+    sync_interval: f64,
+}
+
 pub(crate) fn config_body(config: &ClusterConfig) -> Vec<u8> {
-    format!(
-        "{{\"activeSize\":{},\"removeDelay\":{},\"syncInterval\":{}}}\n",
-        config.active_size, config.remove_delay, config.sync_interval
-    )
-    .into_bytes()
+    let ClusterConfig { active_size, remove_delay, sync_interval } = *config;
+    json::line(&Config { active_size, remove_delay, sync_interval })
 }
 
 /// The configuration with the members of a JSON object put into it. Members of another type and
@@ -64,43 +70,14 @@ pub(crate) fn clamp_to_minimum(config: ClusterConfig) -> ClusterConfig {
 }
 
 /// One machine as the admin API shows it.
-#[derive(Clone, Debug)]
-pub(crate) struct Machine<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) state: &'a str,
-    pub(crate) client_url: &'a str,
-    pub(crate) peer_url: &'a str,
-}
-
-fn put_machine(out: &mut Vec<u8>, machine: &Machine<'_>) {
-    let texts = [
-        ("{\"name\":", machine.name),
-        (",\"state\":", machine.state),
-        (",\"clientURL\":", machine.client_url),
-        (",\"peerURL\":", machine.peer_url),
-    ];
-    put_texts(out, &texts);
-    out.push(b'}');
-}
-
-pub(crate) fn machine_body(machine: &Machine<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(160);
-    put_machine(&mut out, machine);
-    out.push(b'\n');
-    out
-}
-
-/// All machines, sorted by name by the caller.
-pub(crate) fn machines_body(machines: &[Machine<'_>]) -> Vec<u8> {
-    let mut out = vec![b'['];
-    for (at, machine) in machines.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        put_machine(&mut out, machine);
-    }
-    out.extend_from_slice(b"]\n");
-    out
+#[derive(Clone, Debug, Serialize)]
+struct Machine<'a> {
+    name: &'a str,
+    state: &'a str,
+    #[serde(rename = "clientURL")]
+    client_url: &'a str,
+    #[serde(rename = "peerURL")]
+    peer_url: &'a str,
 }
 
 /// A body that is not said to be JSON, where a form of a page would do harm.
@@ -152,7 +129,7 @@ pub(crate) fn machines(cx: &Context) -> Response {
     members.sort_by_key(|member| &member.name);
     let machines: Vec<Machine<'_>> =
         members.into_iter().map(|member| machine_of(cx, member)).collect();
-    Response::json(200, machines_body(&machines))
+    Response::json(200, json::line(&machines))
 }
 
 fn unknown(cx: &Context, name: &str) -> Response {
@@ -162,7 +139,7 @@ fn unknown(cx: &Context, name: &str) -> Response {
 /// One machine.
 pub(crate) fn machine(cx: &Context, name: &str) -> Response {
     match cx.driver.membership().member_named(name) {
-        Some(member) => Response::json(200, machine_body(&machine_of(cx, member))),
+        Some(member) => Response::json(200, json::line(&machine_of(cx, member))),
         None => unknown(cx, name),
     }
 }
@@ -212,6 +189,7 @@ mod tests {
         }
         assert!(merged(&"[".repeat(100_000)).is_err(), "nesting is bounded");
     }
+
     #[test]
     fn machines_are_shown_with_their_members_in_order() {
         let machine = Machine {
@@ -222,9 +200,9 @@ mod tests {
         };
         let want = "{\"name\":\"n\\\"1\",\"state\":\"leader\",\
                     \"clientURL\":\"http://127.0.0.1:4001\",\"peerURL\":\"http://127.0.0.1:7001\"}";
-        assert_eq!(machine_body(&machine), format!("{want}\n").into_bytes());
-        assert_eq!(machines_body(&[]), b"[]\n");
-        let two = machines_body(&[machine.clone(), machine]);
+        assert_eq!(json::line(&machine), format!("{want}\n").into_bytes());
+        assert_eq!(json::line(&Vec::<Machine<'_>>::new()), b"[]\n");
+        let two = json::line(&[machine.clone(), machine]);
         assert_eq!(two, format!("[{want},{want}]\n").into_bytes());
     }
 }

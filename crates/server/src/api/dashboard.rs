@@ -1,8 +1,10 @@
 //! The files of the dashboard (docs/spec/modules.md section 3), which are in the program itself.
 
 use super::answers::{not_found, redirect_to};
+use super::json;
 use crate::config::{Config, Dashboard};
 use crate::net::Response;
+use serde::Serialize;
 
 /// What every file is sent with. A page may load and speak to nothing but the server that it came
 /// from, and may not be put into another page.
@@ -68,16 +70,18 @@ fn file(name: &str) -> Option<(&'static str, &'static [u8])> {
 }
 
 /// What the page has to know before it begins: `settings.json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Settings<'a> {
+    name: &'a str,
+    version: &'a str,
+    metrics: bool,
+    read_only: bool,
+}
+
 fn settings_body(name: &str, mode: Dashboard, metrics: bool) -> Vec<u8> {
-    let mut out = b"{\"name\":".to_vec();
-    super::json::put_string(&mut out, name, false);
     let version = env!("CARGO_PKG_VERSION");
-    let read_only = mode != Dashboard::On;
-    out.extend_from_slice(
-        format!(",\"version\":\"{version}\",\"metrics\":{metrics},\"readOnly\":{read_only}}}\n")
-            .as_bytes(),
-    );
-    out
+    json::line(&Settings { name, version, metrics, read_only: mode != Dashboard::On })
 }
 
 #[cfg(test)]

@@ -1,8 +1,14 @@
 //! The only writer of v2 JSON (docs/spec/keys.md section 4): compact, members in the protocol's
 //! order.
+//!
+//! Nodes and events are printed by hand, since this is done for each request. What is asked for
+//! seldom is a structure that derives `Serialize`, printed by [`body`] and [`line()`].
 
 use crate::config::Dialect;
 use crate::http::time;
+use serde::Serialize;
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
+use std::io;
 use store::{Event, Node, Stamp};
 
 pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
@@ -105,11 +111,49 @@ pub(crate) fn put_string(out: &mut Vec<u8>, text: &str, escape_replacement: bool
     out.push(b'"');
 }
 
-/// Prints members of an object that are texts; the names bring along what stands before them.
-pub(crate) fn put_texts(out: &mut Vec<u8>, members: &[(&str, &str)]) {
-    for (name, text) in members {
-        out.extend_from_slice(name.as_bytes());
-        put_string(out, text, false);
+/// Prints a structure.
+pub(crate) fn body(value: &impl Serialize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let mut serializer = Serializer::with_formatter(&mut out, Original);
+    value.serialize(&mut serializer).expect("memory takes all, and keys of maps are texts");
+    out
+}
+
+/// Prints a structure and a line end.
+pub(crate) fn line(value: &impl Serialize) -> Vec<u8> {
+    let mut out = body(value);
+    out.push(b'\n');
+    out
+}
+
+/// Escapes as the original and [`put_string`] do. A whole number has no fraction.
+struct Original;
+
+impl Formatter for Original {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        write!(writer, "{value}")
+    }
+
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut out = Vec::with_capacity(fragment.len());
+        put_escaped(&mut out, fragment, false);
+        writer.write_all(&out)
+    }
+
+    fn write_char_escape<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
+        match escape {
+            CharEscape::Backspace => writer.write_all(b"\\u0008"),
+            CharEscape::FormFeed => writer.write_all(b"\\u000c"),
+            escape => CompactFormatter.write_char_escape(writer, escape),
+        }
     }
 }
 

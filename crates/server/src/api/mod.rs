@@ -4,7 +4,7 @@
 //! ([`route`]) and refuses what has none, or not this method. [`respond`] is what a member does
 //! with it. A handler gets the [`Context`] and gives back a [`Reply`]; what is not answered at once
 //! waits as a [`pending::Waiting`]. [`mod@error`] is the only table of codes, statuses and
-//! messages, [`json`] prints nodes and events.
+//! messages, [`json`] prints JSON.
 
 pub(crate) mod admin;
 pub(crate) mod answers;

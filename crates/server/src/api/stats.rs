@@ -2,13 +2,14 @@
 
 use super::answers::error;
 use super::error::{ApiError, LEADER_ELECTION};
-use super::json::{put_number, put_string, put_texts};
+use super::json;
 use crate::config::Dialect;
 use crate::http::time::{go_duration, rfc3339};
 use crate::member::context::Context;
 use crate::net::{Caller, Response};
 use replica::{Latency, Member, MemberId, Rates, Traffic};
-use std::io::Write as _;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use store::StoreStats;
 
 /// What `/v2/stats/self` shows of a member.
@@ -34,92 +35,142 @@ pub(crate) struct Appends {
     pub(crate) rates: Option<Rates>,
 }
 
-impl Appends {
-    /// Prints them; rates that are not known are left out.
-    fn put(&self, out: &mut Vec<u8>, way: &str) {
-        let _ = write!(out, ",\"{way}AppendRequestCnt\":{}", self.count);
-        if let Some(rates) = self.rates {
-            let _ = write!(out, ",\"{way}PkgRate\":{}", rates.packages);
-            let _ = write!(out, ",\"{way}BandwidthRate\":{}", rates.bytes);
-        }
-    }
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SelfBody<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    state: &'a str,
+    start_time: String,
+    leader_info: LeaderInfo<'a>,
+    recv_append_request_cnt: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recv_pkg_rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recv_bandwidth_rate: Option<f64>,
+    send_append_request_cnt: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_pkg_rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_bandwidth_rate: Option<f64>,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeaderInfo<'a> {
+    leader: &'a str,
+    uptime: String,
+    start_time: String,
+}
+
+/// Rates that are not known are left out.
 pub(crate) fn self_body(stats: &SelfStats<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
-    let mut member = |name: &str, value: &str| put_texts(&mut out, &[(name, value)]);
-    member("{\"name\":", stats.name);
-    if let Some(id) = &stats.id {
-        member(",\"id\":", id);
-    }
-    member(",\"state\":", stats.state);
-    member(",\"startTime\":", &rfc3339(stats.started));
-    member(",\"leaderInfo\":{\"leader\":", stats.leader);
-    member(",\"uptime\":", &go_duration(stats.leader_uptime));
-    member(",\"startTime\":", &rfc3339(stats.leader_since));
-    out.push(b'}');
-    stats.received.put(&mut out, "recv");
-    stats.sent.put(&mut out, "send");
-    out.push(b'}');
-    out
+    let SelfStats { received, sent, .. } = stats;
+    json::body(&SelfBody {
+        name: stats.name,
+        id: stats.id.as_deref(),
+        state: stats.state,
+        start_time: rfc3339(stats.started),
+        leader_info: LeaderInfo {
+            leader: stats.leader,
+            uptime: go_duration(stats.leader_uptime),
+            start_time: rfc3339(stats.leader_since),
+        },
+        recv_append_request_cnt: received.count,
+        recv_pkg_rate: received.rates.map(|rates| rates.packages),
+        recv_bandwidth_rate: received.rates.map(|rates| rates.bytes),
+        send_append_request_cnt: sent.count,
+        send_pkg_rate: sent.rates.map(|rates| rates.packages),
+        send_bandwidth_rate: sent.rates.map(|rates| rates.bytes),
+    })
 }
 
-/// `/v2/stats/leader`: the followers, in order, with the times of the leader's calls to them.
-pub(crate) fn leader_body(leader: &str, followers: &[(String, Latency)]) -> Vec<u8> {
-    let mut out = b"{\"leader\":".to_vec();
-    put_string(&mut out, leader, false);
-    out.extend_from_slice(b",\"followers\":{");
-    for (at, (name, latency)) in followers.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        put_string(&mut out, name, false);
+#[derive(Serialize)]
+struct LeaderBody<'a> {
+    leader: &'a str,
+    followers: BTreeMap<String, Follower>,
+}
+
+#[derive(Serialize)]
+struct Follower {
+    latency: Milliseconds,
+    counts: Calls,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Milliseconds {
+    current: f64,
+    average: f64,
+    standard_deviation: f64,
+    minimum: f64,
+    maximum: f64,
+}
+
+#[derive(Serialize)]
+struct Calls {
+    fail: u64,
+    success: u64,
+}
+
+impl Follower {
+    fn new(latency: &Latency) -> Self {
         let ms = |ns: u64| ns as f64 / 1e6;
-        let _ = write!(
-            out,
-            ":{{\"latency\":{{\"current\":{},\"average\":{},\"standardDeviation\":{},\
-             \"minimum\":{},\"maximum\":{}}},\"counts\":{{\"fail\":{},\"success\":{}}}}}",
-            ms(latency.current),
-            latency.average() / 1e6,
-            latency.standard_deviation() / 1e6,
-            ms(latency.minimum),
-            ms(latency.maximum),
-            latency.fail,
-            latency.success
-        );
+        let Latency { current, minimum, maximum, fail, success, .. } = *latency;
+        Self {
+            latency: Milliseconds {
+                current: ms(current),
+                average: latency.average() / 1e6,
+                standard_deviation: latency.standard_deviation() / 1e6,
+                minimum: ms(minimum),
+                maximum: ms(maximum),
+            },
+            counts: Calls { fail, success },
+        }
     }
-    out.extend_from_slice(b"}}");
-    out
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoreBody {
+    gets_success: u64,
+    gets_fail: u64,
+    sets_success: u64,
+    sets_fail: u64,
+    delete_success: u64,
+    delete_fail: u64,
+    update_success: u64,
+    update_fail: u64,
+    create_success: u64,
+    create_fail: u64,
+    compare_and_swap_success: u64,
+    compare_and_swap_fail: u64,
+    compare_and_delete_success: u64,
+    compare_and_delete_fail: u64,
+    expire_count: u64,
+    watchers: u64,
 }
 
 pub(crate) fn store_body(stats: &StoreStats) -> Vec<u8> {
-    let members = [
-        ("getsSuccess", stats.gets.success),
-        ("getsFail", stats.gets.fail),
-        ("setsSuccess", stats.sets.success),
-        ("setsFail", stats.sets.fail),
-        ("deleteSuccess", stats.deletes.success),
-        ("deleteFail", stats.deletes.fail),
-        ("updateSuccess", stats.updates.success),
-        ("updateFail", stats.updates.fail),
-        ("createSuccess", stats.creates.success),
-        ("createFail", stats.creates.fail),
-        ("compareAndSwapSuccess", stats.compare_and_swaps.success),
-        ("compareAndSwapFail", stats.compare_and_swaps.fail),
-        ("compareAndDeleteSuccess", stats.compare_and_deletes.success),
-        ("compareAndDeleteFail", stats.compare_and_deletes.fail),
-        ("expireCount", stats.expire_count),
-        ("watchers", stats.watchers),
-    ];
-    let mut out = Vec::with_capacity(384);
-    for (at, (name, number)) in members.into_iter().enumerate() {
-        out.push(if at == 0 { b'{' } else { b',' });
-        put_string(&mut out, name, false);
-        out.push(b':');
-        put_number(&mut out, number);
-    }
-    out.push(b'}');
-    out
+    json::body(&StoreBody {
+        gets_success: stats.gets.success,
+        gets_fail: stats.gets.fail,
+        sets_success: stats.sets.success,
+        sets_fail: stats.sets.fail,
+        delete_success: stats.deletes.success,
+        delete_fail: stats.deletes.fail,
+        update_success: stats.updates.success,
+        update_fail: stats.updates.fail,
+        create_success: stats.creates.success,
+        create_fail: stats.creates.fail,
+        compare_and_swap_success: stats.compare_and_swaps.success,
+        compare_and_swap_fail: stats.compare_and_swaps.fail,
+        compare_and_delete_success: stats.compare_and_deletes.success,
+        compare_and_delete_fail: stats.compare_and_deletes.fail,
+        expire_count: stats.expire_count,
+        watchers: stats.watchers,
+    })
 }
 
 /// The client URLs of the members, the leader first, then by name (docs/spec/cluster.md section 1).
@@ -199,14 +250,13 @@ pub(crate) fn leader(cx: &Context, caller: Caller) -> Response {
     }
     let own = cx.driver.status().id;
     let others = cx.driver.membership().members().filter(|member| member.id != own);
-    let mut followers: Vec<(String, Latency)> = others
-        .map(|member| {
-            let latency = cx.driver.peer(member.id).map(|peer| peer.latency);
-            (name_of(dialect, Some(member)), latency.unwrap_or_default())
-        })
-        .collect();
-    followers.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Response::json(200, leader_body(&name_of(dialect, cx.leader()), &followers))
+    let followers = others.map(|member| {
+        let latency = cx.driver.peer(member.id).map(|peer| peer.latency);
+        (name_of(dialect, Some(member)), Follower::new(&latency.unwrap_or_default()))
+    });
+    let leader = name_of(dialect, cx.leader());
+    let body = LeaderBody { leader: &leader, followers: followers.collect() };
+    Response::json(200, json::body(&body))
 }
 
 #[cfg(test)]
@@ -271,7 +321,8 @@ mod tests {
 
     #[test]
     fn a_leader_alone_has_no_followers() {
-        assert_eq!(text(leader_body("m0", &[])), "{\"leader\":\"m0\",\"followers\":{}}");
+        let body = LeaderBody { leader: "m0", followers: BTreeMap::new() };
+        assert_eq!(text(json::body(&body)), "{\"leader\":\"m0\",\"followers\":{}}");
     }
 
     #[test]
@@ -279,13 +330,15 @@ mod tests {
         let mut latency = Latency::default();
         (latency.current, latency.minimum, latency.maximum) = (5_201_700, 540_934, 30_154_983);
         (latency.success, latency.fail) = (75, 2);
-        let followers = [("n2".to_owned(), latency), ("n3".to_owned(), Latency::default())];
+        let followers = [("n3", Latency::default()), ("n2", latency)];
+        let followers = followers.map(|(name, latency)| (name.to_owned(), Follower::new(&latency)));
+        let body = LeaderBody { leader: "n1", followers: followers.into() };
         let want = "{\"leader\":\"n1\",\"followers\":{\"n2\":{\"latency\":{\
                     \"current\":5.2017,\"average\":0,\"standardDeviation\":0,\
                     \"minimum\":0.540934,\"maximum\":30.154983},\
                     \"counts\":{\"fail\":2,\"success\":75}},\"n3\":{\"latency\":{\
                     \"current\":0,\"average\":0,\"standardDeviation\":0,\
                     \"minimum\":0,\"maximum\":0},\"counts\":{\"fail\":0,\"success\":0}}}}";
-        assert_eq!(text(leader_body("n1", &followers)), want);
+        assert_eq!(text(json::body(&body)), want);
     }
 }

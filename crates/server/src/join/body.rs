@@ -1,8 +1,8 @@
 //! What a machine that wants to join and a member say to each other, in JSON over the peer port.
 
-use crate::api::json::put_texts;
+use crate::api::json;
 use replica::{About, ClusterId, Member, MemberId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Longest name and URL that are taken, in bytes.
@@ -16,7 +16,7 @@ pub(crate) struct JoinRequest {
     pub(crate) replace: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct JoinWire {
     id: String,
@@ -29,7 +29,7 @@ struct JoinWire {
     replace: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MemberWire {
     id: String,
@@ -40,25 +40,25 @@ struct MemberWire {
     peer_url: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ViewWire {
     cluster: String,
-    #[serde(default, rename = "self")]
-    own: String,
     #[serde(default)]
     term: u64,
-    #[serde(default)]
+    #[serde(default, rename = "self", skip_serializing_if = "String::is_empty")]
+    own: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     leader: String,
     founders: Vec<String>,
     members: Vec<MemberWire>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     reached: BTreeMap<String, String>,
     #[serde(default)]
     active_size: u64,
     #[serde(default)]
     sync_interval: f64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     about: String,
 }
 
@@ -125,6 +125,15 @@ fn reached((id, at): (String, String)) -> Option<(MemberId, String)> {
 }
 
 impl MemberWire {
+    fn of(member: &Member) -> Self {
+        Self {
+            id: member.id.to_string(),
+            name: member.name.clone(),
+            client_url: member.client_url.clone(),
+            peer_url: member.peer_url.clone(),
+        }
+    }
+
     /// A founder that has not announced itself yet has no URL for clients.
     fn known(self) -> Result<Member, String> {
         if !self.client_url.is_empty() {
@@ -174,10 +183,8 @@ impl JoinRequest {
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
-        put_member_fields(&mut out, &self.member);
-        out.extend_from_slice(format!(",\"replace\":{}}}", self.replace).as_bytes());
-        out
+        let MemberWire { id, name, client_url, peer_url } = MemberWire::of(&self.member);
+        json::body(&JoinWire { id, name, client_url, peer_url, replace: self.replace })
     }
 }
 
@@ -202,18 +209,6 @@ fn about_of(text: &str) -> Option<About> {
     WORDS.iter().find(|(_, word)| *word == text).map(|(about, _)| *about)
 }
 
-/// Prints all of a member but the last brace.
-fn put_member_fields(out: &mut Vec<u8>, member: &Member) {
-    let id = member.id.to_string();
-    let texts = [
-        ("{\"id\":", id.as_str()),
-        (",\"name\":", member.name.as_str()),
-        (",\"clientURL\":", member.client_url.as_str()),
-        (",\"peerURL\":", member.peer_url.as_str()),
-    ];
-    put_texts(out, &texts);
-}
-
 /// A machine that is no member says who it is: `GET /v2/peer/identity`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdentityCard {
@@ -221,7 +216,7 @@ pub(crate) struct IdentityCard {
     pub(crate) name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct IdentityWire {
     id: String,
     #[serde(default)]
@@ -242,11 +237,7 @@ impl IdentityCard {
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64);
-        let id = self.id.to_string();
-        put_texts(&mut out, &[("{\"id\":", id.as_str()), (",\"name\":", self.name.as_str())]);
-        out.extend_from_slice(b"}\n");
-        out
+        json::line(&IdentityWire { id: self.id.to_string(), name: self.name.clone() })
     }
 }
 
@@ -281,40 +272,19 @@ impl View {
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut out =
-            format!("{{\"cluster\":\"{}\",\"term\":{}", self.cluster, self.term).into_bytes();
-        if let Some(own) = self.own {
-            out.extend_from_slice(format!(",\"self\":\"{own}\"").as_bytes());
-        }
-        if let Some(leader) = self.leader {
-            out.extend_from_slice(format!(",\"leader\":\"{leader}\"").as_bytes());
-        }
-        let founders: Vec<String> = self.founders.iter().map(|id| format!("\"{id}\"")).collect();
-        out.extend_from_slice(format!(",\"founders\":[{}]", founders.join(",")).as_bytes());
-        out.extend_from_slice(b",\"members\":[");
-        for (at, member) in self.members.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            put_member_fields(&mut out, member);
-            out.push(b'}');
-        }
-        out.push(b']');
-        if !self.reached.is_empty() {
-            // Neither ids nor addresses have characters that would have to be escaped.
-            let pairs: Vec<String> =
-                self.reached.iter().map(|(id, at)| format!("\"{id}\":\"{at}\"")).collect();
-            out.extend_from_slice(format!(",\"reached\":{{{}}}", pairs.join(",")).as_bytes());
-        }
-        out.extend_from_slice(
-            format!(",\"activeSize\":{},\"syncInterval\":{}", self.active_size, self.sync_interval)
-                .as_bytes(),
-        );
-        if let Some(about) = self.about {
-            out.extend_from_slice(format!(",\"about\":\"{}\"", word(about)).as_bytes());
-        }
-        out.extend_from_slice(b"}\n");
-        out
+        let id = |id: Option<MemberId>| id.map(|id| id.to_string()).unwrap_or_default();
+        json::line(&ViewWire {
+            cluster: self.cluster.to_string(),
+            term: self.term,
+            own: id(self.own),
+            leader: id(self.leader),
+            founders: self.founders.iter().map(ToString::to_string).collect(),
+            members: self.members.iter().map(MemberWire::of).collect(),
+            reached: self.reached.iter().map(|(id, at)| (id.to_string(), at.clone())).collect(),
+            active_size: self.active_size,
+            sync_interval: self.sync_interval,
+            about: self.about.map(word).unwrap_or_default().to_owned(),
+        })
     }
 }
 

@@ -57,6 +57,15 @@ fn every_character_survives_a_parser() {
     }
 }
 
+#[test]
+fn a_structure_has_the_escapes_and_numbers_of_the_original() {
+    let all: String = (0..=0x0011_0000_u32).filter_map(char::from_u32).collect();
+    assert!(body(&all) == string(&all, false).into_bytes());
+    let values = (1800.0, 0.1, 1e-9, 1e21, -0.5, Some(7), None::<u64>, "<");
+    let want = b"[1800,0.1,0.000000001,1000000000000000000000,-0.5,7,null,\"\\u003c\"]\n";
+    assert_eq!(line(&values), want);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -66,6 +75,14 @@ proptest! {
         prop_assert!(!printed.bytes().any(|byte| byte < 0x20 || b"<>&".contains(&byte)));
         let parsed: String = serde_json::from_str(&printed).expect("valid JSON");
         prop_assert_eq!(parsed, text);
+    }
+
+    #[test]
+    fn a_structure_is_printed_as_by_hand(text in any::<String>(), number in any::<f64>()) {
+        prop_assert_eq!(String::from_utf8(body(&text)), Ok(string(&text, false)));
+        if number.is_finite() {
+            prop_assert_eq!(String::from_utf8(body(&number)), Ok(format!("{number}")));
+        }
     }
 }
 

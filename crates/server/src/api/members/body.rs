@@ -1,9 +1,9 @@
 //! The members as 2.x shows and takes them (docs/spec/cluster.md section 8.1).
 
-use crate::api::json::{put_string, put_texts};
+use crate::api::json;
 use crate::join::{is_url, leads_somewhere};
 use replica::Member;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 struct Wire {
@@ -32,44 +32,50 @@ pub(crate) fn parse_peer_url(body: &[u8]) -> Result<String, String> {
     urls.first().map(|url| (*url).to_owned()).ok_or_else(|| "no valid URLs given".to_owned())
 }
 
-fn put_member(out: &mut Vec<u8>, member: &Member) {
-    put_texts(out, &[("{\"id\":", &member.id.to_string()), (",\"name\":", &member.name)]);
-    for (name, url) in [("peerURLs", &member.peer_url), ("clientURLs", &member.client_url)] {
-        out.extend_from_slice(format!(",\"{name}\":[").as_bytes());
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: String,
+    name: &'a str,
+    #[serde(rename = "peerURLs")]
+    peer_urls: Vec<&'a str>,
+    #[serde(rename = "clientURLs")]
+    client_urls: Vec<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(member: &'a Member) -> Self {
         // A machine that has not started has no address for clients.
-        if !url.is_empty() {
-            put_string(out, url, false);
+        let urls = |url: &'a str| Some(url).filter(|url| !url.is_empty()).into_iter().collect();
+        Self {
+            id: member.id.to_string(),
+            name: &member.name,
+            peer_urls: urls(&member.peer_url),
+            client_urls: urls(&member.client_url),
         }
-        out.push(b']');
     }
-    out.push(b'}');
+}
+
+#[derive(Serialize)]
+struct Members<'a> {
+    members: Vec<Shown<'a>>,
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    message: &'a str,
 }
 
 pub(super) fn member_body(member: &Member) -> Vec<u8> {
-    let mut out = Vec::with_capacity(160);
-    put_member(&mut out, member);
-    out.push(b'\n');
-    out
+    json::line(&Shown::new(member))
 }
 
 /// All members, in the order in which they are given.
 pub(super) fn members_body(members: &[&Member]) -> Vec<u8> {
-    let mut out = b"{\"members\":[".to_vec();
-    for (at, member) in members.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        put_member(&mut out, member);
-    }
-    out.extend_from_slice(b"]}\n");
-    out
+    json::line(&Members { members: members.iter().map(|member| Shown::new(member)).collect() })
 }
 
 pub(crate) fn error_body(message: &str) -> Vec<u8> {
-    let mut out = b"{\"message\":".to_vec();
-    put_string(&mut out, message, false);
-    out.push(b'}');
-    out
+    json::body(&Refusal { message })
 }
 
 #[cfg(test)]
