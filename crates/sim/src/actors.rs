@@ -2,10 +2,11 @@
 
 use crate::Nanos;
 use crate::churn::OPERATOR;
-use crate::client::{Client, Part, Request};
+use crate::client::{Client, Part};
 use crate::history::{Change, Kind, Op, OpId, Outcome, Place, Seen, number};
 use crate::plan::{Fault, MILLI};
 use crate::queue::Event;
+use crate::request::Request;
 use crate::world::World;
 use replica::{Answer, EngineError, Failure, ReadAnswer, Ticket};
 use store::{Applied, LockState, Node, Wake};

@@ -1,10 +1,11 @@
 //! Members that join, leave and are lost for good, and storms of keys that expire together.
 
 use crate::Nanos;
+use crate::asked::Asked;
 use crate::history::{Kind, Op, OpId, Outcome};
+use crate::letter::Address;
 use crate::machine::Machine;
 use crate::member::{Identity, Running};
-use crate::peers::Address;
 use crate::plan::{Fault, MILLI};
 use crate::queue::Event;
 use crate::world::World;
@@ -24,14 +25,6 @@ const STORM_KEYS: u64 = 40;
 
 /// When the keys of a storm expire, in seconds.
 const STORM_TTL: u64 = 2;
-
-/// A change of the membership that was asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Asked {
-    /// A machine that waits asks for a place under an id.
-    Place(usize, MemberId),
-    Removal(usize, MemberId),
-}
 
 impl World {
     /// A machine whose process answers, if there is one.

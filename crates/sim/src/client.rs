@@ -5,6 +5,7 @@
 
 use crate::history::{Kind, Op, OpId, Outcome, Prev, Seen, Step};
 use crate::queuer::{self, Entry};
+use crate::request::Request;
 use crate::rng::Rng;
 use store::{Command, InOrder, KeyPath};
 
@@ -24,19 +25,7 @@ pub(crate) fn path(key: &str) -> KeyPath<'_> {
     KeyPath::parse(key).expect("keys of the simulator are clean")
 }
 
-/// What a client is about to ask.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) key: String,
-    pub(crate) kind: Kind,
-    pub(crate) ttl: Option<u64>,
-}
-
 impl Request {
-    pub(crate) fn new(key: impl Into<String>, kind: Kind) -> Self {
-        Self { key: key.into(), kind, ttl: None }
-    }
-
     /// What to do next, given what was last seen of a register.
     pub(crate) fn draw(rng: &mut Rng, last_seen: &[Option<Seen>]) -> Self {
         match rng.below(100) {

@@ -1,7 +1,7 @@
 //! Those who are not who they say: strangers who speak as members do, machines whose disk was made
 //! anew under the same id, older copies of a disk.
 
-use crate::machine::Letter;
+use crate::letter::Letter;
 use crate::plan::{Fault, MILLI, SECOND};
 use crate::queue::Event;
 use crate::world::{LOOP, World};
@@ -47,6 +47,7 @@ impl World {
             is_doubtful: self.rng.permille(300),
         };
         let commit = self.rng.pick(&[status.commit.0, status.commit.0 + 5, 1_000_000_000]);
+        self.note(format_args!("m{} hears a lie of m{}: {claim:?}", to.0, from.0));
         for _ in 0..self.rng.range(1, 5) {
             let kind = self.rng.pick(&KINDS);
             let bytes = message(kind, to, from, [term, term, index, commit]);

@@ -13,6 +13,8 @@
 //! cover them. This crate is never shipped.
 
 mod actors;
+mod asked;
+mod calls;
 pub mod check;
 mod churn;
 mod client;
@@ -20,6 +22,7 @@ mod clock;
 mod doubles;
 pub mod history;
 mod imposture;
+mod letter;
 mod machine;
 mod member;
 mod nemesis;
@@ -28,6 +31,7 @@ mod peers;
 mod plan;
 mod queue;
 mod queuer;
+mod request;
 pub mod rng;
 mod run;
 mod starting;

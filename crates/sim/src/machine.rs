@@ -2,10 +2,11 @@
 
 use crate::Nanos;
 use crate::clock::SimClock;
+use crate::letter::{Address, Letter};
 use crate::member::{Identity, Running};
-use crate::peers::{Address, Peers};
+use crate::peers::Peers;
+use replica::SnapshotJob;
 use replica::decide::{Force, Told};
-use replica::{PeerClaim, SnapshotJob};
 use std::collections::VecDeque;
 use std::io;
 use wal::mem::{MemDisk, Reserving};
@@ -16,19 +17,6 @@ pub(crate) struct Sync {
     pub(crate) target: SyncTarget<MemDisk>,
     /// Nothing before it is done.
     pub(crate) result: Option<io::Result<()>>,
-}
-
-/// A message, with what its sender says of itself: it comes over a connection that began with that.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Letter {
-    pub(crate) claim: PeerClaim,
-    /// The machine that sent it; none has this number if nobody did.
-    pub(crate) place: usize,
-    /// The start of that machine.
-    pub(crate) start: u64,
-    /// Where the sender says that it is reached.
-    pub(crate) address: Address,
-    pub(crate) bytes: Vec<u8>,
 }
 
 /// One machine.

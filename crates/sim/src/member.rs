@@ -4,7 +4,7 @@
 //! driver's interface is a change of this file.
 
 use crate::clock::SimClock;
-use crate::peers::{self, Address};
+use crate::letter::{self, Address};
 use crate::plan::Plan;
 use replica::{
     ClaimRefused, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal, InitialIdentity,
@@ -57,7 +57,7 @@ impl Identity {
             id: self.id,
             name: self.name.clone(),
             client_url: format!("http://{}:4001", self.name),
-            peer_url: peers::url(address),
+            peer_url: letter::url(address),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Nanos;
 use crate::history::OpId;
-use crate::machine::Letter;
+use crate::letter::Letter;
 use replica::MemberId;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,7 +1,7 @@
 //! A client of the lock module: it joins a queue, waits, holds, gives up, or falls silent.
 
-use crate::client::Request;
 use crate::history::{Kind, Op, OpId, Outcome, Place, Step};
+use crate::request::Request;
 use crate::rng::Rng;
 use store::{LOCK_ROOT, LockAction, LockEntry};
 

@@ -1,11 +1,11 @@
 //! One run: faults while clients work, then none, then the judgement.
 
 use crate::Nanos;
+use crate::calls::PAUSE_ASKED;
 use crate::check::{self, state::Holds};
 use crate::client::TTL_MAX;
 use crate::history::{History, OpId, number};
 use crate::member::Running;
-use crate::peers::PAUSE_ASKED;
 use crate::plan::{Fault, Faults, MILLI, Plan, SECOND};
 use crate::queuer;
 use crate::rng::Rng;

@@ -1,11 +1,11 @@
 //! Starts: each goes through the one decision of `replica`, with what the disk holds, what the
 //! machine is told, and what others say; and machines that wait for a place.
 
-use crate::churn::Asked;
+use crate::asked::Asked;
 use crate::history::Kind;
+use crate::letter::{self, Address};
 use crate::machine::Machine;
 use crate::member::{self, Identity, Running};
-use crate::peers::{self, Address};
 use crate::plan::{Fault, MILLI, SECOND};
 use crate::queue::Event;
 use crate::world::{LOOP, World};
@@ -38,7 +38,7 @@ impl World {
             id: MemberId(id),
             name: format!("m{id}"),
             client_url: String::new(),
-            peer_url: peers::url(machine.first_address),
+            peer_url: letter::url(machine.first_address),
         });
         listed.collect()
     }
@@ -200,7 +200,7 @@ impl World {
     fn learn_members(&mut self, at: usize, asked: usize) {
         let running = self.machines.get(asked).and_then(|machine| machine.running.as_ref());
         let members = running.map(Running::members).unwrap_or_default();
-        let urls = members.iter().filter_map(|member| peers::address_in(&member.peer_url));
+        let urls = members.iter().filter_map(|member| letter::address_in(&member.peer_url));
         let urls: Vec<Address> = urls.collect();
         if let Some(machine) = self.machines.get_mut(at).filter(|_| !urls.is_empty()) {
             machine.listed = urls;
@@ -240,7 +240,7 @@ impl World {
     pub(crate) fn leave(&mut self, at: usize) {
         let Some(machine) = self.machines.get(at) else { return };
         let members = machine.running.as_ref().map(Running::members).unwrap_or_default();
-        let urls = members.iter().filter_map(|member| peers::address_in(&member.peer_url));
+        let urls = members.iter().filter_map(|member| letter::address_in(&member.peer_url));
         let urls: Vec<Address> = urls.collect();
         self.end_process(at);
         self.become_another(at);

@@ -1,14 +1,14 @@
 //! The simulated world: machines, what happens next, and one turn of a machine's loop.
 
 use crate::Nanos;
-use crate::churn::Asked;
+use crate::asked::Asked;
 use crate::client::{Client, Part};
 use crate::clock::{DRIFT_PERMILLE_MAX, SimClock};
 use crate::history::{Change, Changes, History, OpId};
-use crate::machine::{Letter, Machine, SYNC_TAKES, Sync};
+use crate::letter::{Address, Letter};
+use crate::machine::{Machine, SYNC_TAKES, Sync};
 use crate::member::{Identity, Running};
 use crate::network::SimNetwork;
-use crate::peers::Address;
 use crate::plan::{Fault, Faults, MILLI, Plan};
 use crate::queue::{Event, Queue};
 use crate::rng::Rng;

@@ -12,16 +12,13 @@ use crate::expiry::Expiry;
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::node::{Dir, Node};
-use crate::path;
+use crate::path::NODE_DEPTH_MAX;
 use crate::snapshot::{DIR, END, FILE, VERSION, VERSION_1};
 use crate::store::Store;
 use crate::tree::Builder;
 use source::Source;
 use std::io::{self, Read};
 use std::sync::Arc;
-
-/// The deepest node that a command can make: an in-order key in the deepest directory.
-const DEPTH_MAX: usize = path::DEPTH_MAX + 1;
 
 /// A directory whose children are being read.
 struct OpenDir {
@@ -80,7 +77,7 @@ impl TreeReader {
         if last.is_some_and(|last| last.as_bytes() >= bytes) {
             return Err(source.wrong("names are not in order"));
         }
-        if self.open.len() > DEPTH_MAX {
+        if self.open.len() > NODE_DEPTH_MAX {
             return Err(source.wrong("directories are nested too deeply"));
         }
         Ok(name)

@@ -8,6 +8,9 @@ use std::fmt;
 /// in bounds (COMPAT.md). No known client goes beyond a dozen.
 pub const DEPTH_MAX: usize = 1000;
 
+/// The deepest node that a command can make: an in-order key in the deepest directory.
+pub(crate) const NODE_DEPTH_MAX: usize = DEPTH_MAX + 1;
+
 /// A clean key path: begins with `/`, has no empty component, no `.` or `..`, no trailing slash
 /// (the root is `/`). Borrowed, so that parsing a request allocates nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

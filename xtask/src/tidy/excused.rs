@@ -39,7 +39,7 @@ pub(crate) const LONG_FUNCTIONS: [(&str, &str, usize); 5] = [
 ];
 
 /// The circles that there are.
-pub(crate) const CIRCLES: [Circles; 6] = [
+pub(crate) const CIRCLES: [Circles; 2] = [
     (
         &["server/sys/disk/aside.rs", "server/sys/disk/contents.rs", "server/sys/disk/mod.rs"],
         "DataDir and what its folder holds",
@@ -48,20 +48,6 @@ pub(crate) const CIRCLES: [Circles; 6] = [
         &["server/http/reader/chunks.rs", "server/http/reader/headers.rs", "server/http/reader.rs"],
         "the reader and its parts use its refusals",
     ),
-    (
-        &[
-            "sim/churn.rs",
-            "sim/machine.rs",
-            "sim/member.rs",
-            "sim/peers.rs",
-            "sim/queue.rs",
-            "sim/world.rs",
-        ],
-        "World is one struct with methods in the files of what it does",
-    ),
-    (&["sim/client.rs", "sim/queuer.rs"], "Request and Entry want a file of their own"),
-    (&["store/load.rs", "store/load/events.rs"], "a snapshot's reader and its part for events"),
-    (&["wal/mem/fault.rs", "wal/mem/mod.rs"], "MemDisk and its faults share one state"),
 ];
 
 /// What to say of an entry that is not needed.

@@ -1,12 +1,11 @@
 //! The history in a snapshot's stream.
 
-use super::DEPTH_MAX;
 use super::source::Source;
 use crate::event::{Action, Event};
 use crate::history::History;
 use crate::limits::Limits;
 use crate::node::{Dir, File, Node};
-use crate::path::{KeyPath, PathError};
+use crate::path::{KeyPath, NODE_DEPTH_MAX, PathError};
 use crate::snapshot::{
     DIR, FILE, FROM_BEFORE, HAS_NODE, HAS_PREV, IN_TREE, OF_TREE, REFRESH, SAME_VALUE, VERSION_1,
 };
@@ -48,7 +47,7 @@ fn read_event(source: &mut Source<'_>, files: &mut Files<'_>) -> io::Result<Even
     let parsed = KeyPath::parse(&key);
     let is_clean = match parsed {
         Ok(path) => !path.is_root(),
-        Err(PathError::TooDeep) => key.matches('/').count() <= DEPTH_MAX,
+        Err(PathError::TooDeep) => key.matches('/').count() <= NODE_DEPTH_MAX,
         Err(PathError::NotClean) => false,
     };
     if !is_clean {

@@ -1,7 +1,8 @@
 //! The disk in memory as the log sees it.
 
 use super::change::{Change, NameChange};
-use super::{Inode, MemDisk, MemFile, Reserving};
+use super::state::Inode;
+use super::{MemDisk, MemFile, Reserving};
 use crate::disk::{Disk, DiskFile};
 use std::io;
 use std::sync::Arc;

@@ -7,46 +7,15 @@
 mod change;
 mod fault;
 mod files;
+mod inject;
+mod state;
 
-use change::{Change, NameChange, draw_below};
-use fault::Faults;
-use std::collections::BTreeMap;
-use std::io;
+use change::draw_below;
+use state::{Inode, State};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use change::Chance;
 pub use fault::Reserving;
-
-#[derive(Clone, Debug, Default)]
-struct Inode {
-    /// The content as readers see it.
-    data: Vec<u8>,
-    /// The content as it was at the last sync.
-    durable: Vec<u8>,
-    /// Changes since then, in order.
-    unsynced: Vec<Change>,
-    is_removed: bool,
-    /// Shared with the open files, to know whether there are any.
-    handles: Arc<()>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct State {
-    inodes: BTreeMap<u64, Inode>,
-    names: BTreeMap<String, u64>,
-    durable_names: BTreeMap<String, u64>,
-    unsynced_names: Vec<NameChange>,
-    next_inode: u64,
-    /// How often the files were copied: copies are other files.
-    generation: u64,
-    capacity: Option<u64>,
-    reserving: Reserving,
-    faults: Faults,
-    operations: u64,
-    calls: u64,
-    syncs: u64,
-    writes: u64,
-}
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
@@ -58,45 +27,6 @@ pub struct MemFile {
     disk: MemDisk,
     inode: u64,
     _handle: Arc<()>,
-}
-
-impl State {
-    fn used(&self) -> u64 {
-        let linked = self.inodes.values().filter(|inode| !inode.is_removed);
-        linked.map(|inode| inode.data.len() as u64).sum()
-    }
-
-    /// How long the file may become.
-    fn len_max(&self, inode: u64) -> usize {
-        let Some(capacity) = self.capacity else { return usize::MAX };
-        let len = self.inodes.get(&inode).map_or(0, |inode| inode.data.len());
-        let left = capacity.saturating_sub(self.used());
-        len.saturating_add(usize::try_from(left).unwrap_or(usize::MAX))
-    }
-
-    fn inode(&mut self, inode: u64) -> io::Result<&mut Inode> {
-        self.inodes.get_mut(&inode).ok_or(io::ErrorKind::NotFound.into())
-    }
-
-    fn unlink(&mut self, inode: u64) {
-        if let Some(inode) = self.inodes.get_mut(&inode) {
-            // A crash may bring it back; its room is free all the same.
-            inode.is_removed = true;
-        }
-    }
-
-    fn change_name(&mut self, change: NameChange) {
-        change.apply(&mut self.names);
-        self.unsynced_names.push(change);
-    }
-
-    /// The same files, with no faults set and no files open.
-    fn without_faults(&self) -> State {
-        let mut copy = State { operations: 0, calls: 0, syncs: 0, writes: 0, ..self.clone() };
-        (copy.capacity, copy.faults) = (None, Faults::default());
-        copy.inodes.values_mut().for_each(|inode| inode.handles = Arc::default());
-        copy
-    }
 }
 
 impl MemDisk {
@@ -222,6 +152,7 @@ impl MemDisk {
 mod tests {
     use super::*;
     use crate::disk::{Disk, DiskFile};
+    use std::io;
 
     #[test]
     fn a_crash_keeps_what_was_synced_and_may_lose_the_rest() {
