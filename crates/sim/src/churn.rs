@@ -5,7 +5,7 @@ use crate::asked::Asked;
 use crate::history::{Kind, Op, OpId, Outcome};
 use crate::letter::Address;
 use crate::machine::Machine;
-use crate::member::{Identity, Running};
+use crate::member::Identity;
 use crate::plan::{Fault, MILLI};
 use crate::queue::Event;
 use crate::world::World;
@@ -190,26 +190,36 @@ impl World {
     /// Members that were away while everybody whom they know left. Nobody can tell them who the
     /// others are, and a stranger's word is nothing: their log says so, and what they are to be
     /// started with (docs/clustering.md). This operator gives them up.
-    pub(crate) fn give_up_stranded(&mut self) {
-        let there = |machine: &&Machine| !machine.is_gone;
-        let ids: Vec<MemberId> =
-            self.machines.iter().filter(there).map(|machine| machine.identity.id).collect();
-        // The others have to be a majority without it, and without who was lost before.
-        if ids.len() < 3 + usize::from(self.has_lost_disk) {
-            return;
-        }
+    fn give_up_stranded(&mut self) {
         let is_stranded = |machine: &Machine| {
-            let own = machine.identity.id;
-            let known = machine.running.as_ref().map(Running::members).unwrap_or_default();
-            let mut others = known.iter().filter(|member| member.id != own).peekable();
-            others.peek().is_some() && !others.any(|member| ids.contains(&member.id))
+            let knows = |other: &Machine| {
+                let id = other.identity.id;
+                let is_other = !other.is_gone && id != machine.identity.id;
+                is_other && machine.running.as_ref().is_some_and(|running| running.knows(id))
+            };
+            machine.running.is_some() && !self.machines.iter().any(knows)
         };
-        let all = self.machines.iter().enumerate();
-        let stranded = all.filter(|(_, machine)| there(machine) && is_stranded(machine));
-        for at in stranded.map(|(at, _)| at).collect::<Vec<_>>() {
-            self.faults.count(Fault::Stranded);
-            self.give_up_machine(at);
+        let there: Vec<usize> =
+            (0..self.machines.len()).filter(|at| !self.machines[*at].is_gone).collect();
+        let (stranded, left): (Vec<usize>, Vec<usize>) =
+            there.into_iter().partition(|at| is_stranded(&self.machines[*at]));
+        if self.have_majority(&left) {
+            for at in stranded {
+                self.faults.count(Fault::Stranded);
+                self.give_up_machine(at);
+            }
         }
+    }
+
+    /// Whether these machines have a majority of all that vote by what the latest of them knows.
+    fn have_majority(&self, machines: &[usize]) -> bool {
+        let running = machines.iter().filter_map(|at| self.machines[*at].running.as_ref());
+        let Some(latest) = running.max_by_key(|running| running.status().applied) else {
+            return false;
+        };
+        let votes = |at: &usize| latest.is_voter(self.machines[*at].identity.id);
+        let all = (0..self.machines.len()).filter(votes).count();
+        machines.iter().filter(|at| votes(at)).count() * 2 > all
     }
 
     /// A machine is switched off for good.
@@ -273,5 +283,6 @@ impl World {
         }
         let out: Vec<usize> = (0..self.machines.len()).filter(is_out).collect();
         out.into_iter().for_each(|at| self.give_up_machine(at));
+        self.give_up_stranded();
     }
 }

@@ -291,6 +291,15 @@ impl Running {
         self.driver.membership_version()
     }
 
+    pub(crate) fn is_voter(&self, id: MemberId) -> bool {
+        self.driver.is_voter(id)
+    }
+
+    /// Whether this member would listen to another one.
+    pub(crate) fn knows(&self, id: MemberId) -> bool {
+        self.driver.listens_to(id)
+    }
+
     pub(crate) fn was_removed(&self, id: MemberId) -> bool {
         self.driver.membership().was_removed(id)
     }

@@ -447,7 +447,6 @@ impl World {
         self.is_healing = true;
         self.heal_network();
         self.end_imposture();
-        self.give_up_stranded();
         for at in 0..self.machines.len() {
             self.heal_disk(at);
             self.resume(at);

@@ -128,6 +128,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let is_recent = message.term >= self.replica.term().0;
         if is_of_leader && is_recent {
             self.claims.note_leader();
+            self.told_commit = self.told_commit.max(LogIndex(message.commit));
         }
         let may_proceed = match kind {
             MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => {

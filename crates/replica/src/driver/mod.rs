@@ -33,7 +33,7 @@ use crate::replica::Replica;
 use crate::snapshot::install::Incoming;
 use crate::snapshot::transfer::Outgoing;
 use crate::traffic::Traffic;
-use crate::types::{ClusterId, MemberId};
+use crate::types::{ClusterId, LogIndex, MemberId};
 use crate::waiting::proposal::Output;
 use crate::wire::raft_message;
 use raft::Ready;
@@ -65,6 +65,8 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     /// Whether the cluster knew this member as it is once since it started.
     was_announced: bool,
     last_beacon: MonoTime,
+    /// How far leaders have said that the log is committed since this process started.
+    told_commit: LogIndex,
     /// Nanoseconds of each sync in place that was not asked for yet.
     sync_times: Vec<u64>,
     log_bytes: u64,
@@ -117,6 +119,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             last_announcement: None,
             was_announced: false,
             last_beacon: MonoTime::default(),
+            told_commit: LogIndex(0),
             sync_times: Vec::new(),
             log_bytes: 0,
             snapshot_running: false,
@@ -298,10 +301,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         let number = ready.number();
         let messages = ready.take_messages();
-        self.send(messages);
         self.replica.take_in(&mut ready);
         let committed = ready.take_committed_entries();
-        let has_applied = self.apply_committed(committed, now, out)?;
+        // Others hear of a change of the members only when it is applied here.
+        let has_applied = if self.replica.commit_limit().is_some() {
+            let has_applied = self.apply_committed(committed, now, out)?;
+            self.send(messages);
+            has_applied
+        } else {
+            self.send(messages);
+            self.apply_committed(committed, now, out)?
+        };
         // The log says already what comes with a snapshot of the leader.
         if ready.must_sync() && !(installed && ready.entries().is_empty()) {
             self.write(&ready, now)?;
@@ -331,8 +341,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 continue;
             }
             self.replica.note_sending(&mut message, self.now.mono());
+            let is_of_leader = matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat);
+            if is_of_leader && let Some(limit) = self.replica.commit_limit() {
+                message.commit = message.commit.min(limit.0);
+            }
             let bytes = raft_message::encode(&message);
-            if matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat) {
+            if is_of_leader {
                 self.sent.note(self.now.monotonic, bytes.len());
             }
             self.network.send(MemberId(message.to), bytes);

@@ -9,7 +9,6 @@ use crate::identity::Identity;
 use crate::identity::claims::Claims;
 use crate::identity::confirm::Origin;
 use crate::limits::{COMMITTED_BYTES_PER_READY, TICK_NS, UNCOMMITTED_BYTES_MAX};
-use crate::membership::configuration::voters;
 use crate::membership::{Member, Membership};
 use crate::replica::Replica;
 use crate::replica::log::{LogView, Tail};
@@ -129,7 +128,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     fn begin_abstention(&mut self, is_torn: bool) {
-        let has_others = voters(self.replica.conf_state()).count() > 1;
+        // The log alone may know of them: nothing behind the snapshot is applied yet, which one
+        // that has joined, or that others have joined, got before there were any.
+        let own = self.replica.id();
+        let has_others = self.replica.voters_ahead().iter().any(|id| *id != own);
         let timeout_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
         self.claims.begin_abstention(is_torn, has_others, timeout_ns, self.now.mono());
     }

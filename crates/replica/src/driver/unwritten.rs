@@ -11,6 +11,8 @@
 
 use crate::clock::MonoTime;
 use crate::limits::TICK_NS;
+use crate::replica::ahead;
+use crate::types::{LogIndex, MemberId};
 use raft::eraftpb::{Entry, EntryType};
 use std::collections::VecDeque;
 
@@ -37,6 +39,8 @@ pub(super) struct Unwritten {
     /// Committed entries among which the membership changes. They are applied when the commit index
     /// is durable.
     held: Vec<Entry>,
+    /// Whether entries are held back only because this member must not leave yet.
+    is_leaving: bool,
     /// Since when something waits, and when it was last tried, by the monotonic clock.
     since: Option<MonoTime>,
     tried_at: MonoTime,
@@ -51,6 +55,22 @@ impl Unwritten {
     /// Whether anything waits.
     pub(super) fn is_any(&self) -> bool {
         !self.records.is_empty() || !self.held.is_empty()
+    }
+
+    /// Whether something waits for room.
+    pub(super) fn lacks_room(&self) -> bool {
+        !self.records.is_empty() || (!self.held.is_empty() && !self.is_leaving)
+    }
+
+    pub(super) fn set_leaving(&mut self, is_leaving: bool) {
+        self.is_leaving = is_leaving;
+    }
+
+    /// Where a member is removed by what is held back.
+    pub(super) fn removal_of(&self, id: MemberId) -> Option<LogIndex> {
+        let mut held = self.held.iter();
+        let removal = held.find(|entry| ahead::removed_voters(entry).any(|removed| removed == id));
+        removal.map(|entry| LogIndex(entry.index))
     }
 
     /// Since when something waits, by the monotonic clock.

@@ -6,6 +6,7 @@ use crate::driver::network::Network;
 use crate::driver::unwritten::Waiting;
 use crate::error::Fatal;
 use crate::limits::RECORD_BYTES_MAX;
+use crate::membership::configuration::voters;
 use crate::replica::ready::durable_hard_state;
 use crate::waiting::proposal::Output;
 use crate::wire::{batch, record};
@@ -22,7 +23,7 @@ const RECORD_BYTES_KEPT: usize = 2 << 20;
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether something that must be written finds no room.
     pub(super) fn is_held_up(&self) -> bool {
-        self.unwritten.is_any()
+        self.unwritten.lacks_room()
     }
 
     /// Whether this member has to keep silent, since nothing that it says could be a promise.
@@ -84,13 +85,34 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.unwritten.hold(committed);
         let Some(held) = self.unwritten.holds() else { return Ok(false) };
         let must_keep = held.has_changes;
+        if must_keep && self.must_stay() {
+            self.unwritten.note(now.mono());
+            return Ok(false);
+        }
         if must_keep && (self.unwritten.has_records() || !self.keep_commit_index(now)?) {
             self.unwritten.note(now.mono());
             return Ok(false);
         }
         let entries = self.unwritten.take_held(now.mono());
+        let farewells = if must_keep { self.replica.farewells(&entries) } else { Vec::new() };
         self.replica.apply(&entries, now, out)?;
+        self.send(farewells);
         Ok(true)
+    }
+
+    /// Whether this member must not leave yet: nobody else may know that its removal is committed,
+    /// and the others may need its vote to find out. A leader hands its part over for that; the one
+    /// that follows tells it when it knows for good.
+    fn must_stay(&mut self) -> bool {
+        let own = self.replica.id();
+        let removal = self.unwritten.removal_of(own);
+        let has_others = voters(self.replica.conf_state()).any(|id| id != own);
+        let must_stay = has_others && removal.is_some_and(|index| index > self.told_commit);
+        self.unwritten.set_leaving(must_stay);
+        if must_stay {
+            self.replica.transfer_leadership();
+        }
+        must_stay
     }
 
     /// Makes the commit index durable. It usually need not be; but who left the cluster by a change

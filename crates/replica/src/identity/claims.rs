@@ -8,7 +8,6 @@ use crate::error::EngineError;
 use crate::identity::confirm::{Origin, words_needed};
 use crate::identity::reports::{Report, Reports};
 use crate::identity::{self, ClaimRefused, Identity, PeerClaim};
-use crate::membership::configuration::voters;
 use crate::types::{LogIndex, LogPosition, MemberId};
 use crate::wire::record::Start;
 use raft::eraftpb::ConfState;
@@ -324,11 +323,9 @@ impl Claims {
         if !self.origin.is_copied {
             return None;
         }
-        if !voters(conf).any(|id| id == own) {
-            // It has no part in decisions.
-            return None;
-        }
-        let known = self.reports.known_voters(conf);
+        // It may vote by what is in its log and not applied yet.
+        let mut known = self.reports.known_voters(conf);
+        known.insert(own);
         let words = if self.awaits_reports() {
             self.reports.members().filter(|id| known.contains(id)).count()
         } else {
@@ -377,6 +374,20 @@ mod tests {
         assert_eq!(claims.check(&member, None), Err(ClaimRefused::DirectoryReplaced));
         claims.note_lost(MemberId(2), None);
         assert_eq!(claims.check(&member, None), Ok(()));
+    }
+
+    #[test]
+    fn a_copy_waits_for_words_where_only_its_log_says_that_it_votes() {
+        let origin = Origin::new(1, Some(2), 0, false);
+        let mut claims = Claims::new(Identity::default(), None, origin);
+        claims.begin_abstention(false, true, 1, MonoTime::default());
+        let (own, mut conf) = (MemberId(1), ConfState::default());
+        conf.voters = vec![2];
+        assert_eq!(claims.missing_words(own, &conf), Some((0, 1)));
+        let voters = [1, 2, 3].map(MemberId).to_vec();
+        let report = Report { term: Term(1), voters, ..Report::default() };
+        claims.reports.note(MemberId(2), report, &conf);
+        assert_eq!(claims.missing_words(own, &conf), Some((1, 2)), "it knows of a third");
     }
 
     #[test]

@@ -30,8 +30,16 @@ pub(crate) fn note(entry: &Entry, membership: &mut Membership) {
 
 /// Whom an entry gives a vote.
 pub(crate) fn new_voters(entry: &Entry) -> impl Iterator<Item = MemberId> {
+    changed(entry, ConfChangeType::AddNode)
+}
+
+/// Whom an entry removes from the configuration.
+pub(crate) fn removed_voters(entry: &Entry) -> impl Iterator<Item = MemberId> {
+    changed(entry, ConfChangeType::RemoveNode)
+}
+
+fn changed(entry: &Entry, kind: ConfChangeType) -> impl Iterator<Item = MemberId> {
     let changes = parse_conf_change(entry).map(|change| change.changes.to_vec());
-    let added = changes.into_iter().flatten();
-    let added = added.filter(|one| one.get_change_type() == ConfChangeType::AddNode);
-    added.map(|one| MemberId(one.node_id))
+    let all = changes.into_iter().flatten();
+    all.filter(move |one| one.get_change_type() == kind).map(|one| MemberId(one.node_id))
 }

@@ -9,7 +9,7 @@ use crate::replica::ahead;
 use crate::replica::progress::Peer;
 use crate::types::{LogIndex, LogPosition, MemberId, Term};
 use crate::wire::batch::Control;
-use raft::eraftpb::{ConfState, Message, MessageType};
+use raft::eraftpb::{ConfState, Entry, Message, MessageType};
 use store::{Command, Stamp, Store, StoreError};
 
 impl Replica {
@@ -99,6 +99,38 @@ impl Replica {
         let unapplied = self.raw.store().behind_index(self.state.applied.0);
         let added = unapplied.flat_map(ahead::new_voters);
         voters(self.conf_state()).chain(added).collect()
+    }
+
+    /// How far a leader may say that its log is committed, while a change of the members is on its
+    /// way: a member that is removed leaves as soon as it hears that this is committed, so it must
+    /// not hear it before that is durable here. A leader that forgets it in a power loss would need
+    /// the vote of the one that has left. The change is applied when it is durable
+    /// ([`crate::Driver`]).
+    pub(crate) fn commit_limit(&self) -> Option<LogIndex> {
+        let change = self.raw.raft.pending_conf_index;
+        let is_pending = self.is_leader() && change > self.state.applied.0;
+        is_pending.then(|| LogIndex(change - 1))
+    }
+
+    /// The last that a leader says to those that these entries remove, which it speaks to no more
+    /// when it has applied them: that they are committed.
+    pub(crate) fn farewells(&self, entries: &[Entry]) -> Vec<Message> {
+        let raft = &self.raw.raft;
+        if !self.is_leader() {
+            return Vec::new();
+        }
+        let removed = entries.iter().flat_map(|entry| {
+            ahead::removed_voters(entry).map(|id| (id, entry.index)).collect::<Vec<_>>()
+        });
+        let has_it = removed.filter(|(id, index)| self.matched(*id) >= Some(LogIndex(*index)));
+        let farewell = |(id, commit): (MemberId, u64)| {
+            let mut message = Message::default();
+            message.set_msg_type(MessageType::MsgHeartbeat);
+            (message.to, message.from, message.term) = (id.0, raft.id, raft.term);
+            message.commit = commit;
+            message
+        };
+        has_it.map(farewell).collect()
     }
 
     pub(crate) fn conf_state(&self) -> &ConfState {

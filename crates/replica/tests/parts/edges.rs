@@ -204,3 +204,33 @@ fn an_address_that_an_earlier_start_announced_does_not_stay() {
         assert_eq!(cluster.member(one).membership().member(own.id), Some(&own));
     }
 }
+
+/// The leader dies when it has put the other one's removal into both logs. The other one leads
+/// next, and finds it there.
+#[test]
+fn a_leader_that_finds_its_own_removal_in_its_log_does_not_leave_before_the_last_one_knows() {
+    let (mut cluster, leader) = Cluster::led(2);
+    cluster.settle();
+    let at = 1 - leader;
+    let id = cluster.id(at);
+    cluster.begin_removal(leader, id);
+    cluster.deliver_some(1);
+    assert!(cluster.member(at).announced().iter().all(|member| member.id != id), "it is there");
+    drop(cluster.hold());
+    cluster.crash(leader);
+    cluster.restart(leader);
+    let has_left = |cluster: &Cluster| cluster.member(at).status().is_removed;
+    for _ in 0..10_000 {
+        if has_left(&cluster) {
+            break;
+        }
+        cluster.run_briefly(1);
+    }
+    assert!(has_left(&cluster));
+    cluster.stop(at);
+    drop(cluster.hold());
+    cluster.crash(leader);
+    cluster.restart(leader);
+    cluster.run_until(|cluster| cluster.leader() == Some(leader));
+    cluster.write(leader, &set("/after", "v")).expect("it is alone");
+}

@@ -99,6 +99,30 @@ fn a_change_of_the_members_waits_for_room_at_each_step() {
     }
 }
 
+/// A member that hears that its removal is committed leaves, and its vote is not to be had any
+/// more. The last one must know of it after a power loss.
+#[test]
+fn nobody_hears_of_its_removal_before_the_leader_remembers_it() {
+    let (mut cluster, leader) = Cluster::led(2);
+    let at = 1 - leader;
+    let id = cluster.id(at);
+    cluster.begin_removal(leader, id);
+    cluster.disk(leader).set_refuse_writes(true);
+    cluster.run(50);
+    assert!(cluster.member(at).membership().member(id).is_some(), "the leader may forget it");
+    cluster.disk(leader).set_refuse_writes(false);
+    let remembers = |cluster: &Cluster| cluster.member(leader).membership().member(id).is_none();
+    while !remembers(&cluster) {
+        assert!(!cluster.member(at).status().is_removed);
+        cluster.run_briefly(1);
+    }
+    cluster.stop(at);
+    cluster.crash(leader);
+    cluster.restart(leader);
+    cluster.run_until(|cluster| cluster.leader() == Some(leader));
+    cluster.write(leader, &set("/after", "v")).expect("it is alone");
+}
+
 #[test]
 fn a_member_that_decides_alone_waits_for_room_at_each_step_of_a_join() {
     for writes in 0..10 {

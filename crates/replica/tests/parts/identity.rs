@@ -145,8 +145,31 @@ fn a_copy_does_not_take_part_on_the_word_of_one_that_cannot_know() {
 /// it. Together with one that was away it would be a majority that has forgotten a write.
 #[test]
 fn a_copy_of_a_running_machine_elects_nobody_before_it_was_brought_up() {
-    let (mut cluster, leader) = Cluster::led(3);
-    let (at, away) = ((leader + 1) % 3, (leader + 2) % 3);
+    let (cluster, leader) = Cluster::led(3);
+    put_a_live_copy_back(cluster, leader, (leader + 1) % 3);
+}
+
+/// The snapshots of these are from before there were three of them; their logs say the rest.
+#[test]
+fn a_copy_of_a_running_machine_that_joined_or_that_others_joined_elects_nobody_either() {
+    for at in 0..3 {
+        let mut cluster = Cluster::alone();
+        for _ in 0..2 {
+            let joined = cluster.join(0).expect("there is room");
+            cluster.run_until(|cluster| cluster.member(joined).status().is_voter);
+        }
+        if at == 0 {
+            cluster.hand_over(0);
+            cluster.run_until(|cluster| cluster.leader_but(0).is_some());
+        }
+        cluster.settle();
+        let leader = cluster.leader().expect("there is one");
+        put_a_live_copy_back(cluster, leader, at);
+    }
+}
+
+fn put_a_live_copy_back(mut cluster: Cluster, leader: usize, at: usize) {
+    let away = 3 - leader - at;
     let backup = cluster.disk(at).copy();
     cluster.isolate(away, true);
     cluster.write(leader, &set("/kept", "1")).expect("there is a majority");

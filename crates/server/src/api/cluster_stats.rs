@@ -1,6 +1,7 @@
 //! `/v2/stats/cluster`: all machines of the cluster as one member sees them, an extension that the
 //! dashboard is drawn from.
 
+use super::health::SILENCE_NS;
 use super::json;
 use crate::member::context::Context;
 use crate::net::Response;
@@ -103,7 +104,8 @@ fn see<'a>(cx: &'a Context, member: &'a Member) -> Seen<'a> {
             None => "",
         },
         voter: cx.driver.is_voter(member.id),
-        reachable: is_own || cx.driver.is_reachable(member.id),
+        // Followers speak to one another once a second.
+        reachable: is_own || cx.driver.was_heard(member.id, SILENCE_NS),
         diverged: peer.is_some_and(|peer| peer.diverged),
     }
 }

@@ -10,7 +10,7 @@ const VERSION_TEXT: &str = "etcd 0.4.9";
 
 /// A member that was not heard of for so long counts as unreachable: 3 s. Members tell one another
 /// how they are every second.
-const SILENCE_NS: u64 = 3_000_000_000;
+pub(crate) const SILENCE_NS: u64 = 3_000_000_000;
 
 /// `/version`.
 pub(crate) fn version(accepts_text: bool) -> Response {

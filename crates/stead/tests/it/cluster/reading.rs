@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::kit::{Cluster, Writer};
-use crate::testkit::{Connection, Request, Watch, ask};
+use super::kit::{Cluster, PATIENCE, Writer};
+use crate::testkit::{Connection, Request, Watch, ask, wait_until};
 
 #[test]
 fn what_was_written_anywhere_is_read_everywhere() {
@@ -99,4 +99,24 @@ fn a_stream_at_a_follower_misses_and_doubles_nothing_while_leaders_die() {
         want.push(index);
     }
     assert_eq!(seen, want, "up to {last}");
+}
+
+/// Followers speak to one another once a second, and count as silent after three.
+#[test]
+fn followers_that_are_well_show_one_another_as_reachable() {
+    let cluster = Cluster::start("read-reachable", 3, "");
+    let begun = Instant::now();
+    wait_until("everybody has been heard", PATIENCE, || all_are_reachable(&cluster));
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert!(all_are_reachable(&cluster));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn all_are_reachable(cluster: &Cluster) -> bool {
+    cluster.running().all(|machine| {
+        let stats = ask(machine.addr(), &Request::get("/v2/stats/cluster")).json();
+        let members = stats["members"].as_array().cloned().unwrap_or_default();
+        members.len() == 3 && members.iter().all(|member| member["reachable"] == true)
+    })
 }
