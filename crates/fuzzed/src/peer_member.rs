@@ -50,6 +50,7 @@ fn options() -> Options {
         wal_options: wal::Options { segment_bytes: 64 << 10, spares_max: 1 },
         snapshot_count: Some(10),
         snapshot_log_bytes_per_command: 1,
+        snapshot_log_bytes_max: 1 << 20,
         snapshot_piece_bytes: 1 << 10,
         log_tail_bytes: 4 << 10,
         heartbeat_ms: 50,

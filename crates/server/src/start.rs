@@ -37,6 +37,10 @@ const BACKLOG: i32 = 4096;
 /// log each on average; smaller commands gather until they do.
 const SNAPSHOT_LOG_BYTES_PER_COMMAND: u64 = 3355;
 
+/// So many bytes of log, or twice as many as the last snapshot has, make one due however few
+/// commands they are: what the log takes on disk is bounded (docs/operating.md).
+const SNAPSHOT_LOG_BYTES_MAX: u64 = 256 << 20;
+
 /// Bytes of the log that a member keeps, in memory and on disk, for members that lag: what is
 /// written in some seconds, so that one that restarts needs no snapshot.
 const LOG_TAIL_BYTES: usize = 32 << 20;
@@ -104,6 +108,7 @@ fn options(config: &Config, seed: u64) -> Options {
         wal_options: wal::Options::default(),
         snapshot_count: config.snapshot_count,
         snapshot_log_bytes_per_command: SNAPSHOT_LOG_BYTES_PER_COMMAND,
+        snapshot_log_bytes_max: SNAPSHOT_LOG_BYTES_MAX,
         snapshot_piece_bytes: SNAPSHOT_PIECE_BYTES,
         log_tail_bytes: LOG_TAIL_BYTES,
         heartbeat_ms: config.heartbeat_interval_ms,

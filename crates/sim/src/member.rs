@@ -82,6 +82,7 @@ fn options(identity: &Identity, address: Address, plan: &Plan, seed: u64) -> Opt
         wal_options: wal::Options { segment_bytes: plan.segment_bytes, spares_max: 2 },
         snapshot_count: plan.snapshot_count,
         snapshot_log_bytes_per_command: 16,
+        snapshot_log_bytes_max: 1 << 20,
         snapshot_piece_bytes: if seed.is_multiple_of(2) { 1 << 10 } else { 128 << 10 },
         // Snapshots are rare where the log reaches back to whoever lags.
         log_tail_bytes: if seed.is_multiple_of(3) { 1 << 20 } else { 256 },

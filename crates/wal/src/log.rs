@@ -79,6 +79,7 @@ pub struct Wal<D: Disk> {
     pub(crate) is_closed: bool,
     buf: Vec<u8>,
     segments_grown: u64,
+    pub(crate) bytes_taken: u64,
 }
 
 impl<D: Disk> Wal<D> {
@@ -105,6 +106,7 @@ impl<D: Disk> Wal<D> {
             is_closed: false,
             buf: Vec::new(),
             segments_grown: 0,
+            bytes_taken: 0,
         }
     }
 
@@ -247,6 +249,7 @@ impl<D: Disk> Wal<D> {
         segment::encode_record(&mut self.buf, active.seed, label, parts);
         active.file.write_at(&self.buf, active.at).context("write to", &active.name)?;
         active.at += self.buf.len() as u64;
+        self.bytes_taken += self.buf.len() as u64;
         assert!(segment::is_aligned(active.at), "records begin at multiples of 8");
         active.mark_max = active.mark_max.max(mark);
         if self.buf.capacity() > BUF_BYTES_KEPT {
@@ -313,6 +316,7 @@ impl<D: Disk> Wal<D> {
         if let Some(old) = old {
             let Active { first_seq, seed, at, .. } = old;
             let next = self.next_seq;
+            self.bytes_taken += old.end.saturating_sub(at);
             let name = old.name.clone();
             self.left.push_back(Left { name, file: old.file, first_seq, seed, at, next });
             self.closed.push_back(Closed {
@@ -439,6 +443,19 @@ impl<D: Disk> Wal<D> {
         let has_newest = self.active.is_some() || self.closed.is_empty();
         assert!(has_newest, "the segment of the last record is never let go of");
         Ok(())
+    }
+
+    /// How much of the disk the log has taken so far, from the oldest segment on that was found at
+    /// the start: records, and what was left free at the ends of segments. It never goes back.
+    pub fn bytes_taken(&self) -> u64 {
+        self.bytes_taken
+    }
+
+    /// How much of that is in segments with records of higher marks than `mark`.
+    pub fn bytes_above(&self, mark: u64) -> u64 {
+        let closed = self.closed.iter().filter(|closed| closed.mark_max > mark);
+        let active = self.active.as_ref().filter(|active| active.mark_max > mark);
+        closed.map(|closed| closed.len).sum::<u64>() + active.map_or(0, |active| active.at)
     }
 
     /// Counts for operators.

@@ -293,6 +293,7 @@ impl<D: Disk> Wal<D> {
                 is_filled: is_filled(segment),
             })
             .collect();
+        self.bytes_taken = closed.iter().map(|segment| segment.len).sum::<u64>() + last.end;
         let file = self.disk.open(&last.name).context("open", &last.name)?;
         // A directory that was copied may have holes where zeros were. Only what lies behind the
         // records is asked for: a disk that cannot reserve may write there. Without a promise the

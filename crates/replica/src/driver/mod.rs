@@ -69,7 +69,8 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     told_commit: LogIndex,
     /// Nanoseconds of each sync in place that was not asked for yet.
     sync_times: Vec<u64>,
-    log_bytes: u64,
+    /// How much the log had taken when the last snapshot was begun.
+    log_start: u64,
     snapshot_running: bool,
     snapshot_bytes: u64,
     outgoing: Outgoing<D>,
@@ -121,7 +122,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             last_beacon: MonoTime::default(),
             told_commit: LogIndex(0),
             sync_times: Vec::new(),
-            log_bytes: 0,
+            log_start: 0,
             snapshot_running: false,
             snapshot_bytes: 0,
             outgoing: Outgoing::default(),
@@ -252,12 +253,6 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Whether a sync was handed out and not reported.
     pub fn is_syncing(&self) -> bool {
         self.unsynced.is_syncing()
-    }
-
-    /// A record is in the log: the last one of a ready, if that has a number.
-    fn note_written(&mut self, number: Option<u64>, len: usize) {
-        self.unsynced.note_written(number);
-        self.log_bytes += len as u64;
     }
 
     /// The readies up to this number are durable. Those behind it that had nothing to write are as

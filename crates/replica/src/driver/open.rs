@@ -117,10 +117,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let origin =
             Origin::new(recovering.header.origin, found_in, recovering.origin, ends_cleanly);
         let claims = Claims::new(recovering.identity, recovering.lost, origin);
+        let log_bytes = wal.bytes_above(recovering.header.index.0);
         let mut driver = recovering.into_driver(wal, disk, network, clock, options, logger)?;
         driver.claims = claims;
         driver.begin_abstention(opened.torn_tail.is_some());
         driver.snapshot_bytes = snapshot_bytes;
+        driver.log_start = driver.wal.bytes_taken().saturating_sub(log_bytes);
         let drawn = mix([driver.options.seed, now.wall ^ now.monotonic, driver.replica.id().0]);
         driver.write_identity(driver.claims.identity().next(drawn))?;
         driver.lead_if_alone()?;

@@ -23,6 +23,9 @@ pub struct Options {
     /// How many bytes of log must have gathered for each of those commands before a snapshot is
     /// worth writing.
     pub snapshot_log_bytes_per_command: u64,
+    /// How many bytes of log make a snapshot due however few commands they are, where the last
+    /// snapshot is small; see [`Driver::snapshot_job`](crate::Driver::snapshot_job).
+    pub snapshot_log_bytes_max: u64,
     /// How many bytes of a snapshot travel to another member in one message; not zero.
     pub snapshot_piece_bytes: usize,
     /// How many bytes of applied log entries a member of a cluster keeps for those that lag.

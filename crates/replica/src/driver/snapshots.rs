@@ -22,6 +22,11 @@ use wal::Disk;
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// A snapshot to be written, if one is due. It may run on another thread; its end must be
     /// reported with [`Driver::snapshot_finished`].
+    ///
+    /// It is due when enough commands and enough bytes of log have gathered, and in any case when
+    /// the log since the last one has more than `snapshot_log_bytes_max` and twice the size of that
+    /// one: few large values must not fill the disk. That it is twice keeps the writing of
+    /// snapshots below that of the log.
     pub fn snapshot_job(&mut self) -> Option<SnapshotJob<D>> {
         if self.snapshot_running {
             return None;
@@ -47,15 +52,19 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         let count = self.options.snapshot_count?;
         let bytes_min = count.saturating_mul(self.options.snapshot_log_bytes_per_command);
-        let is_due = self.replica.commands_since_snapshot() >= count
-            && self.log_bytes >= bytes_min.max(self.snapshot_bytes / 2);
+        let log_bytes = self.wal.bytes_taken().saturating_sub(self.log_start);
+        let bytes_max =
+            self.options.snapshot_log_bytes_max.max(self.snapshot_bytes.saturating_mul(2));
+        let is_due = log_bytes >= bytes_max
+            || (self.replica.commands_since_snapshot() >= count
+                && log_bytes >= bytes_min.max(self.snapshot_bytes / 2));
         is_due.then(|| self.begin_snapshot())
     }
 
     /// A snapshot of the present state, whether one is due or not.
     pub fn begin_snapshot(&mut self) -> SnapshotJob<D> {
         self.snapshot_running = true;
-        self.log_bytes = 0;
+        self.log_start = self.wal.bytes_taken();
         let (owner, now) = (self.snapshot_owner(), self.clock.now());
         let (header, store) = self.replica.begin_snapshot(owner, now);
         SnapshotJob::new(self.disk.clone(), header, store, self.wal.synced_seq())
@@ -207,7 +216,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.snapshot_bytes = sealed.bytes();
         sealed.publish().map_err(wal::Error::from)?;
         wal::remove_older_snapshots(&self.disk, metadata.index).map_err(wal::Error::from)?;
-        self.log_bytes = 0;
+        self.log_start = self.wal.bytes_taken();
         self.replica.install(header, store, now, out);
         self.wal.release(metadata.index)?;
         match self.disk.remove(wal::INCOMING_NAME) {

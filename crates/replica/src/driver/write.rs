@@ -42,7 +42,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         if !self.unwritten.has_records() {
             match self.wal.append(mark, &[&self.record]) {
                 Ok(_) => {
-                    self.note_written(number, self.record.len());
+                    self.unsynced.note_written(number);
                     return Ok(());
                 }
                 Err(error) if error.is_full() => {}
@@ -66,9 +66,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 Err(error) if error.is_full() => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
-            let (number, len) = (record.number, record.bytes.len());
+            let number = record.number;
             self.unwritten.pop();
-            self.note_written(number, len);
+            self.unsynced.note_written(number);
         }
         self.unwritten.note(now.mono());
         Ok(())

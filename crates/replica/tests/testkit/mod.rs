@@ -91,6 +91,7 @@ fn options(name: &str, seed: u64) -> Options {
         wal_options: wal::Options { segment_bytes: 256 << 10, spares_max: 2 },
         snapshot_count: Some(50),
         snapshot_log_bytes_per_command: 1,
+        snapshot_log_bytes_max: 1 << 20,
         snapshot_piece_bytes: 128 << 10,
         log_tail_bytes: 32 << 20,
         heartbeat_ms: 50,
