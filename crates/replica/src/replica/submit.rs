@@ -76,9 +76,14 @@ impl Replica {
         has_gathered || self.expire_wanted || self.has_unsent()
     }
 
-    /// Whether so much has gathered that it should go out before more is taken in.
+    /// Whether so much has gathered that it should go out before more is taken in. What cannot go
+    /// out yet, without a leader or with as much under way as may be, holds up nobody: how much
+    /// waits has a bound of its own.
     pub(crate) fn is_batch_full(&self) -> bool {
-        self.gathering.bytes() + self.inbox.bytes() >= BATCH_BYTES_MAX
+        let goes_out = self.can_decide() || self.reachable_leader().is_some();
+        let has_place = self.is_alone() || self.forwards.has_window();
+        let bytes = self.gathering.bytes() + self.inbox.bytes();
+        goes_out && has_place && bytes >= BATCH_BYTES_MAX
     }
 
     /// The leader, if it is another member and messages reach it.
