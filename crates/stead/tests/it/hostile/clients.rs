@@ -13,7 +13,7 @@ use crate::testkit::{Connection, Random, Request, Server, Site, ask, wait_until}
 const IDLE: usize = 2_000;
 
 /// File handles of this process that other tests may need at the same time.
-const HANDLES_SPARE: usize = 600;
+pub(super) const HANDLES_SPARE: usize = 600;
 
 #[test]
 fn a_slow_sender_is_cut_and_holds_up_nobody() {
@@ -114,7 +114,7 @@ fn abrupt_resets_leave_nothing_behind() {
 
 /// Lets this process open at least `wanted` files, as far as the system allows; says how many.
 /// A server that is started afterwards inherits the limit.
-fn raise_handle_limit(wanted: usize) -> usize {
+pub(super) fn raise_handle_limit(wanted: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     let wanted = u64::try_from(wanted).expect("a count of files is small");
     let current = limit.current.unwrap_or(u64::MAX);

@@ -3,8 +3,10 @@
 //! Whatever bytes arrive: what comes back is well-formed HTTP or a closed connection, the process
 //! lives, its memory stays bounded, and a well-behaved client beside it is served throughout.
 
+mod bounds;
 mod bytes;
 mod clients;
+mod disk;
 mod memory;
 mod requests;
 mod share;

@@ -15,7 +15,7 @@ fn term(addr: SocketAddr) -> Option<String> {
 }
 
 /// Writes many keys, over some connections at once, each with all of its requests ahead.
-fn fill(addr: SocketAddr, prefix: &str, count: usize) {
+pub(super) fn fill(addr: SocketAddr, prefix: &str, count: usize) {
     const CONNECTIONS: usize = 25;
     let numbers: Vec<usize> = (0..count).collect();
     let fill_part = |part: &[usize]| {
