@@ -31,7 +31,7 @@ fn some_seeds_of_every_size_hold_all_promises() {
     }
     assert!(turns > 500, "locks were hardly taken: {turns} turns");
     // A few runs cannot meet everything, but they must meet most of it.
-    assert!(faults.idle().len() < 9, "never met: {:?}", faults.idle());
+    assert!(faults.idle().len() < 10, "never met: {:?}", faults.idle());
 }
 
 #[test]
