@@ -39,8 +39,8 @@ impl fmt::Display for StartError {
             StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
                 write!(
                     f,
-                    "cannot listen on {address}: the address is in use; stop whoever uses it, or \
-                     choose another one"
+                    "cannot listen on {address}: the address is in use: stop the process that \
+                     listens there, or choose another address"
                 )
             }
             StartError::Listen { address, source } => {

@@ -113,7 +113,7 @@ fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
 
 fn draw<const LEN: usize>() -> io::Result<[u8; LEN]> {
     let mut bytes = [0; LEN];
-    let failed = |_| io::Error::other("the system gives no random numbers");
+    let failed = |_| io::Error::other("the system's random number generator failed");
     SystemRandom::new().fill(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
@@ -226,15 +226,15 @@ impl Gate {
         let ProofHeaders { nonce: Some(nonce), challenge: Some(challenge), proof: Some(proof) } =
             headers
         else {
-            return Err("the cluster has a secret (-peer-token): it has to be proven");
+            return Err("the cluster requires proof of its secret (-peer-token)");
         };
         if !is_nonce(nonce) || !self.is_fresh(challenge, now) {
-            return Err("the challenge was not given here, or is too old");
+            return Err("the challenge was not issued here, or has expired");
         }
         let Asked { method, target, body } = asked;
         let fields = [method.as_bytes(), target.as_bytes(), body, challenge, nonce];
         if !prover.verify(Label::Call, &fields, proof) {
-            return Err("the cluster's secret (-peer-token) is another one here");
+            return Err("the secrets differ: the -peer-token here is a different one");
         }
         Ok(Some(Proven { challenge: challenge.to_vec(), nonce: nonce.to_vec() }))
     }
@@ -270,7 +270,7 @@ impl<'a> Call<'a> {
     pub(crate) fn new(prover: &'a Prover, challenge: String) -> io::Result<Self> {
         let is_hex = challenge.bytes().all(|byte| byte.is_ascii_hexdigit());
         if challenge.len() != 2 * CHALLENGE_LEN || !is_hex {
-            return Err(io::Error::other("what came is no challenge"));
+            return Err(io::Error::other("invalid challenge"));
         }
         Ok(Self { prover, challenge, nonce: draw_nonce()? })
     }

@@ -172,7 +172,7 @@ fn set_aside(data_dir: &DataDir, label: &str) -> Result<(), StartError> {
         let directory = data_dir.set_aside(label).map_err(failed)?;
         tracing::warn!(
             "the log and the snapshots were moved to {}; nothing reads them any more: delete that \
-             directory by hand when you are sure that you do not need it",
+             directory when you are sure that you do not need it",
             directory.display()
         );
     }
@@ -236,7 +236,7 @@ impl Host {
                 urls.clone_into(&mut known);
                 // An older list serves as well, as long as one of it is there.
                 if let Err(error) = self.data_dir.set_standby(Some(urls)) {
-                    tracing::warn!(%error, "the members could not be written down");
+                    tracing::warn!(%error, "the list of members could not be saved");
                 }
             }
         })?;
@@ -244,7 +244,7 @@ impl Host {
             standby::Ended::Stopped => Ok(Part::Stop),
             standby::Ended::Promoted(birth) => {
                 self.prepare(*birth)?;
-                tracing::info!("{} has a place in the cluster", self.config.name);
+                tracing::info!("{} has joined the cluster", self.config.name);
                 Ok(Part::Member)
             }
             // Only who starts asks what it is to become.
@@ -289,7 +289,7 @@ impl Host {
                 Port::Client(dialect) => {
                     tracing::info!(%address, ?dialect, "listening for clients")
                 }
-                Port::Peer => tracing::info!(%address, "listening for members and administration"),
+                Port::Peer => tracing::info!(%address, "listening for peers and administration"),
             }
         }
         let workers = Workers::new(waker);
@@ -322,14 +322,14 @@ impl Host {
         match removal {
             Removal::Plain => tracing::warn!(
                 member = %own,
-                "{name} was removed from the cluster; it stands by, and asks for a place again in \
-                 {} s at the earliest",
+                "{name} was removed from the cluster; it continues as a standby, and tries to \
+                 join again in {} s at the earliest",
                 view.sync_interval
             ),
             Removal::Final => tracing::warn!(
                 member = %own,
-                "{name} was removed from the cluster through /v2/members; it stays out until it is \
-                 started again"
+                "{name} was removed from the cluster through /v2/members; it stays out until it \
+                 is restarted"
             ),
         }
         // First of all the word that this machine stands by: an empty directory without it would
@@ -349,7 +349,7 @@ impl Host {
 pub fn check(path: &Path) -> Result<(String, bool), StartError> {
     use std::fmt::Write;
     if !path.is_dir() {
-        let detail = format!("there is no data directory {}", path.display());
+        let detail = format!("data directory {} not found", path.display());
         return Err(StartError::DataDir(detail));
     }
     let data_dir = DataDir::look(path).map_err(StartError::DataDir)?;
@@ -365,13 +365,13 @@ pub fn check(path: &Path) -> Result<(String, bool), StartError> {
         let _ = writeln!(text, "{name}: {records} records up to offset {end}");
     }
     if let Some(cut) = &report.cut {
-        let _ = writeln!(text, "log: the next start cuts its end: {cut}");
+        let _ = writeln!(text, "log: the next start truncates its end: {cut}");
     }
     if let Some(error) = &report.log_error {
         let _ = writeln!(text, "log: {error}");
     }
     if report.snapshots.is_empty() {
-        let _ = writeln!(text, "there is no snapshot to start from");
+        let _ = writeln!(text, "no snapshot to start from");
     }
     let verdict = if report.is_sound() { "sound" } else { "NOT usable as it is" };
     let _ = writeln!(text, "{}: {verdict}", path.display());

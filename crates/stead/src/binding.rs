@@ -39,14 +39,15 @@ pub(crate) fn advertised(values: &Values, flag: Flag) -> Result<(String, u16), U
     let (address, _) = values.get(flag);
     if address.contains("://") {
         return Err(Usage(format!(
-            "-{flag}: address {address}: leave the scheme out, as HOST:PORT"
+            "-{flag}: address {address}: expected HOST:PORT, without a scheme"
         )));
     }
     let parts = split(address);
     let Some(port) = parts.port else {
         let is_bare = address.parse::<Ipv6Addr>().is_ok()
             || address.rsplit_once(':').is_some_and(|(host, _)| host.contains(':'));
-        let hint = if is_bare { "; an IPv6 address stands in brackets, as [::1]:4001" } else { "" };
+        let hint =
+            if is_bare { "; write an IPv6 address in brackets, as in [::1]:4001" } else { "" };
         return Err(Usage(format!("-{flag}: address {address}: missing port in address{hint}")));
     };
     if parts.host.is_empty() {
@@ -95,8 +96,8 @@ pub(crate) fn bind(
     let (binds, why) = choose(host, port, found, &is_own);
     if let Some(why) = why {
         values.notes.push(format!(
-            "-{} {advertised}: {why}, so this machine listens on all its addresses; say where \
-             with -{flag}",
+            "-{} {advertised}: {why}, so this machine listens on all its addresses; to listen on \
+             one only, set -{flag}",
             flags.reached
         ));
     }
@@ -132,13 +133,13 @@ fn choose(
     };
     let found = match found {
         Ok(found) => found,
-        Err(error) => return everywhere(false, format!("the name cannot be resolved ({error})")),
+        Err(error) => return everywhere(false, format!("cannot resolve the name ({error})")),
     };
     let is_v6 = !found.is_empty() && found.iter().all(SocketAddr::is_ipv6);
     if host.parse::<IpAddr>().is_err() && found.iter().any(|one| one.ip() == PLACEHOLDER) {
         return everywhere(
             is_v6,
-            format!("the name is {PLACEHOLDER} here, which only this machine reaches"),
+            format!("the name resolves to {PLACEHOLDER} here, which only this machine can reach"),
         );
     }
     let mut own: Vec<SocketAddr> = Vec::new();
@@ -168,7 +169,7 @@ mod tests {
             ("localhost", &["::1", "127.0.0.1"], &["[::1]:5", "127.0.0.1:5"], ""),
             ("name", &["10.0.0.1", "10.0.0.1", "10.9.9.9"], &["10.0.0.1:5"], ""),
             ("name", &["127.0.0.1"], &["127.0.0.1:5"], ""),
-            ("name", &["127.0.1.1"], &["0.0.0.0:5"], "only this machine reaches"),
+            ("name", &["127.0.1.1"], &["0.0.0.0:5"], "only this machine can reach"),
             ("name", &["203.0.113.9"], &["0.0.0.0:5"], "not an address of this machine"),
             ("203.0.113.9", &["203.0.113.9"], &["0.0.0.0:5"], "not an address of this machine"),
             ("2001:db8::9", &["2001:db8::9"], &["[::]:5"], "not an address of this machine"),
@@ -183,7 +184,7 @@ mod tests {
         }
         let (chosen, said) = choose("name", 5, Err(io::ErrorKind::NotFound.into()), &is_own);
         assert_eq!(chosen, [SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 5)]);
-        assert!(said.expect("a reason").contains("cannot be resolved"));
+        assert!(said.expect("a reason").contains("cannot resolve the name"));
     }
 
     #[test]

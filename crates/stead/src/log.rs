@@ -74,7 +74,7 @@ fn write_all(rx: &Receiver<Item>, mut out: impl Write, dropped: &AtomicU64) {
             }
         };
         let lost = dropped.swap(0, Ordering::Relaxed);
-        let notice = format!("{lost} lines of the log were lost: nobody took them in time\n");
+        let notice = format!("{lost} log lines were dropped: standard error was read too slowly\n");
         let said = if lost > 0 { out.write_all(notice.as_bytes()) } else { Ok(()) };
         if said.and_then(|()| out.write_all(&line)).is_err() {
             dropped.fetch_add(lost + 1, Ordering::Relaxed);
@@ -186,7 +186,7 @@ mod tests {
         say(&queue, "after");
         queue.flush();
         let text = out.text();
-        assert!(text.contains("lines of the log were lost") && text.ends_with("after\n"), "{text}");
+        assert!(text.contains("log lines were dropped") && text.ends_with("after\n"), "{text}");
     }
 
     /// A pipe whose reader has ended.

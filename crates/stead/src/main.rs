@@ -81,12 +81,12 @@ fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
         ["config", "check"] => {
             resolve::config(&mut values)?;
             values.notes.iter().for_each(|note| say(note));
-            Ok(print("the configuration is sound\n"))
+            Ok(print("the configuration is valid\n"))
         }
         ["config", "docs"] => Ok(print(&text::docs())),
         ["check"] => check(&values),
         other => Err(Usage(format!(
-            "unknown command {:?}: run `stead --help` for what there is",
+            "unknown command {:?}: run `stead --help` for the list of commands",
             other.join(" ")
         ))),
     }
@@ -99,7 +99,7 @@ fn print_version() -> ExitCode {
 fn check(values: &Values) -> Result<ExitCode, Usage> {
     let (path, _) = values.get(Flag::DataDir);
     if path.is_empty() {
-        return Err(Usage("which directory? give it with -data-dir".to_owned()));
+        return Err(Usage("missing -data-dir: name the directory to check".to_owned()));
     }
     match server::check(path.as_ref()) {
         Ok((report, is_sound)) => {
@@ -115,7 +115,12 @@ fn check(values: &Values) -> Result<ExitCode, Usage> {
 
 fn serve(mut values: Values) -> Result<ExitCode, Usage> {
     let config = resolve::config(&mut values)?;
-    let log = start_logging(&values).map_err(|error| Usage(format!("no thread: {error}")))?;
+    let log = start_logging(&values).map_err(|error| {
+        Usage(format!(
+            "cannot start a thread: \
+                                                                    {error}"
+        ))
+    })?;
     for note in &values.notes {
         tracing::warn!("{note}");
     }

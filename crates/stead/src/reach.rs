@@ -12,13 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 pub(crate) fn check(flag: Flag, address: &str, host: &str, port: u16) -> Result<(), Usage> {
     if port == 0 {
         return Err(Usage(format!(
-            "-{flag}: address {address}: nothing can be reached at port 0: choose a port"
+            "-{flag}: address {address}: port 0 cannot be advertised: choose a port"
         )));
     }
     if host.contains('%') {
         return Err(Usage(format!(
-            "-{flag}: address {address}: an address with a zone is known on this machine alone: \
-             give a global address or a name"
+            "-{flag}: address {address}: an address with a zone is valid on this machine only: \
+             use a global address or a name"
         )));
     }
     Ok(())
@@ -42,9 +42,9 @@ pub(crate) fn advertise(
     }
     let told = SocketAddr::new(outgoing(host.contains(':')), port).to_string();
     values.notes.push(format!(
-        "-{flag} {address} means all interfaces, and others cannot connect to that: {told} is \
-         advertised instead. If that is wrong, set -{flag} to an address of this machine, and \
-         -{} to where it listens",
+        "-{flag} {address} means all interfaces, and other machines cannot connect to that \
+         address: advertising {told} instead. If that is wrong, set -{flag} to an address of this \
+         machine, and -{} to the address to listen on",
         if flag == Flag::PeerAddr { Flag::PeerBindAddr } else { Flag::BindAddr }
     ));
     told

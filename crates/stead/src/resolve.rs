@@ -31,14 +31,14 @@ fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
     let mut dir = dir.to_owned();
     if name.is_empty() {
         if name_source != Source::Default || dir_source != Source::Default {
-            return Err(Usage("the machine has no name: give it one with -name".to_owned()));
+            return Err(Usage("the machine has no name: set -name".to_owned()));
         }
         name = host_name();
     }
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if !name.bytes().all(is_legal) || matches!(name.as_str(), "." | "..") {
         return Err(Usage(format!(
-            "-name {name:?}: letters, digits, dots, dashes and underscores are wanted"
+            "-name {name:?}: expected letters, digits, dots, dashes and underscores"
         )));
     }
     if dir.is_empty() {
@@ -68,10 +68,12 @@ fn limits(values: &Values) -> Limits {
 fn in_url(flag: Flag, url: &str) -> Result<String, Usage> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let Some(rest) = rest.map(|rest| rest.trim_end_matches('/')) else {
-        return Err(Usage(format!("-{flag}: {url}: a URL is wanted, as http://HOST:PORT")));
+        return Err(Usage(format!("-{flag}: {url}: expected a URL, as in http://HOST:PORT")));
     };
     if split(rest).port.is_none() || rest.contains('/') {
-        return Err(Usage(format!("-{flag}: {url}: a URL with a port and no path is wanted")));
+        return Err(Usage(format!(
+            "-{flag}: {url}: expected a URL with a port and without a path"
+        )));
     }
     Ok(rest.to_owned())
 }
@@ -143,7 +145,7 @@ pub(crate) fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>,
     let mut members = Vec::new();
     for item in values.list(flag) {
         let Some((name, url)) = item.split_once('=') else {
-            return Err(Usage(format!("-{flag}: {item}: NAME=PEER_URL is wanted")));
+            return Err(Usage(format!("-{flag}: {item}: expected NAME=PEER_URL")));
         };
         let address = in_url(flag, url)?;
         let parts = split(&address);
@@ -151,12 +153,12 @@ pub(crate) fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>,
         reach::check(flag, url, parts.host, port)?;
         if reach::is_unspecified(parts.host) {
             return Err(Usage(format!(
-                "-{flag}: {item}: no machine is reached at that address: give one of its own"
+                "-{flag}: {item}: this address cannot be dialled: use the machine's own address"
             )));
         }
         let url = url.trim_end_matches('/').to_owned();
         if members.iter().any(|(listed, other)| listed == name || *other == url) {
-            return Err(Usage(format!("-{flag}: {item}: the name or the URL is there twice")));
+            return Err(Usage(format!("-{flag}: {item}: duplicate name or URL")));
         }
         members.push((name.to_owned(), url));
     }
@@ -173,7 +175,7 @@ fn finding(values: &Values, token: Secret) -> Result<Finding, Usage> {
         let parts = split(peer);
         let is_port = parts.port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
         if parts.host.is_empty() || !is_port || peer.contains("://") {
-            return Err(Usage(format!("-peers: {peer}: HOST:PORT is wanted, without a scheme")));
+            return Err(Usage(format!("-peers: {peer}: expected HOST:PORT, without a scheme")));
         }
     }
     let discovery = values.get(Flag::Discovery).0;
@@ -181,7 +183,7 @@ fn finding(values: &Values, token: Secret) -> Result<Finding, Usage> {
         && !discovery.starts_with("http://")
         && !discovery.starts_with("https://")
     {
-        return Err(Usage(format!("-discovery: {discovery}: a URL is wanted")));
+        return Err(Usage(format!("-discovery: {discovery}: expected a URL")));
     }
     let interval = values.seconds(Flag::RetryInterval);
     Ok(Finding {
@@ -209,9 +211,9 @@ fn note_long_values(values: &mut Values, election_timeout_ms: u64) {
     let bytes = values.number(Flag::MaxBodyBytes);
     if bytes > election_timeout_ms.saturating_mul(BYTES_PER_MS) {
         values.notes.push(format!(
-            "-max-body-bytes {bytes}: in a cluster a value that long may cost the leader its term \
-             with -peer-election-timeout {election_timeout_ms}; 5000 is enough for the longest, \
-             with -peer-heartbeat-interval 500"
+            "-max-body-bytes {bytes}: in a cluster, writing a value of that size may take longer \
+             than -peer-election-timeout {election_timeout_ms} and cause an election; 5000, with \
+             -peer-heartbeat-interval 500, is enough for the largest"
         ));
     }
 }
@@ -376,10 +378,10 @@ mod tests {
             (vec!["-addr=::1:4001"], "in brackets"),
             (vec!["-addr=127.0.0.1:0"], "port 0"),
             (vec!["-peer-addr=[fe80::1%lo]:7001"], "zone"),
-            (vec!["-initial-cluster=m0=http://0.0.0.0:7001"], "no machine is reached at that"),
+            (vec!["-initial-cluster=m0=http://0.0.0.0:7001"], "this address cannot be dialled"),
             (vec!["-initial-cluster=m0=http://h:0"], "port 0"),
             (vec!["-addr=:4001"], "missing host in address"),
-            (vec!["-addr=http://a:1"], "leave the scheme out"),
+            (vec!["-addr=http://a:1"], "expected HOST:PORT, without a scheme"),
             (vec!["-addr=a:99999"], "invalid port"),
             (vec!["-bind-addr=:99"], "IP required, can't use a port only"),
             (vec!["-peer-heartbeat-interval=500"], "must be at least twice"),

@@ -44,7 +44,7 @@ const PEER: Names = Names {
 pub(crate) fn client_files(values: &mut Values) -> Result<Option<TlsFiles>, Usage> {
     let found = files(values, &CLIENT)?;
     if let Some(TlsFiles { ca: Some(_), asks_callers: false, .. }) = found {
-        let note = "clients need no certificate: -client-cert-auth is not given";
+        let note = "clients need no certificate: -client-cert-auth is not set";
         values.notes.push(note.to_owned());
     }
     Ok(found)
@@ -86,13 +86,14 @@ pub(crate) fn token(values: &mut Values) -> Result<Secret, Usage> {
         let (found, is_open) = read_token(&path)
             .map_err(|error| Usage(format!("-peer-token-file: cannot read {path}: {error}")))?;
         if is_open {
-            values
-                .notes
-                .push(format!("others can read {path}: `chmod 600 {path}` keeps the secret in it"));
+            values.notes.push(format!(
+                "other users can read {path}: protect the secret with `chmod 600 \
+                               {path}`"
+            ));
         }
         word = found;
     } else if !word.is_empty() && source == Source::Flag {
-        let note = "-peer-token on the command line can be read in the list of processes: use \
+        let note = "-peer-token on the command line is visible in the list of processes: use \
                     -peer-token-file, or STEAD_PEER_TOKEN in the environment";
         values.notes.push(note.to_owned());
     }
@@ -104,7 +105,8 @@ pub(crate) fn token(values: &mut Values) -> Result<Secret, Usage> {
     if !word.is_empty() && word.len() < TOKEN_BYTES_MIN {
         values.notes.push(format!(
             "the secret of -peer-token is shorter than {TOKEN_BYTES_MIN} characters: anyone who \
-             hears machines meet can find it by trying; `openssl rand -hex 32` makes a good one"
+             records a handshake can find it by brute force; `openssl rand -hex 32` makes a good \
+             one"
         ));
     }
     Ok(Secret::new(word))
@@ -151,8 +153,8 @@ pub(crate) fn exposure(
         return Ok(Vec::new());
     }
     let at = open.join(" and ");
-    let remedy = "give all machines the same -peer-token-file, or -peer-cert-file, -peer-key-file \
-                  and -peer-ca-file, or a -peer-addr on loopback (docs/security.md)";
+    let remedy = "give all machines the same -peer-token-file, or set -peer-cert-file, \
+                  -peer-key-file and -peer-ca-file, or a -peer-addr on loopback (docs/security.md)";
     if values.is_set(Flag::RequireSecure) {
         return Err(Usage(format!(
             "-require-secure: anyone who reaches {at} could join the cluster and change \
@@ -171,7 +173,12 @@ fn files(values: &Values, names: &Names) -> Result<Option<TlsFiles>, Usage> {
     let Names { cert, key, ca, trusted_ca, asks } = *names;
     let path =
         |flag: Flag| Some(values.get(flag).0).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let needs = |flag: Flag, missing: String| Err(Usage(format!("-{flag} needs {missing} too")));
+    let needs = |flag: Flag, missing: String| {
+        Err(Usage(format!(
+            "-{flag} requires {missing} as \
+                                                                 well"
+        )))
+    };
     let (authorities, named) = match (path(ca), path(trusted_ca)) {
         (Some(one), Some(other)) if one != other => {
             return Err(Usage(format!("-{ca} and -{trusted_ca} mean the same: give one of them")));
@@ -211,11 +218,14 @@ pub(crate) fn check_urls(values: &Values, client: bool, peer: bool) -> Result<()
             let (cert, key) = (names.cert, names.key);
             match (url.starts_with("https://"), is_secure) {
                 (true, false) => {
-                    return Err(Usage(format!("-{flag}: {item}: https needs -{cert} and -{key}")));
+                    return Err(Usage(format!(
+                        "-{flag}: {item}: https requires -{cert} and \
+                                              -{key}"
+                    )));
                 }
                 (false, true) => {
                     return Err(Usage(format!(
-                        "-{flag}: {item}: https is wanted, since -{cert} is given"
+                        "-{flag}: {item}: expected https, since -{cert} is set"
                     )));
                 }
                 _ => {}

@@ -151,7 +151,8 @@ pub(crate) struct Setting {
     pub(crate) support: Support,
 }
 
-const CLUSTER: &str = "a cluster that has lost the majority of its members for good cannot be recovered by this version";
+const CLUSTER: &str = "this version cannot recover a cluster that has permanently lost the \
+                       majority of its members";
 
 const MACHINE_GROUP: &str = "Machine";
 const NETWORK_GROUP: &str = "Network";
@@ -159,8 +160,8 @@ const STORE_GROUP: &str = "Durability";
 const CLUSTER_GROUP: &str = "Cluster configuration";
 const LIMIT_GROUP: &str = "Limits";
 const LOG_GROUP: &str = "Logs and metrics";
-const JOIN_GROUP: &str = "Finding a cluster";
-const URL_GROUP: &str = "Names of the 2.x series";
+const JOIN_GROUP: &str = "Joining a cluster";
+const URL_GROUP: &str = "Flags of etcd 2.x";
 const OTHER_GROUP: &str = "Other";
 
 const fn works(
@@ -225,140 +226,181 @@ pub(crate) const SETTINGS: &[Setting] = &[
     works((Flag::Name, "name"), "ETCD_NAME", "name", Kind::Text, "", MACHINE_GROUP,
         "The machine's name, unique in its cluster. Default: the host's name.").alias(&["n"]),
     works((Flag::DataDir, "data-dir"), "ETCD_DATA_DIR", "data_dir", Kind::Text, "", MACHINE_GROUP,
-        "Where the log and the snapshots are kept (made with mode 0700). Default: NAME.etcd in the working directory.").alias(&["d"]),
+        "Directory of the log and the snapshots (created with mode 0700). Default: NAME.etcd in \
+         the working directory.").alias(&["d"]),
     works((Flag::Force, "force"), "", "", Kind::Bool, "false", MACHINE_GROUP,
-        "Start over: the log and the snapshots in the data directory are first moved to its sub-directory replaced-DATE-TIME. Refused where that would found a second cluster at the address of a member of the first one.").alias(&["f"]),
+        "Start over: the log and the snapshots in the data directory are first moved to its \
+         sub-directory replaced-DATE-TIME. Refused where that would start a second cluster at the \
+         address of a member of the first one.").alias(&["f"]),
     works((Flag::Config, "config"), "ETCD_CONFIG", "", Kind::Text, "", MACHINE_GROUP,
         "A configuration file (TOML). /etc/etcd/etcd.conf is read before it if it exists."),
     works((Flag::Addr, "addr"), "ETCD_ADDR", "addr", Kind::Text, "127.0.0.1:4001", NETWORK_GROUP,
-        "Where clients reach this machine: HOST:PORT, without a scheme. In the place of 0.0.0.0 the address from which this machine reaches the outside is advertised.").alias(&["c"]),
+        "Advertised client address: HOST:PORT, without a scheme. For 0.0.0.0 the address of the \
+         interface with the default route is advertised.").alias(&["c"]),
     works((Flag::BindAddr, "bind-addr"), "ETCD_BIND_ADDR", "bind_addr", Kind::Text, "", NETWORK_GROUP,
-        "Where to listen for clients: HOST[:PORT], 0.0.0.0 or [::] for all addresses. Default: where -addr is, and on all addresses, with a warning, if that is not an address of this machine; the port of -addr.").alias(&["cl"]),
+        "Address to listen on for clients: HOST[:PORT], 0.0.0.0 or [::] for all interfaces. \
+         Default: -addr; or all interfaces, with a warning, if -addr is not an address of this \
+         machine. The port defaults to that of -addr.").alias(&["cl"]),
     works((Flag::V2Addr, "v2-addr"), "STEAD_V2_ADDR", "v2_addr", Kind::Text, "", NETWORK_GROUP,
-        "A second port for clients of the 2.x series, in their dialect: HOST[:PORT], port 2379 if none is given. Off by default."),
+        "A second client port that uses the 2.x dialect: HOST[:PORT], default port 2379. Off by \
+         default."),
     works((Flag::PeerAddr, "peer-addr"), "ETCD_PEER_ADDR", "peer.addr", Kind::Text, "127.0.0.1:7001", NETWORK_GROUP,
-        "Where other machines and administrators reach this one: HOST:PORT. 0.0.0.0 as with -addr.").alias(&["s"]),
+        "Advertised peer address, for other machines and administrators: HOST:PORT. 0.0.0.0 as \
+         for -addr.").alias(&["s"]),
     works((Flag::PeerBindAddr, "peer-bind-addr"), "ETCD_PEER_BIND_ADDR", "peer.bind_addr", Kind::Text, "", NETWORK_GROUP,
-        "Where to listen for them: HOST[:PORT]. Default: as for -bind-addr.").alias(&["sl"]),
+        "Address to listen on for peers: HOST[:PORT]. Default: as for -bind-addr.").alias(&["sl"]),
     works((Flag::Compat, "compat"), "STEAD_COMPAT", "compat", Kind::Choice(&["v04", "v2"]), "v04", NETWORK_GROUP,
-        "The dialect spoken at -addr: v04 as etcd 0.4 spoke it, v2 as 2.x did."),
+        "API dialect at -addr: v04 for etcd 0.4, v2 for etcd 2.x."),
     works((Flag::Modules, "modules"), "STEAD_MODULES", "modules", Kind::Choice(&["on", "off"]), "on", NETWORK_GROUP,
         "Serve the lock and leader modules, /mod/v2/lock and /mod/v2/leader, on the client ports."),
     works((Flag::Dashboard, "dashboard"), "STEAD_DASHBOARD", "dashboard", Kind::Choice(&["on", "read-only", "off"]), "on", NETWORK_GROUP,
-        "Serve the dashboard, /mod/dashboard/, on the client ports: on to show and change, read-only for a page that changes nothing, off for none."),
+        "Serve the dashboard, /mod/dashboard/, on the client ports: on, read-only, or off."),
     works((Flag::Cors, "cors"), "ETCD_CORS", "cors", Kind::List, "", NETWORK_GROUP,
-        "Origins of web pages that may use the API, with commas between them, or *."),
+        "Origins of web pages that may use the API, comma-separated, or *."),
     works((Flag::HostWhitelist, "host-whitelist"), "ETCD_HOST_WHITELIST", "host_whitelist", Kind::List, "*", NETWORK_GROUP,
-        "Names under which this machine is reached, beside its addresses, localhost and the hosts of -addr and -peer-addr: a web page served under another name is refused. Without * so is every request."),
+        "Accepted Host headers, besides the addresses of this machine, localhost and the hosts of \
+         -addr and -peer-addr. Requests from web pages under any other name are refused; without \
+         * in the list, so is every request under any other name."),
     works((Flag::HttpReadTimeout, "http-read-timeout"), "ETCD_HTTP_READ_TIMEOUT", "http_read_timeout", Kind::Seconds, "300", NETWORK_GROUP,
-        "Seconds that a client may take to send a request, or be silent between two; 0 for no limit."),
+        "Seconds that a client may take to send a request, or stay idle between two; 0 for no \
+         limit."),
     works((Flag::HttpWriteTimeout, "http-write-timeout"), "ETCD_HTTP_WRITE_TIMEOUT", "http_write_timeout", Kind::Seconds, "300", NETWORK_GROUP,
-        "Seconds that a client may take to receive an answer; 0 for no limit. Waiting for an event has none."),
+        "Seconds that a client may take to receive an answer; 0 for no limit. Waiting for an \
+         event does not count."),
     works((Flag::BusyPoll, "busy-poll"), "STEAD_BUSY_POLL", "busy_poll", Kind::Number(0, 1000), "50", NETWORK_GROUP,
-        "Microseconds to look for the next request before going to sleep, while requests follow one another as quickly; 0 to sleep at once."),
+        "Busy-poll window in microseconds: how long to poll for the next request before sleeping, \
+         while requests arrive that quickly; 0 turns busy polling off."),
     works((Flag::CertFile, "cert-file"), "ETCD_CERT_FILE", "cert_file", Kind::Text, "", NETWORK_GROUP,
-        "The certificate shown to clients (PEM), with what leads to its authority. With -key-file it turns HTTPS on.").alias(&["clientCert"]),
+        "The certificate presented to clients (PEM), including intermediate certificates. With \
+         -key-file it turns HTTPS on.").alias(&["clientCert"]),
     works((Flag::KeyFile, "key-file"), "ETCD_KEY_FILE", "key_file", Kind::Text, "", NETWORK_GROUP,
         "The private key of -cert-file (PEM).").alias(&["clientKey"]),
     works((Flag::CaFile, "ca-file"), "ETCD_CA_FILE", "ca_file", Kind::Text, "", NETWORK_GROUP,
-        "Authorities (PEM): a client must show a certificate that one of them signed.").alias(&["clientCAFile"]),
+        "Certificate authorities (PEM): a client must present a certificate signed by one of \
+         them.").alias(&["clientCAFile"]),
     works((Flag::PeerCertFile, "peer-cert-file"), "ETCD_PEER_CERT_FILE", "peer.cert_file", Kind::Text, "", NETWORK_GROUP,
-        "The certificate shown to other machines, whichever side calls (PEM). With -peer-key-file machines speak TLS to one another.").alias(&["serverCert"]),
+        "The certificate presented to other machines, as server and as client (PEM). With \
+         -peer-key-file it turns TLS between machines on.").alias(&["serverCert"]),
     works((Flag::PeerKeyFile, "peer-key-file"), "ETCD_PEER_KEY_FILE", "peer.key_file", Kind::Text, "", NETWORK_GROUP,
         "The private key of -peer-cert-file (PEM).").alias(&["serverKey"]),
     works((Flag::PeerCaFile, "peer-ca-file"), "ETCD_PEER_CA_FILE", "peer.ca_file", Kind::Text, "", NETWORK_GROUP,
-        "Authorities (PEM) of the other machines: both sides of a connection must show a certificate that one of them signed. Without it the system's are used, and only the side that is called must show one.").alias(&["serverCAFile"]),
+        "Certificate authorities (PEM) of the other machines: both sides of a connection must \
+         present a certificate signed by one of them. Without it the system's authorities are \
+         used, and only the server side must present one.").alias(&["serverCAFile"]),
     works((Flag::Snapshot, "snapshot"), "ETCD_SNAPSHOT", "snapshot", Kind::Bool, "true", STORE_GROUP,
         "Write snapshots, so that the log can be recycled."),
     works((Flag::SnapshotCount, "snapshot-count"), "ETCD_SNAPSHOTCOUNT", "snapshot_count", Kind::Number(1, 1 << 40), "10000", STORE_GROUP,
-        "Commands between two snapshots at the least; small commands gather until a snapshot is worth writing.").alias(&["snapshotCount"]),
+        "Minimum number of commands between two snapshots; after small commands a snapshot waits \
+         until it is worth writing.").alias(&["snapshotCount"]),
     works((Flag::PeerHeartbeatInterval, "peer-heartbeat-interval"), "ETCD_PEER_HEARTBEAT_INTERVAL", "peer.heartbeat_interval", Kind::Number(10, 60_000), "50", STORE_GROUP,
         "Milliseconds between two heartbeats of a leader.").alias(&["peer-heartbeat-timeout", "heartbeat-interval"]),
     works((Flag::PeerElectionTimeout, "peer-election-timeout"), "ETCD_PEER_ELECTION_TIMEOUT", "peer.election_timeout", Kind::Number(20, 600_000), "200", STORE_GROUP,
         "Milliseconds of silence after which an election may begin; at least twice the heartbeat interval.").alias(&["election-timeout"]),
     works((Flag::ClusterActiveSize, "cluster-active-size"), "ETCD_CLUSTER_ACTIVE_SIZE", "cluster.active_size", Kind::Number(0, 1 << 30), "9", CLUSTER_GROUP,
-        "How many machines take part in consensus; at least 3. Used when a new cluster starts.").alias(&["maxsize", "max-cluster-size"]),
+        "Maximum number of voting members; at least 3. Used when a new cluster \
+         starts.").alias(&["maxsize", "max-cluster-size"]),
     works((Flag::ClusterRemoveDelay, "cluster-remove-delay"), "ETCD_CLUSTER_REMOVE_DELAY", "cluster.remove_delay", Kind::Seconds, "1800", CLUSTER_GROUP,
         "Seconds after which a silent machine is removed; at least 2. Used when a new cluster starts."),
     works((Flag::ClusterSyncInterval, "cluster-sync-interval"), "ETCD_CLUSTER_SYNC_INTERVAL", "cluster.sync_interval", Kind::Seconds, "5", CLUSTER_GROUP,
-        "Seconds between two looks of a standby at the cluster; at least 1. Used when a new cluster starts."),
+        "Standby check interval in seconds; at least 1. Used when a new cluster starts."),
     works((Flag::FollowerMode, "follower-mode"), "STEAD_FOLLOWER_MODE", "follower_mode", Kind::Choice(&["forward", "redirect"]), "forward", CLUSTER_GROUP,
-        "What a follower does with writes and with reads that need a proof: forward serves them with the leader's help, redirect sends the client to the leader (307, as 0.4 did; not at ports of the 2.x dialect)."),
+        "How a follower handles writes and linearizable reads: forward serves them through the \
+         leader, redirect sends the client to the leader (307, as 0.4 did; not at ports of the \
+         2.x dialect)."),
     works((Flag::StandbyMode, "standby-mode"), "STEAD_STANDBY_MODE", "standby_mode", Kind::Choice(&["redirect", "proxy"]), "redirect", CLUSTER_GROUP,
-        "What a standby does with requests: redirect sends the client to the leader (307), proxy passes them on to it."),
+        "How a standby handles requests: redirect sends the client to the leader (307), proxy \
+         relays them to it."),
     works((Flag::MaxBodyBytes, "max-body-bytes"), "STEAD_MAX_BODY_BYTES", "limit.body_bytes", Kind::Number(1024, 32 << 20), "10485760", LIMIT_GROUP,
-        "Bytes of a request's body; at most 33554432, so that a value fits into a message between machines."),
+        "Maximum size of a request body in bytes; at most 33554432, so that a value fits into a \
+         message between machines."),
     works((Flag::MaxHeadBytes, "max-head-bytes"), "STEAD_MAX_HEAD_BYTES", "limit.head_bytes", Kind::Number(1024, 1 << 30), "131072", LIMIT_GROUP,
-        "Bytes of a request's line and headers; the line alone may take half of them."),
+        "Maximum size of a request line and headers in bytes; the line alone may take half of it."),
     works((Flag::MaxConnections, "max-connections"), "STEAD_MAX_CONNECTIONS", "limit.connections", Kind::Number(1, 1 << 24), "65536", LIMIT_GROUP,
-        "Connections at the same time."),
+        "Maximum number of open connections."),
     works((Flag::MaxWatchers, "max-watchers"), "STEAD_MAX_WATCHERS", "limit.watchers", Kind::Number(0, 1 << 24), "1048576", LIMIT_GROUP,
-        "Watches that wait at the same time."),
+        "Maximum number of waiting watches."),
     works((Flag::StreamBufferBytes, "stream-buffer-bytes"), "STEAD_STREAM_BUFFER_BYTES", "limit.stream_buffer_bytes", Kind::Number(1024, BYTES_MAX), "262144", LIMIT_GROUP,
-        "Bytes that wait for a slow reader of a stream before it is fed from the history."),
+        "Bytes buffered for a slow reader of a stream before it is served from the event history."),
     works((Flag::HistoryBytes, "history-bytes"), "STEAD_HISTORY_BYTES", "limit.history_bytes", Kind::Number(0, BYTES_MAX), "8388608", LIMIT_GROUP,
-        "Bytes of past events that waitIndex can look back on. At least 1000 events are kept as long as they take 8 times as many bytes, or 8 MiB, at most."),
+        "Size in bytes of the event history, which serves waitIndex. At least 1000 events are \
+         kept, unless they take more than 8 times as many bytes, or 8 MiB."),
     works((Flag::RequestTimeout, "request-timeout"), "STEAD_REQUEST_TIMEOUT", "limit.request_timeout", Kind::Number(100, 3_600_000), "5400", LIMIT_GROUP,
-        "Milliseconds that a write or a quorum read may wait for its outcome."),
+        "Milliseconds after which a write or a quorum read times out."),
     works((Flag::Metrics, "metrics"), "STEAD_METRICS", "metrics", Kind::Choice(&["on", "off"]), "on", LOG_GROUP,
         "Serve /metrics on the client ports."),
     works((Flag::LogFormat, "log-format"), "STEAD_LOG_FORMAT", "log_format", Kind::Choice(&["text", "json"]), "text", LOG_GROUP,
-        "How log lines are written, to standard error."),
+        "Format of the log lines on standard error."),
     works((Flag::LogLevel, "log-level"), "STEAD_LOG_LEVEL", "log_level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info", LOG_GROUP,
-        "What is logged: lines of this level and of the graver ones."),
+        "Log lines of this level and above."),
     works((Flag::V, "v"), "ETCD_VERBOSE", "verbose", Kind::Bool, "false", LOG_GROUP, "Log at level debug, unless -log-level says more."),
     works((Flag::Vv, "vv"), "ETCD_VERY_VERBOSE", "very_verbose", Kind::Bool, "false", LOG_GROUP, "As -v."),
     works((Flag::Vvv, "vvv"), "ETCD_VERY_VERY_VERBOSE", "very_very_verbose", Kind::Bool, "false", LOG_GROUP, "Log at level trace."),
     works((Flag::MaxResultBuffer, "max-result-buffer"), "ETCD_MAX_RESULT_BUFFER", "max_result_buffer", Kind::Number(0, u64::MAX), "1024", OTHER_GROUP,
-        "").alias(&["m"]).ignored("it had no effect in the original either"),
+        "").alias(&["m"]).ignored("it had no effect in etcd either"),
     works((Flag::Peers, "peers"), "ETCD_PEERS", "peers", Kind::List, "", JOIN_GROUP,
-        "Machines of the cluster to join, as HOST:PORT of their -peer-addr, with commas between them. A machine with data in its directory goes on from there, and asks these where members have moved to.").alias(&["C"]),
+        "Machines of the cluster to join, as HOST:PORT of their -peer-addr, comma-separated. A \
+         machine with data in its directory stays in its cluster, and asks these for new \
+         addresses of members.").alias(&["C"]),
     works((Flag::PeersFile, "peers-file"), "ETCD_PEERS_FILE", "peers_file", Kind::Text, "", JOIN_GROUP,
-        "A file with such a list; it takes the place of -peers.").alias(&["CF"]),
+        "A file with such a list; overrides -peers.").alias(&["CF"]),
     works((Flag::Discovery, "discovery"), "ETCD_DISCOVERY", "discovery", Kind::Text, "", JOIN_GROUP,
-        "A directory of any v2 server at which machines meet: http://HOST:PORT/v2/keys/PATH. The first one there begins the cluster."),
+        "Discovery URL, a directory on any v2 server: http://HOST:PORT/v2/keys/PATH. The first \
+         machine to register there starts the cluster."),
     works((Flag::MaxRetryAttempts, "max-retry-attempts"), "ETCD_MAX_RETRY_ATTEMPTS", "max_retry_attempts", Kind::Number(0, 1 << 40), "3", JOIN_GROUP,
-        "How often joining is attempted.").alias(&["r"]),
+        "Number of attempts to join.").alias(&["r"]),
     works((Flag::RetryInterval, "retry-interval"), "ETCD_RETRY_INTERVAL", "retry_interval", Kind::Seconds, "0", JOIN_GROUP,
-        "Seconds that an attempt takes at least; within it machines that do not answer are tried every quarter of a second, each for 8 s at most. 0 for 2.5 to 5 at random."),
+        "Minimum seconds per attempt; within it, machines that do not answer are retried every \
+         quarter of a second, each for 8 s at most. 0 for 2.5 to 5 at random."),
     works((Flag::ForceRejoin, "force-rejoin"), "STEAD_FORCE_REJOIN", "force_rejoin", Kind::Bool, "false", JOIN_GROUP,
-        "Come back as a new member in the place of the one with this name: for a machine whose disk is lost or damaged. What its data directory still holds is first moved to its sub-directory replaced-DATE-TIME; without -peers the members that it names are asked."),
+        "Rejoin as a new member that replaces the one with this name: for a machine whose disk is \
+         lost or damaged. The remaining files in its data directory are first moved to its \
+         sub-directory replaced-DATE-TIME; without -peers, the members recorded there are asked."),
     works((Flag::PeerToken, "peer-token"), "STEAD_PEER_TOKEN", "peer.token", Kind::Text, "", JOIN_GROUP,
-        "A secret that all machines of the cluster share: they prove to one another that they know it, without saying it, and who changes the members or the configuration says it. On the command line everybody on the machine can read it."),
+        "Shared secret of the cluster: machines prove to one another that they know it, without \
+         sending it; a client that changes the members or the configuration sends it. On the \
+         command line every user of the machine can read it."),
     works((Flag::PeerTokenFile, "peer-token-file"), "STEAD_PEER_TOKEN_FILE", "peer.token_file", Kind::Text, "", JOIN_GROUP,
-        "A file with that secret, in the place of -peer-token. A line end behind it does not belong to it."),
+        "A file with that secret, instead of -peer-token. A trailing newline is not part of it."),
     works((Flag::OpenMembership, "open-membership"), "STEAD_OPEN_MEMBERSHIP", "open_membership", Kind::Bool, "false", JOIN_GROUP,
         "Let anyone who reaches the client ports change the members and the configuration without the secret: etcdctl cannot send it."),
     works((Flag::RequireSecure, "require-secure"), "STEAD_REQUIRE_SECURE", "require_secure", Kind::Bool, "false", JOIN_GROUP,
-        "Do not start where other machines reach the peer port and neither certificates of theirs nor -peer-token is asked for."),
+        "Refuse to start if other machines can reach the peer port and neither client \
+         certificates nor -peer-token are required there."),
     works((Flag::InitialCluster, "initial-cluster"), "ETCD_INITIAL_CLUSTER", "initial_cluster", Kind::List, "", JOIN_GROUP,
-        "All machines of a new cluster, as NAME=PEER_URL with commas between them, the same at every machine (2.x). A machine with an empty data directory asks the others first whether it took part already."),
+        "All machines of a new cluster, as NAME=PEER_URL, comma-separated, the same list at every \
+         machine (2.x). A machine with an empty data directory first asks the others whether it \
+         is already a member."),
     works((Flag::InitialClusterState, "initial-cluster-state"), "ETCD_INITIAL_CLUSTER_STATE", "initial_cluster_state", Kind::Choice(&["new", "existing"]), "new", JOIN_GROUP,
-        "Whether the machines of -initial-cluster begin together, or this one joins the others (2.x)."),
+        "Whether the machines of -initial-cluster start a new cluster, or this one joins an \
+         existing one (2.x)."),
     works((Flag::InitialClusterToken, "initial-cluster-token"), "ETCD_INITIAL_CLUSTER_TOKEN", "initial_cluster_token", Kind::Text, "etcd-cluster", JOIN_GROUP,
-        "Tells clusters of the same machines apart (2.x). It is not a secret."),
+        "Distinguishes clusters of the same machines (2.x). Not a secret."),
     works((Flag::InitialAdvertisePeerUrls, "initial-advertise-peer-urls"), "ETCD_INITIAL_ADVERTISE_PEER_URLS", "initial_advertise_peer_urls", Kind::Text, "", URL_GROUP,
-        "As -peer-addr, as a URL. Of several the first is used."),
+        "As -peer-addr, as a URL. The first one of several is used."),
     works((Flag::ListenPeerUrls, "listen-peer-urls"), "ETCD_LISTEN_PEER_URLS", "listen_peer_urls", Kind::Text, "", URL_GROUP,
-        "As -peer-bind-addr, as a URL. Of several the first is used."),
+        "As -peer-bind-addr, as a URL. The first one of several is used."),
     works((Flag::AdvertiseClientUrls, "advertise-client-urls"), "ETCD_ADVERTISE_CLIENT_URLS", "advertise_client_urls", Kind::Text, "", URL_GROUP,
-        "As -addr, as a URL. Of several the first is used."),
+        "As -addr, as a URL. The first one of several is used."),
     works((Flag::ListenClientUrls, "listen-client-urls"), "ETCD_LISTEN_CLIENT_URLS", "listen_client_urls", Kind::List, "", URL_GROUP,
-        "Where to listen for clients, as URLs. These ports speak as 2.x did, unless -compat=v04 is given."),
+        "URLs to listen on for clients. These ports use the 2.x dialect, unless -compat=v04 is \
+         set."),
     works((Flag::TrustedCaFile, "trusted-ca-file"), "ETCD_TRUSTED_CA_FILE", "trusted_ca_file", Kind::Text, "", URL_GROUP,
         "As -ca-file, but clients need a certificate only with -client-cert-auth."),
     works((Flag::ClientCertAuth, "client-cert-auth"), "ETCD_CLIENT_CERT_AUTH", "client_cert_auth", Kind::Bool, "false", URL_GROUP,
-        "Whether a client must show a certificate. Default: true with -ca-file."),
+        "Require client certificates. True with -ca-file."),
     works((Flag::PeerTrustedCaFile, "peer-trusted-ca-file"), "ETCD_PEER_TRUSTED_CA_FILE", "peer.trusted_ca_file", Kind::Text, "", URL_GROUP,
-        "As -peer-ca-file, but machines that call need a certificate only with -peer-client-cert-auth."),
+        "As -peer-ca-file, but a connecting machine needs a certificate only with \
+         -peer-client-cert-auth."),
     works((Flag::PeerClientCertAuth, "peer-client-cert-auth"), "ETCD_PEER_CLIENT_CERT_AUTH", "peer.client_cert_auth", Kind::Bool, "false", URL_GROUP,
-        "Whether a machine that calls must show a certificate. Default: true with -peer-ca-file."),
+        "Require certificates from connecting machines. True with -peer-ca-file."),
     works((Flag::Proxy, "proxy"), "ETCD_PROXY", "proxy", Kind::Choice(&["off"]), "off", URL_GROUP,
-        "Only off: a machine stands by when the cluster has as many members as its activeSize."),
+        "Only off is supported: a machine becomes a standby when the cluster has activeSize \
+         members."),
     refused((Flag::ForceNewCluster, "force-new-cluster"), "ETCD_FORCE_NEW_CLUSTER", "force_new_cluster", CLUSTER),
     refused((Flag::Trace, "trace"), "ETCD_TRACE", "trace", "use /metrics"),
     refused((Flag::GraphiteHost, "graphite-host"), "ETCD_GRAPHITE_HOST", "graphite_host", "use /metrics"),
-    refused((Flag::Cpuprofile, "cpuprofile"), "ETCD_CPU_PROFILE_FILE", "cpu_profile_file", "use a profiler of the system"),
+    refused((Flag::Cpuprofile, "cpuprofile"), "ETCD_CPU_PROFILE_FILE", "cpu_profile_file", "use a \
+                                system profiler"),
 ];
 
 /// The setting with this flag, and whether that is an older name of it.

@@ -208,7 +208,8 @@ impl Values {
             let Some(flag) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')) else {
                 if has_flags {
                     return Err(Usage(format!(
-                        "unexpected argument {arg:?}: a value goes with its flag, as -name=value"
+                        "unexpected argument {arg:?}: give a value together with its flag, as in \
+                         -name=value"
                     )));
                 }
                 invocation.command.push(arg.clone());
@@ -276,7 +277,7 @@ impl Values {
                 // Others may use the prefix too: client settings have it.
                 let names = SETTINGS.iter().map(|setting| setting.env);
                 if let Some(near) = nearest(name, names) {
-                    self.notes.push(format!("{name} is unknown: did you mean {near}?"));
+                    self.notes.push(format!("unknown variable {name}: did you mean {near}?"));
                 }
                 continue;
             };
@@ -313,14 +314,18 @@ impl Values {
             let known = SETTINGS.iter().map(|setting| setting.toml);
             let hint = nearest(key, known)
                 .map_or_else(String::new, |near| format!(": did you mean {near}?"));
-            self.notes.push(format!("{path}: the key {key} is unknown and ignored{hint}"));
+            self.notes.push(format!("{path}: unknown key {key} ignored{hint}"));
             return Ok(());
         };
         let text = match value {
             // What is refused or passed over is so whatever its value.
             _ if setting.support != Support::Works => String::new(),
-            value => plain_value(setting.kind, value)
-                .map_err(|wanted| Usage(format!("{path}: the key {key} wants {wanted}")))?,
+            value => plain_value(setting.kind, value).map_err(|wanted| {
+                Usage(format!(
+                    "{path}: invalid value for the key {key}: \
+                                                 expected {wanted}"
+                ))
+            })?,
         };
         self.put(setting, &text, Source::File(path.to_owned()))
     }
@@ -356,18 +361,18 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
         Kind::Text | Kind::List => Ok(()),
         Kind::Bool if matches!(value, "true" | "false") => Ok(()),
-        Kind::Bool => Err("true or false is wanted".to_owned()),
+        Kind::Bool => Err("expected true or false".to_owned()),
         Kind::Number(min, max) => match value.parse::<u64>() {
             Ok(number) if (min..=max).contains(&number) => Ok(()),
-            Ok(_) => Err(format!("a number from {min} to {max} is wanted")),
-            Err(_) => Err("a whole number is wanted".to_owned()),
+            Ok(_) => Err(format!("expected a number from {min} to {max}")),
+            Err(_) => Err("expected a whole number".to_owned()),
         },
         Kind::Seconds => match value.parse::<f64>() {
             Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(()),
-            _ => Err("a number of seconds is wanted".to_owned()),
+            _ => Err("expected a number of seconds".to_owned()),
         },
         Kind::Choice(words) if words.contains(&value) => Ok(()),
-        Kind::Choice(words) => Err(format!("one of {} is wanted", words.join(", "))),
+        Kind::Choice(words) => Err(format!("expected one of {}", words.join(", "))),
     }
 }
 

@@ -51,7 +51,7 @@ fn why_unready(cx: &Context) -> Option<String> {
         return Some(format!("no leader is reachable{}", who_is_unreachable(cx)));
     }
     if !cx.driver.has_store() {
-        return Some("joined, and not brought up by the leader yet".to_owned());
+        return Some("joined, but has not caught up with the leader yet".to_owned());
     }
     None
 }

@@ -97,7 +97,7 @@ pub(crate) fn serve(
 /// Dials the machine that asks for a place, which it gets when it was reached.
 fn dial_back(cx: &mut Context, key: Key, request: JoinRequest) -> Reply<Waiting> {
     if !cx.dial_backs.begin(cx.now.monotonic) {
-        let cause = "too many machines ask for a place at the same time; try again";
+        let cause = "too many machines are joining at the same time; try again";
         return error(cx, &ApiError::overloaded(cause, cx.index())).into();
     }
     let (member, tls) = (request.member.clone(), cx.config.peer_tls.clone());
@@ -105,7 +105,7 @@ fn dial_back(cx: &mut Context, key: Key, request: JoinRequest) -> Reply<Waiting>
     let work = move || Done::Reached(key, reach(tls, &secret, &asked));
     if let Err(failed) = cx.workers.run_once("dial-back", work) {
         cx.dial_backs.end();
-        let cause = format!("{} cannot be dialled: {failed}", member.peer_url);
+        let cause = format!("cannot connect to {}: {failed}", member.peer_url);
         return error(cx, &ApiError::overloaded(&cause, cx.index())).into();
     }
     wait_for(Joining { member, removes: false, request: Some(request) })
@@ -127,8 +127,7 @@ pub(crate) fn reached(
     };
     if let Err(detail) = verdict {
         let (at, own) = (&request.member.peer_url, &cx.config.name);
-        let cause =
-            format!("{at} cannot be reached from {own}, the leader: {detail}; check -peer-addr");
+        let cause = format!("the leader, {own}, cannot reach {at}: {detail}; check -peer-addr");
         return error(cx, &ApiError::refused(RAFT_INTERNAL, cause, cx.index(), 409)).into();
     }
     give_place(cx, key, request)

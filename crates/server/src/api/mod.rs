@@ -161,7 +161,7 @@ fn resource(
         Route::Readyz => health::readyz(cx, request.query).into(),
         Route::Metrics => metrics::serve(cx).into(),
         Route::PeerStream | Route::Keys(_) | Route::Module(..) | Route::NotFound => {
-            unreachable!("served or refused before")
+            unreachable!("served or refused above")
         }
     }
 }

@@ -164,9 +164,12 @@ impl fmt::Display for Refusal {
             Refusal::Malformed(detail) => detail,
             Refusal::BodyTooLarge => "the request body is too large",
             Refusal::RequestLineTooLong => "the request line is too long",
-            Refusal::Expectation => "only the expectation 100-continue can be met",
+            Refusal::Expectation => "unsupported Expect header: only 100-continue is supported",
             Refusal::HeadTooLarge => "the request's headers are too large",
-            Refusal::Version => "only HTTP/1.0 and HTTP/1.1 are spoken here",
+            Refusal::Version => {
+                "unsupported protocol version: only HTTP/1.0 and HTTP/1.1 are \
+                                 supported"
+            }
         })
     }
 }
@@ -200,7 +203,7 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
     }
     let blank = blank_len(buf);
     if blank > BLANK_BYTES_MAX {
-        let refusal = Refusal::Malformed("there are too many blank lines before the request");
+        let refusal = Refusal::Malformed("too many blank lines before the request");
         return Progress::Refused(refusal, false);
     }
     if state.scanned > 0 && !has_head_end(buf, state.scanned) {
@@ -219,7 +222,7 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
         Err(error) => return Progress::Refused(explain(error, buf), false),
     };
     if has_bare_line_end(buf.get(blank..head_len).unwrap_or_default()) {
-        let refusal = Refusal::Malformed("a line of the request's head ends without CR");
+        let refusal = Refusal::Malformed("a line of the request's head does not end in CRLF");
         return Progress::Refused(refusal, false);
     }
     let method = Method::parse(head.method.unwrap_or_default());
@@ -231,7 +234,7 @@ pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) ->
         return refuse(refusal);
     }
     let Some((path, query)) = target else {
-        return refuse(Refusal::Malformed("the request's target is no path"));
+        return refuse(Refusal::Malformed("invalid request target"));
     };
     let is_http11 = head.version == Some(1);
     let headers = match read_headers(head.headers, is_http11) {
@@ -312,9 +315,9 @@ fn explain(error: httparse::Error, buf: &[u8]) -> Refusal {
             Refusal::Version
         }
         httparse::Error::Token | httparse::Error::Version => {
-            Refusal::Malformed("the request line is malformed")
+            Refusal::Malformed("malformed request line")
         }
-        _ => Refusal::Malformed("the request's head is malformed"),
+        _ => Refusal::Malformed("malformed request head"),
     }
 }
 

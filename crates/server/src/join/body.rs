@@ -146,13 +146,13 @@ impl MemberWire {
     }
 
     fn member(self) -> Result<Member, String> {
-        let id = parse_id(&self.id).ok_or_else(|| format!("{:?} is no member id", self.id))?;
+        let id = parse_id(&self.id).ok_or_else(|| format!("invalid member id {:?}", self.id))?;
         if !is_name(&self.name) {
-            return Err(format!("{:?} is no machine's name", self.name));
+            return Err(format!("invalid machine name {:?}", self.name));
         }
         for url in [&self.client_url, &self.peer_url] {
             if !is_url(url) {
-                return Err(format!("{url:?} is no URL of a machine: http://HOST:PORT is wanted"));
+                return Err(format!("invalid machine URL {url:?}: expected http://HOST:PORT"));
             }
         }
         Ok(Member {
@@ -171,12 +171,12 @@ impl JoinRequest {
     /// What is wrong with it, in a sentence.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
         let wire: JoinWire = serde_json::from_slice(body)
-            .map_err(|error| format!("the body is no request to join: {error}"))?;
+            .map_err(|error| format!("invalid join request: {error}"))?;
         let JoinWire { id, name, client_url, peer_url, replace } = wire;
         let member = MemberWire { id, name, client_url, peer_url }.member()?;
         for url in [&member.client_url, &member.peer_url] {
             if !leads_somewhere(url) {
-                return Err(format!("{url:?} is no URL at which others reach a machine"));
+                return Err(format!("invalid advertised URL {url:?}"));
             }
         }
         Ok(Self { member, replace })
@@ -230,9 +230,9 @@ impl IdentityCard {
     /// What is wrong with it, in a sentence.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
         let wire: IdentityWire = serde_json::from_slice(body)
-            .map_err(|error| format!("the answer does not say who answers: {error}"))?;
+            .map_err(|error| format!("the answer does not identify its sender: {error}"))?;
         let id = parse_id(&wire.id).filter(|_| wire.name.is_empty() || is_name(&wire.name));
-        let id = id.ok_or("the answer does not say who answers")?;
+        let id = id.ok_or("the answer does not identify its sender")?;
         Ok(Self { id: MemberId(id), name: wire.name })
     }
 
@@ -248,8 +248,8 @@ impl View {
     /// What is wrong with it, in a sentence.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
         let wire: ViewWire = serde_json::from_slice(body)
-            .map_err(|error| format!("the answer is no description of a cluster: {error}"))?;
-        let cluster = parse_id(&wire.cluster).ok_or("the answer names no cluster")?;
+            .map_err(|error| format!("invalid cluster description: {error}"))?;
+        let cluster = parse_id(&wire.cluster).ok_or("the cluster description lacks its id")?;
         let founders: Option<Vec<MemberId>> =
             wire.founders.iter().map(|id| parse_id(id).map(MemberId)).collect();
         let members: Result<Vec<Member>, String> =
@@ -262,7 +262,7 @@ impl View {
             own: parse_id(&wire.own).map(MemberId),
             term: wire.term,
             leader: parse_id(&wire.leader).map(MemberId),
-            founders: founders.ok_or("the answer names no founders")?,
+            founders: founders.ok_or("the cluster description lacks the founders")?,
             members: members?,
             reached: reached.into_iter().collect(),
             active_size: wire.active_size,

@@ -116,8 +116,8 @@ impl Caller {
         match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
             (Some(rest), _) if self.tls.is_some() => Ok(format!("https://{rest}")),
             (_, Some(_)) if self.is_for_members && self.tls.is_none() => Err(format!(
-                "{url}: members speak TLS to one another there, which this machine cannot without \
-                 -peer-cert-file and -peer-key-file"
+                "{url}: peers use TLS there: start this machine with -peer-cert-file and \
+                 -peer-key-file"
             )),
             _ => Ok(url.to_owned()),
         }
@@ -156,13 +156,13 @@ impl Caller {
             let next = self.target(&location)?;
             if url.starts_with("https://") && !next.starts_with("https://") {
                 return Err(format!(
-                    "{url}: sends on to {}, which is not encrypted",
+                    "{url}: redirects to {}, which is not encrypted",
                     printable(&next)
                 ));
             }
             url = next;
         }
-        Err(format!("{url}: sent on too often"))
+        Err(format!("{url}: too many redirects"))
     }
 
     /// What went wrong, in a sentence.
@@ -200,7 +200,7 @@ impl Caller {
         if !call.is_answer(Answered { status: *status, location, body }, answer.proof.as_bytes()) {
             return Err(format!(
                 "{url}: answered {status}, but does not prove that it knows the cluster's secret: \
-                 give both the same -peer-token, or find out who answers there ({})",
+                 give both the same -peer-token, or find out which server answers there ({})",
                 explain(body)
             ));
         }
@@ -269,10 +269,10 @@ fn split(url: &str) -> (&str, &str) {
 
 /// The challenge in an answer.
 fn challenge_in(body: &[u8]) -> Result<String, String> {
-    let value: serde_json::Value = serde_json::from_slice(body)
-        .map_err(|error| format!("what came is no challenge: {error}"))?;
+    let value: serde_json::Value =
+        serde_json::from_slice(body).map_err(|error| format!("invalid challenge: {error}"))?;
     let challenge = value.get("challenge").and_then(serde_json::Value::as_str);
-    challenge.map(str::to_owned).ok_or_else(|| "what came is no challenge".to_owned())
+    challenge.map(str::to_owned).ok_or_else(|| "invalid challenge".to_owned())
 }
 
 /// The sentence in an error's body, as one line.

@@ -95,14 +95,14 @@ pub(crate) fn register(
     if matches!(reply.status, 200 | 201) && is_written {
         return Ok(());
     }
-    Err(foreign(&own, &reply, "200 or 201 and the node that was written"))
+    Err(foreign(&own, &reply, "200 or 201 and the written node"))
 }
 
 /// The complaint about an answer that no discovery service gives.
 fn foreign(url: &str, reply: &Reply, wanted: &str) -> String {
     format!(
-        "{url}: answered {} with \"{}\", where the discovery protocol has {wanted}; \
-         -discovery wants the URL of a directory of a v2 server, http://HOST:PORT/v2/keys/PATH",
+        "{url}: answered {} with \"{}\", but the discovery protocol requires {wanted}; -discovery \
+         takes the URL of a directory on a v2 server, http://HOST:PORT/v2/keys/PATH",
         reply.status,
         reply.text()
     )
@@ -156,7 +156,7 @@ fn form_escape(text: &str) -> String {
 
 /// The values of a listing that are addresses of machines, but the own one.
 pub(crate) fn peers_in(body: &[u8], name: &str) -> Result<Vec<String>, String> {
-    let malformed = || "discovery answered with no listing of a directory".to_owned();
+    let malformed = || "discovery did not answer with a directory listing".to_owned();
     let value: Value = serde_json::from_slice(body).map_err(|_| malformed())?;
     let node = value.get("node").and_then(Value::as_object).ok_or_else(malformed)?;
     let Some(nodes) = node.get("nodes") else { return Ok(Vec::new()) };

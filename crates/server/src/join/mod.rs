@@ -163,7 +163,7 @@ pub(crate) fn ask_about(
     if view.own != Some(witness.id) {
         return Err("answered by another member".to_owned());
     }
-    view.about.ok_or_else(|| "answered without a word about it".to_owned())
+    view.about.ok_or_else(|| "did not say whether it was removed".to_owned())
 }
 
 /// The same for a standby, which says who it is.

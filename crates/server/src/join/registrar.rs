@@ -51,7 +51,11 @@ impl Registrar {
         match builder.spawn(move || rounds.run(first, &is_over)) {
             Ok(_) => Some(Self { over }),
             Err(error) => {
-                tracing::warn!(%error, "this machine cannot be registered for discovery");
+                tracing::warn!(
+                    %error,
+                    "cannot register this machine for discovery: other machines will not find it \
+                     there"
+                );
                 None
             }
         }
@@ -80,8 +84,8 @@ impl Rounds {
                     wait = pause.min(self.interval);
                     pause = (pause * 2).min(RETRY_MAX);
                     tracing::warn!(
-                        "this machine could not be registered for discovery, which is tried again \
-                         in {} s: {detail}",
+                        "registering this machine for discovery failed, trying again in {} s: \
+                         {detail}",
                         wait.as_secs_f64()
                     );
                 }

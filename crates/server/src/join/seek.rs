@@ -104,9 +104,9 @@ pub(crate) fn seek(
         }
         Outcome::Refuse(refusal) => Err(JoinError::Refused(said(refusal))),
         Outcome::Ask => Err(JoinError::Unreachable(format!(
-            "{} says that this cluster has begun, but no leader answers who could say whether {} \
-             took part in it: start the others of -initial-cluster first. If the disk of this \
-             machine is lost, -force-rejoin brings it back as a new member",
+            "{} says that this cluster has begun, but no leader answers to confirm whether {} was \
+             a member: start the other machines of -initial-cluster first. If the disk of this \
+             machine is lost, start it with -force-rejoin: it comes back as a new member",
             answers.by, config.name
         ))),
         // What can be said without others was said before anybody was asked.
@@ -131,7 +131,7 @@ fn settle(
         if outcome != Outcome::Ask || Instant::now() >= until {
             return Ok((answers, outcome));
         }
-        patience.say(format!("{} has begun, but no leader answers", answers.by));
+        patience.say(format!("{} already runs the cluster, but no leader answers", answers.by));
         if patience.wait(QUIET_RETRY) {
             return Err(JoinError::Stopped);
         }
@@ -241,24 +241,24 @@ pub(crate) fn explain(refusal: Refusal, name: &str, dir: &Path, by: &str) -> Str
     let dir = dir.display();
     match refusal {
         Refusal::SecondCluster => format!(
-            "-force would found a second cluster at an address where others know a member of the \
-             first one: {dir} belongs to a cluster of several machines. To come back to it with an \
-             empty directory give -force-rejoin in the place of -force; to begin a cluster of its \
-             own give another -data-dir. Nothing was changed"
+            "-force would start a second cluster at the address of a member of the first one: \
+             {dir} belongs to a cluster of several machines. To rejoin that cluster with an empty \
+             directory, give -force-rejoin instead of -force; to start a cluster of its own, give \
+             another -data-dir. Nothing was changed"
         ),
         Refusal::NobodyToAsk => format!(
-            "-force-rejoin: {dir} names no other member, and nobody else does: say with -peers \
-             where one is reached"
+            "-force-rejoin: no other member is known, neither from {dir} nor from the start line: \
+             name one with -peers"
         ),
         Refusal::LostDisk => format!(
-            "{by} says that {name} took part in this cluster already, but {dir} is empty. If its \
-             disk is lost, start it with -force-rejoin: it comes back as a new member. If the \
-             data is elsewhere, say where with -data-dir"
+            "{by} says that {name} has already been a member of this cluster, but {dir} is empty. \
+             If its disk is lost, start it with -force-rejoin: it comes back as a new member. If \
+             the data is elsewhere, point -data-dir at it"
         ),
         Refusal::AnotherCluster => format!(
-            "{by} belongs to another cluster than the one that -initial-cluster would begin. To \
-             join that one give -initial-cluster-state existing, or -force-rejoin if {name} was a \
-             member of it and its disk is lost"
+            "{by} belongs to another cluster than the one that -initial-cluster would start. To \
+             join that cluster, give -initial-cluster-state existing, or -force-rejoin if {name} \
+             was a member of it and its disk is lost"
         ),
     }
 }
@@ -273,13 +273,13 @@ fn join(
 ) -> Result<Start, JoinError> {
     let (attempts, interval) = (attempts(config), attempt_time(config));
     let mut last = String::new();
-    patience.say(format!("asking {} for a place", peers.join(", ")));
+    patience.say(format!("asking {} to join", peers.join(", ")));
     for attempt in 1..=attempts {
         let until = Instant::now() + interval;
         loop {
             match ask_for_place(config, caller, peers, own) {
                 Err(JoinError::Unreachable(detail)) => {
-                    patience.say(format!("nobody gives it a place: {detail}"));
+                    patience.say(format!("no machine admits it: {detail}"));
                     last = detail;
                 }
                 decided => return decided,

@@ -43,10 +43,13 @@ pub(super) fn take_results(cx: &mut Context) -> Result<Vec<Reached>, StartError>
                 let failures = cx.driver.wal_mut().fill_failures();
                 match &result {
                     Err(error) if failures == 0 => {
-                        tracing::warn!(%error, "a log segment could not be prepared");
+                        tracing::warn!(
+                            %error,
+                            "cannot preallocate a log segment: trying again (is the disk full?)"
+                        );
                     }
                     Ok(()) if failures > 0 => {
-                        tracing::info!(failures, "log segments are prepared again");
+                        tracing::info!(failures, "log segments are preallocated again");
                     }
                     _ => {}
                 }
@@ -73,7 +76,7 @@ fn snapshot_done(
         Ok(done) => {
             let (index, bytes, ms) = (done.index().0, done.bytes(), took.as_millis());
             if done.is_incoming() {
-                tracing::info!(index, bytes, ms, "the leader's snapshot is loaded");
+                tracing::info!(index, bytes, ms, "installed the leader's snapshot");
             } else {
                 cx.meters.snapshots.add(took);
                 tracing::info!(index, bytes, ms, "snapshot written");
@@ -82,7 +85,10 @@ fn snapshot_done(
         }
         Err(error) => {
             cx.meters.snapshots_failed.add_one();
-            tracing::error!(%error, "a snapshot could not be written");
+            tracing::error!(
+                %error,
+                "cannot write a snapshot: the log is kept, and grows until one succeeds"
+            );
             cx.driver.snapshot_finished(None)
         }
     }

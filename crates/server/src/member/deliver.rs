@@ -98,7 +98,10 @@ impl EventLoop {
     /// A snapshot of the leader took the place of the store.
     fn store_replaced(&mut self, old: Store) {
         if self.cx.workers.drop_store(old).is_err() {
-            tracing::warn!("freeing the replaced store on the event loop: its thread is gone");
+            tracing::warn!(
+                "freeing the replaced store on the event loop, which may delay \
+                            requests: its thread is gone"
+            );
         }
         queueing::replace_watchers(&mut self.cx);
         for key in watch::replace_store(&mut self.cx, &mut self.front) {

@@ -89,7 +89,7 @@ fn check_hello(cx: &Context, request: &Request<'_>) -> Result<Hello, Refused> {
     let refused = |status: u16, why: &str| Err((status, why.to_owned()));
     let wants = |upgrade: &[u8]| upgrade.eq_ignore_ascii_case(hello::PROTOCOL.as_bytes());
     if !request.upgrade.is_some_and(wants) || !request.is_http11 {
-        return refused(400, "an upgrade to stead-peer is wanted");
+        return refused(400, "expected an upgrade to stead-peer");
     }
     let hello = Hello::parse(request.query).map_err(|(status, why)| (status, why.to_owned()))?;
     let has_nonce = request.proof.nonce.is_some_and(is_nonce);
@@ -103,16 +103,16 @@ fn check_hello(cx: &Context, request: &Request<'_>) -> Result<Hello, Refused> {
         _ => {}
     }
     if hello.cluster != cx.driver.cluster() {
-        return refused(403, "this is another cluster");
+        return refused(403, "this machine belongs to another cluster");
     }
     if hello.to != cx.driver.status().id {
-        return refused(421, "another member is meant");
+        return refused(421, "this machine is not the member that was dialled");
     }
     if cx.driver.membership().was_removed(hello.claim.id) {
         return refused(410, "the machine was removed from the cluster");
     }
     if hello.claim.id == hello.to {
-        return refused(400, "a member does not speak to itself");
+        return refused(400, "the caller claims to be this machine");
     }
     Ok(hello)
 }
@@ -126,7 +126,7 @@ pub(crate) fn complain(cx: &mut Context, from: &str, status: u16, why: &str) {
     let own = cx.config.peer_advertised.as_str();
     let what = format!("{host} {status} {why}");
     if cx.inbound.complaints.is_due(what, cx.now.monotonic) {
-        tracing::warn!(peer = from, own, "a machine that calls was refused with {status}: {why}");
+        tracing::warn!(peer = from, own, "refused a peer connection with {status}: {why}");
     }
 }
 
@@ -149,10 +149,10 @@ pub(crate) fn take_proof(
     let is_proven = cx.gate.prover().is_some_and(|one| said.is_hello(one, &nonce, proof));
     if !is_proven {
         let why = if proof == hello::UNPROVEN {
-            "it does not believe this machine, whose -peer-token is another one than its own"
+            "it rejects this machine's proof: the -peer-token of the two machines differs"
         } else {
-            "it does not prove that it knows the cluster's secret: give both the same -peer-token, \
-             or find out who calls from there"
+            "it does not prove that it knows the cluster's secret: give both the same \
+             -peer-token, or find out which process connects from there"
         };
         complain(cx, &origin, 401, why);
         return None;
@@ -196,7 +196,12 @@ fn admit(cx: &mut Context, key: Key, hello: &Hello, origin: &str) -> Result<Memb
             cx.inbound.known_membership = u64::MAX;
         }
     } else if !cx.driver.network_mut().meet(id, &hello.at, now) {
-        return Err((503, "too many callers are unknown here".to_owned()));
+        return Err((
+            503,
+            "too many connections from machines that are not in the \
+                          configuration"
+                .to_owned(),
+        ));
     }
     let address = format!("{} (its connection comes from {origin})", hello.at);
     let speaker = InboundPeer { key, identity, address, heard_at: now };
@@ -250,9 +255,9 @@ pub(crate) fn note_doubled(cx: &mut Context, address: &str) {
         tracing::error!(
             own,
             other,
-            "another process has this member's identity and was refused: a data directory \
-             belongs to one process alone. Stop that process; the copy of the directory must \
-             not be started again"
+            "refused a second process with the identity of this member: a data directory must be \
+             used by one process only. Stop that process, and do not start its copy of the \
+             directory again"
         );
     }
 }

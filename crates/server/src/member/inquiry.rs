@@ -74,8 +74,8 @@ fn follow(cx: &mut Context, hint: Hint) {
             tracing::warn!(
                 member = %hint.from,
                 name = name.unwrap_or("?"),
-                "this member, or whoever answers at its address, says that this machine was \
-                 removed; that is not believed, since {knows}"
+                "this member, or the process that answers at its address, claims that this \
+                 machine was removed; the claim is ignored, since {knows}"
             );
             cx.inquiry.rest(now);
         }
@@ -100,7 +100,7 @@ fn follow(cx: &mut Context, hint: Hint) {
         Err(error) => {
             tracing::warn!(
                 %error,
-                "the members cannot be asked whether this machine was removed"
+                "cannot ask the members whether this machine was removed"
             );
         }
     }
@@ -115,15 +115,18 @@ pub(super) fn answered(cx: &mut Context, answers: &[Answer]) {
     // What this member knows by now counts, and not what it knew when it asked.
     match cx.driver.outlook().judge(&by_voter(answers)) {
         Verdict::Removed { is_final } => {
-            tracing::warn!("this machine was removed, as a majority of the others says: {said}");
+            tracing::warn!(
+                "this machine was removed, as a majority of the other voters confirms: \
+                            {said}"
+            );
             cx.removal = Some(if is_final { Removal::Final } else { Removal::Plain });
         }
         Verdict::Unproven => tracing::warn!(
-            "this machine goes on as a member: no majority of the other voters says that it \
-             was removed ({said})"
+            "this machine remains a member: no majority of the other voters confirms a removal \
+             ({said})"
         ),
         Verdict::Unbelievable(knows) => {
-            tracing::info!("this machine goes on as a member, since {knows} ({said})");
+            tracing::info!("this machine remains a member, since {knows} ({said})");
         }
     }
 }

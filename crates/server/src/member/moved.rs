@@ -136,7 +136,7 @@ pub(crate) fn asked(cx: &mut Context, answers: &Answers) {
         members.map(|member| (member.id, member.peer_url.clone())).collect();
     for (id, at) in moved(cluster, own, &members, answers) {
         if cx.driver.network_mut().hint(id, &at) {
-            tracing::info!(member = %id, at, "a member is reached elsewhere than it was");
+            tracing::info!(member = %id, at, "a member has a new address");
         }
     }
     for (url, view) in answers {
@@ -146,8 +146,8 @@ pub(crate) fn asked(cx: &mut Context, answers: &Answers) {
             && cx.asking.foreign.insert(url.clone())
         {
             tracing::warn!(
-                "{url} belongs to another cluster ({}) than the data directory ({cluster}): \
-                 this machine goes on in its own, and does not follow what names that address",
+                "{url} belongs to another cluster ({}) than the data directory ({cluster}): this \
+                 machine stays in its own cluster. Correct the flag that names that address",
                 view.cluster
             );
         }
@@ -163,9 +163,9 @@ pub(crate) fn compare_with_list(cx: &Context) {
     let (listed, cluster) = (crate::join::cluster_of_list(initial), cx.driver.cluster());
     if listed != cluster {
         tracing::warn!(
-            "-initial-cluster would begin the cluster {listed}, and the data directory belongs \
-             to {cluster}: this machine goes on in its own; the list is only asked where \
-             members are reached"
+            "-initial-cluster describes the cluster {listed}, but the data directory belongs to \
+             {cluster}: this machine stays in its own cluster, and uses the list only to look up \
+             addresses"
         );
     }
 }

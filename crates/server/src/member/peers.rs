@@ -24,7 +24,7 @@ pub(crate) fn take_frames(
     }
     let mut used = 0;
     loop {
-        match frame::take(bytes.get(used..).expect("no more is used than there is")) {
+        match frame::take(bytes.get(used..).expect("never more bytes are used than were read")) {
             Ok(Some((payload, len))) => {
                 if let Err(fatal) = cx.driver.receive(from, payload, &mut cx.out) {
                     cx.fatal = Some(fatal);
@@ -34,7 +34,10 @@ pub(crate) fn take_frames(
             }
             Ok(None) => return Some(used),
             Err(frame::Garbage) => {
-                tracing::warn!(member = %from, "a member sent garbage; its connection ends");
+                tracing::warn!(
+                    member = %from,
+                    "a member sent an invalid frame: closing its connection"
+                );
                 return None;
             }
         }
@@ -95,16 +98,16 @@ pub(crate) fn report(cx: &mut Context) {
     if skipped > told.entries_skipped {
         tracing::error!(
             skipped = skipped - told.entries_skipped,
-            "committed entries could not be applied and were skipped, by every member alike"
+            "committed entries could not be applied: every member skips them"
         );
         told.entries_skipped = skipped;
     }
     if cx.driver.awaits_reports() && !std::mem::replace(&mut told.live_copy, true) {
         tracing::warn!(
-            "the data directory was copied from a running machine, or from one that was not \
-             stopped in order: this machine votes only when all other members have told it how far \
-             their logs go, and its own goes as far. If one of them is gone for good, remove that \
-             one, or start this machine with -force-rejoin"
+            "the data directory is a copy of a running machine, or of one that did not shut down \
+             cleanly: this machine votes only after all other members have reported the ends of \
+             their logs, and its own log reaches as far. If one of them is gone for good, remove \
+             that member, or start this machine with -force-rejoin"
         );
     }
     if let Some((words, needed)) = cx.driver.awaits_words()
@@ -113,8 +116,8 @@ pub(crate) fn report(cx: &mut Context) {
         tracing::warn!(
             words,
             needed,
-            "the data directory was copied or moved since it was last in use: this machine takes \
-             part as soon as that many other members have confirmed that it is the latest. If they \
+            "the data directory was copied or moved since it was last in use: this machine votes \
+             after that many other members have confirmed that its copy is the latest. If they \
              refuse it, start it with -force-rejoin"
         );
     }
@@ -123,8 +126,9 @@ pub(crate) fn report(cx: &mut Context) {
     {
         tracing::error!(
             entry = lost.0,
-            "this machine acknowledged an entry that its log does not hold: it takes no part any \
-             more. Start it with -force-rejoin: its files are set aside, and it joins anew"
+            "this machine acknowledged an entry that its log does not contain, so it no longer \
+             takes part in the cluster. Start it with -force-rejoin: its files are set aside, and \
+             it joins as a new member"
         );
     }
 }
@@ -146,10 +150,9 @@ fn report_replaced(cx: &mut Context) {
         tracing::error!(
             member = %id,
             address = peer.address,
-            "none of the members that this one knows of speaks, and a machine calls that says it \
-             is a member, which nobody here has heard of: all others may have been replaced while \
-             this one was away. If that is so, start it with -force-rejoin: its files are set \
-             aside, and it joins again"
+            "no known member answers, and an unknown machine that claims to be a member connects: \
+             all other members may have been replaced while this machine was away. If so, start \
+             it with -force-rejoin: its files are set aside, and it joins as a new member"
         );
         cx.inbound.told.replaced = true;
     }
@@ -164,13 +167,14 @@ fn report_diverged(cx: &mut Context) {
             let stops = cx.driver.has_diverged();
             tracing::error!(
                 member = %id, name, index,
-                "the state of this member differs from the one here at the same log index. {}",
+                "the state of this member differs from the state here at the same log index. {}",
                 if stops {
-                    "No majority has the state of this machine: it takes no writes and proves no \
-                     reads. Find out which members agree, and start the other with -force-rejoin"
+                    "No majority agrees with the state of this machine: it refuses writes and \
+                     quorum reads. Find out which members agree, and start the other with \
+                     -force-rejoin"
                 } else {
-                    "A majority has the state of this machine. Start the other with \
-                     -force-rejoin: its files are set aside, and it joins anew"
+                    "A majority agrees with the state of this machine. Start the other with \
+                     -force-rejoin: its files are set aside, and it joins as a new member"
                 }
             );
         }

@@ -54,11 +54,12 @@ impl Rounds {
             let ms = nanos / 1_000_000;
             tracing::warn!(
                 ms,
-                "a round of the loop took long, most of it for {}: nobody was served meanwhile",
+                "a round of the event loop took too long, most of it in {}: no client was served \
+                 meanwhile",
                 match part {
-                    Part::Events => "what had arrived",
-                    Part::Turn => "a turn with its sync (is the disk slow?)",
-                    Part::Rest => "requests that were sent ahead and long answers",
+                    Part::Events => "requests and messages that had arrived",
+                    Part::Turn => "writing and syncing the log (is the disk slow?)",
+                    Part::Rest => "pipelined requests and long answers",
                 }
             );
         }

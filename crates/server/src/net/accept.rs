@@ -67,7 +67,7 @@ impl<T: Pending> Front<T> {
         };
         let stream = match stream {
             Ok(stream) => stream,
-            Err(error) => return tracing::warn!(%error, "a TLS session could not be made"),
+            Err(error) => return tracing::warn!(%error, "cannot create a TLS session"),
         };
         let key = self.connections.insert(Connection::new(stream, port, self.now.monotonic));
         self.peers += usize::from(port == Port::Peer);

@@ -87,8 +87,8 @@ impl Backlog {
         let failures = self.unsaid;
         tracing::warn!(
             failures,
-            "connections wait, since none can be accepted: {error}; they are tried again as soon \
-             as there is room (limits: ulimit -n, LimitNOFILE, fs.file-max)"
+            "cannot accept connections: {error}; new clients wait until some are closed (limits: \
+             ulimit -n, LimitNOFILE, fs.file-max)"
         );
         (self.warned_at, self.unsaid) = (Some(now), 0);
     }

@@ -225,7 +225,10 @@ fn take_foreign<S: Service>(service: &mut S, key: Key, bytes: &[u8]) {
     let all = if is_direct { bytes } else { input.as_slice() };
     let Some(used) = service.take_bytes(key, all) else { return close(service, key) };
     if is_direct {
-        input.extend_from_slice(bytes.get(used..).expect("no more is used than there is"));
+        input.extend_from_slice(bytes.get(used..).expect(
+            "never more bytes are used than were \
+                                                          read",
+        ));
     } else {
         input.drain(..used);
     }
@@ -293,7 +296,7 @@ impl<T: Pending> Front<T> {
 fn serve<S: Service>(service: &mut S, key: Key, bytes: &[u8]) -> (usize, bool) {
     let mut used = 0;
     for served in 0.. {
-        let rest = bytes.get(used..).expect("no more is used than there is");
+        let rest = bytes.get(used..).expect("never more bytes are used than were read");
         let front = service.front();
         if rest.is_empty() || !front.may_serve(key, served) {
             return (used, false);

@@ -83,10 +83,10 @@ impl Hello {
         let hex = |name: &str| any(name).filter(|number| *number != 0);
         match find("version").map(str::parse::<u64>) {
             Some(Ok(VERSION)) => {}
-            Some(Ok(_)) => return Err((426, "this version of the peer protocol is not spoken")),
-            _ => return Err((400, "the version of the peer protocol is missing")),
+            Some(Ok(_)) => return Err((426, "unsupported version of the peer protocol")),
+            _ => return Err((400, "missing version of the peer protocol")),
         }
-        let wanted = "cluster, from and to are wanted in hexadecimal, and at as HOST:PORT";
+        let wanted = "expected cluster, from and to in hexadecimal, and at as HOST:PORT";
         let at = find("at").filter(|at| is_address(at));
         let (Some(cluster), Some(from), Some(to), Some(at)) =
             (hex("cluster"), hex("from"), hex("to"), at)
@@ -108,7 +108,7 @@ impl Hello {
         let (Some(identity), Some((term, index, last_term)), Some(doubt)) =
             (identity(), log(), doubt)
         else {
-            return Err((400, "the claim of who calls and what it knows is not whole"));
+            return Err((400, "incomplete identity claim"));
         };
         let claim = PeerClaim {
             id: MemberId(from),

@@ -328,7 +328,7 @@ impl Link {
             Ok(Answer::Welcome(nonce, proof)) => self.welcomed(now, own.prover, &nonce, &proof),
             Ok(Answer::Refused(refusal)) => self.refused(now, own.prover, &refusal),
             Ok(Answer::Admitted(_) | Answer::Garbage) => {
-                self.fail("it answers no member would", now)
+                self.fail("unexpected response to the peer handshake", now)
             }
             // Plain sockets know no invalid data.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -352,7 +352,7 @@ impl Link {
                 let _ = socket.write_all(&last);
                 return self.fall_out(
                     "the machine there does not prove that it knows the cluster's secret: give \
-                     both the same -peer-token, or find out who answers at its address",
+                     both the same -peer-token, or find out which process answers at its address",
                     now,
                 );
             }
@@ -387,8 +387,8 @@ impl Link {
             // Nothing that somebody says who may be anybody is believed.
             _ if !is_proven => self.fall_out(
                 &format!(
-                    "refused with {status}: {why} (not proven: whoever answers there does not \
-                     show that it knows the cluster's secret; is -peer-token the same there?)"
+                    "refused with {status}: {why} (unproven: the process that answers there does \
+                     not show that it knows the cluster's secret; is -peer-token the same there?)"
                 ),
                 now,
             ),
@@ -404,7 +404,7 @@ impl Link {
                     tracing::error!(
                         peer,
                         own,
-                        "this machine is not believed to be who it is: {why}"
+                        "the peer rejects the identity of this machine: {why}"
                     );
                 }
                 self.fall_out(&why, now);
@@ -437,7 +437,7 @@ impl Link {
             Answer::Partial => self.flush(now),
             Answer::Refused(refusal) => self.refused(now, prover, &refusal),
             Answer::Admitted(proof) => self.admitted(now, prover, &proof),
-            _ => self.fail("it speaks where it must not", now),
+            _ => self.fail("unexpected bytes from the peer", now),
         }
     }
 
@@ -447,7 +447,7 @@ impl Link {
         };
         let is_proven = prover.is_some_and(|prover| said.is_verdict(prover, (200, b""), proof));
         if *is_admitted || !is_proven {
-            return self.fail("it speaks where it must not", now);
+            return self.fail("unexpected bytes from the peer", now);
         }
         *is_admitted = true;
         *heard = Vec::new();
@@ -462,7 +462,7 @@ impl Link {
         let State::Open { socket, .. } = &mut self.state else { return Change::None };
         while let Some(rest) = self.waiting.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match socket.write(rest) {
-                Ok(0) => return self.fail("the connection takes nothing", now),
+                Ok(0) => return self.fail("the connection accepts no bytes", now),
                 Ok(written) => self.sent += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.forget_sent();

@@ -206,7 +206,7 @@ impl Peers {
             if link.is_resolving() && link.target() == address {
                 let change = match found {
                     Some(to) => link.connect(to, self.tls.clone(), now, &self.registry),
-                    None => link.fail("its name cannot be resolved", now),
+                    None => link.fail("cannot resolve its name", now),
                 };
                 self.note(id, change);
             }
@@ -221,7 +221,7 @@ impl Peers {
     fn dial(&mut self, id: MemberId, now: u64) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let change = if !link.is_waiting() {
-            link.fail("it takes too long", now)
+            link.fail("the handshake timed out", now)
         } else if let Ok(to) = link.target().parse() {
             link.connect(to, self.tls.clone(), now, &self.registry)
         } else {
@@ -249,7 +249,7 @@ impl Peers {
             Change::None => {}
             Change::Opened => tracing::debug!(member = %id, "connected to a member"),
             Change::Admitted => {
-                tracing::debug!(member = %id, "a member lets this one speak");
+                tracing::debug!(member = %id, "a member admitted this one");
                 self.events.push(PeerEvent::Welcome(id));
             }
             Change::Broken => self.report(id),

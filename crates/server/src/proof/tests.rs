@@ -110,7 +110,7 @@ fn what_is_not_proven_is_not_taken() {
     let good = headers(&call, &proof);
     let check = |headers, asked, now| gate.check(headers, asked, now).map(|_| ());
     assert_eq!(check(good, ASKED, 5), Ok(()));
-    let missing = "the cluster has a secret (-peer-token): it has to be proven";
+    let missing = "the cluster requires proof of its secret (-peer-token)";
     for headers in [
         ProofHeaders::default(),
         ProofHeaders { proof: None, ..good },
@@ -119,7 +119,7 @@ fn what_is_not_proven_is_not_taken() {
     ] {
         assert_eq!(check(headers, ASKED, 5), Err(missing));
     }
-    let old = "the challenge was not given here, or is too old";
+    let old = "the challenge was not issued here, or has expired";
     assert_eq!(check(good, ASKED, 4), Err(old), "from the future");
     assert_eq!(check(good, ASKED, 5 + CHALLENGE_NS + 1), Err(old));
     assert_eq!(check(good, ASKED, 5 + CHALLENGE_NS), Ok(()));
@@ -129,7 +129,7 @@ fn what_is_not_proven_is_not_taken() {
     let headers = ProofHeaders { challenge: Some(forged.as_bytes()), ..good };
     assert_eq!(check(headers, ASKED, 5), Err(old));
     assert_eq!(check(ProofHeaders { nonce: Some(b"short"), ..good }, ASKED, 5), Err(old));
-    let wrong = "the cluster's secret (-peer-token) is another one here";
+    let wrong = "the secrets differ: the -peer-token here is a different one";
     for asked in [
         Asked { method: "PUT", ..ASKED },
         Asked { target: "/v2/peer/join", ..ASKED },

@@ -59,8 +59,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
 
 /// What a machine says of itself that was removed through `/v2/members`.
-const STAYS_OUT: &str = "this machine was removed from the cluster through /v2/members, and asks \
-                         for no place until it is started again";
+const STAYS_OUT: &str = "this machine was removed from the cluster through /v2/members, and does \
+                         not rejoin until it is restarted";
 
 /// How standing by ended.
 #[derive(Debug)]
@@ -287,7 +287,7 @@ impl Standby<'_> {
                 self.upstream = upstream;
             }
             Report::Lost(detail) => {
-                tracing::warn!("no member of the cluster can be reached: {detail}");
+                tracing::warn!("cannot reach any member of the cluster: {detail}");
                 if let Some(view) = &mut self.view {
                     view.leader = None;
                 }
@@ -345,7 +345,7 @@ impl Standby<'_> {
             Ok(tunnel) => Reply::Relay(Box::new(tunnel)),
             Err(error) => {
                 let address = upstream.address;
-                Reply::Last(refuse(&format!("the leader at {address} cannot be reached: {error}")))
+                Reply::Last(refuse(&format!("cannot reach the leader at {address}: {error}")))
             }
         }
     }
@@ -367,7 +367,7 @@ impl Standby<'_> {
     /// Tells a client that its request never left. What follows it was not looked at, so this is
     /// the end.
     fn give_up(&mut self, key: Key, why: &str) {
-        let cause = format!("the leader cannot be reached: {why}; nothing was done");
+        let cause = format!("cannot reach the leader: {why}; nothing was done");
         self.front.answer_last(key, refuse(&cause), &[]);
     }
 
@@ -382,7 +382,7 @@ impl Standby<'_> {
             let Some(tunnel) = self.front.pending_mut(key) else { continue };
             if !tunnel.is_open && now.saturating_sub(tunnel.since) > CONNECT_NS {
                 let _ = self.front.take_pending(key);
-                self.give_up(key, "it does not answer");
+                self.give_up(key, "no answer");
             }
         }
         net::housekeep(self);
@@ -417,7 +417,7 @@ impl Service for Standby<'_> {
     }
 
     fn take_bytes(&mut self, _: Key, _: &[u8]) -> Option<usize> {
-        unreachable!("connections that are no HTTP are relayed")
+        unreachable!("upgraded connections are relayed")
     }
 
     fn relay(&mut self, key: Key) {

@@ -209,7 +209,7 @@ impl PollLoop {
                 Ok(Asked::Joined(birth)) => return Report::Promoted(birth),
                 Ok(Asked::Full(_)) => {}
                 Err(JoinError::Unreachable(detail) | JoinError::Refused(detail)) => {
-                    tracing::warn!("no place in the cluster: {detail}");
+                    tracing::warn!("not joining the cluster: {detail}");
                 }
                 Err(JoinError::Stopped) => {}
             }

@@ -52,7 +52,7 @@ impl Standby<'_> {
                 Response::json(200, IdentityCard { id: *id, name: name.clone() }.to_json())
             }
             Route::PeerStream => {
-                refusal(&self.gate, request, 503, "this machine has no place in the cluster")
+                refusal(&self.gate, request, 503, "this machine is not a member of the cluster")
             }
             Route::Version => health::version(request.accepts_text),
             Route::Livez => Response::text(200, b"ok\n"),

@@ -86,7 +86,7 @@ impl Tunnel {
             (None, _) => Stream::Plain(socket),
             (Some(host), Some(config)) => Stream::connect(socket, config, host)?,
             (Some(_), None) => {
-                return Err(io::Error::other("it speaks TLS, and this machine has no -cert-file"));
+                return Err(io::Error::other("it uses TLS, and this machine has no -cert-file"));
             }
         };
         let outbox = Outbox::default();

@@ -65,7 +65,10 @@ impl Host {
         }
         // What cannot be read may have been anything.
         let Some(peeked) = replica::peek(&self.data_dir).ok().flatten() else {
-            tracing::warn!("the data directory does not say whose it is: it is damaged");
+            tracing::warn!(
+                "the data directory is damaged: it does not name the member that it \
+                            belongs to"
+            );
             return Ok(Facts { held: Held::Several, known: Vec::new() });
         };
         let known: Vec<String> = peeked.others().map(|member| member.peer_url.clone()).collect();
@@ -122,7 +125,8 @@ impl Host {
             }
             set_aside(&self.data_dir, ASIDE)?;
             tracing::warn!(
-                "take -force or -force-rejoin out of the start line: the next start does the same"
+                "remove -force or -force-rejoin from the start line: otherwise the next start \
+                 does the same again"
             );
             self.data_dir.set_standby((!known.is_empty()).then_some(known.as_slice()))?;
         }

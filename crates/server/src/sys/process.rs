@@ -77,7 +77,7 @@ fn raise_file_limit() -> Option<u64> {
         Ok(()) => limit.maximum,
         Err(errno) => {
             let error = io::Error::from(errno);
-            tracing::warn!("the limit on open files could not be raised: {error}");
+            tracing::warn!("cannot raise the limit on open files: {error}");
             limit.current
         }
     }
@@ -100,8 +100,8 @@ fn judge_files(limit: Option<u64>, wanted: usize, each: u64) -> (usize, Verdict)
         return (wanted, Verdict::Fine);
     }
     let sentence = format!(
-        "only {limit} files may be open at once: {left} connections are taken instead of {wanted} \
-         (-max-connections); raise the limit (ulimit -n, LimitNOFILE) for more"
+        "only {limit} files may be open at once: {left} connections are accepted instead of \
+         {wanted} (-max-connections); raise the limit (ulimit -n, LimitNOFILE) for more"
     );
     (left, Verdict::Warn(sentence))
 }

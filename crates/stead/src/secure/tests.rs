@@ -15,14 +15,14 @@ const PAIR: [&str; 4] = ["-cert-file=c", "-key-file=k", "-peer-cert-file=pc", "-
 #[test]
 fn half_of_a_configuration_is_refused() {
     for (args, want) in [
-        (&["-cert-file=c"][..], "-cert-file needs -key-file too"),
-        (&["-key-file=k"], "-key-file needs -cert-file too"),
-        (&["-ca-file=a"], "-ca-file needs -cert-file and -key-file too"),
-        (&["-trusted-ca-file=a"], "-trusted-ca-file needs -cert-file and -key-file too"),
-        (&["-client-cert-auth"], "-client-cert-auth needs -trusted-ca-file too"),
+        (&["-cert-file=c"][..], "-cert-file requires -key-file as well"),
+        (&["-key-file=k"], "-key-file requires -cert-file as well"),
+        (&["-ca-file=a"], "-ca-file requires -cert-file and -key-file as well"),
+        (&["-trusted-ca-file=a"], "-trusted-ca-file requires -cert-file and -key-file as well"),
+        (&["-client-cert-auth"], "-client-cert-auth requires -trusted-ca-file as well"),
         (
             &["-cert-file=c", "-key-file=k", "-client-cert-auth"],
-            "-client-cert-auth needs -trusted-ca-file too",
+            "-client-cert-auth requires -trusted-ca-file as well",
         ),
         (&["-cert-file=c", "-key-file=k", "-ca-file=a", "-trusted-ca-file=b"], "give one of them"),
     ] {
@@ -59,12 +59,12 @@ fn urls_and_certificates_agree() {
     for (args, client, peer, want) in [
         (&["-listen-client-urls=https://h:1"][..], true, false, ""),
         (&["-listen-client-urls=http://h:1,https://h:2"], false, false, "-cert-file"),
-        (&["-advertise-client-urls=http://h:1"], true, false, "https is wanted"),
+        (&["-advertise-client-urls=http://h:1"], true, false, "expected https"),
         (&["-initial-cluster=a=https://h:1,b=https://h:2"], false, true, ""),
         (&["-initial-cluster=a=https://h:1,b=http://h:2"], false, true, "b=http://h:2"),
         (&["-initial-cluster=a=https://h:1"], true, false, "-peer-cert-file"),
         (&["-listen-peer-urls=https://h:1"], true, false, "-peer-key-file"),
-        (&["-initial-advertise-peer-urls=http://h:1"], true, true, "https is wanted"),
+        (&["-initial-advertise-peer-urls=http://h:1"], true, true, "expected https"),
     ] {
         let result = check_urls(&values(args), client, peer).map_err(|usage| usage.0);
         match result {
@@ -108,7 +108,7 @@ fn the_secret_is_read_from_a_file() {
         match (found, want) {
             (Ok(secret), Ok(is_open)) => {
                 assert_eq!(secret.expose(), "a long enough secret");
-                assert_eq!(noted(&values, "others can read"), is_open, "{mode:o}");
+                assert_eq!(noted(&values, "other users can read"), is_open, "{mode:o}");
                 assert!(!noted(&values, "shorter"));
             }
             (Err(error), Err(why)) => assert!(error.0.contains(why), "{text:?}: {error}"),

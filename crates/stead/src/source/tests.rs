@@ -46,10 +46,10 @@ fn mistakes_are_named_with_a_hint() {
         (vec!["-dta-dir", "x"], "unknown flag -dta-dir: did you mean -data-dir?"),
         (vec!["-name", "a", "b"], "unexpected argument \"b\""),
         (vec!["-name"], "flag -name needs a value"),
-        (vec!["-snapshot-count", "abc"], "a whole number is wanted"),
+        (vec!["-snapshot-count", "abc"], "expected a whole number"),
         (vec!["-snapshot-count", "0"], "a number from 1"),
-        (vec!["-force=maybe"], "true or false is wanted"),
-        (vec!["-compat", "v3"], "one of v04, v2 is wanted"),
+        (vec!["-force=maybe"], "expected true or false"),
+        (vec!["-compat", "v3"], "expected one of v04, v2"),
         (vec!["-trace", "*"], "-trace is not supported by this version"),
         (vec!["-config", "none.toml"], "cannot read the configuration file none.toml"),
     ] {
@@ -79,18 +79,22 @@ fn what_needs_no_settings_reads_none() {
 #[test]
 fn a_value_in_a_file_has_the_type_of_its_key() {
     for (file, want) in [
-        ("name = [\"a\"]", "given.toml: the key name wants one string, in quotes"),
-        ("name = 5", "the key name wants one string, in quotes"),
-        ("compat = [\"v2\"]", "the key compat wants one string, in quotes"),
-        ("snapshot = [true]", "the key snapshot wants true or false"),
-        ("snapshot_count = [1]", "the key snapshot_count wants a whole number"),
-        ("snapshot_count = 1.5", "the key snapshot_count wants a whole number"),
-        ("http_read_timeout = true", "the key http_read_timeout wants a number of seconds"),
-        ("cors = [1]", "the key cors wants an array of strings"),
-        ("cors = 1", "the key cors wants an array of strings"),
-        ("[peer]\naddr = [\"a:1\", \"b:2\"]", "the key peer.addr wants one string, in quotes"),
-        ("[peer.addr]\nx = 1", "the key peer.addr wants one string, in quotes"),
-        ("discovery = [\"x\"]", "the key discovery wants one string, in quotes"),
+        (
+            "name = [\"a\"]",
+            "given.toml: invalid value for the key name: expected one string, in \
+          quotes",
+        ),
+        ("name = 5", "invalid value for the key name: expected one string, in quotes"),
+        ("compat = [\"v2\"]", "the key compat: expected one string, in quotes"),
+        ("snapshot = [true]", "the key snapshot: expected true or false"),
+        ("snapshot_count = [1]", "the key snapshot_count: expected a whole number"),
+        ("snapshot_count = 1.5", "the key snapshot_count: expected a whole number"),
+        ("http_read_timeout = true", "the key http_read_timeout: expected a number of seconds"),
+        ("cors = [1]", "invalid value for the key cors: expected an array of strings"),
+        ("cors = 1", "invalid value for the key cors: expected an array of strings"),
+        ("[peer]\naddr = [\"a:1\", \"b:2\"]", "the key peer.addr: expected one string, in quotes"),
+        ("[peer.addr]\nx = 1", "the key peer.addr: expected one string, in quotes"),
+        ("discovery = [\"x\"]", "the key discovery: expected one string, in quotes"),
     ] {
         let error = gather(&["-config=given.toml"], &[], file).expect_err("a mistake").0;
         assert!(error.contains(want), "{file}: {error}");
@@ -138,7 +142,7 @@ fn what_is_unknown_but_harmless_is_noted() {
     let env = [("ETCD_SNAPSHOT_COUNT", "3"), ("ETCD_UNIT_FILE_WORD", "x")];
     let (values, _) = gather(&args, &env, "nmae = \"x\"").expect("sound");
     let notes = values.notes.join("\n");
-    assert!(notes.contains("the key nmae is unknown and ignored: did you mean name?"), "{notes}");
+    assert!(notes.contains("unknown key nmae ignored: did you mean name?"), "{notes}");
     assert!(notes.contains("-max-result-buffer is ignored"), "{notes}");
     assert!(notes.contains("[deprecated] use -snapshot-count, not -snapshotCount"), "{notes}");
     assert!(notes.contains("did you mean ETCD_SNAPSHOTCOUNT?"), "{notes}");

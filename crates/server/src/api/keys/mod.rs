@@ -120,7 +120,8 @@ fn plain_read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, get: Get) -> 
 
 /// This machine has never had the key space, and does not know what is in it.
 fn without_store(cx: &mut Context) -> Response {
-    let cause = "this machine has joined and was not brought up yet: it does not know the keys";
+    let cause = "this machine has joined but has not caught up with the leader yet: it does not \
+                 have the keys";
     error(cx, &ApiError::overloaded(cause, 0))
 }
 

@@ -8,8 +8,8 @@ use super::{Limits, Refusal};
 /// A chunk's size line, extensions included.
 pub(super) const CHUNK_LINE_MAX: usize = 4096;
 
-const MALFORMED: Refusal = Refusal::Malformed("a chunk is malformed");
-const MALFORMED_SIZE: Refusal = Refusal::Malformed("a chunk's size is malformed");
+const MALFORMED: Refusal = Refusal::Malformed("malformed chunk");
+const MALFORMED_SIZE: Refusal = Refusal::Malformed("malformed chunk size");
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Chunks {
         let data_end = data_at + size;
         let Some(tail) = rest.get(data_end..data_end + 2) else { return Ok(false) };
         if tail != b"\r\n" {
-            return Err(Refusal::Malformed("a chunk is not as long as it says"));
+            return Err(Refusal::Malformed("a chunk does not match its size"));
         }
         self.body.extend_from_slice(rest.get(data_at..data_end).unwrap_or_default());
         self.at += data_end + 2;
@@ -98,7 +98,7 @@ impl Chunks {
             return if rest.len() < room { Ok(false) } else { Err(Refusal::HeadTooLarge) };
         };
         let line = rest.get(..line_end).and_then(|line| line.strip_suffix(b"\r"));
-        let line = line.ok_or(Refusal::Malformed("the trailer is malformed"))?;
+        let line = line.ok_or(Refusal::Malformed("malformed trailer"))?;
         self.stage = match line {
             b"" => Stage::Done,
             _ => Stage::Trailer(len + line_end + 1),

@@ -70,7 +70,7 @@ pub(super) fn read_headers<'a>(
         match header.name.len() {
             4 if header.name.eq_ignore_ascii_case("host") => {
                 if has_host {
-                    return Err(Refusal::Malformed("there are several Host headers"));
+                    return Err(Refusal::Malformed("more than one Host header"));
                 }
                 has_host = true;
                 headers.sender.host = Some(value);
@@ -115,13 +115,13 @@ pub(super) fn read_headers<'a>(
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 let found = parse_length(value)?;
                 if length.is_some_and(|length| length != found) {
-                    return Err(Refusal::Malformed("there are several Content-Length headers"));
+                    return Err(Refusal::Malformed("more than one Content-Length header"));
                 }
                 length = Some(found);
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 if is_chunked || !value.eq_ignore_ascii_case(b"chunked") || !is_http11 {
-                    return Err(Refusal::Malformed("the transfer encoding is not understood"));
+                    return Err(Refusal::Malformed("unsupported Transfer-Encoding"));
                 }
                 is_chunked = true;
             }
@@ -129,12 +129,12 @@ pub(super) fn read_headers<'a>(
         }
     }
     if is_http11 && !has_host {
-        return Err(Refusal::Malformed("the Host header is missing"));
+        return Err(Refusal::Malformed("missing Host header"));
     }
     headers.keep_alive &= !closes;
     headers.body = match (length, is_chunked) {
         (Some(_), true) => {
-            return Err(Refusal::Malformed("both Content-Length and Transfer-Encoding are given"));
+            return Err(Refusal::Malformed("both Content-Length and Transfer-Encoding are set"));
         }
         (_, true) => Body::Chunked,
         (length, false) => Body::Length(length.unwrap_or(0)),
@@ -153,6 +153,6 @@ fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
     match text.map(str::parse) {
         Some(Ok(length)) => Ok(length),
         Some(Err(_)) => Err(Refusal::BodyTooLarge),
-        None => Err(Refusal::Malformed("the Content-Length is no number")),
+        None => Err(Refusal::Malformed("invalid Content-Length")),
     }
 }

@@ -483,8 +483,8 @@ fn cut<'a>(bytes: &'a [u8], sizes: &'a [usize]) -> impl Iterator<Item = &'a [u8]
 
 #[test]
 fn what_comes_before_a_request_is_refused_alike_in_any_pieces() {
-    let malformed = Some((Refusal::Malformed("the request's head is malformed"), false));
-    let blank = "there are too many blank lines before the request";
+    let malformed = Some((Refusal::Malformed("malformed request head"), false));
+    let blank = "too many blank lines before the request";
     let too_many = Some((Refusal::Malformed(blank), false));
     for (start, want) in [("\r".repeat(40), malformed), ("\r\n".repeat(9), too_many)] {
         for rest in ["", "GET /v2/keys/a HTTP/1.1\r\nHost: h", "noise\0"] {

@@ -25,9 +25,13 @@ impl Acceptor {
             None => {}
             Some(Ok(())) => {
                 let file = self.files().cert.display();
-                tracing::info!(%file, "the certificate was read again");
+                tracing::info!(%file, "reloaded the certificate");
             }
-            Some(Err(error)) => tracing::error!(error, "the certificate in use is kept"),
+            Some(Err(error)) => tracing::error!(
+                error,
+                "cannot reload the certificate: keeping \
+                                                        the one in use"
+            ),
         }
     }
 }
@@ -56,9 +60,12 @@ fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
         }
     };
     let (cert, key_file) = (files.cert.display(), files.key.display());
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| format!("{cert} and {key_file} do not make a pair: {error}"))?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        format!(
+            "the key in {key_file} does not match the certificate in {cert}: \
+                                  {error}"
+        )
+    })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

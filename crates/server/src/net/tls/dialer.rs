@@ -25,7 +25,11 @@ impl Dialer {
     /// same.
     pub(crate) fn refresh(&mut self, is_wanted: bool) {
         if let Some(Err(error)) = self.renew(is_wanted) {
-            tracing::debug!(error, "members are called as before");
+            tracing::debug!(
+                error,
+                "cannot reload the certificates for peers: keeping those in \
+                                    use"
+            );
         }
     }
 }
@@ -46,7 +50,12 @@ fn load(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_client_auth_cert(pem::certificates(&files.cert)?, pem::key(&files.key)?)
-        .map_err(|error| format!("{cert} and {key} do not make a pair: {error}"))?;
+        .map_err(|error| {
+            format!(
+                "the key in {key} does not match the certificate in {cert}: \
+                                  {error}"
+            )
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

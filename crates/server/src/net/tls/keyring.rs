@@ -48,7 +48,7 @@ impl Keyring {
     pub(crate) fn refresh(&mut self) {
         let is_wanted = self.is_wanted.swap(false, Ordering::Relaxed);
         if is_wanted && self.client.is_none() && self.peer.is_none() {
-            tracing::info!("SIGHUP: there are no certificates to be read again");
+            tracing::info!("SIGHUP: no certificates to reload");
         }
         for acceptor in [&mut self.client, &mut self.peer].into_iter().flatten() {
             acceptor.refresh(is_wanted);

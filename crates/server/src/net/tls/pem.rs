@@ -35,7 +35,7 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
     match found {
         Ok(found) if found.is_empty() => {
-            Err(format!("{}: there is no PEM certificate in it", path.display()))
+            Err(format!("{}: no PEM certificate found", path.display()))
         }
         Ok(found) => Ok(found),
         Err(error) => Err(format!("{}: not a PEM file: {error}", path.display())),
@@ -44,7 +44,7 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(&read(path)?)
-        .map_err(|error| format!("{}: no private key in PEM: {error}", path.display()))
+        .map_err(|error| format!("{}: no PEM private key found: {error}", path.display()))
 }
 
 /// Certificates as something to hold others against.
@@ -71,7 +71,7 @@ pub(super) fn system_certificates() -> Result<Vec<CertificateDer<'static>>, Stri
         paths.iter().filter_map(|path| certificates(path).ok()).flatten().collect();
     found.dedup();
     match found.is_empty() {
-        true => Err(format!("the system's authorities cannot be read from {FOLDER}")),
+        true => Err(format!("cannot read the system's certificate authorities from {FOLDER}")),
         false => Ok(found),
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn authorities(files: &TlsFiles) -> Result<Vec<CertificateDer<'static
     match &files.ca {
         Some(path) => certificates(path),
         None => system_certificates()
-            .map_err(|error| format!("{error}: name the members' own with -peer-ca-file")),
+            .map_err(|error| format!("{error}: set -peer-ca-file to the authorities of the peers")),
     }
 }
 

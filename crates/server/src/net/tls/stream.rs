@@ -87,7 +87,7 @@ impl Stream {
                 return Ok(true);
             }
             if tls.has_ended {
-                return Err(io::Error::other("the connection was closed in the handshake"));
+                return Err(io::Error::other("the connection was closed during the handshake"));
             }
             if !tls.pull()? {
                 return Ok(false);

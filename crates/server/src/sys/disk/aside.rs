@@ -124,8 +124,8 @@ pub(super) fn unfinished(path: &Path) -> Result<Option<String>, String> {
     match lines.next().filter(|name| is_known && contents::is_set_aside(name)) {
         Some(name) => Ok(Some(name.to_owned())),
         None => Err(format!(
-            "{} says that files were being moved, but not where to in a form that this version \
-             knows: start the version that wrote it",
+            "{} records an unfinished move of files in a format that this version does not know: \
+             start the version that wrote it",
             mark.display()
         )),
     }

@@ -97,20 +97,20 @@ pub(super) fn make(path: &Path) -> Result<(), String> {
         Ok(()) => return Ok(()),
     };
     let detail = find_obstacle(path).unwrap_or_else(|| explain(path, &failed));
-    Err(format!("cannot make the data directory {}: {detail}", path.display()))
+    Err(format!("cannot create the data directory {}: {detail}", path.display()))
 }
 
 /// What is in the way where a directory should be; nothing if it is not there at all.
 fn find_obstacle(path: &Path) -> Option<String> {
     let found = fs::symlink_metadata(path).ok()?;
     if !found.is_symlink() {
-        return (!found.is_dir()).then(|| "there is a file of this name".to_owned());
+        return (!found.is_dir()).then(|| "a file of this name exists".to_owned());
     }
     let target = fs::read_link(path).ok()?;
     let target = target.display();
     Some(match fs::metadata(path) {
-        Ok(_) => format!("there is a symbolic link of this name to {target}, which is a file"),
-        Err(_) => format!("there is a symbolic link of this name to {target}, which is not there"),
+        Ok(_) => format!("a symbolic link of this name points to {target}, which is a file"),
+        Err(_) => format!("a symbolic link of this name points to {target}, which does not exist"),
     })
 }
 
@@ -154,7 +154,7 @@ pub(super) fn restrict(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let error = if mode & STICKY != 0 {
-        "it is a place for the files of everybody".to_owned()
+        "it is a shared directory".to_owned()
     } else {
         match fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
             Ok(()) => return Ok(()),
@@ -163,8 +163,8 @@ pub(super) fn restrict(path: &Path) -> io::Result<()> {
         }
     };
     tracing::warn!(
-        "others can enter the data directory {} (mode {mode:04o}), and that cannot be changed: \
-         {error}; its files are made for this user alone",
+        "other users can enter the data directory {} (mode {mode:04o}), and its mode cannot be \
+         changed: {error}; its files are created readable by this user only",
         path.display()
     );
     Ok(())
@@ -207,11 +207,11 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", at("dangling")).expect("the disk works");
         std::os::unix::fs::symlink("file", at("to-file")).expect("the disk works");
         for (name, want) in [
-            ("file", "there is a file of this name"),
+            ("file", "a file of this name exists"),
             ("file/below", "a part of the path is a file"),
-            ("dangling", "symbolic link of this name to nowhere, which is not there"),
-            ("dangling/below", "symbolic link of this name to nowhere, which is not there"),
-            ("to-file", "symbolic link of this name to file, which is a file"),
+            ("dangling", "symbolic link of this name points to nowhere, which does not exist"),
+            ("dangling/below", "symbolic link of this name points to nowhere, which does not exist"),
+            ("to-file", "symbolic link of this name points to file, which is a file"),
         ] {
             let refusal = make(&at(name)).expect_err("it is no directory");
             assert!(refusal.contains(want), "{name}: {refusal}");

@@ -47,14 +47,14 @@ impl DataDir {
         if !path.join(LOCK_NAME).exists() {
             // Once that file is there, the names of the directories above it are durable.
             directory::sync_names(path).map_err(|error| {
-                failed(format!("the names of the directories above it cannot be synced: {error}"))
+                failed(format!("cannot sync the directories above it: {error}"))
             })?;
         }
         directory::restrict(path).map_err(|error| failed(error.to_string()))?;
         let mut options = OpenOptions::new();
         let lock = options.create(true).truncate(false).write(true).mode(0o600);
         let lock = lock.open(path.join(LOCK_NAME)).map_err(|error| {
-            failed(format!("{LOCK_NAME} cannot be opened: {}", explain(path, &error)))
+            failed(format!("cannot open {LOCK_NAME}: {}", explain(path, &error)))
         })?;
         let data_dir = Self::lock(path, dir, is_free, Some(lock))?;
         for word in [STANDBY_NAME, aside::MARK_NAME] {
@@ -113,8 +113,8 @@ impl DataDir {
                 Ok(Self { path, dir, _lock: Arc::new(lock) })
             }
             Err(fs::TryLockError::WouldBlock) => Err(format!(
-                "the data directory {name} is in use by another process: stop it, or give this one \
-                 another -data-dir"
+                "the data directory {name} is in use by another process: stop that process, or \
+                 give this one another -data-dir"
             )),
             Err(fs::TryLockError::Error(error)) => Err(format!(
                 "cannot lock {LOCK_NAME} in the data directory {name}: {error}; without locks two \
@@ -165,7 +165,10 @@ fn refuse_foreign(path: &Path) -> Result<(), String> {
         Contents::Ours(strangers) => {
             if !strangers.is_empty() {
                 let strangers = contents::enumerate(&strangers);
-                tracing::info!("{name} also holds what is not of Stead: {strangers}");
+                tracing::info!(
+                    "{name} also contains files that do not belong to Stead: \
+                                {strangers}"
+                );
             }
             Ok(())
         }
@@ -174,8 +177,8 @@ fn refuse_foreign(path: &Path) -> Result<(), String> {
              another -data-dir, and see \"Moving from etcd\" in docs/operating.md for the data"
         )),
         Contents::Foreign(names) => Err(format!(
-            "{name} is no data directory of Stead, and not empty ({}): nothing was changed in it; \
-             give -data-dir a directory that is empty or not there yet",
+            "{name} is not a data directory of Stead, and not empty ({}): nothing was changed in \
+             it; give -data-dir a directory that is empty or does not exist yet",
             contents::enumerate(&names)
         )),
     }

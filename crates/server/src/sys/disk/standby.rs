@@ -21,8 +21,8 @@ impl DataDir {
     pub(crate) fn standby(&self) -> io::Result<Option<Vec<String>>> {
         let path = self.path.join(STANDBY_NAME);
         let refuse = |kind, detail: &str| {
-            let remedy = "the machine may stand by, so that it starts no cluster; remove the file \
-                          only if this machine is to begin as a new one";
+            let remedy = "this machine may be a standby, so it does not start a cluster; remove \
+                          the file only to start this machine as a new one";
             io::Error::new(kind, format!("{}: {detail}: {remedy}", path.display()))
         };
         let text = match fs::read_to_string(&path) {
@@ -34,7 +34,7 @@ impl DataDir {
         };
         let mut lines = text.lines();
         if lines.next() != Some(VERSION) {
-            let detail = format!("it does not begin with {VERSION:?}");
+            let detail = format!("it does not start with {VERSION:?}");
             return Err(refuse(io::ErrorKind::InvalidData, &detail));
         }
         Ok(Some(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()))
@@ -56,7 +56,7 @@ impl DataDir {
             },
         };
         done.map_err(|error| {
-            let detail = format!("the word that this machine stands by: {error}");
+            let detail = format!("cannot record that this machine is a standby: {error}");
             io::Error::new(error.kind(), detail)
         })
     }

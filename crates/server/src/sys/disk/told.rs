@@ -58,9 +58,7 @@ fn remedy(path: &Path, error: &io::Error) -> Option<String> {
             Some("free some room, or raise the quota".into())
         }
         io::ErrorKind::NotADirectory => Some("a part of the path is a file".into()),
-        _ if error.raw_os_error() == EIO => {
-            Some("the disk below it does not work: look into the system's log".into())
-        }
+        _ if error.raw_os_error() == EIO => Some("the disk failed: see the system's log".into()),
         _ => None,
     }
 }
@@ -95,7 +93,7 @@ mod tests {
             (Errno::NOSPC, "free some room"),
             (Errno::DQUOT, "raise the quota"),
             (Errno::ROFS, "mount it for writing"),
-            (Errno::IO, "look into the system's log"),
+            (Errno::IO, "the disk failed: see the system's log"),
             (Errno::PERM, "this process runs as user"),
             (Errno::ACCESS, "belongs to user"),
             (Errno::NOENT, "No such file"),

@@ -13,7 +13,11 @@ fn flags_that_are_none_or_have_no_value() {
         (&["-dta-dir", "x"], "unknown flag -dta-dir: did you mean -data-dir?"),
         (&["--snapshot-cuont=5"], "unknown flag -snapshot-cuont: did you mean -snapshot-count?"),
         (&["-name"], "flag -name needs a value"),
-        (&["-name", "m", "serve"], "unexpected argument \"serve\": a value goes with its flag"),
+        (
+            &["-name", "m", "serve"],
+            "unexpected argument \"serve\": give a value together with its \
+            flag",
+        ),
         (&["-force", "true"], "unexpected argument \"true\""),
         (&["-"], "unknown flag -"),
         (&["serve"], "unknown command \"serve\""),
@@ -30,21 +34,21 @@ fn flags_that_are_none_or_have_no_value() {
 fn values_of_another_kind() {
     let place = Place::new("values");
     for (arg, want) in [
-        ("-snapshot-count=abc", "\"abc\" for -snapshot-count: a whole number is wanted"),
+        ("-snapshot-count=abc", "\"abc\" for -snapshot-count: expected a whole number"),
         ("-snapshot-count=0", "a number from 1 to"),
-        ("-max-body-bytes=33554433", "a number from 1024 to 33554432 is wanted"),
-        ("-snapshot-count=-1", "a whole number is wanted"),
-        ("-snapshot-count=99999999999999999999999", "a whole number is wanted"),
-        ("-snapshot-count=", "a whole number is wanted"),
-        ("-force=maybe", "true or false is wanted"),
-        ("-http-read-timeout=soon", "a number of seconds is wanted"),
-        ("-http-write-timeout=-1", "a number of seconds is wanted"),
-        ("-http-read-timeout=NaN", "a number of seconds is wanted"),
-        ("-http-read-timeout=inf", "a number of seconds is wanted"),
-        ("-compat=v3", "one of v04, v2 is wanted"),
-        ("-log-level=loud", "one of error, warn, info, debug, trace is wanted"),
-        ("-log-format=xml", "one of text, json is wanted"),
-        ("-metrics=maybe", "one of on, off is wanted"),
+        ("-max-body-bytes=33554433", "expected a number from 1024 to 33554432"),
+        ("-snapshot-count=-1", "expected a whole number"),
+        ("-snapshot-count=99999999999999999999999", "expected a whole number"),
+        ("-snapshot-count=", "expected a whole number"),
+        ("-force=maybe", "expected true or false"),
+        ("-http-read-timeout=soon", "expected a number of seconds"),
+        ("-http-write-timeout=-1", "expected a number of seconds"),
+        ("-http-read-timeout=NaN", "expected a number of seconds"),
+        ("-http-read-timeout=inf", "expected a number of seconds"),
+        ("-compat=v3", "expected one of v04, v2"),
+        ("-log-level=loud", "expected one of error, warn, info, debug, trace"),
+        ("-log-format=xml", "expected one of text, json"),
+        ("-metrics=maybe", "expected one of on, off"),
         ("-name=a/b", "letters, digits"),
         ("-name=", "the machine has no name"),
         ("-peer-heartbeat-interval=150", "must be at least twice"),
@@ -52,7 +56,7 @@ fn values_of_another_kind() {
         place.refuses(&[], &[arg], want);
     }
     let env = [("ETCD_SNAPSHOTCOUNT", "many")];
-    place.refuses(&env, &[], "\"many\" for ETCD_SNAPSHOTCOUNT: a whole number is wanted");
+    place.refuses(&env, &[], "\"many\" for ETCD_SNAPSHOTCOUNT: expected a whole number");
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn addresses_that_cannot_be() {
     for (arg, want) in [
         ("-addr=127.0.0.1", "-addr: address 127.0.0.1: missing port in address"),
         ("-addr=:4001", "missing host in address"),
-        ("-addr=http://127.0.0.1:4001", "leave the scheme out"),
+        ("-addr=http://127.0.0.1:4001", "expected HOST:PORT, without a scheme"),
         ("-addr=127.0.0.1:x", "invalid port \"x\""),
         ("-peer-addr=127.0.0.1:65536", "invalid port \"65536\""),
         ("-peer-addr=[::1]", "missing port in address"),
@@ -92,17 +96,17 @@ fn what_this_version_does_not_do() {
 fn clusters_that_cannot_be_found_as_told() {
     let place = Place::new("finding");
     for (args, want) in [
-        (&["-peers", "http://10.0.0.1:7001"][..], "HOST:PORT is wanted, without a scheme"),
-        (&["-peers", "10.0.0.1"], "HOST:PORT is wanted"),
-        (&["-C=10.0.0.1:x"], "HOST:PORT is wanted"),
+        (&["-peers", "http://10.0.0.1:7001"][..], "expected HOST:PORT, without a scheme"),
+        (&["-peers", "10.0.0.1"], "expected HOST:PORT"),
+        (&["-C=10.0.0.1:x"], "expected HOST:PORT"),
         (&["-peers-file", "nofile"], "Peers file error: open nofile: No such file or directory"),
-        (&["-discovery=10.0.0.1:4001"], "a URL is wanted"),
-        (&["-initial-cluster=m1"], "NAME=PEER_URL is wanted"),
-        (&["-initial-cluster=m1=10.0.0.1:7001"], "a URL is wanted"),
-        (&["-initial-cluster=m1=http://a:1,m1=http://b:1"], "is there twice"),
-        (&["-initial-cluster-state=old"], "one of new, existing is wanted"),
-        (&["-listen-client-urls=10.0.0.1:4001"], "a URL is wanted"),
-        (&["-advertise-client-urls=http://10.0.0.1"], "a URL with a port"),
+        (&["-discovery=10.0.0.1:4001"], "expected a URL"),
+        (&["-initial-cluster=m1"], "expected NAME=PEER_URL"),
+        (&["-initial-cluster=m1=10.0.0.1:7001"], "expected a URL"),
+        (&["-initial-cluster=m1=http://a:1,m1=http://b:1"], "duplicate name or URL"),
+        (&["-initial-cluster-state=old"], "expected one of new, existing"),
+        (&["-listen-client-urls=10.0.0.1:4001"], "expected a URL"),
+        (&["-advertise-client-urls=http://10.0.0.1"], "expected a URL with a port"),
     ] {
         place.refuses(&[], &[&["-name=m", "-data-dir=d"], args].concat(), want);
     }
@@ -126,10 +130,18 @@ fn files_that_cannot_be_read_or_understood() {
     for (text, want) in [
         ("name = ", "f.toml: TOML parse error at line 1"),
         ("name = \"a\"\nname = \"b\"", "f.toml: TOML parse error at line 2"),
-        ("addr = [\"127.0.0.1:4001\"]", "f.toml: the key addr wants one string, in quotes"),
-        ("snapshot = \"maybe\"", "for snapshot in f.toml: true or false is wanted"),
-        ("[peer]\nheartbeat_interval = [50]", "peer.heartbeat_interval wants a whole number"),
-        ("cors = [1]", "f.toml: the key cors wants an array of strings"),
+        (
+            "addr = [\"127.0.0.1:4001\"]",
+            "f.toml: invalid value for the key addr: expected one \
+          string, in quotes",
+        ),
+        ("snapshot = \"maybe\"", "for snapshot in f.toml: expected true or false"),
+        (
+            "[peer]\nheartbeat_interval = [50]",
+            "the key peer.heartbeat_interval: expected a whole \
+          number",
+        ),
+        ("cors = [1]", "f.toml: invalid value for the key cors: expected an array of strings"),
     ] {
         place.write("f.toml", text);
         place.refuses(&[], &["-config=f.toml"], want);

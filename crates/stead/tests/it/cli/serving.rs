@@ -29,7 +29,7 @@ fn a_server_that_cannot_start_ends_with_one_line_and_code_1() {
     std::fs::write(&file, "").unwrap();
     let (status, text) = Site::new("cli-file").with_data_dir(file).run_to_end();
     assert_eq!(status.code(), Some(1), "{text}");
-    assert!(text.contains("stead: cannot make the data directory"), "{text}");
+    assert!(text.contains("stead: cannot create the data directory"), "{text}");
 }
 
 #[test]

@@ -120,10 +120,10 @@ fn what_is_unknown_but_harmless_is_named_and_passed_over() {
     let run = place.run_with(&env, &args);
     assert_eq!(run.code, Some(0), "{run:?}");
     let want = "\
-c.toml: the key nmae is unknown and ignored: did you mean name?
-c.toml: the key tabel.of is unknown and ignored
-c.toml: the key unheard is unknown and ignored
-ETCD_DATADIR is unknown: did you mean ETCD_DATA_DIR?
+c.toml: unknown key nmae ignored: did you mean name?
+c.toml: unknown key tabel.of ignored
+c.toml: unknown key unheard ignored
+unknown variable ETCD_DATADIR: did you mean ETCD_DATA_DIR?
 ";
     assert_eq!(run.err, want);
 }

@@ -44,11 +44,11 @@ fn the_documentation_is_the_one_in_the_repository() {
 fn a_check_says_that_settings_are_sound_and_makes_nothing() {
     let place = Place::new("check");
     let run = place.run(&["config", "check", "-name", "m", "-n", "x", "-m=5"]);
-    assert_eq!((run.code, run.out.as_str()), (Some(0), "the configuration is sound\n"), "{run:?}");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "the configuration is valid\n"), "{run:?}");
     let want = "\
 [deprecated] use -name, not -n
 [deprecated] use -max-result-buffer, not -m
--max-result-buffer is ignored: it had no effect in the original either
+-max-result-buffer is ignored: it had no effect in etcd either
 no -data-dir was given: using x.etcd in the working directory
 ";
     assert_eq!(run.err, want);
@@ -60,9 +60,9 @@ fn a_sentence_goes_to_the_error_output_when_there_is_no_such_directory() {
     let place = Place::new("nodir");
     let run = place.run(&["check", "-data-dir", "nothing"]);
     assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{run:?}");
-    assert_eq!(run.err, "stead: there is no data directory nothing\n");
+    assert_eq!(run.err, "stead: data directory nothing not found\n");
     assert!(!place.path().join("nothing").exists());
-    place.refuses(&[], &["check"], "which directory? give it with -data-dir");
+    place.refuses(&[], &["check"], "missing -data-dir: name the directory to check");
 }
 
 #[test]
@@ -72,6 +72,6 @@ fn a_look_at_a_directory_needs_no_other_setting_and_leaves_nothing_behind() {
     let env = [("ETCD_SNAPSHOTCOUNT", "x"), ("ETCD_CONFIG", "nowhere")];
     let run = place.run_with(&env, &["check", "-data-dir", "empty"]);
     assert_eq!(run.code, Some(1), "{run:?}");
-    assert!(run.out.contains("there is no snapshot to start from"), "{run:?}");
+    assert!(run.out.contains("no snapshot to start from"), "{run:?}");
     assert_eq!(place.path().join("empty").read_dir().unwrap().count(), 0);
 }

@@ -99,7 +99,7 @@ fn a_machine_many_entries_behind_gets_a_snapshot_and_goes_on_answering() {
     let promised: Promised = writer.finish();
 
     let log = cluster.machines[behind].server().log_text();
-    assert!(log.contains("the leader's snapshot is loaded"), "it came by snapshot:\n{log}");
+    assert!(log.contains("installed the leader's snapshot"), "it came by snapshot:\n{log}");
     assert_eq!(metric(addr, "stead_raft_term"), term, "nobody lost the leader");
     assert!(promised.acknowledged > 0 && promised.unknown == 0);
     wait_until("all have applied the same", patience, || {
@@ -138,7 +138,7 @@ fn a_machine_a_little_behind_gets_the_log_itself() {
     cluster.wait_formed(3);
     cluster.wait_equal();
     let log = cluster.machines[behind].server().log_text();
-    assert!(!log.contains("the leader's snapshot is loaded"), "{log}");
+    assert!(!log.contains("installed the leader's snapshot"), "{log}");
 }
 
 #[test]

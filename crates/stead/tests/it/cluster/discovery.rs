@@ -180,7 +180,7 @@ fn a_service_that_is_away_is_tried_again() {
     // A machine with data starts without the service.
     let server = site.start();
     wait_until("the log says so", PATIENCE, || {
-        server.log_text().contains("could not be registered for discovery")
+        server.log_text().contains("registering this machine for discovery failed")
     });
     let service = service_site.start();
     assert_eq!(ask(service.addr(), &Request::delete("/v2/keys/reg/n1")).status(), 200);

@@ -84,7 +84,7 @@ fn a_machine_with_data_goes_on_in_its_own_cluster_and_says_so() {
     wait_until("the log says what is not followed", PATIENCE, || {
         let text = machine.server().log_text();
         text.contains(&format!("http://{at} belongs to another cluster"))
-            && text.contains("-initial-cluster would begin the cluster")
+            && text.contains("-initial-cluster describes the cluster")
     });
     let machine = &other.machines[0];
     assert_eq!(ask(machine.addr(), &Request::get("/v2/keys/own")).status(), 200);

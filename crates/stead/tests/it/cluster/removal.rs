@@ -226,7 +226,7 @@ fn a_removal_through_the_members_api_lasts_until_the_machine_is_started_again() 
     assert_eq!(view(asked, &format!("?about={id}"))["about"], "removed-final");
     wait_until("it says why it is not ready", PATIENCE, || {
         let (status, text) = readyz(&cluster.machines[removed]);
-        status == 503 && text.contains("removed") && text.contains("started again")
+        status == 503 && text.contains("removed") && text.contains("until it is restarted")
     });
     // Several times as long as it takes to ask.
     let until = Instant::now() + Duration::from_secs(5);
@@ -238,7 +238,7 @@ fn a_removal_through_the_members_api_lasts_until_the_machine_is_started_again() 
     }
     assert_eq!(set_aside(&cluster.machines[removed].site).len(), 1);
     let log = cluster.machines[removed].server().log_text();
-    assert!(log.contains("it stays out until it is started again"), "{log}");
+    assert!(log.contains("it stays out until it is restarted"), "{log}");
     cluster.machines[removed].kill();
     cluster.machines[removed].spawn();
     cluster.wait_formed(3);

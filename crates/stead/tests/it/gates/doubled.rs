@@ -39,7 +39,12 @@ fn a_second_process_is_refused(label: &str, flags: &str) {
         );
         let told = lines_with(
             &log_of(&cluster.machines[at].site),
-            &["ERROR", "another process has this member's identity", &first_at, &second_at],
+            &[
+                "ERROR",
+                "refused a second process with the identity of this member",
+                &first_at,
+                &second_at,
+            ],
         );
         !refused.is_empty() && !told.is_empty()
     });

@@ -27,7 +27,7 @@ fn a_fake_member_hears_no_secret_and_is_not_believed() {
     assert_eq!(ask(addrs[0], &update()).status(), 401, "nobody without the secret");
     assert_eq!(ask(addrs[0], &with_secret(update())).status(), 204);
     wait_until("both say what they were told", PATIENCE, || {
-        let words = ["refused with 410", "not proven", "go\\naway"];
+        let words = ["refused with 410", "unproven", "go\\naway"];
         cluster.running().all(|one| !lines_with(&log_of(&one.site), &words).is_empty())
     });
     assert!(fake.heard().contains("/v2/peer/stream?version=2"), "{}", fake.heard());
@@ -165,7 +165,7 @@ fn a_wrong_or_missing_secret_is_in_both_logs() {
     let good = secret_flag(&dir);
     let wrong =
         format!("-peer-token-file {}", secret_file(&dir, "another-secret-of-this").display());
-    let unbelieved = "it does not believe this machine, whose -peer-token is another one";
+    let unbelieved = "it rejects this machine's proof: the -peer-token of the two machines differs";
     for (flags, at_it, at_other) in [
         (wrong.as_str(), "does not prove that it knows the cluster's secret", unbelieved),
         ("", "refused with 403: the cluster has a secret", "start the caller with -peer-token"),
@@ -183,7 +183,7 @@ fn a_wrong_or_missing_secret_is_in_both_logs() {
         };
         wait_until("both say so", PATIENCE, || {
             let (it, other) = logs(&cluster);
-            let words = ["WARN", "a machine that calls was refused", at_other, &own[0]];
+            let words = ["WARN", "refused a peer connection", at_other, &own[0]];
             !lines_with(&it, &["WARN", at_it, &own[0], &own[1]]).is_empty()
                 && !lines_with(&other, &words).is_empty()
         });

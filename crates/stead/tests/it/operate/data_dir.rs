@@ -101,9 +101,9 @@ fn the_directories_of_etcd_are_known() {
 fn what_is_in_the_place_of_the_directory_is_named() {
     let site = Site::new("dangling");
     symlink("nowhere", site.data_dir()).unwrap();
-    assert_refused(&site, &["symbolic link of this name to nowhere, which is not there"]);
+    assert_refused(&site, &["symbolic link of this name points to nowhere, which does not exist"]);
     let below = Site::new("dangling-below").with_data_dir(site.data_dir().join("deep/data"));
-    assert_refused(&below, &["symbolic link of this name to nowhere"]);
+    assert_refused(&below, &["symbolic link of this name points to nowhere"]);
 
     // A link to a directory is one, and so is a directory on a mount point.
     let site = Site::new("linked");
@@ -184,7 +184,7 @@ fn a_directory_that_belongs_to_somebody_else_is_used_if_it_can_be() {
     child.kill().unwrap();
     child.wait().unwrap();
     let text = fs::read_to_string(site.log_path()).unwrap();
-    assert!(text.contains("others can enter the data directory"), "{text}");
+    assert!(text.contains("other users can enter the data directory"), "{text}");
     assert_eq!(mode(&path), 0o2775);
 
     // One that cannot be written to is refused, with whose it is.
@@ -214,7 +214,7 @@ fn a_machine_whose_word_that_it_stands_by_cannot_be_read_starts_no_cluster() {
     let word = path.join("standby");
     for content in ["", "stead standby 9\nhttp://127.0.0.1:9\n"] {
         fs::write(&word, content).unwrap();
-        assert_refused(&site, &[&word.display().to_string(), "starts no cluster"]);
+        assert_refused(&site, &[&word.display().to_string(), "does not start a cluster"]);
         assert!(names(&path).iter().all(|name| !name.ends_with(".wal")));
     }
     fs::remove_file(&word).unwrap();

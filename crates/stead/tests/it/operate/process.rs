@@ -72,7 +72,7 @@ fn connections_are_fewer_than_descriptors_and_the_rest_are_told() {
     child.kill().unwrap();
     child.wait().unwrap();
     let text = fs::read_to_string(site.log_path()).unwrap();
-    assert!(text.contains("36 connections are taken instead of 65536"), "{text}");
+    assert!(text.contains("36 connections are accepted instead of 65536"), "{text}");
 }
 
 /// Lets a process that runs open so many files.
@@ -117,7 +117,7 @@ fn whoever_waits_for_a_descriptor_is_served_as_soon_as_there_is_one() {
     assert_eq!(last.response("GET").unwrap().status(), 200);
     // And the log was told once.
     let text = server.log_text();
-    assert_eq!(text.matches("connections wait").count(), 1, "{text}");
+    assert_eq!(text.matches("cannot accept connections").count(), 1, "{text}");
     drop(last);
     assert_eq!(ask(server.addr(), &Request::put("/v2/keys/a", "value=1")).status(), 201);
 }

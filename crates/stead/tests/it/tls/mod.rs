@@ -117,7 +117,7 @@ fn new_files_are_used_and_bad_ones_are_not() {
     Client::ready(site.addr(), &old);
     std::fs::write(site.folder().join("cert.pem"), "nothing").unwrap();
     wait_until("the bad file is noticed", Duration::from_secs(20), || {
-        server.log_text().contains("is kept")
+        server.log_text().contains("keeping the one in use")
     });
     assert_eq!(Client::open(site.addr(), old.client(false)).ask("GET", "/v2/keys/", "").0, 200);
     new.write_files(site.folder());

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 /// How often a machine has read its certificates again.
 fn times_read(server: &Server) -> usize {
-    server.log_text().matches("the certificate was read again").count()
+    server.log_text().matches("reloaded the certificate").count()
 }
 
 /// Changes the files of all machines and waits until each has read them.
