@@ -20,7 +20,7 @@ export class ApiError extends Error {
 /** No answer at all. */
 export class NoAnswer extends Error {
   constructor() {
-    super("This server does not answer.");
+    super("This server is not responding.");
   }
 }
 
@@ -114,7 +114,7 @@ export async function follow(dir, { signal, onEvent, onState }) {
   while (!signal.aborted) {
     try {
       const answer = await request(next ? `${base}&waitIndex=${next}` : base, { signal });
-      onState("Connected: events appear here as they happen.");
+      onState("Connected: waiting for events.");
       if (!next) next = Number(answer.headers.get("X-Etcd-Index")) + 1 || 0;
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       const splitter = new Splitter();
@@ -127,14 +127,14 @@ export async function follow(dir, { signal, onEvent, onState }) {
           onEvent(event);
         }
       }
-      onState("The server ended the stream; connecting again.");
+      onState("The server closed the stream. Reconnecting.");
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;
       if (error.code === 401) {
-        onState("Some events are lost: the server no longer has them. Going on with what is new.");
+        onState("Some events are missing: the history is too short. Continuing with new ones.");
         next = 0;
       } else {
-        onState(`${error.message} Connecting again.`);
+        onState(`${error.message} Reconnecting.`);
       }
     }
     await new Promise((resolve) => { setTimeout(resolve, 1000); });

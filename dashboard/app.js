@@ -26,7 +26,7 @@ class Context {
         banner.hidden = true;
       } catch (error) {
         if (this.signal.aborted) return;
-        banner.textContent = `${error.message} Trying again.`;
+        banner.textContent = `${error.message} Retrying.`;
         banner.hidden = false;
       }
       if (!this.signal.aborted) setTimeout(round, seconds * 1000);

@@ -5,9 +5,9 @@ import { LineChart } from "./chart.js";
 import { confirmed, count, duration, h, say, sayError, Table } from "./dom.js";
 
 const FIELDS = [
-  ["activeSize", "Machines that take part in consensus", "machines", 3, 1],
-  ["removeDelay", "Silence after which a machine is removed", "seconds", 2, "any"],
-  ["syncInterval", "Between two looks of a standby", "seconds", 1, "any"],
+  ["activeSize", "Maximum number of voting members", "", 3, 1],
+  ["removeDelay", "Remove a silent member after", " (s)", 2, "any"],
+  ["syncInterval", "Standby check interval", " (s)", 1, "any"],
 ];
 
 const COUNTERS = [
@@ -25,13 +25,13 @@ class Cluster {
   #members;
   #membersNote = h("p", { class: "note", hidden: true });
   #latencies = new Table("Latency of each follower, in milliseconds",
-    ["Follower", "Current", "Average", "Deviation", "Minimum", "Maximum", "Answered", "Failed"], "A leader alone calls nobody.");
+    ["Follower", "Current", "Average", "Deviation", "Minimum", "Maximum", "Answered", "Failed"], "No followers.");
   #latenciesNote = h("p", { class: "note" });
   #latencyChart = new LineChart("Leader's latency to each follower", "ms");
-  #requests = new LineChart("HTTP requests at this machine", "per s");
+  #requests = new LineChart("HTTP requests to this machine", "per s");
   #operations = new LineChart("Operations on keys", "per s");
-  #watchers = new LineChart("Watchers at this machine");
-  #counters = new Table("Operations since the key space began", ["Operation", "Done", "Failed"]);
+  #watchers = new LineChart("Watchers on this machine");
+  #counters = new Table("Operations since creation", ["Operation", "Done", "Failed"]);
   #config = h("div", {});
   #before = null;
   #drawn = "";
@@ -40,15 +40,15 @@ class Cluster {
     this.#context = context;
     const heads = ["Name", "Role", "Term", "Applied", "Lag", "Version", "Uptime", "Addresses"];
     if (!context.settings.readOnly) heads.push("Action");
-    this.#members = new Table("Machines of the cluster", heads, "No machine is known.");
+    this.#members = new Table("Machines of the cluster", heads, "No machines.");
     this.#latencyChart.element.hidden = true;
     this.#latencies.element.hidden = true;
     const part = (id, title, ...body) => h("section", { class: "card", "aria-labelledby": id }, h("h2", { id }, title), ...body);
     this.element = h("div", { class: "page" },
       part("c-members", "Machines", this.#facts, this.#members.element, this.#membersNote),
-      part("c-latency", "Calls of the leader", this.#latencyChart.element, this.#latencies.element, this.#latenciesNote),
-      part("c-rates", "What is going on", h("div", { class: "charts" }, this.#requests.element, this.#operations.element, this.#watchers.element)),
-      part("c-store", "Counters of the key space", this.#counters.element),
+      part("c-latency", "Replication latency", this.#latencyChart.element, this.#latencies.element, this.#latenciesNote),
+      part("c-rates", "Activity", h("div", { class: "charts" }, this.#requests.element, this.#operations.element, this.#watchers.element)),
+      part("c-store", "Operation counters", this.#counters.element),
       part("c-config", "Configuration", this.#config));
   }
 
@@ -87,7 +87,7 @@ class Cluster {
     }
     this.#members.show(rows);
     this.#membersNote.hidden = cluster.standbys !== null;
-    this.#note(this.#membersNote, "Standbys are known at the leader", cluster);
+    this.#note(this.#membersNote, "Standbys are listed on the leader", cluster);
   }
 
   /** Says something, and where the leader is; left as it is if it says so already. */
@@ -103,7 +103,7 @@ class Cluster {
     const state = member.reachable ? member.state : "unreachable";
     const cells = [
       h("b", {}, member.name === cluster.seenBy ? `${member.name} (this one)` : linkTo(member.clientURL, member.name)),
-      h("span", { class: `role ${state}` }, state, member.diverged ? " and different!" : ""),
+      h("span", { class: `role ${state}` }, state, member.diverged ? ", diverged!" : ""),
       member.reachable ? count(cluster.term) : "unknown", count(member.appliedIndex), count(member.lagEntries),
       member.version || "unknown", duration(member.uptime),
       h("span", { class: "urls" }, member.clientURL || "not announced", h("br"), member.peerURL),
@@ -116,7 +116,7 @@ class Cluster {
   }
 
   async #remove(member) {
-    const text = `${member.name} leaves the cluster for good and becomes a standby. Removing one that is down is safe; what is refused would cost the majority.`;
+    const text = `${member.name} leaves the cluster and becomes a standby. You can remove a machine that is down. The server refuses a removal that would cost the majority.`;
     if (!await confirmed(`Remove ${member.name}?`, text, "Remove", member.name)) return;
     try {
       await call(`/v2/admin/machines/${encodeURIComponent(member.name)}`, { method: "DELETE" });
@@ -132,7 +132,7 @@ class Cluster {
     if (!isLeader) {
       this.#latencyChart.element.hidden = true;
       this.#latencies.element.hidden = true;
-      this.#note(this.#latenciesNote, cluster.leader ? "Latencies are known at the leader" : "There is no leader", cluster);
+      this.#note(this.#latenciesNote, cluster.leader ? "Latencies are shown on the leader" : "No leader", cluster);
       return;
     }
     const stats = await call("/v2/stats/leader", { signal }).catch(() => null);
@@ -178,7 +178,7 @@ class Cluster {
     const inputs = {};
     const fields = FIELDS.map(([name, text, unit, min, step]) => {
       inputs[name] = h("input", { type: "number", name, min, step, required: true, value: config[name], disabled: this.#context.settings.readOnly });
-      return h("label", { class: "field" }, h("span", {}, `${name}: ${text}, in ${unit}`), inputs[name]);
+      return h("label", { class: "field" }, h("span", {}, `${name}: ${text}${unit}`), inputs[name]);
     });
     const save = async (event) => {
       event.preventDefault();
@@ -186,7 +186,7 @@ class Cluster {
         const json = Object.fromEntries(FIELDS.map(([name]) => [name, Number(inputs[name].value)]));
         const kept = await call("/v2/admin/config", { method: "PUT", json });
         for (const [name] of FIELDS) inputs[name].value = kept[name];
-        say("The configuration is saved.");
+        say("Configuration saved.");
       } catch (error) {
         sayError(error);
       }

@@ -1,8 +1,8 @@
-// Which lines differ between two texts.
+// Which lines differ between two strings.
 
 import { h } from "./dom.js";
 
-/** Cells of the table that are filled at most; larger texts are shown one after the other. */
+/** Cells of the table that are filled at most; larger values are shown one after the other. */
 const CELLS_MAX = 4_000_000;
 
 /** Pairs of a mark, " ", "-" or "+", and a line. */

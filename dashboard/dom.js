@@ -97,7 +97,7 @@ export function dialog(title, body, buttons, ready) {
 export async function confirmed(title, text, action, typed) {
   const field = typed && h("input", { type: "text", autocomplete: "off", spellcheck: "false" });
   const body = h("div", {}, h("p", {}, text),
-    field && h("label", { class: "field" }, `Type ${typed} to go on`, field));
+    field && h("label", { class: "field" }, `Type ${typed} to confirm`, field));
   const buttons = [["Cancel", false, "quiet"], [action, true, "danger"]];
   return await dialog(title, body, buttons, (made) => {
     if (!field) return;

@@ -13,13 +13,13 @@ class Locks {
   #seen = new Map();
   /** By the name of the lock. */
   #tables = new Map();
-  #none = h("p", { class: "empty" }, "Nobody has asked for a lock yet.");
+  #none = h("p", { class: "empty" }, "No locks yet.");
 
   constructor(context) {
     this.#context = context;
     this.element = h("div", { class: "page" }, h("section", { class: "card", "aria-labelledby": "l-title" },
       h("h2", { id: "l-title" }, "Locks and elections"),
-      h("p", { class: "note" }, "The index of a place in the queue is a fencing token: it grows with every holder. Times in \"since\" count from when this page first saw the place."),
+      h("p", { class: "note" }, "The index of an entry in the queue is a fencing token: it grows with every holder. Times in \"since\" count from when this page first saw the entry."),
       this.#list));
   }
 
@@ -53,12 +53,12 @@ class Locks {
 
   #card(name, places, now) {
     const rows = places.map((place, at) => h("tr", {}, ...[
-      h("span", { class: `role ${at === 0 ? "leader" : "follower"}` }, at === 0 ? "holds" : `waits, place ${at}`),
+      h("span", { class: `role ${at === 0 ? "leader" : "follower"}` }, at === 0 ? "holds" : `waiting, position ${at}`),
       h("code", {}, place.value), String(place.number),
       `${duration((now - this.#seen.get(place.key)) / 1000)}, from index ${place.createdIndex}`,
-      place.ttl === undefined ? "no end" : `${duration(place.ttl)} (${new Date(place.expiration).toLocaleTimeString()})`,
+      place.ttl === undefined ? "no expiry" : `${duration(place.ttl)} (${new Date(place.expiration).toLocaleTimeString()})`,
     ].map((cell) => h("td", {}, cell))));
-    if (!this.#tables.has(name)) this.#tables.set(name, new Table(`Lock ${name}`, ["State", "Value", "Index", "Since", "Until"], "Nobody holds it."));
+    if (!this.#tables.has(name)) this.#tables.set(name, new Table(`Lock ${name}`, ["State", "Value", "Index", "Since", "Until"], "Not held."));
     const table = this.#tables.get(name);
     table.caption = places.length ? `${name}: held by ${places[0].value}, ${places.length - 1} waiting` : `${name}: free`;
     table.show(rows);

@@ -30,7 +30,7 @@ export class NodePane {
   #timer = 0;
   element = h("section", { class: "card node", "aria-labelledby": "n-title" });
 
-  /** `keys` is told what changed: `changed(dir, key)`. */
+  /** `keys` is notified of changes: `changed(dir, key)`. */
   constructor(context, keys) {
     this.#context = context;
     this.#keys = keys;
@@ -105,7 +105,7 @@ export class NodePane {
     const ttl = ttlInput();
     const inOrder = h("input", { type: "checkbox", onchange: () => { name.disabled = inOrder.checked; } });
     const body = h("div", {}, field(`Name in ${dir}`, name),
-      !isDir && h("label", { class: "check" }, inOrder, "In order: the server gives the next number as its name"),
+      !isDir && h("label", { class: "check" }, inOrder, "In-order key: the server assigns the next number as its name"),
       !isDir && field("Value", value), field("TTL in seconds", ttl));
     const chosen = await dialog(isDir ? "New directory" : "New key", body, [["Cancel", null, "quiet"], ["Create", true]]);
     if (!chosen) return;
@@ -118,7 +118,7 @@ export class NodePane {
       return this.#keys.changed(dir, made.node.key);
     }
     const key = childOf(dir, name.value);
-    if (!name.value || name.value.split("/").some((part) => !part || part === "." || part === "..")) throw new Error("A name is wanted, such as a or a/b.");
+    if (!name.value || name.value.split("/").some((part) => !part || part === "." || part === "..")) throw new Error("Enter a name, such as a or a/b.");
     const made = await call(keyPath(key), { method: "PUT", form: { ...form, prevExist: "false" } });
     say(`${made.node.key} was created.`);
     this.#keys.changed(dir, key);
@@ -128,7 +128,7 @@ export class NodePane {
   async #edit(node, draft) {
     const value = h("textarea", { rows: "14", spellcheck: "false", value: draft });
     const ttl = ttlInput(node.ttl);
-    const body = h("div", {}, field("Value", value), field("TTL in seconds; it begins anew when saved", ttl));
+    const body = h("div", {}, field("Value", value), field("TTL in seconds; saving restarts it", ttl));
     const chosen = await dialog(`Edit ${node.key}`, body, [["Cancel", null, "quiet"], ["Save", true]]);
     if (chosen) await this.#save(node, value.value, ttl.value);
   }
@@ -136,7 +136,7 @@ export class NodePane {
   async #save(node, value, ttl) {
     try {
       await call(keyPath(node.key), { method: "PUT", form: { value, ttl: ttl || undefined, prevIndex: node.modifiedIndex } });
-      say(`${node.key} is saved.`);
+      say(`${node.key} was saved.`);
       this.#keys.changed(parentOf(node.key), node.key);
     } catch (error) {
       if (error.code === 101) return this.#conflict(node, value, ttl, error);
@@ -147,15 +147,15 @@ export class NodePane {
 
   async #conflict(node, value, ttl, error) {
     const now = { key: node.key, ...(await call(keyPath(node.key))).node };
-    const body = h("div", {}, h("p", {}, `Somebody else was faster. ${error.message}. This is what differs between their value and yours:`), diffView(now.value ?? "", value));
-    const choice = await dialog(`${node.key} has changed`, body, [["Keep theirs", "theirs", "quiet"], ["Go on editing", "edit", "quiet"], ["Save mine over it", "mine", "danger"]]);
+    const body = h("div", {}, h("p", {}, `This key changed while you were editing. ${error.message}. The difference between the current value and yours:`), diffView(now.value ?? "", value));
+    const choice = await dialog(`${node.key} has changed`, body, [["Keep the current value", "theirs", "quiet"], ["Continue editing", "edit", "quiet"], ["Overwrite with mine", "mine", "danger"]]);
     if (choice === "mine") return this.#save(now, value, ttl);
     if (choice === "edit") return this.#edit(now, value);
     return this.show(node.key);
   }
 
   async #gone(node, value, ttl) {
-    if (!await confirmed(`${node.key} is gone`, "Somebody deleted it, or it expired, while you were editing. Create it again with your value?", "Create it again")) {
+    if (!await confirmed(`${node.key} is gone`, "The key was deleted or expired while you were editing. Create it again with your value?", "Create it again")) {
       return this.#keys.changed(parentOf(node.key), parentOf(node.key));
     }
     await call(keyPath(node.key), { method: "PUT", form: { value, ttl: ttl || undefined, prevExist: "false" } });
@@ -168,15 +168,15 @@ export class NodePane {
       // Hidden children are lost as well, so they are counted.
       const children = (await call(`${keyPath(node.key)}?hidden=true`)).node.nodes ?? [];
       if (children.length) {
-        const text = `Everything in ${node.key} is deleted with it: ${count(children.length)} nodes, and all that is in them.`;
-        if (!await confirmed(`Delete ${node.key}?`, text, "Delete all of it", nameOf(node.key))) return;
+        const text = `Everything in ${node.key} is deleted as well: ${count(children.length)} nodes and everything below them.`;
+        if (!await confirmed(`Delete ${node.key}?`, text, "Delete everything", nameOf(node.key))) return;
         await call(`${keyPath(node.key)}?recursive=true`, { method: "DELETE" });
       } else {
         if (!await confirmed(`Delete ${node.key}?`, "The directory is empty.", "Delete")) return;
         await call(`${keyPath(node.key)}?dir=true`, { method: "DELETE" });
       }
     } else {
-      if (!await confirmed(`Delete ${node.key}?`, "The key and its value are deleted, unless they change meanwhile.", "Delete")) return;
+      if (!await confirmed(`Delete ${node.key}?`, "The key is deleted, unless it changes in the meantime.", "Delete")) return;
       await call(`${keyPath(node.key)}?prevIndex=${node.modifiedIndex}`, { method: "DELETE" });
     }
     say(`${node.key} was deleted.`);

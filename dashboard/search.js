@@ -50,8 +50,8 @@ export class Search {
       const hidden = this.#keys.hidden ? "&hidden=true" : "";
       const root = (await call(`${keyPath(this.#dir)}?recursive=true&sorted=true${hidden}`, { signal: running.signal })).node;
       const { hits, looked } = await this.#walk(root, wanted, running.signal);
-      const more = hits.length > HITS_MAX ? `, of which the first ${count(HITS_MAX)} are shown` : "";
-      this.#status.textContent = `${count(hits.length)} found in ${count(looked)} nodes${more}.`;
+      const more = hits.length > HITS_MAX ? `, showing the first ${count(HITS_MAX)}` : "";
+      this.#status.textContent = `Found ${count(hits.length)} in ${count(looked)} nodes${more}.`;
       this.#hits.replaceChildren(...hits.slice(0, HITS_MAX).map((node) => this.#hit(node, wanted)));
     } catch (error) {
       if (error.name !== "AbortError") throw error;
@@ -71,7 +71,7 @@ export class Search {
       if (node.key.slice(this.#dir === "/" ? 0 : this.#dir.length).toLowerCase().includes(wanted) || node.value?.toLowerCase().includes(wanted)) hits.push(node);
       for (let at = (node.nodes ?? []).length - 1; at >= 0; at -= 1) stack.push(node.nodes[at]);
       if (looked % SLICE === 0) {
-        this.#status.textContent = `${count(hits.length)} found in ${count(looked)} nodes so far...`;
+        this.#status.textContent = `Found ${count(hits.length)} in ${count(looked)} nodes so far...`;
         await new Promise((resolve) => { setTimeout(resolve); });
         signal.throwIfAborted();
       }

@@ -24,7 +24,7 @@ export class Tail {
       h("div", { class: "line" }, h("p", { class: "grow" }, "Below ", this.#where), this.#button,
         h("button", { type: "button", class: "quiet", onclick: () => this.#events.replaceChildren() }, "Clear")),
       this.#status,
-      h("div", { class: "log", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Events, the newest first" }, this.#events));
+      h("div", { class: "log", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Events, newest first" }, this.#events));
   }
 
   /** The directory that the next following is of; one that runs goes on where it is. */

@@ -22,7 +22,7 @@ export async function clusterChecks(check, cluster) {
         ensure(/\d+ (s|min)/.test(await row.innerText()), "its uptime is shown");
         ensure((await row.innerText()).includes("0.1.0"), "its version is shown");
       }
-      if (machine !== leader) await page.seen("Latencies are known at the leader");
+      if (machine !== leader) await page.seen("Latencies are shown on the leader");
     }
   });
 
@@ -51,7 +51,7 @@ export async function clusterChecks(check, cluster) {
     const writing = (async () => { for (let number = 0; isOn; number += 1) await put(follower.url, "/rate", { value: String(number) }); })();
     try {
       await until("writes are drawn", async () => /writes [1-9][\d,]*(\.\d+)? per s/.test(await chart("Operations on keys").getAttribute("aria-label")));
-      await until("requests are drawn", async () => /PUT [1-9]/.test(await chart("HTTP requests at this machine").getAttribute("aria-label")));
+      await until("requests are drawn", async () => /PUT [1-9]/.test(await chart("HTTP requests to this machine").getAttribute("aria-label")));
     } finally {
       isOn = false;
       await writing;
@@ -60,7 +60,7 @@ export async function clusterChecks(check, cluster) {
     // An answer that nobody holds is collected, and its connection is closed with it.
     const watch = await fetch(`${follower.url}/v2/keys/rate?wait=true&stream=true`, { signal: abort.signal });
     const reading = watch.text().catch(() => {});
-    await until("a watcher is drawn", async () => /watchers [1-9]/.test(await chart("Watchers at this machine").getAttribute("aria-label")));
+    await until("a watcher is drawn", async () => /watchers [1-9]/.test(await chart("Watchers on this machine").getAttribute("aria-label")));
     abort.abort();
     await reading;
     const sets = (await ask(follower.url, "GET", "/v2/stats/store")).json.setsSuccess;
@@ -73,7 +73,7 @@ export async function clusterChecks(check, cluster) {
     await page.get("spinbutton", /activeSize/).fill("3");
     await page.get("spinbutton", /syncInterval/).fill("1");
     await page.press("Save");
-    await page.seen("The configuration is saved.");
+    await page.seen("Configuration saved.");
     const config = (await ask(leader.url, "GET", "/v2/admin/config")).json;
     same([config.activeSize, config.syncInterval, config.removeDelay], [3, 1, 1800], "the configuration");
   });
@@ -87,7 +87,7 @@ export async function clusterChecks(check, cluster) {
     await page.press(`Remove ${victim.name}`);
     const button = page.get("button", "Remove");
     ensure(await button.isDisabled(), "it wants the name first");
-    await page.it.getByLabel(`Type ${victim.name} to go on`).fill(victim.name);
+    await page.it.getByLabel(`Type ${victim.name} to confirm`).fill(victim.name);
     await button.click();
     await page.seen(`${victim.name} was removed.`);
     await until("there are three members and a standby again", async () => {
@@ -110,7 +110,7 @@ export async function failureChecks(check, cluster) {
     const keys = await open(watched.url);
     await keys.go("keys");
     await keys.press("Follow");
-    await keys.seen("Connected: events appear here as they happen.");
+    await keys.seen("Connected: waiting for events.");
     leader.child.kill("SIGKILL");
     await until("it is shown as gone", async () => (await (await rowOf(page, leader.name)).innerText()).includes("unreachable"));
     const next = await cluster.leader();
@@ -125,7 +125,7 @@ export async function failureChecks(check, cluster) {
     const page = await open(machine.url);
     await page.go("locks");
     machine.child.kill("SIGKILL");
-    await page.seen("This server does not answer. Trying again.");
+    await page.seen("This server is not responding. Retrying.");
     // That a request failed is what the browser says by itself.
     page.problems = page.problems.filter((problem) => !problem.includes("net::ERR_CONNECTION"));
   });

@@ -73,7 +73,7 @@ export async function lookChecks(check, cluster, withPictures) {
       await page.it.keyboard.press("Tab");
       names.add(await page.it.evaluate(() => document.activeElement.textContent || document.activeElement.id || document.activeElement.type));
     }
-    for (const name of ["Skip to the content", "Keys", "Refresh", "Edit", "Delete", "Search", "Follow", "checkbox"]) {
+    for (const name of ["Skip to content", "Keys", "Refresh", "Edit", "Delete", "Search", "Follow", "checkbox"]) {
       if (![...names].some((one) => one === name)) throw new Error(`${name} was not reached: ${[...names].join(", ")}`);
     }
   });

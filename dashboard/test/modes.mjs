@@ -30,6 +30,6 @@ export async function modeChecks(check) {
     await page.get("spinbutton", /activeSize/).waitFor();
     same(await page.get("button", changing).count(), 0, "buttons that change something");
     same(await page.get("spinbutton", /activeSize/).isDisabled(), true, "the configuration");
-    await page.seen("A leader alone calls nobody.");
+    await page.seen("No followers.");
   }));
 }
