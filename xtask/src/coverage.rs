@@ -26,7 +26,7 @@ struct Lines {
 pub(crate) fn check() -> Vec<String> {
     let tools = tool("LLVM_PROFDATA", "llvm-profdata").zip(tool("LLVM_COV", "llvm-cov"));
     let Some((profdata, cov)) = tools else {
-        return vec!["llvm-profdata and llvm-cov are not on the path".to_owned()];
+        return vec!["llvm-profdata and llvm-cov are not in PATH".to_owned()];
     };
     let raw = format!("{TARGET}/raw");
     let _ = fs::remove_dir_all(&raw);
@@ -38,17 +38,17 @@ pub(crate) fn check() -> Vec<String> {
     let merge =
         Command::new(&profdata).args(["merge", "-sparse", "-o", &merged]).args(files).status();
     if !merge.is_ok_and(|status| status.success()) {
-        return vec![format!("{profdata} failed: does its version fit the compiler's?")];
+        return vec![format!("{profdata} failed: does its version match the compiler's?")];
     }
     let mut export = Command::new(&cov);
     export.args(["export", "-format=lcov", &format!("-instr-profile={merged}")]);
     for binary in &binaries {
         export.args(["-object", binary]);
     }
-    let Ok(output) = export.output() else { return vec![format!("{cov} cannot be run")] };
+    let Ok(output) = export.output() else { return vec![format!("cannot run {cov}")] };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return vec![format!("{cov} failed: does its version fit the compiler's? {said}")];
+        return vec![format!("{cov} failed: does its version match the compiler's? {said}")];
     }
     judge(&parse(&String::from_utf8_lossy(&output.stdout)))
 }
@@ -142,7 +142,7 @@ fn judge(files: &BTreeMap<String, Lines>) -> Vec<String> {
         let share = 100.0 * (count - missed) as f64 / count.max(1) as f64;
         println!("{name:8} {count} lines, {missed} never run: {share:.1} %");
         if share < LEAST || count == 0 {
-            problems.push(format!("{name}: {share:.1} % of its lines are run, {LEAST} are wanted"));
+            problems.push(format!("{name}: line coverage is {share:.1} %, the minimum is {LEAST}"));
         }
     }
     problems

@@ -45,7 +45,7 @@ fn metadata() -> Result<Value, String> {
     let version = String::from_utf8_lossy(&version);
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     // Packages of other systems need not be there.
-    let host = host.ok_or("cargo does not say what it builds for")?;
+    let host = host.ok_or("cargo does not report its target")?;
     let only = ["--filter-platform", host];
     let args = ["metadata", "--format-version", "1", "--locked"];
     let offline = ["--offline"];
@@ -61,7 +61,7 @@ fn check_packages(policy: &Table, metadata: &Value) -> Vec<String> {
     let licenses = strings(policy, "licenses", "allow");
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
     if packages.is_empty() || licenses.is_empty() {
-        problems.push("deny.toml or cargo's metadata says nothing".to_owned());
+        problems.push("deny.toml or cargo's metadata is empty".to_owned());
     }
     for package in packages {
         let text = |key: &str| package[key].as_str().unwrap_or_default();
@@ -97,13 +97,16 @@ fn check_versions(
         let left = found.iter().filter(|version| !is_skipped(name, version)).count();
         if left > 1 {
             let found = found.join(", ");
-            problems.push(format!("{name} is there in several versions: {found}"));
+            problems.push(format!("{name} is present in several versions: {found}"));
         }
     }
     for entry in skipped {
         let name = entry.split_once('@').map_or(entry, |(name, _)| name);
         if versions.get(name).is_none_or(|found| found.len() < 2) {
-            problems.push(format!("deny.toml lists {entry}, of which there is one version only"));
+            problems.push(format!(
+                "deny.toml lists {entry}, but only one version of it is \
+                                   present"
+            ));
         }
     }
 }
@@ -192,7 +195,7 @@ mod tests {
             "foreign 1.0.0 is from git+https://example.org/x",
             "closed 1.0.0: the licence \"GPL-3.0\" is not allowed",
             "thrice is there in several versions: 1.0.0, 2.0.0",
-            "deny.toml lists gone@1, of which there is one version only",
+            "deny.toml lists gone@1, but only one version of it is present",
         ];
         assert_eq!(check_packages(&policy, &metadata), want);
         assert_eq!(check_packages(&policy, &Value::Null).len(), 3);

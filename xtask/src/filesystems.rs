@@ -74,7 +74,7 @@ fn parse(args: &[String]) -> Result<Plan, String> {
     let (mut rounds, mut named, mut kinds) = (ROUNDS, None, Vec::new());
     let mut args = args.iter();
     while let Some(arg) = args.next() {
-        let mut next = || args.next().ok_or_else(|| format!("{arg} wants a value"));
+        let mut next = || args.next().ok_or_else(|| format!("{arg} requires a value"));
         match arg.as_str() {
             "--rounds" => {
                 let text = next()?;
@@ -84,7 +84,7 @@ fn parse(args: &[String]) -> Result<Plan, String> {
             kind if place::KINDS.iter().any(|(name, _, _)| *name == kind) => {
                 kinds.push(kind.to_owned());
             }
-            other => return Err(format!("{other} is no file system that is known here")),
+            other => return Err(format!("unknown file system {other}")),
         }
     }
     if kinds.is_empty() {

@@ -119,7 +119,7 @@ impl Table {
                 "FirstStart" | "Restart" | "Serving" | "End" => words.push(arg),
                 word if CALLS.contains(&word) || ERRORS.contains(&word) => words.push(arg),
                 other => {
-                    return Err(format!("{other} is no call, error or phase that is known here"));
+                    return Err(format!("unknown call, error or phase {other}"));
                 }
             }
         }
@@ -334,7 +334,7 @@ impl Trial<'_> {
         let sentence = sentence.replace(&folder, "DIR");
         let names_file = ["DIR", ".wal", ".snap", ".tmp", "data directory", "the log"];
         if !names_file.iter().any(|word| sentence.contains(word)) {
-            return Err(format!("a refusal that names no file: {sentence}"));
+            return Err(format!("the refusal does not name a file: {sentence}"));
         }
         Ok(format!("refuses: {sentence}"))
     }
@@ -389,7 +389,7 @@ impl Trial<'_> {
         while !is_traced(machine.pid()) {
             if since.elapsed() > Duration::from_secs(10) {
                 detach(&mut tracer);
-                return Err("strace does not attach".to_owned());
+                return Err("strace cannot attach".to_owned());
             }
             thread::sleep(Duration::from_millis(2));
         }

@@ -117,7 +117,7 @@ impl Machine {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Err(format!("it does not end: {}", self.said()))
+        Err(format!("it does not stop: {}", self.said()))
     }
 
     /// Ends it as a crash does.
@@ -140,7 +140,7 @@ impl Machine {
         let (status, body) =
             self.get("/v2/keys/?recursive=true").map_err(|error| format!("no listing: {error}"))?;
         let json: serde_json::Value = serde_json::from_slice(&body)
-            .map_err(|error| format!("a listing that is no JSON ({status}): {error}"))?;
+            .map_err(|error| format!("invalid JSON in a listing ({status}): {error}"))?;
         let mut found = Written::new();
         for node in json["node"]["nodes"].as_array().into_iter().flatten() {
             let text = |name: &str| node[name].as_str().unwrap_or_default().to_owned();
@@ -235,7 +235,7 @@ pub(crate) fn binary(named: Option<&str>) -> Result<PathBuf, String> {
         return Ok(PathBuf::from(path));
     }
     if !crate::cargo(&["build", "--quiet", "-p", "stead"]) {
-        return Err("the server cannot be built".to_owned());
+        return Err("building the server failed".to_owned());
     }
     Ok(target_dir().join("debug/stead"))
 }

@@ -27,7 +27,7 @@ cargo xtask inject  every call on files with every error: --show, names of calls
 cargo xtask planted classic mistakes, planted one at a time: does the simulator find them?
 cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
 cargo xtask torture real processes under real faults: --minutes N, --members N, --help for more
-cargo xtask tidy    the project's own rules about files and words; --circles prints who uses whom
+cargo xtask tidy    the project's own rules for files and words; --circles prints import cycles
 ";
 
 fn main() -> ExitCode {
@@ -194,7 +194,7 @@ fn ci() -> ExitCode {
 /// systems be mounted.
 fn is_ci_machine() -> bool {
     if !place::is_ci() || !place::is_root() {
-        println!("filesystems, inject: skipped: CI=true and root are wanted");
+        println!("filesystems, inject: skipped: they require CI=true and root");
         return false;
     }
     true

@@ -75,7 +75,7 @@ impl Place {
                 let (_, program, _) = KINDS
                     .iter()
                     .find(|(name, _, _)| *name == kind)
-                    .ok_or_else(|| format!("{kind} is not known"))?;
+                    .ok_or_else(|| format!("unknown kind {kind}"))?;
                 let quietly: &[&str] = match kind {
                     "xfs" => &["-q", "-f"],
                     "vfat" | "exfat" => &[],
@@ -240,5 +240,5 @@ pub(crate) fn is_ci() -> bool {
 
 /// What to do about something that is not there.
 pub(crate) fn advice(packages: &str) -> String {
-    format!("apt-get install {packages} (with CI=true that is done here)")
+    format!("apt-get install {packages} (done automatically with CI=true)")
 }

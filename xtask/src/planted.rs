@@ -35,7 +35,7 @@ pub(crate) fn check(names: &[String]) -> Vec<String> {
         Err(error) => return vec![format!("{PATCHES}: {error}")],
     };
     if !make_tree() {
-        return vec![format!("{TREE}: a copy of what is committed cannot be made")];
+        return vec![format!("cannot copy the committed tree to {TREE}")];
     }
     let mut problems = Vec::new();
     for mistake in planted {
@@ -58,7 +58,7 @@ pub(crate) fn check_patches() -> Vec<String> {
         !git(Path::new("."), &["apply", "--check", &patch])
     });
     stale
-        .map(|mistake| format!("{}: the patch does not apply: make it anew", mistake.name))
+        .map(|mistake| format!("{}: the patch does not apply: regenerate it", mistake.name))
         .collect()
 }
 
@@ -104,14 +104,14 @@ fn try_one(mistake: &Planted) -> Result<String, String> {
     let tree = Path::new(TREE);
     let patch = mistake.path.to_string_lossy();
     if !git(tree, &["checkout", "--quiet", "--force", "."]) || !git(tree, &["apply", &patch]) {
-        return Err("the patch does not apply: make it anew".to_owned());
+        return Err("the patch does not apply: regenerate it".to_owned());
     }
     let found = match &mistake.test {
         Some(test) => run_test(tree, test),
         None => run_seeds(tree, &mistake.checkers),
     };
     if !git(tree, &["checkout", "--quiet", "--force", "."]) {
-        return Err(format!("{TREE} cannot be put right again"));
+        return Err(format!("cannot restore {TREE}"));
     }
     found
 }
@@ -155,12 +155,12 @@ fn run_seeds(tree: &Path, checkers: &[String]) -> Result<String, String> {
     let failed = text.lines().find_map(|line| line.strip_prefix("FAILED seed "));
     let Some((seed, rest)) = failed.and_then(|line| line.split_once(": ")) else {
         let errors = String::from_utf8_lossy(&output.stderr);
-        let last = errors.lines().last().unwrap_or("and the simulator said nothing");
+        let last = errors.lines().last().unwrap_or("and the simulator reported nothing");
         return Err(format!("not found in {SEEDS} seeds: {last}"));
     };
     let checker = rest.split_once(": ").map_or(rest, |(checker, _)| checker);
     if !checkers.iter().any(|one| one == checker) {
-        return Err(format!("found by {checker:?}, and not by one of {checkers:?}"));
+        return Err(format!("found by {checker:?}, but expected one of {checkers:?}"));
     }
     Ok(format!("{checker:16} after {seed} seeds"))
 }

@@ -19,7 +19,7 @@ impl Circle {
     /// The files, and a line for each two of which one uses the other.
     fn print(&self) {
         let files: Vec<String> = self.files.iter().map(|file| name(file)).collect();
-        println!("circle of {}: {}", files.len(), files.join(", "));
+        println!("cycle of {}: {}", files.len(), files.join(", "));
         let mut pairs: BTreeMap<(&Path, &Path), Vec<String>> = BTreeMap::new();
         for Edge { from, to, line, path } in &self.edges {
             pairs.entry((from, to)).or_default().push(format!("{line} {path}"));
@@ -65,7 +65,8 @@ fn judge(circles: &[Circle], excuses: &[Circles], problems: &mut Vec<String>) {
         if !excuses.iter().any(|excuse| is_excused(&excuse)) {
             let files = Vec::from_iter(files).join(", ");
             problems.push(format!(
-                "{files} use each other in a circle; `cargo xtask tidy --circles` says how"
+                "{files} import each other in a cycle; run `cargo xtask tidy --circles` for the \
+                 imports"
             ));
         }
     }
@@ -73,7 +74,7 @@ fn judge(circles: &[Circle], excuses: &[Circles], problems: &mut Vec<String>) {
         circles.iter().flat_map(|circle| &circle.files).map(|file| name(file)).collect();
     for file in excuses.iter().flat_map(|(files, _)| *files) {
         if !in_circle.contains(*file) {
-            problems.push(stale(file, "in no circle any more"));
+            problems.push(stale(file, "no longer in a cycle"));
         }
     }
 }
@@ -160,6 +161,6 @@ mod tests {
         // Of two circles that became one.
         assert_eq!(judged(&[(&["src/a.rs"], ""), (&["src/b.rs"], "")]).len(), 1);
         let gone = judged(&[(&["src/a.rs", "src/b.rs", "src/c.rs"], "")]);
-        assert_eq!(gone, [stale("src/c.rs", "in no circle any more")]);
+        assert_eq!(gone, [stale("src/c.rs", "no longer in a cycle")]);
     }
 }

@@ -49,12 +49,12 @@ pub(crate) fn check(problems: &mut Vec<String>) {
         let manifest = fs::read_to_string(&path).ok().and_then(|text| text.parse().ok());
         match manifest {
             Some(manifest) => check_manifest(name, allowed, &manifest, problems),
-            None => problems.push(format!("{path} cannot be read")),
+            None => problems.push(format!("cannot read {path}")),
         }
     }
     for folder in folders("crates") {
         if !LAYERS.iter().any(|(name, _)| folder.ends_with(name)) {
-            problems.push(format!("{}: not drawn in xtask/src/tidy/crates.rs", folder.display()));
+            problems.push(format!("{}: not listed in xtask/src/tidy/crates.rs", folder.display()));
         }
     }
     check_pure(problems);
@@ -67,11 +67,11 @@ fn check_pure(problems: &mut Vec<String>) {
     for name in PURE {
         let config = format!("crates/{name}/clippy.toml");
         if text(&config) != shared || !shared.contains("disallowed-methods") {
-            problems.push(format!("{config} is not that of store, word for word"));
+            problems.push(format!("{config} is not identical to that of store"));
         }
         let lib = format!("crates/{name}/src/lib.rs");
         if !text(&lib).lines().any(|line| line == DENIED) {
-            problems.push(format!("{lib} does not say {DENIED}"));
+            problems.push(format!("{lib} lacks {DENIED}"));
         }
     }
 }
@@ -80,7 +80,7 @@ fn check_manifest(name: &str, allowed: &[&str], manifest: &Table, problems: &mut
     let path = format!("crates/{name}/Cargo.toml");
     let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
     if lints.and_then(toml::Value::as_bool) != Some(true) {
-        problems.push(format!("{path}: the workspace's lints are not taken over"));
+        problems.push(format!("{path}: does not inherit the workspace's lints"));
     }
     let tables = ["dependencies", "build-dependencies"];
     let used = tables.iter().filter_map(|table| manifest.get(*table)?.as_table());
@@ -108,7 +108,7 @@ fn check_files(problems: &mut Vec<String>) {
     }
     for file in text::files(&["rs"]) {
         if !reached.contains(&file) {
-            problems.push(format!("{}: no `mod` names this file", file.display()));
+            problems.push(format!("{}: not declared by any `mod`", file.display()));
         }
     }
 }

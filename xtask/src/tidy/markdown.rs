@@ -40,7 +40,7 @@ pub(crate) fn check(problems: &mut Vec<String>) {
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         for name in named(text) {
             if !Path::new(name).exists() {
-                problems.push(format!("{}: there is no {name}", file.display()));
+                problems.push(format!("{}: {name} does not exist", file.display()));
             }
         }
     }
@@ -61,11 +61,11 @@ fn check_pages(
             let folder = path.parent().unwrap_or(Path::new(""));
             let target = if file.is_empty() { path.clone() } else { plain(&folder.join(file)) };
             if !file.is_empty() && !exists(&target) {
-                problems.push(format!("{name}:{at}: {link} leads nowhere"));
+                problems.push(format!("{name}:{at}: {link}: broken link"));
             } else if !anchor.is_empty()
                 && pages.get(&target).is_some_and(|page| !page.anchors.contains(anchor))
             {
-                problems.push(format!("{name}:{at}: {link}: there is no such heading"));
+                problems.push(format!("{name}:{at}: {link}: no such heading"));
             }
         }
     }

@@ -41,7 +41,7 @@ pub(crate) fn check(problems: &mut Vec<String>) {
     let functions = LONG_FUNCTIONS.iter().map(|(file, _, _)| file);
     let listed = LONG_FILES.iter().chain(&WIDE_LINES).map(|(file, _)| file).chain(functions);
     for gone in listed.filter(|file| !Path::new(file).exists()) {
-        problems.push(stale(gone, "not there any more"));
+        problems.push(stale(gone, "no longer present"));
     }
 }
 
@@ -76,7 +76,7 @@ fn check_file(name: &str, text: &str, problems: &mut Vec<String>) {
         check_length(name, text, if is_test { TEST_LINES_MAX } else { LINES_MAX }, problems);
         check_functions(name, text, problems);
         if !text.starts_with("//!") && !text.starts_with("#!") {
-            problems.push(format!("{name}: no module documentation"));
+            problems.push(format!("{name}: missing module documentation"));
         }
     }
     // Answers of servers stand in tests as they came.
