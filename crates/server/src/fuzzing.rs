@@ -9,7 +9,7 @@ use crate::api::lock::request::{self as lock, Module};
 use crate::api::members::body::parse_peer_url;
 use crate::api::route::{Route, route};
 use crate::config::{Dialect, Port};
-use crate::http::reader::{self, Limits, Method, Progress, Request, Sender, State};
+use crate::http::reader::{self, Method, Progress, ReaderLimits, Request, Sender, State};
 use crate::http::url;
 use crate::join::body::{IdentityCard, JoinRequest, View};
 use crate::join::discovery;
@@ -20,11 +20,12 @@ use replica::ClusterConfig;
 use store::{Command, KeyPath, PathError};
 
 /// Bounds that inputs of a few hundred bytes meet.
-const NARROW: Limits = Limits { request_line_bytes: 64, head_bytes: 256, body_bytes: 100 };
+const NARROW: ReaderLimits =
+    ReaderLimits { request_line_bytes: 64, head_bytes: 256, body_bytes: 100 };
 
 /// Bounds that no input meets.
-const WIDE: Limits =
-    Limits { request_line_bytes: 64 << 10, head_bytes: 128 << 10, body_bytes: 10 << 20 };
+const WIDE: ReaderLimits =
+    ReaderLimits { request_line_bytes: 64 << 10, head_bytes: 128 << 10, body_bytes: 10 << 20 };
 
 /// What a connection gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -178,7 +179,7 @@ pub fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, 
                     buf.drain(..used);
                 }
                 Ok(None) => break,
-                Err(frame::Garbage) => return (payloads, true),
+                Err(frame::InvalidFrame) => return (payloads, true),
             }
         }
     }

@@ -151,7 +151,7 @@ pub(crate) struct Proven {
 
 /// What is asked for in a call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct ProvenRequest<'a> {
     pub(crate) method: &'a str,
     /// Path and query, as sent.
     pub(crate) target: &'a str,
@@ -160,7 +160,7 @@ pub(crate) struct Asked<'a> {
 
 /// What is answered to a call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered<'a> {
+pub(crate) struct ProvenReply<'a> {
     pub(crate) status: u16,
     /// Where the caller is sent on to; empty if nowhere.
     pub(crate) location: &'a str,
@@ -219,7 +219,7 @@ impl Gate {
     pub(crate) fn check(
         &self,
         headers: ProofHeaders<'_>,
-        asked: Asked<'_>,
+        asked: ProvenRequest<'_>,
         now: u64,
     ) -> Result<Option<Proven>, &'static str> {
         let Some(prover) = &self.prover else { return Ok(None) };
@@ -231,7 +231,7 @@ impl Gate {
         if !is_nonce(nonce) || !self.is_fresh(challenge, now) {
             return Err("the challenge was not issued here, or has expired");
         }
-        let Asked { method, target, body } = asked;
+        let ProvenRequest { method, target, body } = asked;
         let fields = [method.as_bytes(), target.as_bytes(), body, challenge, nonce];
         if !prover.verify(Label::Call, &fields, proof) {
             return Err("the secrets differ: the -peer-token here is a different one");
@@ -240,7 +240,7 @@ impl Gate {
     }
 
     /// The proof of an answer to a proven call.
-    pub(crate) fn sign(&self, proven: &Proven, answered: Answered<'_>) -> Option<String> {
+    pub(crate) fn sign(&self, proven: &Proven, answered: ProvenReply<'_>) -> Option<String> {
         let status = answered.status.to_string();
         let fields = answer_fields(&status, &answered, &proven.challenge, &proven.nonce);
         Some(self.prover.as_ref()?.prove(Label::Answer, &fields))
@@ -249,7 +249,7 @@ impl Gate {
 
 fn answer_fields<'a>(
     status: &'a str,
-    answered: &Answered<'a>,
+    answered: &ProvenReply<'a>,
     challenge: &'a [u8],
     nonce: &'a [u8],
 ) -> [&'a [u8]; 5] {
@@ -279,15 +279,15 @@ impl<'a> Call<'a> {
         &self.challenge
     }
 
-    pub(crate) fn proof(&self, asked: Asked<'_>) -> String {
-        let Asked { method, target, body } = asked;
+    pub(crate) fn proof(&self, asked: ProvenRequest<'_>) -> String {
+        let ProvenRequest { method, target, body } = asked;
         let (challenge, nonce) = (self.challenge.as_bytes(), self.nonce.as_bytes());
         let fields = [method.as_bytes(), target.as_bytes(), body, challenge, nonce];
         self.prover.prove(Label::Call, &fields)
     }
 
     /// Whether the answer is one of a machine that knows the secret, to this call.
-    pub(crate) fn is_answer(&self, answered: Answered<'_>, proof: &[u8]) -> bool {
+    pub(crate) fn is_answer(&self, answered: ProvenReply<'_>, proof: &[u8]) -> bool {
         let status = answered.status.to_string();
         let (challenge, nonce) = (self.challenge.as_bytes(), self.nonce.as_bytes());
         let fields = answer_fields(&status, &answered, challenge, nonce);

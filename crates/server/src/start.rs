@@ -10,10 +10,10 @@ use crate::error::StartError;
 use crate::join::{Registrar, View};
 use crate::member::moved::compare_with_list;
 use crate::member::worker::Workers;
-use crate::member::{Ended, EventLoop, Parts, TOKEN_WAKER};
+use crate::member::{EventLoop, MemberEnd, MemberParts, TOKEN_WAKER};
 use crate::net::Listener;
 use crate::net::tls::Keyring;
-use crate::peer::Peers;
+use crate::peer::PeerLinks;
 use crate::proof::Prover;
 use crate::standby::{self, Aftermath, Errand};
 use crate::sys::clock::SystemClock;
@@ -222,7 +222,7 @@ impl Host {
     fn stand_by(&mut self, peers: Vec<String>, errand: Errand) -> Result<Part, StartError> {
         self.data_dir.set_standby(Some(&peers))?;
         let mut known = peers;
-        let parts = standby::Parts {
+        let parts = standby::StandbyParts {
             config: &self.config,
             clock: self.clock,
             own: self.own(),
@@ -241,14 +241,14 @@ impl Host {
             }
         })?;
         match ended {
-            standby::Ended::Stopped => Ok(Part::Stop),
-            standby::Ended::Promoted(birth) => {
+            standby::StandbyEnd::Stopped => Ok(Part::Stop),
+            standby::StandbyEnd::Promoted(birth) => {
                 self.prepare(*birth)?;
                 tracing::info!("{} has joined the cluster", self.config.name);
                 Ok(Part::Member)
             }
             // Only who starts asks what it is to become.
-            standby::Ended::Decided(_) => Ok(Part::Stop),
+            standby::StandbyEnd::Decided(_) => Ok(Part::Stop),
         }
     }
 
@@ -258,7 +258,7 @@ impl Host {
         let waker = Arc::new(Waker::new(poll.registry(), TOKEN_WAKER)?);
         let prover = Prover::new(&self.config.finding.token);
         let registry = poll.registry().try_clone()?;
-        let peers = Peers::new(registry, Arc::clone(&waker), prover, self.keyring.dialer());
+        let peers = PeerLinks::new(registry, Arc::clone(&waker), prover, self.keyring.dialer());
         let options = options(&self.config, self.seed);
         let (mut driver, opened) = Driver::open_logged(
             self.data_dir.clone(),
@@ -295,14 +295,15 @@ impl Host {
         let workers = Workers::new(waker);
         let (config, clock, signals) = (self.config.clone(), self.clock, self.signals()?);
         let keyring = std::mem::take(&mut self.keyring);
-        let parts = Parts { config, poll, listeners, signals, driver, workers, clock, keyring };
+        let parts =
+            MemberParts { config, poll, listeners, signals, driver, workers, clock, keyring };
         let mut member = EventLoop::new(parts)?;
         compare_with_list(&member.cx);
         let ended = member.run()?;
         self.keyring = std::mem::take(&mut member.front.keyring);
         match ended {
-            Ended::Stopped => Ok(Part::Stop),
-            Ended::Removed(removal) => {
+            MemberEnd::Stopped => Ok(Part::Stop),
+            MemberEnd::Removed(removal) => {
                 let own = member.cx.driver.status().id;
                 let mut view = view(&member.cx, None);
                 drop(member);

@@ -11,7 +11,7 @@ use crate::http::reader::Request;
 use crate::member::context::Context;
 use crate::member::greeting::complain;
 use crate::net::{Caller, Response};
-use crate::proof::{Asked, Gate, Proven};
+use crate::proof::{Gate, Proven, ProvenRequest};
 use std::borrow::Cow;
 
 /// The shape in which a refusal is told.
@@ -53,7 +53,7 @@ pub(crate) fn check(
     now: u64,
 ) -> Result<Option<Box<Proven>>, &'static str> {
     let (method, target) = (request.method.as_str(), target(request));
-    let asked = Asked { method, target: &target, body: request.body };
+    let asked = ProvenRequest { method, target: &target, body: request.body };
     Ok(gate.check(request.proof, asked, now)?.map(Box::new))
 }
 

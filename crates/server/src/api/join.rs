@@ -14,7 +14,7 @@ use crate::config::{Secret, TlsFiles};
 use crate::http::browser::is_json;
 use crate::http::reader::Request;
 use crate::http::url::encode_path;
-use crate::join::{CLUSTER_FULL, Caller as Dialler, IdentityCard, JoinRequest, View, asked_about};
+use crate::join::{CLUSTER_FULL, HttpCaller, IdentityCard, JoinRequest, View, asked_about};
 use crate::member::context::Context;
 use crate::member::worker::Done;
 use crate::net::{Caller, Key, Reply, Response};
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Asks a machine who it is, at the address that it gave.
 fn reach(tls: Option<TlsFiles>, secret: &Secret, member: &Member) -> Result<(), String> {
-    let caller = Dialler::for_members(tls, secret).in_haste(PATIENCE);
+    let caller = HttpCaller::for_members(tls, secret).in_haste(PATIENCE);
     let url = format!("{}/v2/peer/identity", member.peer_url);
     let reply = caller.get(&url)?;
     let card = match reply.status {

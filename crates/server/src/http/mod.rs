@@ -6,7 +6,7 @@
 //! 2. [`url::decode`] and [`url::clean`] for its path; an unclean one is redirected;
 //! 3. `api::route` for the resource, and for the key space `api::keys` for what is wanted there,
 //!    which reads forms and queries by [`url::each_field`];
-//! 4. [`response::Envelope`] writes the head, and a body of known length, into the connection's
+//! 4. [`response::ResponseHead`] writes the head, and a body of known length, into the connection's
 //!    outbox; [`response::put_piece`] frames a body that comes in pieces.
 //!
 //! Nothing here blocks, and nothing allocates for a request without escapes and chunks. TLS,

@@ -18,7 +18,7 @@ use std::mem::MaybeUninit;
 
 /// Bounds on what a client may send.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct ReaderLimits {
     pub(crate) request_line_bytes: usize,
     pub(crate) head_bytes: usize,
     pub(crate) body_bytes: usize,
@@ -188,7 +188,11 @@ pub(crate) enum Progress<'a> {
 
 /// Looks for one request at the front of `buf`. `state` belongs to this request and is reset by the
 /// caller when one has been taken.
-pub(crate) fn parse<'a>(buf: &'a [u8], state: &'a mut State, limits: &Limits) -> Progress<'a> {
+pub(crate) fn parse<'a>(
+    buf: &'a [u8],
+    state: &'a mut State,
+    limits: &ReaderLimits,
+) -> Progress<'a> {
     const MORE: Progress<'_> = Progress::NeedMore { send_continue: false };
     if buf.len() < state.need {
         return MORE;
@@ -294,7 +298,7 @@ fn blank_len(buf: &[u8]) -> usize {
 }
 
 /// Whether the head, or what has come of it, is too long.
-fn head_limits(buf: &[u8], limits: &Limits) -> Option<Refusal> {
+fn head_limits(buf: &[u8], limits: &ReaderLimits) -> Option<Refusal> {
     let blank = blank_len(buf);
     let line = buf.get(blank..).unwrap_or_default();
     // The line and its end: with less than that the end may still come.
@@ -342,7 +346,7 @@ fn find_end(
     head_len: usize,
     body: Body,
     state: &mut State,
-    limits: &Limits,
+    limits: &ReaderLimits,
 ) -> Result<Option<usize>, Refusal> {
     state.scanned = 0;
     let Body::Length(length) = body else {

@@ -1,8 +1,8 @@
 //! From answers to bytes.
 //!
-//! Everything that all answers of a listener share is in [`Envelope`]; an answer adds its status,
-//! its headers and its body. Heads are put together by hand into the connection's outbox, since
-//! this is done for each request.
+//! Everything that all answers of a listener share is in [`ResponseHead`]; an answer adds its
+//! status, its headers and its body. Heads are put together by hand into the connection's outbox,
+//! since this is done for each request.
 
 use super::reader::Method;
 use std::io::Write as _;
@@ -27,7 +27,7 @@ impl Default for ReplyMode {
 
 /// What is the same for all answers for a while.
 #[derive(Debug)]
-pub(crate) struct Envelope<'a> {
+pub(crate) struct ResponseHead<'a> {
     /// The date as HTTP writes it.
     pub(crate) date: &'a str,
     /// Header lines about origins, each with its line end; often none.
@@ -48,7 +48,7 @@ pub(crate) struct Numbers {
     pub(crate) raft: Option<(u64, u64)>,
 }
 
-/// How the length of a body is told.
+/// How the length of a body is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
     /// It is known.
@@ -100,7 +100,7 @@ fn put_number(out: &mut Vec<u8>, name: &str, number: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-impl<'a> Envelope<'a> {
+impl<'a> ResponseHead<'a> {
     /// What answers have in common that are given at one moment in one way.
     pub(crate) fn of(date: &'a str, cors: &'a str, mode: ReplyMode) -> Self {
         let ReplyMode { is_http11, keep_alive, is_head, .. } = mode;
@@ -138,7 +138,7 @@ impl<'a> Envelope<'a> {
         // Without a length or chunks, the end of the connection is the end of the body.
         let is_open_ended = length == Length::Stream && !self.is_http11 && !self.is_head;
         match length {
-            // RFC 9110 section 8.6 wants none here.
+            // RFC 9110 section 8.6 forbids one here.
             Length::Known(_) if status == 204 => {}
             Length::Known(length) => put_number(out, "Content-Length: ", length as u64),
             Length::Stream if self.is_http11 => {
@@ -229,8 +229,8 @@ mod tests {
     use super::*;
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-    const PLAIN: Envelope<'_> =
-        Envelope { date: DATE, cors: "", is_http11: true, keep_alive: true, is_head: false };
+    const PLAIN: ResponseHead<'_> =
+        ResponseHead { date: DATE, cors: "", is_http11: true, keep_alive: true, is_head: false };
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -260,7 +260,7 @@ mod tests {
             (false, true, "Connection: keep-alive\r\n"),
             (false, false, "Connection: close\r\n"),
         ] {
-            let envelope = Envelope { is_http11, keep_alive, ..PLAIN };
+            let envelope = ResponseHead { is_http11, keep_alive, ..PLAIN };
             let got = text(|out| envelope.answer(out, 200, None, None, "", b""));
             let head =
                 format!("HTTP/1.1 200 OK\r\nDate: {DATE}\r\nContent-Length: 0\r\n{want}\r\n");
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn head_gets_the_length_and_nothing_of_the_body() {
-        let envelope = Envelope { is_head: true, ..PLAIN };
+        let envelope = ResponseHead { is_head: true, ..PLAIN };
         let got = text(|out| envelope.answer(out, 200, Some(TEXT), None, "", b"hello"));
         assert!(got.ends_with("Content-Length: 5\r\n\r\n"), "{got}");
     }
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_stream_is_chunked_or_ends_with_the_connection() {
         for (is_http11, has_coding) in [(true, true), (false, false)] {
-            let envelope = Envelope { is_http11, ..PLAIN };
+            let envelope = ResponseHead { is_http11, ..PLAIN };
             let got = text(|out| envelope.head(out, 200, Some(JSON), None, "", Length::Stream));
             assert_eq!(got.contains("Transfer-Encoding: chunked\r\n"), has_coding);
             assert!(!got.contains("Content-Length"), "{got}");
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn headers_of_origins_and_extra_lines_are_passed_on() {
-        let envelope = Envelope { cors: "Vary: Origin\r\n", ..PLAIN };
+        let envelope = ResponseHead { cors: "Vary: Origin\r\n", ..PLAIN };
         let got = text(|out| envelope.answer(out, 405, None, None, "Allow: GET\r\n", b""));
         assert!(
             got.starts_with("HTTP/1.1 405 Method Not Allowed\r\nVary: Origin\r\nAllow: GET\r\n")

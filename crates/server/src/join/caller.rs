@@ -8,7 +8,7 @@
 
 use crate::config::{Secret, TlsFiles};
 use crate::net::tls;
-use crate::proof::{Answered, Asked, Call, Prover};
+use crate::proof::{Call, ProvenReply, ProvenRequest, Prover};
 use crate::text::printable;
 use std::cell::RefCell;
 use std::io::Read;
@@ -31,12 +31,12 @@ const REDIRECTS_MAX: usize = 5;
 
 /// An answer, whatever its status.
 #[derive(Clone, Debug)]
-pub(crate) struct Reply {
+pub(crate) struct CallReply {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
-impl Reply {
+impl CallReply {
     /// The body for people.
     pub(crate) fn text(&self) -> String {
         printable(&String::from_utf8_lossy(&self.body))
@@ -56,7 +56,7 @@ impl Reply {
 
 /// Makes calls. Redirects are followed with method and body as they were.
 #[derive(Debug)]
-pub(crate) struct Caller {
+pub(crate) struct HttpCaller {
     /// Whether members are called, and not anybody.
     is_for_members: bool,
     tls: Option<TlsFiles>,
@@ -70,7 +70,7 @@ pub(crate) struct Caller {
     last: RefCell<Option<ureq::Agent>>,
 }
 
-impl Caller {
+impl HttpCaller {
     /// Calls members, over TLS if there are files for it, and with a proof of the secret if the
     /// cluster has one.
     pub(crate) fn for_members(tls: Option<TlsFiles>, secret: &Secret) -> Self {
@@ -127,21 +127,21 @@ impl Caller {
     ///
     /// # Errors
     /// Why there is no answer, in a sentence.
-    pub(crate) fn get(&self, url: &str) -> Result<Reply, String> {
+    pub(crate) fn get(&self, url: &str) -> Result<CallReply, String> {
         self.call("GET", url, "", &[])
     }
 
     /// Calls with a body.
     ///
     /// # Errors
-    /// As [`Caller::get`].
+    /// As [`HttpCaller::get`].
     pub(crate) fn call(
         &self,
         method: &str,
         url: &str,
         content_type: &str,
         body: &[u8],
-    ) -> Result<Reply, String> {
+    ) -> Result<CallReply, String> {
         let mut url = self.target(url)?;
         let what = What { method, content_type, body };
         for _ in 0..=self.redirects_max {
@@ -149,9 +149,9 @@ impl Caller {
                 None => self.ask(&url, what, None)?,
                 Some(prover) => self.ask_proven(&url, what, prover)?,
             };
-            let Answer { status, location, body, .. } = answer;
+            let RawReply { status, location, body, .. } = answer;
             if !matches!(status, 301 | 302 | 307 | 308) || location.is_empty() {
-                return Ok(Reply { status, body });
+                return Ok(CallReply { status, body });
             }
             let next = self.target(&location)?;
             if url.starts_with("https://") && !next.starts_with("https://") {
@@ -179,7 +179,7 @@ impl Caller {
     }
 
     /// Asks a member, and believes only an answer that is proven.
-    fn ask_proven(&self, url: &str, what: What<'_>, prover: &Prover) -> Result<Answer, String> {
+    fn ask_proven(&self, url: &str, what: What<'_>, prover: &Prover) -> Result<RawReply, String> {
         let (origin, target) = split(url);
         let at = format!("{origin}/v2/peer/challenge");
         let first = self.ask(&at, What { method: "GET", content_type: "", body: &[] }, None)?;
@@ -194,10 +194,11 @@ impl Caller {
             .and_then(|challenge| Call::new(prover, challenge).map_err(|error| error.to_string()))
             .map_err(|error| format!("{url}: {error}"))?;
         let What { method, body, .. } = what;
-        let proof = call.proof(Asked { method, target, body });
+        let proof = call.proof(ProvenRequest { method, target, body });
         let answer = self.ask(url, what, Some((&call, &proof)))?;
-        let Answer { status, location, body, .. } = &answer;
-        if !call.is_answer(Answered { status: *status, location, body }, answer.proof.as_bytes()) {
+        let RawReply { status, location, body, .. } = &answer;
+        if !call.is_answer(ProvenReply { status: *status, location, body }, answer.proof.as_bytes())
+        {
             return Err(format!(
                 "{url}: answered {status}, but does not prove that it knows the cluster's secret: \
                  give both the same -peer-token, or find out which server answers there ({})",
@@ -213,7 +214,7 @@ impl Caller {
         url: &str,
         what: What<'_>,
         call: Option<(&Call<'_>, &str)>,
-    ) -> Result<Answer, String> {
+    ) -> Result<RawReply, String> {
         let agent = self.agent(url.starts_with("https://"))?;
         let mut request = ureq::http::Request::builder().method(what.method).uri(url);
         if !what.content_type.is_empty() {
@@ -237,7 +238,7 @@ impl Caller {
         let mut reader = response.into_body().into_reader().take(self.answer_max);
         let read = reader.read_to_end(&mut body);
         read.map_err(|error| self.why(url, &ureq::Error::from(error)))?;
-        Ok(Answer { status, location, proof, body })
+        Ok(RawReply { status, location, proof, body })
     }
 }
 
@@ -250,7 +251,7 @@ struct What<'a> {
 }
 
 /// What came back.
-struct Answer {
+struct RawReply {
     status: u16,
     /// Where the caller is sent on to; empty if nowhere.
     location: String,
@@ -309,7 +310,7 @@ mod tests {
     fn a_call_that_is_not_answered_says_what_it_waited_for() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}/", silent.local_addr().expect("it is bound"));
-        let caller = Caller::for_anybody().in_haste(Duration::from_millis(300));
+        let caller = HttpCaller::for_anybody().in_haste(Duration::from_millis(300));
         let error = caller.get(&url).expect_err("nobody answers");
         assert_eq!(error, format!("no answer from {url} within 0.3 s"));
     }
@@ -318,15 +319,15 @@ mod tests {
     fn nothing_for_members_goes_out_in_plain_text_where_there_are_certificates() {
         let file = |name: &str| std::path::PathBuf::from(name);
         let files = TlsFiles { cert: file("c"), key: file("k"), ca: None, asks_callers: false };
-        let secure = Caller::for_members(Some(files), &Secret::default());
+        let secure = HttpCaller::for_members(Some(files), &Secret::default());
         assert_eq!(secure.target("http://h:1/v2/peer/join"), Ok("https://h:1/v2/peer/join".into()));
         assert_eq!(secure.target("https://h:1"), Ok("https://h:1".into()));
         let error = secure.get("http://127.0.0.1:1/").expect_err("there are no such files");
         assert!(error.contains("cannot read c"), "{error}");
-        let plain = Caller::for_members(None, &Secret::default());
+        let plain = HttpCaller::for_members(None, &Secret::default());
         assert_eq!(plain.target("http://h:1"), Ok("http://h:1".into()));
         assert!(plain.target("https://h:1").expect_err("refused").contains("-peer-cert-file"));
-        let anybody = Caller::for_anybody();
+        let anybody = HttpCaller::for_anybody();
         assert_eq!(anybody.target("https://h:1"), Ok("https://h:1".into()));
         assert_eq!(anybody.target("http://h:1"), Ok("http://h:1".into()));
     }

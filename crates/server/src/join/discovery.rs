@@ -2,7 +2,7 @@
 //! (docs/spec/cluster.md section 5).
 
 use super::body::is_url;
-use super::caller::{Caller, Reply};
+use super::caller::{CallReply, HttpCaller};
 use crate::http::url::encode_path;
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ fn base(url: &str) -> &str {
 /// # Errors
 /// Why discovery failed, in a sentence.
 pub(crate) fn discover(
-    caller: &Caller,
+    caller: &HttpCaller,
     url: &str,
     name: &str,
     peer_url: &str,
@@ -68,7 +68,7 @@ pub(crate) fn discover(
 ///
 /// # Errors
 /// As [`discover`].
-pub(crate) fn look(caller: &Caller, url: &str, name: &str) -> Result<Vec<String>, String> {
+pub(crate) fn look(caller: &HttpCaller, url: &str, name: &str) -> Result<Vec<String>, String> {
     let list = format!("{}?consistent=true&recursive=true&sorted=false", base(url));
     let reply = caller.get(&list)?;
     match reply.status {
@@ -82,7 +82,7 @@ pub(crate) fn look(caller: &Caller, url: &str, name: &str) -> Result<Vec<String>
 /// # Errors
 /// As [`discover`].
 pub(crate) fn register(
-    caller: &Caller,
+    caller: &HttpCaller,
     url: &str,
     name: &str,
     peer_url: &str,
@@ -99,7 +99,7 @@ pub(crate) fn register(
 }
 
 /// The complaint about an answer that no discovery service gives.
-fn foreign(url: &str, reply: &Reply, wanted: &str) -> String {
+fn foreign(url: &str, reply: &CallReply, wanted: &str) -> String {
     format!(
         "{url}: answered {} with \"{}\", but the discovery protocol requires {wanted}; -discovery \
          takes the URL of a directory on a v2 server, http://HOST:PORT/v2/keys/PATH",

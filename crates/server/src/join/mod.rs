@@ -16,7 +16,7 @@ pub(crate) mod seek;
 pub(crate) use body::{
     IdentityCard, JoinRequest, View, asked_about, is_url, leads_somewhere, parse_id,
 };
-pub(crate) use caller::Caller;
+pub(crate) use caller::HttpCaller;
 pub(crate) use registrar::Registrar;
 
 use crate::config::{Config, InitialCluster};
@@ -71,7 +71,7 @@ pub(crate) enum Asked {
 /// Asks one member for a place; it sends us on to the leader by itself.
 pub(crate) fn ask(
     config: &Config,
-    caller: &Caller,
+    caller: &HttpCaller,
     peer: &str,
     own: &Member,
 ) -> Result<Asked, JoinError> {
@@ -102,7 +102,7 @@ pub(crate) fn ask(
 ///
 /// # Errors
 /// Why there is no answer, in a sentence.
-pub(crate) fn view_of(caller: &Caller, peer: &str) -> Result<View, String> {
+pub(crate) fn view_of(caller: &HttpCaller, peer: &str) -> Result<View, String> {
     asked_view(caller, &format!("{peer}/v2/peer/members"))
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn ask_everybody(
 ) -> Vec<(String, Result<View, String>)> {
     let ask_one = |url: &String| {
         let caller =
-            Caller::for_members(config.peer_tls.clone(), &config.finding.token).in_haste(HASTE);
+            HttpCaller::for_members(config.peer_tls.clone(), &config.finding.token).in_haste(HASTE);
         (url.clone(), view_of(&caller, url))
     };
     let mut answers = Vec::with_capacity(urls.len());
@@ -134,7 +134,7 @@ pub(crate) fn ask_everybody(
     answers
 }
 
-fn asked_view(caller: &Caller, url: &str) -> Result<View, String> {
+fn asked_view(caller: &HttpCaller, url: &str) -> Result<View, String> {
     let reply = caller.get(url)?;
     if reply.status != 200 {
         return Err(format!("{url}: answered {}: {}", reply.status, reply.text()));
@@ -147,7 +147,7 @@ fn asked_view(caller: &Caller, url: &str) -> Result<View, String> {
 /// # Errors
 /// Why there is no answer that counts, in a sentence.
 pub(crate) fn ask_about(
-    caller: &Caller,
+    caller: &HttpCaller,
     witness: &Member,
     cluster: ClusterId,
     about: MemberId,
@@ -167,7 +167,7 @@ pub(crate) fn ask_about(
 }
 
 /// The same for a standby, which says who it is.
-pub(crate) fn view_for(caller: &Caller, peer: &str, own: &Member) -> Result<View, String> {
+pub(crate) fn view_for(caller: &HttpCaller, peer: &str, own: &Member) -> Result<View, String> {
     // Neither name nor URL has a character that would have to be escaped.
     let query = format!("standby={}&client={}", own.name, own.client_url);
     asked_view(caller, &format!("{peer}/v2/peer/members?{query}"))

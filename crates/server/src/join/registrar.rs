@@ -4,7 +4,7 @@
 //! every 21 hours, and so does this: else a cluster that runs for a week could not be found any
 //! more, and nobody would notice before a machine is to join.
 
-use super::caller::Caller;
+use super::caller::HttpCaller;
 use super::discovery;
 use crate::config::Config;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -29,7 +29,7 @@ pub(crate) struct Registrar {
     over: Sender<()>,
 }
 
-struct Rounds {
+struct RegistrationLoop {
     url: String,
     name: String,
     peer_url: String,
@@ -45,7 +45,7 @@ impl Registrar {
         let interval = shortened.map_or(INTERVAL, |ms: u64| Duration::from_millis(ms.max(10)));
         let first = if is_registered { SOON.min(interval) } else { Duration::ZERO };
         let (name, peer_url) = (config.name.clone(), config.peer_url());
-        let rounds = Rounds { url, name, peer_url, interval };
+        let rounds = RegistrationLoop { url, name, peer_url, interval };
         let (over, is_over) = channel();
         let builder = thread::Builder::new().name("stead-registrar".into());
         match builder.spawn(move || rounds.run(first, &is_over)) {
@@ -70,9 +70,9 @@ impl Registrar {
     }
 }
 
-impl Rounds {
+impl RegistrationLoop {
     fn run(&self, first: Duration, is_over: &Receiver<()>) {
-        let caller = Caller::for_anybody();
+        let caller = HttpCaller::for_anybody();
         let (mut wait, mut pause) = (first, RETRY_MIN);
         while is_over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             match discovery::register(&caller, &self.url, &self.name, &self.peer_url) {

@@ -4,7 +4,7 @@
 use super::decide::{Force, Heard, Held, Outcome, Refusal, Told, decide};
 use super::discovery::{self, Discovered};
 use super::{
-    Asked, Caller, JoinError, Start, View, ask, ask_everybody, begin_together, others,
+    Asked, HttpCaller, JoinError, Start, View, ask, ask_everybody, begin_together, others,
     together_cluster,
 };
 use crate::config::Config;
@@ -83,7 +83,7 @@ pub(crate) fn seek(
     facts: &Facts,
     patience: &mut dyn Patience,
 ) -> Result<Start, JoinError> {
-    let caller = Caller::for_members(config.peer_tls.clone(), &config.finding.token);
+    let caller = HttpCaller::for_members(config.peer_tls.clone(), &config.finding.token);
     let (mut answers, outcome) = settle(config, own, facts, patience)?;
     if force(config) == Force::Rejoin {
         answers.peers.extend(facts.known.iter().cloned());
@@ -178,7 +178,7 @@ fn hear(config: &Config, own: &Member, told: Told, force: Force) -> Result<Answe
 /// What the discovery service says. Without it `-peers` counts.
 fn meet(config: &Config, own: &Member, url: &str) -> Result<Answers, JoinError> {
     let mut peers = config.finding.peers.clone();
-    match discovery::discover(&Caller::for_anybody(), url, &own.name, &own.peer_url) {
+    match discovery::discover(&HttpCaller::for_anybody(), url, &own.name, &own.peer_url) {
         Ok(Discovered::First) => {
             tracing::info!(url, "discovery: this machine is the first");
             Ok(Answers { heard: Heard::First, by: url.to_owned(), peers })
@@ -266,7 +266,7 @@ pub(crate) fn explain(refusal: Refusal, name: &str, dir: &Path, by: &str) -> Str
 /// Asks the machines at `peers` for a place, again and again as the operator said.
 fn join(
     config: &Config,
-    caller: &Caller,
+    caller: &HttpCaller,
     peers: &[String],
     own: &Member,
     patience: &mut dyn Patience,
@@ -307,7 +307,7 @@ fn join(
 
 fn ask_for_place(
     config: &Config,
-    caller: &Caller,
+    caller: &HttpCaller,
     peers: &[String],
     own: &Member,
 ) -> Result<Start, JoinError> {

@@ -4,7 +4,7 @@ use crate::join::View;
 use std::collections::BTreeSet;
 
 /// What one round of questions brought: each peer URL and what was said there.
-pub(crate) type Answers = Vec<(String, Result<View, String>)>;
+pub(crate) type AnsweredViews = Vec<(String, Result<View, String>)>;
 
 /// The rounds of questions.
 #[derive(Debug, Default)]

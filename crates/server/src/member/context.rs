@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::http::response::Numbers;
 use crate::metrics::Meters;
 use crate::net::{Key, Load, Response};
-use crate::peer::Peers;
+use crate::peer::PeerLinks;
 use crate::proof::{Gate, Proven};
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::DataDir;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use store::StoreIndex;
 
 /// The replica of this process, with its disk, its network and its clock.
-pub(crate) type Engine = Driver<DataDir, Peers, SystemClock>;
+pub(crate) type Engine = Driver<DataDir, PeerLinks, SystemClock>;
 
 /// What is to be done with a connection other than the one that is served.
 #[derive(Debug)]

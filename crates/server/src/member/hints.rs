@@ -14,7 +14,7 @@ const PAUSE_MIN_NS: u64 = 5_000_000_000;
 const PAUSE_MAX_NS: u64 = 300_000_000_000;
 
 /// What one member said of this one, in the words for the log.
-pub(crate) struct Answer {
+pub(crate) struct HintAnswer {
     pub(super) from: MemberId,
     pub(super) about: Option<About>,
     pub(super) said: String,

@@ -49,12 +49,12 @@ pub(crate) struct Inbound {
     pub(super) known_membership: u64,
     /// The leader that was seen last.
     pub(super) last_leader: Option<MemberId>,
-    pub(super) told: Told,
+    pub(super) told: Warned,
 }
 
 /// What the log says already.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Warned {
     /// Members whose state was found to differ.
     pub(super) diverged: BTreeSet<MemberId>,
     /// Entries that were skipped.
@@ -77,7 +77,7 @@ impl Default for Inbound {
             doubles: Complaints::default(),
             known_membership: u64::MAX,
             last_leader: None,
-            told: Told::default(),
+            told: Warned::default(),
         }
     }
 }

@@ -6,9 +6,9 @@
 //! time-outs, one round at a time and rarely, since whoever can be dialled can give hints.
 
 use super::context::Context;
-use super::hints::{Answer, HINT_NS, Hint};
+use super::hints::{HINT_NS, Hint, HintAnswer};
 use super::worker::Done;
-use crate::join::{self, Caller};
+use crate::join::{self, HttpCaller};
 use replica::{About, ClusterId, Member, MemberId, Outlook, Removal, Verdict};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,12 +18,12 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Asks one after the other until it is decided.
 fn ask_all(
-    caller: &Caller,
+    caller: &HttpCaller,
     cluster: ClusterId,
     own: MemberId,
     outlook: &Outlook,
     members: &[Member],
-) -> Vec<Answer> {
+) -> Vec<HintAnswer> {
     let mut answers = Vec::new();
     for member in members {
         let heard = join::ask_about(caller, member, cluster, own);
@@ -35,7 +35,7 @@ fn ask_all(
             Err(detail) => format!("no answer: {detail}"),
         };
         let said = format!("{} at {}: {said}", member.name, member.peer_url);
-        answers.push(Answer { from: member.id, about: heard.ok(), said });
+        answers.push(HintAnswer { from: member.id, about: heard.ok(), said });
         if matches!(outlook.judge(&by_voter(&answers)), Verdict::Removed { .. }) {
             break;
         }
@@ -43,7 +43,7 @@ fn ask_all(
     answers
 }
 
-fn by_voter(answers: &[Answer]) -> BTreeMap<MemberId, About> {
+fn by_voter(answers: &[HintAnswer]) -> BTreeMap<MemberId, About> {
     answers.iter().filter_map(|answer| Some((answer.from, answer.about?))).collect()
 }
 
@@ -92,7 +92,7 @@ fn follow(cx: &mut Context, hint: Hint) {
     );
     let (cluster, own) = (cx.driver.cluster(), cx.driver.status().id);
     // Nobody is followed to where it sends on: each witness speaks for itself.
-    let caller = Caller::for_members(cx.config.peer_tls.clone(), &cx.config.finding.token)
+    let caller = HttpCaller::for_members(cx.config.peer_tls.clone(), &cx.config.finding.token)
         .in_haste(ANSWER_TIME);
     let work = move || Done::Inquired(ask_all(&caller, cluster, own, &outlook, &members));
     match cx.workers.run_once("inquiry", work) {
@@ -108,7 +108,7 @@ fn follow(cx: &mut Context, hint: Hint) {
 }
 
 /// The members have answered.
-pub(super) fn answered(cx: &mut Context, answers: &[Answer]) {
+pub(super) fn answered(cx: &mut Context, answers: &[HintAnswer]) {
     cx.inquiry.is_asking = false;
     let said: Vec<&str> = answers.iter().map(|answer| answer.said.as_str()).collect();
     let said = said.join("; ");

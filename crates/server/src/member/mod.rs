@@ -45,7 +45,7 @@ use mio::event::Event;
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token};
 use replica::{Clock, Output, Removal, SyncMode};
-use rounds::{Part, Rounds};
+use rounds::{RoundPart, RoundTimes};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ const HOUSEKEEPING_NS: u64 = 1_000_000_000;
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum MemberEnd {
     /// A signal asked for it.
     Stopped,
     /// This machine is no member any more.
@@ -81,12 +81,12 @@ pub(crate) struct EventLoop {
     /// Kept open: its other end is written to when a signal comes.
     _signals: UnixStream,
     busy_poll: BusyPoll,
-    rounds: Rounds,
+    rounds: RoundTimes,
     last_housekeeping: u64,
 }
 
 /// What [`EventLoop::new`] puts together.
-pub(crate) struct Parts {
+pub(crate) struct MemberParts {
     pub(crate) config: Config,
     pub(crate) keyring: Keyring,
     pub(crate) poll: Poll,
@@ -100,8 +100,9 @@ pub(crate) struct Parts {
 impl EventLoop {
     /// # Errors
     /// What the system gave.
-    pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
-        let Parts { config, keyring, poll, listeners, mut signals, driver, workers, clock } = parts;
+    pub(crate) fn new(parts: MemberParts) -> Result<Self, StartError> {
+        let MemberParts { config, keyring, poll, listeners, mut signals, driver, workers, clock } =
+            parts;
         poll.registry().register(&mut signals, TOKEN_SIGNAL, Interest::READABLE)?;
         let now = clock.now();
         let gate = Arc::new(Gate::new(&config.finding.token)?);
@@ -150,7 +151,7 @@ impl EventLoop {
             has_read: false,
         };
         let last_housekeeping = now.monotonic;
-        let rounds = Rounds::default();
+        let rounds = RoundTimes::default();
         Ok(Self { front, cx, _signals: signals, busy_poll, rounds, last_housekeeping })
     }
 
@@ -158,7 +159,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// [`StartError`] with what broke; nothing is served any more then.
-    pub(crate) fn run(&mut self) -> Result<Ended, StartError> {
+    pub(crate) fn run(&mut self) -> Result<MemberEnd, StartError> {
         let mut events = Events::with_capacity(1024);
         loop {
             let patience = self.patience();
@@ -180,9 +181,9 @@ impl EventLoop {
             // What arrived together with the signal is not reported again, so it was taken first.
             if events.iter().any(|event| event.token() == TOKEN_SIGNAL) {
                 self.stop()?;
-                return Ok(Ended::Stopped);
+                return Ok(MemberEnd::Stopped);
             }
-            self.rounds.end_part(&self.cx, Part::Events);
+            self.rounds.end_part(&self.cx, RoundPart::Events);
             self.take_results()?;
             self.maintain_peers();
             self.front.send_held_heads();
@@ -192,9 +193,9 @@ impl EventLoop {
             if let Some(removal) = self.cx.removal {
                 self.finish_up()?;
                 self.cx.workers.finish();
-                return Ok(Ended::Removed(removal));
+                return Ok(MemberEnd::Removed(removal));
             }
-            self.rounds.end_part(&self.cx, Part::Turn);
+            self.rounds.end_part(&self.cx, RoundPart::Turn);
             self.go_on()?;
             self.housekeep();
             self.front.accept_due();

@@ -4,11 +4,11 @@
 //! in turn with the one that the membership names. Who answers there has to prove itself as always,
 //! so that a hint that lies costs a dial.
 
-use super::asking::Answers;
+use super::asking::AnsweredViews;
 use super::context::Context;
 use super::worker::Done;
 use crate::config::Config;
-use crate::join::{Caller, ask_everybody, discovery, leads_somewhere, others};
+use crate::join::{HttpCaller, ask_everybody, discovery, leads_somewhere, others};
 use replica::{ClusterId, Member, MemberId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,9 +33,9 @@ fn hints_of(config: &Config, own: &Member) -> Vec<String> {
     others(&all, own)
 }
 
-fn ask_around(config: &Config, own: &Member, mut urls: Vec<String>) -> Answers {
+fn ask_around(config: &Config, own: &Member, mut urls: Vec<String>) -> AnsweredViews {
     if let Some(url) = &config.finding.discovery {
-        let caller = Caller::for_anybody().in_haste(DISCOVERY_PATIENCE);
+        let caller = HttpCaller::for_anybody().in_haste(DISCOVERY_PATIENCE);
         // Without it the others are asked all the same.
         urls.extend(discovery::look(&caller, url, &own.name).unwrap_or_default());
     }
@@ -55,7 +55,7 @@ fn moved(
     cluster: ClusterId,
     own: MemberId,
     members: &BTreeMap<MemberId, String>,
-    answers: &Answers,
+    answers: &AnsweredViews,
 ) -> BTreeMap<MemberId, String> {
     let mut best: BTreeMap<MemberId, (u8, &str)> = BTreeMap::new();
     // A list that names what the membership names says nothing.
@@ -127,7 +127,7 @@ pub(crate) fn look_for_moved(cx: &mut Context) {
 }
 
 /// A round of questions is over.
-pub(crate) fn asked(cx: &mut Context, answers: &Answers) {
+pub(crate) fn asked(cx: &mut Context, answers: &AnsweredViews) {
     cx.asking.is_busy = false;
     cx.asking.has_asked = true;
     let (cluster, own) = (cx.driver.cluster(), cx.driver.status().id);
@@ -196,7 +196,7 @@ mod tests {
         })
     }
 
-    fn hints(answers: Answers) -> Vec<(u64, String)> {
+    fn hints(answers: AnsweredViews) -> Vec<(u64, String)> {
         let members = [(1, "http://a:1"), (2, "http://b:1"), (3, "http://c:1")].map(|(id, url)| {
             let id: u64 = id;
             (MemberId(id), url.to_owned())

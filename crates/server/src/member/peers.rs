@@ -33,7 +33,7 @@ pub(crate) fn take_frames(
                 used += len;
             }
             Ok(None) => return Some(used),
-            Err(frame::Garbage) => {
+            Err(frame::InvalidFrame) => {
                 tracing::warn!(
                     member = %from,
                     "a member sent an invalid frame: closing its connection"

@@ -4,8 +4,8 @@
 //! Each kind of work has a thread of its own, started when the first piece of it comes. Results
 //! come back through one queue, and the loop is woken for them.
 
-use super::asking::Answers;
-use super::hints::Answer;
+use super::asking::AnsweredViews;
+use super::hints::HintAnswer;
 use crate::net::Key;
 use crate::sys::disk::DataDir;
 use mio::Waker;
@@ -32,9 +32,9 @@ pub(crate) enum Done {
     /// Whether the machine was reached that asks for a place over this connection.
     Reached(Key, Result<(), String>),
     /// Who is reached where.
-    Asked(Answers),
+    Asked(AnsweredViews),
     /// What others say of the claim that this machine was removed.
-    Inquired(Vec<Answer>),
+    Inquired(Vec<HintAnswer>),
 }
 
 /// The threads beside the loop.
@@ -45,12 +45,12 @@ pub(crate) struct Workers {
     syncs: Option<Sender<SyncTarget<DataDir>>>,
     fills: Option<Sender<FillTask<DataDir>>>,
     snapshots: Option<Sender<SnapshotJob<DataDir>>>,
-    garbage: Option<Sender<Garbage>>,
+    garbage: Option<Sender<Disposal>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 /// Memory whose return takes a while.
-enum Garbage {
+enum Disposal {
     Nodes(Vec<store::Node>),
     Store(Box<store::Store>),
 }
@@ -144,17 +144,17 @@ impl Workers {
     }
 
     pub(crate) fn drop_garbage(&mut self, nodes: Vec<store::Node>) -> io::Result<()> {
-        self.drop_later(Garbage::Nodes(nodes))
+        self.drop_later(Disposal::Nodes(nodes))
     }
 
     pub(crate) fn drop_store(&mut self, store: store::Store) -> io::Result<()> {
-        self.drop_later(Garbage::Store(Box::new(store)))
+        self.drop_later(Disposal::Store(Box::new(store)))
     }
 
-    fn drop_later(&mut self, garbage: Garbage) -> io::Result<()> {
+    fn drop_later(&mut self, garbage: Disposal) -> io::Result<()> {
         let work = |garbage| match garbage {
-            Garbage::Nodes(nodes) => drop(nodes),
-            Garbage::Store(store) => drop(store),
+            Disposal::Nodes(nodes) => drop(nodes),
+            Disposal::Store(store) => drop(store),
         };
         hand_over(
             &mut self.threads,

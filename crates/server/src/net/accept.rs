@@ -5,7 +5,7 @@ use super::front::bytes_of;
 use super::tls::Stream;
 use super::{Front, Pending, TOKEN_BASE};
 use crate::config::Port;
-use crate::http::response::Envelope;
+use crate::http::response::ResponseHead;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::io::Write as _;
@@ -42,7 +42,7 @@ impl<T: Pending> Front<T> {
 
     /// Tells a client that there are too many, as well as one write can.
     fn refuse_connection(&self, mut socket: TcpStream) {
-        let envelope = Envelope {
+        let envelope = ResponseHead {
             date: &self.date,
             cors: "",
             is_http11: true,

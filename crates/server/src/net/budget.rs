@@ -5,7 +5,7 @@
 //! election time-out for dead. So clients have a slice of each round, in which they take turns;
 //! what does not fit waits for the next round.
 
-use super::connection::Held;
+use super::connection::HeldBytes;
 use crate::config::Limits;
 use std::time::{Duration, Instant};
 
@@ -66,30 +66,30 @@ impl Budget {
 /// Bytes that all connections hold together.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    held: Held,
-    max: Held,
+    held: HeldBytes,
+    max: HeldBytes,
 }
 
 impl Memory {
     pub(super) fn new(limits: &Limits) -> Self {
-        let max = Held { input: limits.input_bytes_total, output: limits.output_bytes_total };
-        Self { held: Held::default(), max }
+        let max = HeldBytes { input: limits.input_bytes_total, output: limits.output_bytes_total };
+        Self { held: HeldBytes::default(), max }
     }
 
     /// A connection that held `before` holds `after` now.
-    pub(super) fn change(&mut self, before: Held, after: Held) {
+    pub(super) fn change(&mut self, before: HeldBytes, after: HeldBytes) {
         self.forget(before);
         self.held.input += after.input;
         self.held.output += after.output;
     }
 
     /// A connection that held so much is gone.
-    pub(super) fn forget(&mut self, before: Held) {
+    pub(super) fn forget(&mut self, before: HeldBytes) {
         self.held.input -= before.input;
         self.held.output -= before.output;
     }
 
-    pub(crate) fn held(&self) -> Held {
+    pub(crate) fn held(&self) -> HeldBytes {
         self.held
     }
 
@@ -132,9 +132,9 @@ mod tests {
     fn what_connections_hold_is_added_up() {
         let limits = Limits { input_bytes_total: 10, output_bytes_total: 20, ..Limits::default() };
         let mut memory = Memory::new(&limits);
-        let held = |input, output| Held { input, output };
-        memory.change(Held::default(), held(6, 0));
-        memory.change(Held::default(), held(4, 21));
+        let held = |input, output| HeldBytes { input, output };
+        memory.change(HeldBytes::default(), held(6, 0));
+        memory.change(HeldBytes::default(), held(4, 21));
         assert!(!memory.is_input_over() && memory.is_output_over());
         memory.change(held(6, 0), held(7, 0));
         assert!(memory.is_input_over());

@@ -47,12 +47,12 @@ pub(crate) struct Connection<T> {
     /// Since when it has been in the middle of a request or of an answer, by the monotonic clock.
     pub(crate) busy_since: u64,
     /// Bytes of its input and its outbox that are in the totals of the front.
-    pub(super) counted: Held,
+    pub(super) counted: HeldBytes,
 }
 
 /// Bytes that are held for clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct HeldBytes {
     /// Requests that have not arrived completely, and what was sent ahead.
     pub(crate) input: usize,
     /// Answers that were not sent completely.
@@ -77,7 +77,7 @@ impl<T> Connection<T> {
             is_dirty: false,
             is_resumed: false,
             busy_since: now,
-            counted: Held::default(),
+            counted: HeldBytes::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::backlog::Backlog;
 use super::budget::{Budget, Memory};
-use super::connection::{Connection, Held, Phase};
+use super::connection::{Connection, HeldBytes, Phase};
 use super::handshake::Handshakes;
 use super::reply::{Body, Response};
 use super::slab::{Key, Slab};
@@ -13,9 +13,9 @@ use crate::config::{Limits, Port};
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
 use crate::http::reader;
-use crate::http::response::{Envelope, Length, put_piece};
+use crate::http::response::{Length, ResponseHead, put_piece};
 use crate::http::time::http_date;
-use crate::proof::{Answered, Gate, Proven};
+use crate::proof::{Gate, Proven, ProvenReply};
 use crate::sys::clock::Now;
 use bytes::Bytes;
 use mio::net::TcpListener;
@@ -47,7 +47,7 @@ pub(crate) struct Listener {
 /// What clients may do, in bytes, numbers and time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    pub(super) reader: reader::Limits,
+    pub(super) reader: reader::ReaderLimits,
     pub(super) clients: usize,
     pub(super) peers: usize,
     pub(super) read_limit: u128,
@@ -96,7 +96,7 @@ pub(crate) struct Front<T> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Load {
     pub(crate) connections: usize,
-    pub(crate) held: Held,
+    pub(crate) held: HeldBytes,
 }
 
 /// What [`Front::new`] puts together.
@@ -121,7 +121,7 @@ impl<T: Pending> Front<T> {
         let FrontParts { limits, timeouts, cors, hosts, poll, keyring, listeners, .. } = parts;
         let FrontParts { gate, counters, refusal, now, .. } = parts;
         let bounds = Bounds {
-            reader: reader::Limits {
+            reader: reader::ReaderLimits {
                 request_line_bytes: limits.request_line_bytes,
                 head_bytes: limits.head_bytes,
                 body_bytes: limits.body_bytes,
@@ -311,7 +311,7 @@ impl<T: Pending> Front<T> {
         let extra = match connection.proven.take() {
             None => extra,
             Some(proven) => {
-                let answered = Answered { status, location: location_in(&extra), body: bytes };
+                let answered = ProvenReply { status, location: location_in(&extra), body: bytes };
                 let proof = self.gate.sign(&proven, answered);
                 let seal = proof.map(|proof| format!("Stead-Proof: {proof}\r\n"));
                 Cow::Owned(format!("{extra}{}", seal.unwrap_or_default()))
@@ -322,7 +322,7 @@ impl<T: Pending> Front<T> {
             self.counters.failed(status, mode.method);
         }
         self.budget.note(bytes.len());
-        let envelope = Envelope::of(&self.date, self.cors.lines(mode.origin), mode);
+        let envelope = ResponseHead::of(&self.date, self.cors.lines(mode.origin), mode);
         let (outbox, length) = (&mut connection.outbox, Length::Known(bytes.len()));
         connection.phase = Phase::Idle;
         outbox.append(|out| {
@@ -378,7 +378,7 @@ impl<T: Pending> Front<T> {
         let first = bytes_of(&head.body, printed);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let mode = connection.mode;
-        let envelope = Envelope::of(&self.date, self.cors.lines(mode.origin), mode);
+        let envelope = ResponseHead::of(&self.date, self.cors.lines(mode.origin), mode);
         let (kind, numbers) = (head.content_type, head.numbers.as_ref());
         connection.outbox.append(|out| {
             envelope.head(out, head.status, kind, numbers, &head.extra, Length::Stream);

@@ -1,7 +1,7 @@
 //! What is done with the bytes of connections: read, made requests of, answered and sent, within a
 //! slice of each round in which all connections take turns.
 
-use super::connection::{Held, Phase};
+use super::connection::{HeldBytes, Phase};
 use super::front::READ_BYTES;
 use super::give::{OUTBOX_SHARE, close, give, reply_now};
 use super::send::flush_dirty;
@@ -31,7 +31,7 @@ impl<T: Pending> Front<T> {
     pub(super) fn count(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let (input, output) = (connection.input.capacity(), connection.outbox.len());
-        let held = Held { input, output };
+        let held = HeldBytes { input, output };
         if held != connection.counted {
             self.memory.change(connection.counted, held);
             connection.counted = held;

@@ -8,7 +8,7 @@ const HEADER_LEN: usize = 8;
 
 /// Bytes that are no frame: the connection cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Garbage;
+pub(crate) struct InvalidFrame;
 
 /// Appends a frame.
 pub(crate) fn put(out: &mut Vec<u8>, payload: &[u8]) {
@@ -22,8 +22,8 @@ pub(crate) fn put(out: &mut Vec<u8>, payload: &[u8]) {
 /// The payload at the front of `bytes` and the length of its frame; nothing if it is not whole yet.
 ///
 /// # Errors
-/// [`Garbage`] when it will never be a frame.
-pub(crate) fn take(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Garbage> {
+/// [`InvalidFrame`] when it will never be a frame.
+pub(crate) fn take(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, InvalidFrame> {
     let Some((header, rest)) = bytes.split_at_checked(HEADER_LEN) else { return Ok(None) };
     let number = |at: usize| {
         let part = header.get(at..at + 4).and_then(|part| part.try_into().ok());
@@ -31,11 +31,11 @@ pub(crate) fn take(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Garbage> {
     };
     let (len, sum) = (number(0) as usize, number(4));
     if len == 0 || len > PAYLOAD_MAX {
-        return Err(Garbage);
+        return Err(InvalidFrame);
     }
     let Some(payload) = rest.get(..len) else { return Ok(None) };
     if crc32c::crc32c(payload) != sum {
-        return Err(Garbage);
+        return Err(InvalidFrame);
     }
     Ok(Some((payload, HEADER_LEN + len)))
 }
@@ -68,10 +68,10 @@ mod tests {
         for at in 4..bytes.len() {
             let mut bad = bytes.clone();
             bad[at] ^= 1;
-            assert_eq!(take(&bad), Err(Garbage), "byte {at}");
+            assert_eq!(take(&bad), Err(InvalidFrame), "byte {at}");
         }
-        assert_eq!(take(&[0; 8]), Err(Garbage));
-        assert_eq!(take(&[0xff; 8]), Err(Garbage));
-        assert_eq!(take(b"GET / HTTP/1.1\r\n"), Err(Garbage));
+        assert_eq!(take(&[0; 8]), Err(InvalidFrame));
+        assert_eq!(take(&[0xff; 8]), Err(InvalidFrame));
+        assert_eq!(take(b"GET / HTTP/1.1\r\n"), Err(InvalidFrame));
     }
 }

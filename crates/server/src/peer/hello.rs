@@ -211,7 +211,7 @@ impl Exchange {
 
 /// What a refusal says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct HelloRefusal {
     pub(crate) status: u16,
     /// All that came behind the head.
     pub(crate) body: Vec<u8>,
@@ -219,7 +219,7 @@ pub(crate) struct Refusal {
     pub(crate) proof: String,
 }
 
-impl Refusal {
+impl HelloRefusal {
     /// The sentence in it, fit for one line of a log.
     pub(crate) fn sentence(&self) -> String {
         let value: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
@@ -239,28 +239,28 @@ pub(crate) fn admission(said: &Exchange, prover: &Prover) -> String {
 
 /// What the dialling side was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum HelloAnswer {
     Partial,
     /// With the dialled side's nonce and proof; empty if it gave none.
     Welcome(String, String),
     /// With the proof of it.
     Admitted(String),
-    Refused(Refusal),
-    Garbage,
+    Refused(HelloRefusal),
+    Invalid,
 }
 
 /// Longest answer to an upgrade, in bytes.
 pub(crate) const ANSWER_MAX: usize = 16 << 10;
 
 /// Reads an answer. `is_all` says that nothing more will come.
-pub(crate) fn read_answer(bytes: &[u8], is_all: bool) -> Answer {
+pub(crate) fn read_answer(bytes: &[u8], is_all: bool) -> HelloAnswer {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let may_go_on = bytes.len() < ANSWER_MAX && !is_all;
     let parsed = response.parse(bytes);
     let Ok(httparse::Status::Complete(len)) = parsed else {
         let is_partial = parsed.is_ok() && may_go_on;
-        return if is_partial { Answer::Partial } else { Answer::Garbage };
+        return if is_partial { HelloAnswer::Partial } else { HelloAnswer::Invalid };
     };
     let find = |name: &str| {
         let named = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
@@ -269,17 +269,21 @@ pub(crate) fn read_answer(bytes: &[u8], is_all: bool) -> Answer {
     let proof = find("stead-proof").to_owned();
     match response.code {
         // Nothing follows a welcome: the dialled side never speaks.
-        Some(101) if len == bytes.len() => Answer::Welcome(find("stead-nonce").to_owned(), proof),
-        Some(101) | None => Answer::Garbage,
+        Some(101) if len == bytes.len() => {
+            HelloAnswer::Welcome(find("stead-nonce").to_owned(), proof)
+        }
+        Some(101) | None => HelloAnswer::Invalid,
         // Nothing follows it either.
-        Some(200) if len == bytes.len() => Answer::Admitted(proof),
+        Some(200) if len == bytes.len() => HelloAnswer::Admitted(proof),
         Some(status) => {
             let body = bytes.get(len..).unwrap_or_default();
             let length = find("content-length").parse().unwrap_or(body.len());
             match body.get(..length) {
-                Some(body) => Answer::Refused(Refusal { status, body: body.to_vec(), proof }),
-                None if may_go_on => Answer::Partial,
-                None => Answer::Refused(Refusal { status, body: body.to_vec(), proof }),
+                Some(body) => {
+                    HelloAnswer::Refused(HelloRefusal { status, body: body.to_vec(), proof })
+                }
+                None if may_go_on => HelloAnswer::Partial,
+                None => HelloAnswer::Refused(HelloRefusal { status, body: body.to_vec(), proof }),
             }
         }
     }

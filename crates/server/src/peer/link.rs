@@ -1,7 +1,7 @@
 //! The connection over which this member speaks to one other.
 
 use super::frame;
-use super::hello::{self, Answer, Exchange, Hello, Refusal};
+use super::hello::{self, Exchange, Hello, HelloAnswer, HelloRefusal};
 use crate::net::tls::Stream;
 use crate::proof::{Prover, draw_nonce};
 use mio::net::TcpStream;
@@ -70,7 +70,7 @@ enum State {
 
 /// What became of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum LinkChange {
     None,
     Opened,
     /// The other side lets this member speak.
@@ -212,7 +212,7 @@ impl Link {
         tls: Option<Arc<ClientConfig>>,
         now: u64,
         registry: &Registry,
-    ) -> Change {
+    ) -> LinkChange {
         let dial = || {
             let mut socket = TcpStream::connect(to)?;
             // Without it messages still arrive, only later.
@@ -230,14 +230,14 @@ impl Link {
                 let (answer, said) = (Vec::new(), None);
                 self.state =
                     State::Greeting { socket, since: now, is_connected: false, said, answer };
-                Change::None
+                LinkChange::None
             }
             Err(error) => self.fail(&error.to_string(), now),
         }
     }
 
     /// Gives the connection up and waits before the next.
-    pub(crate) fn fail(&mut self, why: &str, now: u64) -> Change {
+    pub(crate) fn fail(&mut self, why: &str, now: u64) -> LinkChange {
         // What was wrong before it worked for a while is news when it is so again.
         if matches!(self.state, State::Open { since, .. } if now.saturating_sub(since) > WORKED_NS)
         {
@@ -252,7 +252,7 @@ impl Link {
         self.pause_ns = (self.pause_ns * 2).min(PAUSE_MAX_NS);
         self.takes_hint = self.hint.is_some() && !self.takes_hint;
         (self.waiting, self.sent) = (Vec::new(), 0);
-        Change::Broken
+        LinkChange::Broken
     }
 
     /// Whether an operator has not been told so yet.
@@ -266,7 +266,7 @@ impl Link {
 
     /// One of the two sides does not believe the other. Certificates do not mend themselves, so
     /// somebody has to know of it.
-    fn distrust(&mut self, why: &str, now: u64) -> Change {
+    fn distrust(&mut self, why: &str, now: u64) -> LinkChange {
         if self.is_news(why) {
             tracing::warn!(peer = self.target(), "no connection to a member over TLS: {why}");
         }
@@ -275,7 +275,7 @@ impl Link {
 
     /// Gives up for longer: the other side refused this one, or was not believed. Somebody has to
     /// know of it, since it does not mend itself.
-    fn fall_out(&mut self, why: &str, now: u64) -> Change {
+    fn fall_out(&mut self, why: &str, now: u64) -> LinkChange {
         if self.is_news(why) {
             tracing::warn!(peer = self.target(), own = self.hello.at, "no connection: {why}");
         }
@@ -285,19 +285,19 @@ impl Link {
     }
 
     /// Something happened to the socket.
-    pub(crate) fn ready(&mut self, now: u64, own: Own<'_>) -> Change {
+    pub(crate) fn ready(&mut self, now: u64, own: Own<'_>) -> LinkChange {
         match &self.state {
-            State::Waiting { .. } | State::Resolving { .. } => Change::None,
+            State::Waiting { .. } | State::Resolving { .. } => LinkChange::None,
             State::Greeting { .. } => self.greet(now, own),
             State::Open { .. } => self.listen(now, own.prover),
         }
     }
 
-    fn greet(&mut self, now: u64, own: Own<'_>) -> Change {
+    fn greet(&mut self, now: u64, own: Own<'_>) -> LinkChange {
         let target = self.target().to_owned();
         let Greeted { cluster, to, at } = self.hello.clone();
         let State::Greeting { socket, is_connected, said, answer, .. } = &mut self.state else {
-            return Change::None;
+            return LinkChange::None;
         };
         let mut advance = || {
             if let Some(error) = socket.socket().take_error()? {
@@ -307,12 +307,12 @@ impl Link {
                 match socket.socket().peer_addr() {
                     Ok(_) => *is_connected = true,
                     Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                        return Ok(Answer::Partial);
+                        return Ok(HelloAnswer::Partial);
                     }
                     Err(error) => return Err(error),
                 }
                 if !socket.shake_hands()? {
-                    return Ok(Answer::Partial);
+                    return Ok(HelloAnswer::Partial);
                 }
                 let query = Hello { cluster, to, at: at.clone(), claim: own.claim }.query();
                 let nonce = own.prover.map(|_| draw_nonce()).transpose()?;
@@ -324,10 +324,12 @@ impl Link {
             Ok(hello::read_answer(answer, is_all))
         };
         match advance() {
-            Ok(Answer::Partial) => Change::None,
-            Ok(Answer::Welcome(nonce, proof)) => self.welcomed(now, own.prover, &nonce, &proof),
-            Ok(Answer::Refused(refusal)) => self.refused(now, own.prover, &refusal),
-            Ok(Answer::Admitted(_) | Answer::Garbage) => {
+            Ok(HelloAnswer::Partial) => LinkChange::None,
+            Ok(HelloAnswer::Welcome(nonce, proof)) => {
+                self.welcomed(now, own.prover, &nonce, &proof)
+            }
+            Ok(HelloAnswer::Refused(refusal)) => self.refused(now, own.prover, &refusal),
+            Ok(HelloAnswer::Admitted(_) | HelloAnswer::Invalid) => {
                 self.fail("unexpected response to the peer handshake", now)
             }
             // Plain sockets know no invalid data.
@@ -339,10 +341,16 @@ impl Link {
     }
 
     /// The other side takes this one for a member. With a secret both still have to prove it.
-    fn welcomed(&mut self, now: u64, prover: Option<&Prover>, nonce: &str, proof: &str) -> Change {
+    fn welcomed(
+        &mut self,
+        now: u64,
+        prover: Option<&Prover>,
+        nonce: &str,
+        proof: &str,
+    ) -> LinkChange {
         let state = std::mem::replace(&mut self.state, State::Waiting { until: 0 });
         let State::Greeting { mut socket, said: Some(said), .. } = state else {
-            return Change::None;
+            return LinkChange::None;
         };
         if let Some(prover) = prover {
             if !said.is_welcome(prover, nonce, proof) {
@@ -365,20 +373,20 @@ impl Link {
         self.is_reported = false;
         self.flush(now);
         match self.state {
-            State::Open { is_admitted: true, .. } => Change::Admitted,
-            State::Open { .. } => Change::Opened,
-            _ => Change::Broken,
+            State::Open { is_admitted: true, .. } => LinkChange::Admitted,
+            State::Open { .. } => LinkChange::Opened,
+            _ => LinkChange::Broken,
         }
     }
 
     /// The other side does not take this one. It is believed only as far as it proves itself.
-    fn refused(&mut self, now: u64, prover: Option<&Prover>, refusal: &Refusal) -> Change {
+    fn refused(&mut self, now: u64, prover: Option<&Prover>, refusal: &HelloRefusal) -> LinkChange {
         let said = match &self.state {
             State::Greeting { said, .. } => said.as_ref(),
             State::Open { said, .. } => Some(said),
             _ => None,
         };
-        let Refusal { status, body, proof } = refusal;
+        let HelloRefusal { status, body, proof } = refusal;
         let is_proven = prover.is_none_or(|prover| {
             said.is_some_and(|said| said.is_verdict(prover, (*status, body), proof))
         });
@@ -394,7 +402,7 @@ impl Link {
             ),
             410 => {
                 self.fail("this machine was removed from the cluster", now);
-                Change::Removed
+                LinkChange::Removed
             }
             400 | 403 | 421 | 426 => self.fall_out(&format!("refused with {status}: {why}"), now),
             409 => {
@@ -408,7 +416,7 @@ impl Link {
                     );
                 }
                 self.fall_out(&why, now);
-                Change::Disowned
+                LinkChange::Disowned
             }
             _ => {
                 let was_open = self.is_open();
@@ -423,8 +431,8 @@ impl Link {
     }
 
     /// All that the other side says is its verdict, and it ends the connection.
-    fn listen(&mut self, now: u64, prover: Option<&Prover>) -> Change {
-        let State::Open { socket, heard, .. } = &mut self.state else { return Change::None };
+    fn listen(&mut self, now: u64, prover: Option<&Prover>) -> LinkChange {
+        let State::Open { socket, heard, .. } = &mut self.state else { return LinkChange::None };
         let is_all = match read_into(socket, heard, hello::ANSWER_MAX) {
             Ok(false) if heard.is_empty() => return self.flush(now),
             Ok(is_all) => is_all,
@@ -434,16 +442,16 @@ impl Link {
             Err(error) => return self.fail(&error.to_string(), now),
         };
         match hello::read_answer(heard, is_all) {
-            Answer::Partial => self.flush(now),
-            Answer::Refused(refusal) => self.refused(now, prover, &refusal),
-            Answer::Admitted(proof) => self.admitted(now, prover, &proof),
+            HelloAnswer::Partial => self.flush(now),
+            HelloAnswer::Refused(refusal) => self.refused(now, prover, &refusal),
+            HelloAnswer::Admitted(proof) => self.admitted(now, prover, &proof),
             _ => self.fail("unexpected bytes from the peer", now),
         }
     }
 
-    fn admitted(&mut self, now: u64, prover: Option<&Prover>, proof: &str) -> Change {
+    fn admitted(&mut self, now: u64, prover: Option<&Prover>, proof: &str) -> LinkChange {
         let State::Open { said, heard, is_admitted, .. } = &mut self.state else {
-            return Change::None;
+            return LinkChange::None;
         };
         let is_proven = prover.is_some_and(|prover| said.is_verdict(prover, (200, b""), proof));
         if *is_admitted || !is_proven {
@@ -452,21 +460,21 @@ impl Link {
         *is_admitted = true;
         *heard = Vec::new();
         match self.flush(now) {
-            Change::None => Change::Admitted,
+            LinkChange::None => LinkChange::Admitted,
             change => change,
         }
     }
 
     /// Sends what waits, as much as the socket takes.
-    pub(crate) fn flush(&mut self, now: u64) -> Change {
-        let State::Open { socket, .. } = &mut self.state else { return Change::None };
+    pub(crate) fn flush(&mut self, now: u64) -> LinkChange {
+        let State::Open { socket, .. } = &mut self.state else { return LinkChange::None };
         while let Some(rest) = self.waiting.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match socket.write(rest) {
                 Ok(0) => return self.fail("the connection accepts no bytes", now),
                 Ok(written) => self.sent += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.forget_sent();
-                    return Change::None;
+                    return LinkChange::None;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return self.fail(&error.to_string(), now),
@@ -482,7 +490,7 @@ impl Link {
         }
         // A burst must not hold its memory for ever.
         self.waiting.shrink_to(256 << 10);
-        Change::None
+        LinkChange::None
     }
 
     fn forget_sent(&mut self) {

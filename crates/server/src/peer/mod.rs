@@ -16,7 +16,7 @@ mod meeting;
 pub(crate) use link::LinkStats;
 
 use crate::proof::Prover;
-use link::{Change, Greeted, Link, Own};
+use link::{Greeted, Link, LinkChange, Own};
 use meeting::Meetings;
 use mio::{Registry, Token, Waker};
 use replica::{ClusterId, Member, MemberId, Network, PeerClaim};
@@ -48,7 +48,7 @@ pub(crate) enum PeerEvent {
 type Resolved = (MemberId, String, Option<SocketAddr>);
 
 /// The ways to all other members.
-pub(crate) struct Peers {
+pub(crate) struct PeerLinks {
     registry: Registry,
     waker: Arc<Waker>,
     cluster: ClusterId,
@@ -70,7 +70,7 @@ pub(crate) struct Peers {
     now: u64,
 }
 
-impl Peers {
+impl PeerLinks {
     pub(crate) fn new(
         registry: Registry,
         waker: Arc<Waker>,
@@ -237,27 +237,27 @@ impl Peers {
             };
             let started = std::thread::Builder::new().name("stead-resolve".into()).spawn(look_up);
             match started {
-                Ok(_) => Change::None,
+                Ok(_) => LinkChange::None,
                 Err(error) => link.fail(&error.to_string(), now),
             }
         };
         self.note(id, change);
     }
 
-    fn note(&mut self, id: MemberId, change: Change) {
+    fn note(&mut self, id: MemberId, change: LinkChange) {
         match change {
-            Change::None => {}
-            Change::Opened => tracing::debug!(member = %id, "connected to a member"),
-            Change::Admitted => {
+            LinkChange::None => {}
+            LinkChange::Opened => tracing::debug!(member = %id, "connected to a member"),
+            LinkChange::Admitted => {
                 tracing::debug!(member = %id, "a member admitted this one");
                 self.events.push(PeerEvent::Welcome(id));
             }
-            Change::Broken => self.report(id),
-            Change::Disowned => {
+            LinkChange::Broken => self.report(id),
+            LinkChange::Disowned => {
                 self.report(id);
                 self.events.push(PeerEvent::Disowned(id));
             }
-            Change::Removed => {
+            LinkChange::Removed => {
                 self.report(id);
                 self.events.push(PeerEvent::Removed(id));
             }
@@ -273,7 +273,7 @@ impl Peers {
     }
 }
 
-impl Network for Peers {
+impl Network for PeerLinks {
     fn send(&mut self, to: MemberId, message: Vec<u8>) {
         let Some(link) = self.links.get_mut(&to) else { return };
         if !link.send(&message) {
@@ -291,11 +291,11 @@ impl Network for Peers {
 
     fn flush(&mut self) {
         let now = self.now;
-        let broken: Vec<(MemberId, Change)> = self
+        let broken: Vec<(MemberId, LinkChange)> = self
             .links
             .iter_mut()
             .map(|(id, link)| (*id, link.flush(now)))
-            .filter(|(_, change)| *change != Change::None)
+            .filter(|(_, change)| *change != LinkChange::None)
             .collect();
         for (id, change) in broken {
             self.note(id, change);

@@ -70,8 +70,9 @@ fn gate(word: &str) -> Gate {
     Gate::new(&Secret::new(word.to_owned())).expect("random numbers")
 }
 
-const ASKED: Asked<'_> = Asked { method: "POST", target: "/v2/peer/join?x=1", body: b"{}" };
-const ANSWERED: Answered<'_> = Answered { status: 200, location: "", body: b"welcome" };
+const ASKED: ProvenRequest<'_> =
+    ProvenRequest { method: "POST", target: "/v2/peer/join?x=1", body: b"{}" };
+const ANSWERED: ProvenReply<'_> = ProvenReply { status: 200, location: "", body: b"welcome" };
 
 /// What a call's headers are.
 fn headers<'a>(call: &'a Call<'_>, proof: &'a str) -> ProofHeaders<'a> {
@@ -91,9 +92,9 @@ fn a_call_and_its_answer_are_proven_both_ways() {
     let answer = gate.sign(&proven, ANSWERED).expect("a secret");
     assert!(call.is_answer(ANSWERED, answer.as_bytes()));
     for other in [
-        Answered { status: 410, ..ANSWERED },
-        Answered { location: "http://elsewhere:1", ..ANSWERED },
-        Answered { body: b"go away", ..ANSWERED },
+        ProvenReply { status: 410, ..ANSWERED },
+        ProvenReply { location: "http://elsewhere:1", ..ANSWERED },
+        ProvenReply { body: b"go away", ..ANSWERED },
     ] {
         assert!(!call.is_answer(other, answer.as_bytes()), "{other:?}");
     }
@@ -131,9 +132,9 @@ fn what_is_not_proven_is_not_taken() {
     assert_eq!(check(ProofHeaders { nonce: Some(b"short"), ..good }, ASKED, 5), Err(old));
     let wrong = "the secrets differ: the -peer-token here is a different one";
     for asked in [
-        Asked { method: "PUT", ..ASKED },
-        Asked { target: "/v2/peer/join", ..ASKED },
-        Asked { body: b"{\"replace\":true}", ..ASKED },
+        ProvenRequest { method: "PUT", ..ASKED },
+        ProvenRequest { target: "/v2/peer/join", ..ASKED },
+        ProvenRequest { body: b"{\"replace\":true}", ..ASKED },
     ] {
         assert_eq!(check(good, asked, 5), Err(wrong), "{asked:?}");
     }

@@ -64,7 +64,7 @@ const STAYS_OUT: &str = "this machine was removed from the cluster through /v2/m
 
 /// How standing by ended.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum StandbyEnd {
     /// A signal asked for it.
     Stopped,
     /// There is a place for this machine.
@@ -107,7 +107,7 @@ impl Aftermath {
 }
 
 /// What a standby is made of.
-pub(crate) struct Parts<'a> {
+pub(crate) struct StandbyParts<'a> {
     pub(crate) config: &'a Config,
     pub(crate) clock: SystemClock,
     pub(crate) own: Member,
@@ -151,12 +151,12 @@ struct Standby<'a> {
 /// # Errors
 /// [`StartError`] with what broke.
 pub(crate) fn run(
-    parts: Parts<'_>,
+    parts: StandbyParts<'_>,
     remember: &mut dyn FnMut(&[String]),
-) -> Result<Ended, StartError> {
+) -> Result<StandbyEnd, StartError> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), TOKEN_WAKER)?);
-    let Parts { config, clock, own, errand, listeners, mut signals, keyring } = parts;
+    let StandbyParts { config, clock, own, errand, listeners, mut signals, keyring } = parts;
     poll.registry().register(&mut signals, TOKEN_SIGNAL, Interest::READABLE)?;
     let waits_for =
         matches!(errand, Errand::Part(_)).then(|| "asking others how to start".to_owned());
@@ -224,7 +224,7 @@ impl Standby<'_> {
         &mut self,
         poller: &ClusterPoller,
         remember: &mut dyn FnMut(&[String]),
-    ) -> Result<Ended, StartError> {
+    ) -> Result<StandbyEnd, StartError> {
         let mut events = Events::with_capacity(256);
         loop {
             match self.front.poll.poll(&mut events, Some(self.patience())) {
@@ -241,7 +241,7 @@ impl Standby<'_> {
             for event in &events {
                 if event.token() == TOKEN_SIGNAL {
                     tracing::info!("stopping");
-                    return Ok(Ended::Stopped);
+                    return Ok(StandbyEnd::Stopped);
                 }
                 self.take(event);
             }
@@ -277,7 +277,7 @@ impl Standby<'_> {
         &mut self,
         report: Report,
         remember: &mut dyn FnMut(&[String]),
-    ) -> Result<Option<Ended>, StartError> {
+    ) -> Result<Option<StandbyEnd>, StartError> {
         match report {
             Report::Seen(view, upstream) => {
                 let urls: Vec<String> =
@@ -292,12 +292,12 @@ impl Standby<'_> {
                     view.leader = None;
                 }
             }
-            Report::Promoted(birth) => return Ok(Some(Ended::Promoted(birth))),
+            Report::Promoted(birth) => return Ok(Some(StandbyEnd::Promoted(birth))),
             Report::Waits(why) => {
                 self.waits_for = Some(why);
                 self.open()?;
             }
-            Report::Decided(decided) => return Ok(Some(Ended::Decided(decided))),
+            Report::Decided(decided) => return Ok(Some(StandbyEnd::Decided(decided))),
         }
         Ok(None)
     }

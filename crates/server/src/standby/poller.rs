@@ -5,7 +5,7 @@ use super::tunnel::Upstream;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::join::seek::{self, Facts, Patience};
-use crate::join::{self, Asked, Caller, JoinError, Start, View};
+use crate::join::{self, Asked, HttpCaller, JoinError, Start, View};
 use mio::Waker;
 use replica::{InitialIdentity, Member};
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl Patience for Line {
 struct PollLoop {
     config: Config,
     own: Member,
-    caller: Caller,
+    caller: HttpCaller,
     peers: Vec<String>,
     interval: Duration,
     /// When a place is asked for at the earliest; nothing for never.
@@ -123,7 +123,7 @@ impl ClusterPoller {
         wish: Wish,
         waker: Arc<Waker>,
     ) -> Result<Self, StartError> {
-        let caller = Caller::for_members(config.peer_tls.clone(), &config.finding.token);
+        let caller = HttpCaller::for_members(config.peer_tls.clone(), &config.finding.token);
         let config = config.clone();
         let asks_from = match wish {
             Wish::Place => Some(Instant::now()),

@@ -88,7 +88,7 @@ impl Host {
 
     /// Asks others, and serves the ports meanwhile.
     fn seek_part(&mut self, facts: Facts) -> Result<Part, StartError> {
-        let parts = standby::Parts {
+        let parts = standby::StandbyParts {
             config: &self.config,
             clock: self.clock,
             own: self.own(),
@@ -98,11 +98,11 @@ impl Host {
             keyring: &mut self.keyring,
         };
         match standby::run(parts, &mut |_| {})? {
-            standby::Ended::Stopped => Ok(Part::Stop),
-            standby::Ended::Promoted(birth) => self.become_what(&facts, Start::Member(birth)),
-            standby::Ended::Decided(Ok(start)) => self.become_what(&facts, start),
-            standby::Ended::Decided(Err(JoinError::Stopped)) => Ok(Part::Stop),
-            standby::Ended::Decided(Err(
+            standby::StandbyEnd::Stopped => Ok(Part::Stop),
+            standby::StandbyEnd::Promoted(birth) => self.become_what(&facts, Start::Member(birth)),
+            standby::StandbyEnd::Decided(Ok(start)) => self.become_what(&facts, start),
+            standby::StandbyEnd::Decided(Err(JoinError::Stopped)) => Ok(Part::Stop),
+            standby::StandbyEnd::Decided(Err(
                 JoinError::Unreachable(detail) | JoinError::Refused(detail),
             )) => Err(StartError::Join(detail)),
         }

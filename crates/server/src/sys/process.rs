@@ -29,7 +29,7 @@ const STACK_BYTES: u64 = 1 << 20;
 
 /// What a limit leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
+enum LimitVerdict {
     Fine,
     /// The server starts, and says this.
     Warn(String),
@@ -57,14 +57,14 @@ pub(crate) fn adapt(config: &mut Config) -> Result<(), StartError> {
     act(judge_stack(limit(Resource::Stack)))
 }
 
-fn act(verdict: Verdict) -> Result<(), StartError> {
+fn act(verdict: LimitVerdict) -> Result<(), StartError> {
     match verdict {
-        Verdict::Fine => Ok(()),
-        Verdict::Warn(sentence) => {
+        LimitVerdict::Fine => Ok(()),
+        LimitVerdict::Warn(sentence) => {
             tracing::warn!("{sentence}");
             Ok(())
         }
-        Verdict::Refuse(sentence) => Err(StartError::Limit(sentence)),
+        LimitVerdict::Refuse(sentence) => Err(StartError::Limit(sentence)),
     }
 }
 
@@ -84,8 +84,8 @@ fn raise_file_limit() -> Option<u64> {
 }
 
 /// How many connections may be taken where so many files may be open, and `each` takes some.
-fn judge_files(limit: Option<u64>, wanted: usize, each: u64) -> (usize, Verdict) {
-    let Some(limit) = limit else { return (wanted, Verdict::Fine) };
+fn judge_files(limit: Option<u64>, wanted: usize, each: u64) -> (usize, LimitVerdict) {
+    let Some(limit) = limit else { return (wanted, LimitVerdict::Fine) };
     let left = limit.saturating_sub(FILES_RESERVED) / each;
     if left < CONNECTIONS_MIN {
         let sentence = format!(
@@ -93,27 +93,27 @@ fn judge_files(limit: Option<u64>, wanted: usize, each: u64) -> (usize, Verdict)
              limit (ulimit -n, LimitNOFILE)",
             FILES_RESERVED + CONNECTIONS_MIN * each
         );
-        return (wanted, Verdict::Refuse(sentence));
+        return (wanted, LimitVerdict::Refuse(sentence));
     }
     let left = usize::try_from(left).unwrap_or(usize::MAX);
     if wanted <= left {
-        return (wanted, Verdict::Fine);
+        return (wanted, LimitVerdict::Fine);
     }
     let sentence = format!(
         "only {limit} files may be open at once: {left} connections are accepted instead of \
          {wanted} (-max-connections); raise the limit (ulimit -n, LimitNOFILE) for more"
     );
-    (left, Verdict::Warn(sentence))
+    (left, LimitVerdict::Warn(sentence))
 }
 
-fn judge_file_size(limit: Option<u64>, segment: u64) -> Verdict {
+fn judge_file_size(limit: Option<u64>, segment: u64) -> LimitVerdict {
     match limit {
-        None => Verdict::Fine,
-        Some(limit) if limit < segment => Verdict::Refuse(format!(
+        None => LimitVerdict::Fine,
+        Some(limit) if limit < segment => LimitVerdict::Refuse(format!(
             "no file may be larger than {limit} bytes, and a segment of the log takes {segment}: \
              raise the limit (ulimit -f, LimitFSIZE)"
         )),
-        Some(limit) => Verdict::Warn(format!(
+        Some(limit) => LimitVerdict::Warn(format!(
             "no file may be larger than {limit} bytes: values that need a larger segment of the \
              log are refused, a snapshot that would be larger fails, and the log then grows until \
              the disk is full; raise the limit (ulimit -f, LimitFSIZE)"
@@ -121,23 +121,23 @@ fn judge_file_size(limit: Option<u64>, segment: u64) -> Verdict {
     }
 }
 
-fn judge_memory(what: &str, limit: Option<u64>) -> Verdict {
+fn judge_memory(what: &str, limit: Option<u64>) -> LimitVerdict {
     match limit {
-        Some(limit) if limit < MEMORY_BYTES => Verdict::Warn(format!(
+        Some(limit) if limit < MEMORY_BYTES => LimitVerdict::Warn(format!(
             "this process may have {limit} bytes of {what} at most, and ends when it needs more: \
              raise the limit"
         )),
-        _ => Verdict::Fine,
+        _ => LimitVerdict::Fine,
     }
 }
 
-fn judge_stack(limit: Option<u64>) -> Verdict {
+fn judge_stack(limit: Option<u64>) -> LimitVerdict {
     match limit {
-        Some(limit) if limit < STACK_BYTES => Verdict::Warn(format!(
+        Some(limit) if limit < STACK_BYTES => LimitVerdict::Warn(format!(
             "the stack of this process may have {limit} bytes at most, which may end it at any \
              time: raise the limit (ulimit -s, LimitSTACK) to {STACK_BYTES} bytes at least"
         )),
-        _ => Verdict::Fine,
+        _ => LimitVerdict::Fine,
     }
 }
 
@@ -147,21 +147,21 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_for_the_rest() {
-        assert_eq!(judge_files(None, 65_536, 1), (65_536, Verdict::Fine));
-        assert_eq!(judge_files(Some(65_600), 65_536, 1), (65_536, Verdict::Fine));
+        assert_eq!(judge_files(None, 65_536, 1), (65_536, LimitVerdict::Fine));
+        assert_eq!(judge_files(Some(65_600), 65_536, 1), (65_536, LimitVerdict::Fine));
         for (limit, want) in [(65_599, 65_535), (256, 192), (80, 16)] {
             let (connections, verdict) = judge_files(Some(limit), 65_536, 1);
-            let Verdict::Warn(sentence) = verdict else { panic!("{limit}: {verdict:?}") };
+            let LimitVerdict::Warn(sentence) = verdict else { panic!("{limit}: {verdict:?}") };
             assert_eq!(connections, want);
             assert!(sentence.contains(&format!("{want} connections")), "{sentence}");
         }
         // What fits is said by nobody.
-        assert_eq!(judge_files(Some(256), 192, 1), (192, Verdict::Fine));
+        assert_eq!(judge_files(Some(256), 192, 1), (192, LimitVerdict::Fine));
         // A standby needs two for each.
         assert_eq!(judge_files(Some(1024), 65_536, FILES_PROXIED).0, 480);
         for limit in [0, 10, 64, 79] {
             let (_, verdict) = judge_files(Some(limit), 4, 1);
-            let Verdict::Refuse(sentence) = verdict else { panic!("{limit}: {verdict:?}") };
+            let LimitVerdict::Refuse(sentence) = verdict else { panic!("{limit}: {verdict:?}") };
             assert!(sentence.contains("needs 80") && sentence.contains("ulimit -n"), "{sentence}");
         }
     }
@@ -169,18 +169,18 @@ mod tests {
     #[test]
     fn a_segment_must_fit_into_a_file() {
         let segment = 16 << 20;
-        assert_eq!(judge_file_size(None, segment), Verdict::Fine);
-        assert!(matches!(judge_file_size(Some(segment - 1), segment), Verdict::Refuse(_)));
-        assert!(matches!(judge_file_size(Some(segment), segment), Verdict::Warn(_)));
+        assert_eq!(judge_file_size(None, segment), LimitVerdict::Fine);
+        assert!(matches!(judge_file_size(Some(segment - 1), segment), LimitVerdict::Refuse(_)));
+        assert!(matches!(judge_file_size(Some(segment), segment), LimitVerdict::Warn(_)));
     }
 
     #[test]
     fn little_memory_is_said() {
-        assert_eq!(judge_memory("data", None), Verdict::Fine);
-        assert_eq!(judge_memory("data", Some(MEMORY_BYTES)), Verdict::Fine);
-        assert!(matches!(judge_memory("data", Some(150_000_000)), Verdict::Warn(_)));
-        assert_eq!(judge_stack(None), Verdict::Fine);
-        assert_eq!(judge_stack(Some(8 << 20)), Verdict::Fine);
-        assert!(matches!(judge_stack(Some(65_536)), Verdict::Warn(_)));
+        assert_eq!(judge_memory("data", None), LimitVerdict::Fine);
+        assert_eq!(judge_memory("data", Some(MEMORY_BYTES)), LimitVerdict::Fine);
+        assert!(matches!(judge_memory("data", Some(150_000_000)), LimitVerdict::Warn(_)));
+        assert_eq!(judge_stack(None), LimitVerdict::Fine);
+        assert_eq!(judge_stack(Some(8 << 20)), LimitVerdict::Fine);
+        assert!(matches!(judge_stack(Some(65_536)), LimitVerdict::Warn(_)));
     }
 }

@@ -3,7 +3,7 @@
 //! Each byte is looked at once, however the chunks are cut, and what frames them takes no more room
 //! than a body may. Extensions and trailer fields mean nothing here and are passed over.
 
-use super::{Limits, Refusal};
+use super::{ReaderLimits, Refusal};
 
 /// A chunk's size line, extensions included.
 pub(super) const CHUNK_LINE_MAX: usize = 4096;
@@ -49,7 +49,7 @@ impl Chunks {
     }
 
     /// Decodes what has arrived. Says whether the body is whole.
-    pub(super) fn advance(&mut self, buf: &[u8], limits: &Limits) -> Result<bool, Refusal> {
+    pub(super) fn advance(&mut self, buf: &[u8], limits: &ReaderLimits) -> Result<bool, Refusal> {
         loop {
             let rest = buf.get(self.at..).unwrap_or_default();
             let goes_on = match self.stage {
@@ -64,7 +64,7 @@ impl Chunks {
     }
 
     /// Takes one chunk if it is all there.
-    fn take_chunk(&mut self, rest: &[u8], limits: &Limits) -> Result<bool, Refusal> {
+    fn take_chunk(&mut self, rest: &[u8], limits: &ReaderLimits) -> Result<bool, Refusal> {
         let start = rest.get(..CHUNK_LINE_MAX).unwrap_or(rest);
         let Some(line_end) = memchr::memchr(b'\n', start) else {
             return if start.len() < CHUNK_LINE_MAX { Ok(false) } else { Err(MALFORMED_SIZE) };
@@ -92,7 +92,12 @@ impl Chunks {
     }
 
     /// Passes over one field of the trailer, or ends it.
-    fn take_field(&mut self, rest: &[u8], len: usize, limits: &Limits) -> Result<bool, Refusal> {
+    fn take_field(
+        &mut self,
+        rest: &[u8],
+        len: usize,
+        limits: &ReaderLimits,
+    ) -> Result<bool, Refusal> {
         let room = limits.head_bytes.saturating_sub(len);
         let Some(line_end) = memchr::memchr(b'\n', rest.get(..room).unwrap_or(rest)) else {
             return if rest.len() < room { Ok(false) } else { Err(Refusal::HeadTooLarge) };

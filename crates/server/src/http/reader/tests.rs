@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use std::cell::Cell;
 use std::time::Instant;
 
-const LIMITS: Limits = Limits { request_line_bytes: 64, head_bytes: 512, body_bytes: 100 };
-const WIDE: Limits =
-    Limits { request_line_bytes: 64 << 10, head_bytes: 128 << 10, body_bytes: 10 << 20 };
+const LIMITS: ReaderLimits =
+    ReaderLimits { request_line_bytes: 64, head_bytes: 512, body_bytes: 100 };
+const WIDE: ReaderLimits =
+    ReaderLimits { request_line_bytes: 64 << 10, head_bytes: 128 << 10, body_bytes: 10 << 20 };
 
 /// A request as it can be compared after its bytes are gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ struct Conversation {
 }
 
 /// Feeds pieces to the reader as the loop does: what has arrived is kept until it is used up.
-fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Conversation {
+fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &ReaderLimits) -> Conversation {
     let mut said = Conversation { requests: Vec::new(), refused: None, continues: 0, left: 0 };
     let mut buf = Vec::new();
     let mut state = State::default();

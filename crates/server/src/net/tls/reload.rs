@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Makes a configuration of files, or says what is wrong with them.
-type Load<C> = fn(&TlsFiles) -> Result<Arc<C>, String>;
+type LoadFiles<C> = fn(&TlsFiles) -> Result<Arc<C>, String>;
 
 /// A configuration, and the files that it is of.
 #[derive(Debug)]
@@ -15,13 +15,13 @@ pub(crate) struct Kept<C> {
     files: TlsFiles,
     config: Arc<C>,
     written: Vec<Option<SystemTime>>,
-    load: Load<C>,
+    load: LoadFiles<C>,
 }
 
 impl<C> Kept<C> {
     /// # Errors
     /// [`StartError::Tls`] with the file that cannot be used.
-    pub(super) fn of(files: TlsFiles, load: Load<C>) -> Result<Self, StartError> {
+    pub(super) fn of(files: TlsFiles, load: LoadFiles<C>) -> Result<Self, StartError> {
         let written = pem::written(&files);
         let config = load(&files).map_err(StartError::Tls)?;
         Ok(Self { files, config, written, load })

@@ -59,35 +59,36 @@ fn what_is_missing_or_malformed_is_refused() {
     assert_eq!(Hello::parse(&long).map_err(|(status, _)| status), Err(400));
 }
 
-fn refused(status: u16, body: &[u8], proof: &str) -> Answer {
-    Answer::Refused(Refusal { status, body: body.to_vec(), proof: proof.to_owned() })
+fn refused(status: u16, body: &[u8], proof: &str) -> HelloAnswer {
+    HelloAnswer::Refused(HelloRefusal { status, body: body.to_vec(), proof: proof.to_owned() })
 }
 
 #[test]
 fn answers_are_told_apart() {
     let read = |bytes: &[u8]| read_answer(bytes, false);
     let plain = welcome(None);
-    assert_eq!(read(plain.as_bytes()), Answer::Welcome(String::new(), String::new()));
+    assert_eq!(read(plain.as_bytes()), HelloAnswer::Welcome(String::new(), String::new()));
     let proven = welcome(Some(("n", "p")));
-    assert_eq!(read(proven.as_bytes()), Answer::Welcome("n".to_owned(), "p".to_owned()));
+    assert_eq!(read(proven.as_bytes()), HelloAnswer::Welcome("n".to_owned(), "p".to_owned()));
     for len in 0..proven.len() {
-        assert_eq!(read(&proven.as_bytes()[..len]), Answer::Partial, "{len}");
-        assert_eq!(read_answer(&proven.as_bytes()[..len], true), Answer::Garbage, "{len}");
+        assert_eq!(read(&proven.as_bytes()[..len]), HelloAnswer::Partial, "{len}");
+        assert_eq!(read_answer(&proven.as_bytes()[..len], true), HelloAnswer::Invalid, "{len}");
     }
-    assert_eq!(read(format!("{proven}x").as_bytes()), Answer::Garbage);
+    assert_eq!(read(format!("{proven}x").as_bytes()), HelloAnswer::Invalid);
     let gone = b"HTTP/1.1 410 Gone\r\nContent-Length: 4\r\nStead-Proof: p\r\n\r\nno\r\n";
     assert_eq!(read(gone), refused(410, b"no\r\n", "p"));
     let cut = &gone[..gone.len() - 1];
-    assert_eq!(read(cut), Answer::Partial, "the proof is over the whole body");
+    assert_eq!(read(cut), HelloAnswer::Partial, "the proof is over the whole body");
     assert_eq!(read_answer(cut, true), refused(410, b"no\r", "p"));
     assert_eq!(read(b"HTTP/1.1 403 No\r\n\r\nabc"), refused(403, b"abc", ""));
-    assert_eq!(read(b"\0\0\0\0"), Answer::Garbage);
-    assert_eq!(read(&[b'x'; ANSWER_MAX]), Answer::Garbage);
+    assert_eq!(read(b"\0\0\0\0"), HelloAnswer::Invalid);
+    assert_eq!(read(&[b'x'; ANSWER_MAX]), HelloAnswer::Invalid);
 }
 
 #[test]
 fn what_others_say_is_one_line_of_a_log() {
-    let refusal = |body: &[u8]| Refusal { status: 403, body: body.to_vec(), proof: String::new() };
+    let refusal =
+        |body: &[u8]| HelloRefusal { status: 403, body: body.to_vec(), proof: String::new() };
     let sentence = |body: &[u8]| refusal(body).sentence();
     assert_eq!(
         sentence(b"{\"message\":\"no\\nWARN \\u001b[31mforged\"}\n"),
@@ -134,13 +135,13 @@ fn an_admission_is_read_with_its_proof() {
     let prover = Prover::new(&Secret::new("secret".to_owned())).expect("a word");
     let said = Exchange { query: hello().query(), nonce: "0".repeat(32) };
     let admission = admission(&said, &prover);
-    let Answer::Admitted(proof) = read_answer(admission.as_bytes(), false) else {
+    let HelloAnswer::Admitted(proof) = read_answer(admission.as_bytes(), false) else {
         panic!("{admission}");
     };
     assert!(said.is_verdict(&prover, (200, b""), &proof));
-    assert_eq!(read_answer(&admission.as_bytes()[..30], false), Answer::Partial);
+    assert_eq!(read_answer(&admission.as_bytes()[..30], false), HelloAnswer::Partial);
     assert_eq!(
         read_answer(format!("{admission}x").as_bytes(), true),
-        Answer::Refused(Refusal { status: 200, body: b"x".to_vec(), proof })
+        HelloAnswer::Refused(HelloRefusal { status: 200, body: b"x".to_vec(), proof })
     );
 }

@@ -24,12 +24,12 @@ fn a_connection_that_is_not_made_soon_is_dialled_anew() {
     let at = "127.0.0.1:1".to_owned();
     let greeted = Greeted { cluster: ClusterId(1), to: MemberId(2), at };
     let mut link = Link::new(Token(1), to.to_string(), greeted);
-    assert_eq!(link.connect(to, None, 0, poll.registry()), Change::None);
+    assert_eq!(link.connect(to, None, 0, poll.registry()), LinkChange::None);
     assert!(!link.is_due(CONNECTING_NS));
     assert!(link.is_due(CONNECTING_NS + 1), "the network says nothing");
     let mut events = mio::Events::with_capacity(4);
     poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
-    assert_eq!(link.ready(1, own()), Change::None);
+    assert_eq!(link.ready(1, own()), LinkChange::None);
     assert!(!link.is_due(CONNECTING_NS + 1), "it is the other side's turn now");
     assert!(link.is_due(GREETING_NS + 1));
 }
@@ -64,12 +64,12 @@ fn a_certificate_is_held_against_the_host_alone() {
 }
 
 /// What the dialled side says next, and what became of the link.
-fn hear(socket: &mut std::net::TcpStream, text: &str, link: &mut Link, own: Own<'_>) -> Change {
+fn hear(socket: &mut std::net::TcpStream, text: &str, link: &mut Link, own: Own<'_>) -> LinkChange {
     socket.write_all(text.as_bytes()).unwrap();
     let limit = std::time::Instant::now() + Duration::from_secs(10);
     loop {
         let change = link.ready(1, own);
-        if change != Change::None || std::time::Instant::now() > limit {
+        if change != LinkChange::None || std::time::Instant::now() > limit {
             return change;
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -84,17 +84,17 @@ fn a_welcome_is_no_admission_where_there_is_a_secret() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap();
     let poll = mio::Poll::new().unwrap();
-    for (is_proven, want) in [(true, Change::Admitted), (false, Change::Broken)] {
+    for (is_proven, want) in [(true, LinkChange::Admitted), (false, LinkChange::Broken)] {
         let greeted = Greeted { cluster: ClusterId(1), to: MemberId(2), at: "a:1".to_owned() };
         let mut link = Link::new(Token(1), to.to_string(), greeted);
         link.connect(to, None, 0, poll.registry());
         let (mut socket, _) = listener.accept().unwrap();
-        assert_eq!(link.ready(1, own), Change::None);
+        assert_eq!(link.ready(1, own), LinkChange::None);
         let State::Greeting { said: Some(said), .. } = &link.state else { panic!("it said hello") };
         let said = said.clone();
         let nonce = draw_nonce().unwrap();
         let welcome = hello::welcome(Some((&nonce, &said.welcome(&prover, &nonce))));
-        assert_eq!(hear(&mut socket, &welcome, &mut link, own), Change::Opened);
+        assert_eq!(hear(&mut socket, &welcome, &mut link, own), LinkChange::Opened);
         assert!(!link.is_due(1) && link.is_due(GREETING_NS + 2), "it waits for the verdict");
         let admission = hello::admission(&said, &prover);
         let verdict = if is_proven { admission } else { admission.replace("Proof: ", "Proof: 0") };
