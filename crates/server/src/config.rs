@@ -1,4 +1,4 @@
-//! What a server is told at its start: plain values, whoever read them and from wherever.
+//! The resolved settings of a server: plain values, independent of their source.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ pub struct ClientListener {
 /// The cluster configuration that a new cluster begins with.
 #[derive(Clone, Copy, Debug)]
 pub struct ClusterDefaults {
-    /// How many machines take part in consensus.
+    /// The maximum number of voting members.
     pub active_size: u64,
     /// Seconds after which a silent machine is removed.
     pub remove_delay: f64,
@@ -62,7 +62,7 @@ pub struct ClusterDefaults {
     pub sync_interval: f64,
 }
 
-/// A word that only machines of the cluster know. It is never printed.
+/// The shared secret of the cluster. It is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -72,7 +72,7 @@ impl Secret {
         Self(word)
     }
 
-    /// Whether there is no secret.
+    /// Whether no secret is set.
     pub fn is_none(&self) -> bool {
         self.0.is_empty()
     }
@@ -126,7 +126,7 @@ pub struct Finding {
     pub token: Secret,
 }
 
-/// Bounds on what clients may do. Whoever meets one is told so in JSON.
+/// Limits for clients. A client that exceeds one gets an error in JSON.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of a request line.
@@ -209,7 +209,7 @@ pub struct Config {
     /// Whether the members and the configuration are changed at the ports for clients without the
     /// secret that machines share.
     pub open_membership: bool,
-    /// What an operator has to be told as long as the server runs.
+    /// Warnings that concern the operator as long as the server runs.
     pub warnings: Vec<String>,
     /// What a new cluster begins with.
     pub cluster: ClusterDefaults,
@@ -245,7 +245,7 @@ pub struct Config {
     pub dashboard: Dashboard,
     /// Whether the lock and leader modules are served.
     pub modules: bool,
-    /// Bounds on what clients may do.
+    /// Limits for clients.
     pub limits: Limits,
 }
 
@@ -262,7 +262,7 @@ impl Config {
         format!("{scheme}://{}", self.peer_advertised)
     }
 
-    /// Whether whoever reaches the peer port has shown a certificate.
+    /// Whether the peer port requires client certificates.
     pub fn knows_peers(&self) -> bool {
         self.peer_tls.as_ref().is_some_and(|files| files.asks_callers)
     }

@@ -2,8 +2,8 @@
 //!
 //! A proof is HMAC-SHA256 with the secret as the key, over a label that says what it is for, and
 //! fields with their lengths, among them a nonce that the other side drew. Within a connection it
-//! is good for one use. A call may be said again, as it is, as long as its challenge may be used:
-//! what is called must bear that.
+//! is good for one use. A call may be repeated verbatim while its challenge is valid: handlers must
+//! be idempotent.
 //!
 //! ```text
 //! "stead-peer-2 " label 00 | length u64 le, bytes | length u64 le, bytes | ...
@@ -118,7 +118,7 @@ fn draw<const LEN: usize>() -> io::Result<[u8; LEN]> {
     Ok(bytes)
 }
 
-/// A number that nobody can foresee, in hexadecimal digits.
+/// An unpredictable random number, in hexadecimal digits.
 ///
 /// # Errors
 /// When the system has none.
@@ -126,7 +126,7 @@ pub(crate) fn draw_nonce() -> io::Result<String> {
     Ok(hex(&draw::<NONCE_LEN>()?))
 }
 
-/// Whether a text may be a nonce that somebody else drew.
+/// Whether a string is a well-formed nonce of another machine.
 pub(crate) fn is_nonce(text: &[u8]) -> bool {
     text.len() == 2 * NONCE_LEN && text.iter().all(u8::is_ascii_hexdigit)
 }
@@ -167,8 +167,8 @@ pub(crate) struct ProvenReply<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// The side of a member that is called. It remembers nothing of the challenges that it gave: each
-/// says by itself when and by whom it was given.
+/// The side of a member that is called. It keeps no state for the challenges that it issued: each
+/// contains its time and is authenticated.
 #[derive(Debug)]
 pub(crate) struct Gate {
     prover: Option<Prover>,
@@ -183,7 +183,7 @@ impl Gate {
         Ok(Self { prover: Prover::new(secret), challenges })
     }
 
-    /// What proofs are made with; nothing where none are asked for.
+    /// What proofs are made with; nothing without a secret.
     pub(crate) fn prover(&self) -> Option<&Prover> {
         self.prover.as_ref()
     }
@@ -212,7 +212,7 @@ impl Gate {
             && now - given <= CHALLENGE_NS
     }
 
-    /// Looks at the proof of a call. Nothing is there to be proven where there is no secret.
+    /// Verifies the proof of a call. Without a secret there is nothing to prove.
     ///
     /// # Errors
     /// Why it is not believed, in a sentence.

@@ -128,7 +128,7 @@ fn draw_seed(clock: SystemClock) -> u64 {
     hasher.finish()
 }
 
-/// What lives as long as the process, whatever part the machine plays.
+/// State that lives as long as the process, independent of the role of the machine.
 struct Host {
     config: Config,
     clock: SystemClock,
@@ -150,7 +150,7 @@ pub fn run(mut config: Config) -> Result<(), StartError> {
     signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup))?;
     let clock = SystemClock::new();
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
-    // A certificate that cannot be used is said before anything else is done.
+    // An invalid certificate is reported before anything else is done.
     let keyring = Keyring::open(&config, hangup)?;
     let ports = Ports::open(&config)?;
     let (signals, sender) = UnixStream::pair()?;
@@ -333,8 +333,8 @@ impl Host {
                  is restarted"
             ),
         }
-        // First of all the word that this machine stands by: an empty directory without it would
-        // be taken for that of a new machine.
+        // First the standby marker: an empty directory without it would be taken for that of a new
+        // machine.
         let peers: Vec<String> = view.members.iter().map(|one| one.peer_url.clone()).collect();
         self.data_dir.set_standby(Some(&peers))?;
         set_aside(&self.data_dir, "removed")?;
@@ -342,8 +342,8 @@ impl Host {
     }
 }
 
-/// Looks a data directory over without changing anything in it. Gives a report for people, and
-/// whether a server would start from it.
+/// Checks a data directory (read-only). Gives a report for people, and whether a server would start
+/// from it.
 ///
 /// # Errors
 /// [`StartError`] when the directory cannot be read, or is in use.

@@ -48,7 +48,7 @@ pub(crate) fn settings(data: &[u8]) {
     again_as_flags(&values);
 }
 
-/// What was taken is taken again, value for value, when each is said as a flag.
+/// Accepted settings are accepted again, value for value, when each is given as a flag.
 fn again_as_flags(values: &Values) {
     let flags: Vec<Flag> = SETTINGS.iter().map(|setting| setting.flag).collect();
     let args: Vec<String> =

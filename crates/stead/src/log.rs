@@ -2,8 +2,8 @@
 //!
 //! Whoever reads them may be slow, stop reading, or be gone: a pipe into a program that ended, a
 //! terminal that was closed, a full disk. None of that may end the server or hold it up. So lines
-//! go through a bounded queue; what finds no room is counted, and the count is said when there is
-//! some.
+//! go through a bounded queue; lines that find no room are counted, and the count is logged when
+//! there is some.
 
 use std::io::{self, Write};
 use std::sync::Arc;

@@ -168,7 +168,7 @@ fn start_logging(values: &Values) -> std::io::Result<LogQueue> {
     } else {
         builder.init();
     }
-    // What led to a panic is said before it.
+    // The cause of a panic is logged before it.
     let (panicked, say_panic) = (queue.clone(), std::panic::take_hook());
     std::panic::set_hook(Box::new(move |panic| {
         panicked.flush();

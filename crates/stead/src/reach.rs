@@ -29,7 +29,7 @@ pub(crate) fn is_unspecified(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_unspecified())
 }
 
-/// The address to advertise: another one in the place of all interfaces, with a note.
+/// The address to advertise: a concrete one instead of all interfaces, with a note.
 pub(crate) fn advertise(
     values: &mut Values,
     flag: Flag,
@@ -50,7 +50,7 @@ pub(crate) fn advertise(
     told
 }
 
-/// The address from which this machine reaches others; loopback if it reaches nobody. Nothing is
+/// The address from which this machine reaches others; loopback if it has no route. Nothing is
 /// sent: the system only looks its routes up.
 fn outgoing(prefers_v6: bool) -> IpAddr {
     // Addresses for documentation: they are routed like any other of the outside.

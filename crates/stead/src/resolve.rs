@@ -78,7 +78,7 @@ fn in_url(flag: Flag, url: &str) -> Result<String, Usage> {
     Ok(rest.to_owned())
 }
 
-/// Puts the names of the 2.x series in the place of ours.
+/// Translates the flags of 2.x into ours.
 fn translate(values: &mut Values) -> Result<(), Usage> {
     for (theirs, ours) in [
         (Flag::AdvertiseClientUrls, Flag::Addr),

@@ -1,7 +1,7 @@
 //! Which files make a port speak TLS, and whether the URLs agree with them.
 //!
 //! Half of a configuration would leave a port open that was meant to be closed, so it is refused.
-//! The names of 2.x part what those of 0.4 say in one word: a file of authorities there asks nobody
+//! The flags of 2.x separate what those of 0.4 combine: a file of authorities there asks no client
 //! for a certificate yet (docs/spec/cli.md sections 5 and 7).
 
 use crate::setting::Flag;
@@ -132,8 +132,8 @@ fn read_token(path: &str) -> io::Result<(String, bool)> {
     Ok((word.to_owned(), metadata.permissions().mode() & 0o077 != 0))
 }
 
-/// What an operator has to be told at every start: whether anybody who reaches the peer port can
-/// join the cluster and change everything in it.
+/// The warning at every start: whether anyone who reaches the peer port can join the cluster and
+/// change everything in it.
 ///
 /// # Errors
 /// [`Usage`] when that was not to be.

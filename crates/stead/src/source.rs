@@ -58,7 +58,7 @@ pub(crate) struct Invocation {
 
 impl Invocation {
     /// Whether the command looks at a data directory and at nothing else: when it is named, what is
-    /// wrong with the server's settings must not keep anybody from looking.
+    /// wrong with the server's settings must not prevent a check.
     fn needs_directory_alone(&self) -> bool {
         self.command == ["check"]
     }
@@ -72,7 +72,7 @@ impl Invocation {
     }
 }
 
-/// All values with their sources, and what should be said about them.
+/// All values with their sources, and the notes about them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Values {
     found: BTreeMap<Flag, (String, Source)>,
@@ -156,7 +156,7 @@ impl Values {
         self.get(flag).0.parse().expect("a number was checked when it was read")
     }
 
-    /// As [`Values::number`]; what is beyond the memory of this machine is no bound on anything.
+    /// As [`Values::number`]; a number beyond the memory of this machine means no limit.
     pub(crate) fn size(&self, flag: Flag) -> usize {
         usize::try_from(self.number(flag)).unwrap_or(usize::MAX)
     }
@@ -356,7 +356,7 @@ fn one_line(error: &toml::de::Error) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Says what is wanted when a value is not of its kind.
+/// Checks a value; the error names what is expected.
 fn check(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
         Kind::Text | Kind::List => Ok(()),

@@ -33,7 +33,7 @@ pub(crate) fn engine_error(cx: &Context, failed: EngineError) -> Response {
     error(cx, &answer)
 }
 
-/// The answer to what is no request. `is_keys` says that it named a path of the key space.
+/// The answer to an invalid request. `is_keys` says that it named a path of the key space.
 pub(crate) fn refuse(cx: &Context, refusal: Refusal, is_keys: bool) -> Response {
     if is_keys && refusal == Refusal::BodyTooLarge {
         return error(cx, &ApiError::new(INVALID_FORM, "http: POST too large", cx.index()));
@@ -46,7 +46,7 @@ pub(crate) fn refuse_anywhere(refusal: Refusal) -> Response {
     Response::json(refusal.status(), format!("{{\"message\":\"{refusal}\"}}\n"))
 }
 
-/// A client is refused for want of room.
+/// A client is refused because a limit is reached.
 pub(crate) fn overloaded(cause: &'static str) -> Response {
     let error = ApiError::overloaded(cause, 0);
     Response::json(error.status(), error.body())

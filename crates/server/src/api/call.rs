@@ -14,7 +14,7 @@ use crate::net::{Caller, Response};
 use crate::proof::{Gate, Proven, ProvenRequest};
 use std::borrow::Cow;
 
-/// The shape in which a refusal is told.
+/// The format of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// That of 0.4: a code, a sentence and its cause.
@@ -42,7 +42,7 @@ pub(crate) fn challenge(gate: &Gate, now: u64) -> Response {
     }
 }
 
-/// Looks at the proof of a call. Gives what its answer is to be proven with, if the caller proved
+/// Verifies the proof of a call. Gives the means to prove its answer, if the caller proved
 /// anything.
 ///
 /// # Errors
@@ -66,7 +66,7 @@ fn take_call(cx: &mut Context, request: &Request<'_>) -> Result<(), &'static str
     Ok(())
 }
 
-/// Whether a call that only machines of the cluster make is to be answered.
+/// Whether a call that is reserved to machines of the cluster is admitted.
 ///
 /// # Errors
 /// The refusal.

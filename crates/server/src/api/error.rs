@@ -72,7 +72,7 @@ fn status(code: u16) -> u16 {
         102 | 108 => 403,
         110 => 401,
         300 | 301 => 500,
-        // 0.4 said 400, but nothing is wrong with the request: a standby knows no leader.
+        // 0.4 answered 400, but the request is valid: the standby knows no leader.
         402 => 503,
         _ => 400,
     }

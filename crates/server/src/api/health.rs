@@ -5,7 +5,7 @@ use crate::member::context::Context;
 use crate::net::Response;
 use replica::MemberId;
 
-/// What 0.4 and 2.x clients want to read of a version (docs/spec/cluster.md section 1).
+/// The version fields that 0.4 and 2.x clients read (docs/spec/cluster.md section 1).
 const VERSION_TEXT: &str = "etcd 0.4.9";
 
 /// A member that was not heard of for so long counts as unreachable: 3 s. Members tell one another

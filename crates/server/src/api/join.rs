@@ -1,6 +1,6 @@
 //! Machines that ask for a place, and whether they are reached where they say. The leader dials the
-//! address before it proposes anything: a member that nobody reaches takes part in nothing, counts
-//! towards the majority all the same, and answers clients from an empty store.
+//! address before it proposes anything: an unreachable member does not vote, counts towards the
+//! majority all the same, and answers clients from an empty store.
 //!
 //! The address comes from a stranger, and so little is spent on it: few at a time, few in a second,
 //! one short question, no redirects.
@@ -53,7 +53,7 @@ pub(crate) fn members(cx: &mut Context, query: &str) -> Response {
 /// The cluster as this member knows it.
 pub(crate) fn view(cx: &Context, about: Option<MemberId>) -> View {
     let membership = cx.driver.membership();
-    // Where members said that they are reached, if the membership says something else.
+    // Addresses that members announced, if they differ from the membership.
     let mut reached = cx.driver.network().callers();
     reached.retain(|(id, _)| membership.member(*id).is_some());
     View {
@@ -70,7 +70,7 @@ pub(crate) fn view(cx: &Context, about: Option<MemberId>) -> View {
     }
 }
 
-/// `/v2/peer/join`: a machine wants to become a member. Only the leader decides; others send it on.
+/// `/v2/peer/join`: a machine asks to join. Only the leader decides; others redirect to it.
 pub(crate) fn serve(
     cx: &mut Context,
     caller: Caller,
@@ -202,7 +202,7 @@ pub(crate) fn removed(cx: &Context, outcome: &Answer) -> Response {
     }
 }
 
-/// A machine is no member any more, whoever asked for it first.
+/// A removal is done, possibly by a concurrent request.
 pub(crate) fn removal_done() -> Response {
     Response::json(200, b"")
 }

@@ -1,7 +1,8 @@
 //! What a request to a member waits for that is not answered at once.
 //!
-//! Each kind says here what becomes of it when its client has gone, when the server stops and when
-//! its outcome is there (`member/deliver.rs`): a new one does not compile before it has said so.
+//! Each kind defines here how it ends when its client disconnects, when the server stops and when
+//! its outcome is known (`member/deliver.rs`): the matches are exhaustive, so a new kind does not
+//! compile without that.
 
 use super::keys::listing::Listing;
 use super::keys::request::Get;
@@ -39,7 +40,7 @@ pub(crate) enum Waiting {
     LockRead { dir: Box<str>, field: LockField },
     /// The outcome of a change of the cluster's configuration.
     Configure,
-    /// A place for a machine that wants to join.
+    /// A join request of a machine.
     Join(Box<Joining>),
     /// The removal of a machine.
     Remove(MemberId),
@@ -47,7 +48,7 @@ pub(crate) enum Waiting {
     Member(Box<MemberChange>),
     /// The proof that a member that was welcomed knows the cluster's secret.
     Guest(Box<Guest>),
-    /// Messages of another member; this is no HTTP any more.
+    /// Messages of another member, on an upgraded connection.
     Peer(MemberId),
 }
 
@@ -78,10 +79,10 @@ pub(crate) enum MemberChange {
     Remove(MemberId),
 }
 
-/// What becomes of a request in hand when the server stops.
+/// How a pending request ends when the server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnStop {
-    /// It is refused, since nobody will know its outcome here.
+    /// It is refused, since its outcome will not be known here.
     Refuse,
     /// The removal of this member itself, which is done.
     RemoveSelf,
@@ -90,7 +91,7 @@ pub(crate) enum OnStop {
 }
 
 impl Waiting {
-    /// What becomes of it when the server stops. `own` is this member, if it is being removed.
+    /// How it ends when the server stops. `own` is this member, if it is being removed.
     pub(crate) fn on_stop(&self, own: Option<MemberId>) -> OnStop {
         let is_own = |id: MemberId| Some(id) == own;
         match self {

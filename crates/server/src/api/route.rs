@@ -28,7 +28,7 @@ pub(crate) enum Route<'a> {
     PeerChallenge,
     PeerJoin,
     PeerMembers,
-    /// Who answers here, while it is no member.
+    /// The identity of this machine, while it is not a member.
     PeerIdentity,
     Health,
     Livez,

@@ -17,8 +17,8 @@ pub(crate) struct Standbys {
 }
 
 impl Standbys {
-    /// Takes in the query of somebody who asks who the members are: `standby=NAME&client=URL` if it
-    /// is a standby.
+    /// Records the query of a machine that asks for the members: `standby=NAME&client=URL` if it is
+    /// a standby.
     pub(crate) fn note(&mut self, query: &str, now: u64) {
         let (mut standby, mut client) = (None, None);
         let read = url::each_field(query.as_bytes(), false, |name, value| match name {

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 pub(crate) struct Hosts {
     /// In lower case, without brackets and ports.
     names: Vec<String>,
-    /// Whether clients that are no browsers may use any other.
+    /// Whether clients other than browsers may use any other.
     is_open: bool,
 }
 
@@ -37,7 +37,7 @@ impl Hosts {
         Self { names: names.collect(), is_open }
     }
 
-    /// Whether a host is this machine whoever has the name: an address, or a name of ours.
+    /// Whether a host always means this machine: an address, or a configured name.
     fn knows(&self, host: &str) -> bool {
         host.parse::<IpAddr>().is_ok()
             || host == "localhost"

@@ -2,7 +2,7 @@
 //!
 //! Heads are parsed by `httparse`. What decides where a request ends is checked here, strictly: a
 //! request whose framing is ambiguous is refused and its connection closed (RFC 9112 section 6.3),
-//! since somebody between us and the client may read it otherwise.
+//! since a proxy between the client and us may parse it differently (request smuggling).
 //!
 //! A request may come in any number of pieces. [`State`] remembers how far it was understood, so
 //! that a client that sends byte by byte does not make the server look at everything again.
@@ -42,11 +42,11 @@ pub(crate) struct State {
     chunks: Option<Chunks>,
     /// Whether the head named a path of the key space, once it is known.
     is_keys: bool,
-    /// Whether the client has been told to go on sending.
+    /// Whether `100 Continue` was sent.
     pub(crate) continued: bool,
 }
 
-/// A request method. Others than these are no use to anybody here.
+/// A request method. Others are not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Get,
@@ -108,7 +108,7 @@ pub(crate) struct Request<'a> {
     pub(crate) accepts_text: bool,
     /// Who sent it, as browsers say it, and whom they meant.
     pub(crate) sender: Sender<'a>,
-    /// What the client wants to speak instead of HTTP.
+    /// The protocol that the client asks to upgrade to.
     pub(crate) upgrade: Option<&'a [u8]>,
     /// The cluster's secret, as the sender knows it.
     pub(crate) token: Option<&'a [u8]>,

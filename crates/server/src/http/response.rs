@@ -7,7 +7,7 @@
 use super::reader::Method;
 use std::io::Write as _;
 
-/// How the request in hand is to be answered.
+/// How the current request is answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReplyMode {
     pub(crate) method: Method,
@@ -101,7 +101,7 @@ fn put_number(out: &mut Vec<u8>, name: &str, number: u64) {
 }
 
 impl<'a> ResponseHead<'a> {
-    /// What answers have in common that are given at one moment in one way.
+    /// The headers that all answers of a listener share at one moment.
     pub(crate) fn of(date: &'a str, cors: &'a str, mode: ReplyMode) -> Self {
         let ReplyMode { is_http11, keep_alive, is_head, .. } = mode;
         Self { date, cors, is_http11, keep_alive, is_head }
@@ -194,7 +194,7 @@ pub(crate) fn put_piece(out: &mut Vec<u8>, bytes: &[u8], is_chunked: bool) {
     }
 }
 
-/// As [`put_piece`], for bytes that `print` appends: they are not copied once more.
+/// As [`put_piece`], for bytes that `print` appends: they are not copied again.
 pub(crate) fn print_piece(out: &mut Vec<u8>, is_chunked: bool, print: impl FnOnce(&mut Vec<u8>)) {
     if !is_chunked {
         return print(out);

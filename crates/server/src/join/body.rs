@@ -1,4 +1,4 @@
-//! What a machine that wants to join and a member say to each other, in JSON over the peer port.
+//! The messages between a joining machine and a member, in JSON over the peer port.
 
 use crate::api::json;
 use replica::{About, ClusterId, Member, MemberId};
@@ -68,12 +68,12 @@ pub(crate) struct View {
     pub(crate) cluster: ClusterId,
     /// The member that describes it.
     pub(crate) own: Option<MemberId>,
-    /// Its term; zero while nobody was ever elected there.
+    /// Its term; zero before the first election.
     pub(crate) term: u64,
     pub(crate) leader: Option<MemberId>,
     pub(crate) founders: Vec<MemberId>,
     pub(crate) members: Vec<Member>,
-    /// Members that said that they are reached elsewhere than the membership says: HOST:PORT.
+    /// Members that announced another address than the membership has: HOST:PORT.
     pub(crate) reached: Vec<(MemberId, String)>,
     pub(crate) active_size: u64,
     pub(crate) sync_interval: f64,
@@ -99,7 +99,7 @@ pub(crate) fn is_url(text: &str) -> bool {
         })
 }
 
-/// Whether a URL leads to a certain machine. All interfaces of whoever uses it do not.
+/// Whether a URL leads to a certain machine. One with all interfaces (0.0.0.0) does not.
 pub(crate) fn leads_somewhere(url: &str) -> bool {
     let host = url.split("://").last().and_then(|rest| rest.rsplit_once(':'));
     let host = host.map_or("", |(host, _)| host);
@@ -110,7 +110,7 @@ pub(crate) fn leads_somewhere(url: &str) -> bool {
     !host.contains('%') && host.parse().map_or(!is_number, |address| !all(address))
 }
 
-/// Whether a name may stand in a key, as the command line wants it too.
+/// Whether a name is valid in a key, by the same rule as on the command line.
 fn is_name(text: &str) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=TEXT_MAX).contains(&text.len())
@@ -118,7 +118,7 @@ fn is_name(text: &str) -> bool {
         && !matches!(text, "." | "..")
 }
 
-/// A member and where it is reached; nothing if it is not said properly.
+/// A member and its address; nothing if they are invalid.
 fn reached((id, at): (String, String)) -> Option<(MemberId, String)> {
     let id = parse_id(&id)?;
     is_url(&format!("http://{at}")).then_some((MemberId(id), at))
@@ -209,7 +209,7 @@ fn about_of(text: &str) -> Option<About> {
     WORDS.iter().find(|(_, word)| *word == text).map(|(about, _)| *about)
 }
 
-/// A machine that is no member says who it is: `GET /v2/peer/identity`.
+/// The identity of a machine that is not a member: `GET /v2/peer/identity`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdentityCard {
     pub(crate) id: MemberId,

@@ -1,10 +1,10 @@
 //! Calls to other machines and to discovery services, over HTTP, by a thread that may wait.
 //!
 //! Members are called over TLS if this machine has certificates for its peer port, whatever scheme
-//! is written: nothing that is said to them goes out in plain text then.
+//! is written: nothing is sent to them unencrypted then.
 //!
 //! Where the cluster has a secret each call is proven, and so is its answer (`proof.rs`); what is
-//! not proven is not believed. The secret itself goes to nobody, whatever address was named.
+//! unproven is ignored. The secret itself is never sent, whatever address was named.
 
 use crate::config::{Secret, TlsFiles};
 use crate::net::tls;
@@ -57,7 +57,7 @@ impl CallReply {
 /// Makes calls. Redirects are followed with method and body as they were.
 #[derive(Debug)]
 pub(crate) struct HttpCaller {
-    /// Whether members are called, and not anybody.
+    /// Whether it calls members only.
     is_for_members: bool,
     tls: Option<TlsFiles>,
     /// How long one call may take, and how often it is sent on.
@@ -85,12 +85,12 @@ impl HttpCaller {
         }
     }
 
-    /// Calls anybody; over TLS it has to be somebody that the system trusts.
+    /// Calls any server; over TLS its certificate must be trusted by the system.
     pub(crate) fn for_anybody() -> Self {
         Self { is_for_members: false, ..Self::for_members(None, &Secret::default()) }
     }
 
-    /// The same for a question that has to be answered at once, and by whoever is asked.
+    /// The same with a short time limit and without redirects.
     pub(crate) fn in_haste(self, patience: Duration) -> Self {
         Self { patience, redirects_max: 0, answer_max: HASTY_ANSWER_MAX, ..self }
     }
@@ -126,7 +126,7 @@ impl HttpCaller {
     /// Reads something.
     ///
     /// # Errors
-    /// Why there is no answer, in a sentence.
+    /// Why the call failed, in a sentence.
     pub(crate) fn get(&self, url: &str) -> Result<CallReply, String> {
         self.call("GET", url, "", &[])
     }

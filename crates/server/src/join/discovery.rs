@@ -114,8 +114,8 @@ fn value_in(body: &[u8]) -> Option<String> {
     value.get("node")?.get("value")?.as_str().map(str::to_owned)
 }
 
-/// The peers that may be asked. A directory in which a cluster has begun names others, or nobody
-/// begins one because of it.
+/// The peers that may be asked. A directory in which a cluster has begun names others, or no
+/// machine begins one because of it.
 fn others_of(peers: Vec<String>, name: &str, peer_url: &str) -> Result<Vec<String>, String> {
     if peers.is_empty() {
         return Err(

@@ -4,7 +4,7 @@
 //!
 //! A machine that joins is a member before its own directory says so: the cluster gives it a place
 //! first, and it starts as a learner that the leader brings up. If it dies in between, it asks
-//! again, and the place that was never used is given to it anew.
+//! again, and gets the id that was never used again.
 
 pub(crate) mod body;
 mod caller;
@@ -23,7 +23,7 @@ use crate::config::{Config, InitialCluster};
 use replica::{About, ClusterId, InitialIdentity, Member, MemberId};
 use std::time::Duration;
 
-/// The error code of a cluster that has all the members it wants (docs/spec/cluster.md section 4).
+/// The error code of a cluster with `activeSize` members (docs/spec/cluster.md section 4).
 pub(crate) const CLUSTER_FULL: u64 = 103;
 
 /// What an empty data directory is to become.
@@ -42,9 +42,9 @@ pub(crate) enum Start {
 pub(crate) enum JoinError {
     /// Nobody could be reached; trying again may help.
     Unreachable(String),
-    /// The cluster does not want this machine as it is.
+    /// The cluster refuses this machine.
     Refused(String),
-    /// The operator wants it to stop.
+    /// A signal stops it.
     Stopped,
 }
 
@@ -68,7 +68,7 @@ pub(crate) enum Asked {
     Full(Vec<String>),
 }
 
-/// Asks one member for a place; it sends us on to the leader by itself.
+/// Asks one member to join; it redirects to the leader.
 pub(crate) fn ask(
     config: &Config,
     caller: &HttpCaller,
@@ -101,12 +101,12 @@ pub(crate) fn ask(
 /// What a member says of its cluster.
 ///
 /// # Errors
-/// Why there is no answer, in a sentence.
+/// Why the call failed, in a sentence.
 pub(crate) fn view_of(caller: &HttpCaller, peer: &str) -> Result<View, String> {
     asked_view(caller, &format!("{peer}/v2/peer/members"))
 }
 
-/// How long members may take to say what they are, where nobody waits for them in particular.
+/// The time limit for background questions to members.
 const HASTE: Duration = Duration::from_secs(2);
 
 /// How many are asked at the same time.
@@ -127,7 +127,7 @@ pub(crate) fn ask_everybody(
     for some in urls.chunks(ASKED_AT_ONCE) {
         std::thread::scope(|scope| {
             let asked: Vec<_> = some.iter().map(|url| scope.spawn(|| ask_one(url))).collect();
-            // A thread that panicked has said nothing.
+            // A thread that panicked has no answer.
             answers.extend(asked.into_iter().filter_map(|thread| thread.join().ok()));
         });
     }
@@ -145,7 +145,7 @@ fn asked_view(caller: &HttpCaller, url: &str) -> Result<View, String> {
 /// What the member `witness` says of the id `about`. It has to say so itself, and for this cluster.
 ///
 /// # Errors
-/// Why there is no answer that counts, in a sentence.
+/// Why there is no valid answer, in a sentence.
 pub(crate) fn ask_about(
     caller: &HttpCaller,
     witness: &Member,
@@ -195,7 +195,7 @@ fn together_cluster(initial: &InitialCluster) -> (ClusterId, Vec<Member>) {
     let member = |(name, peer_url): (String, String)| Member {
         id: MemberId(derive_id(&[&format!("{cluster:x}"), &name])),
         name,
-        // It is told by the member itself as soon as there is a leader.
+        // The member announces it itself as soon as there is a leader.
         client_url: String::new(),
         peer_url,
     };
@@ -221,7 +221,7 @@ fn begin_together(initial: &InitialCluster, own: &Member) -> InitialIdentity {
     }
 }
 
-/// A number made of texts, the same on every machine and in every version: FNV-1a, mixed once more.
+/// A hash of strings, the same on every machine and in every version: FNV-1a, mixed once more.
 pub(crate) fn derive_id(texts: &[&str]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in texts.iter().flat_map(|text| text.bytes().chain([0])) {

@@ -2,7 +2,7 @@
 //!
 //! A registration ends after seven days unless it is repeated. 0.4.9 repeated it at each start and
 //! every 21 hours, and so does this: else a cluster that runs for a week could not be found any
-//! more, and nobody would notice before a machine is to join.
+//! more, and the failure would show only when a machine joins.
 
 use super::caller::HttpCaller;
 use super::discovery;

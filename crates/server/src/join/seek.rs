@@ -52,7 +52,7 @@ pub(crate) fn force(config: &Config) -> Force {
     }
 }
 
-/// What a machine does without asking anybody, if that can be said.
+/// What a machine does without asking any other, if that is decided already.
 pub(crate) fn first_outcome(config: &Config, own: &Member, held: Held) -> Outcome {
     decide(held, told(config, own), force(config), Heard::NotAsked)
 }
@@ -109,14 +109,14 @@ pub(crate) fn seek(
              machine is lost, start it with -force-rejoin: it comes back as a new member",
             answers.by, config.name
         ))),
-        // What can be said without others was said before anybody was asked.
+        // What can be decided without the others was decided before any was asked.
         Outcome::Restart | Outcome::StandBy => {
             Err(JoinError::Unreachable("this machine has its part already".to_owned()))
         }
     }
 }
 
-/// Asks until it is clear what to do, for as long as the operator said.
+/// Asks until the outcome is clear, within the configured number of attempts.
 fn settle(
     config: &Config,
     own: &Member,
@@ -208,7 +208,7 @@ fn unasked_leader(views: &[(String, Result<View, String>)]) -> Option<String> {
 }
 
 /// What the views of others say of a cluster that is to begin, and where the one was reached that
-/// says so. The word that speaks most against founding counts; that of the leader that somebody
+/// says so. The answer that speaks most against founding counts; that of the leader that another
 /// never took part counts more than that of others who do not know.
 fn weigh(
     cluster: ClusterId,
@@ -263,7 +263,7 @@ pub(crate) fn explain(refusal: Refusal, name: &str, dir: &Path, by: &str) -> Str
     }
 }
 
-/// Asks the machines at `peers` for a place, again and again as the operator said.
+/// Asks the machines at `peers` to join, with the configured number of attempts.
 fn join(
     config: &Config,
     caller: &HttpCaller,

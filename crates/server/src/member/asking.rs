@@ -3,7 +3,7 @@
 use crate::join::View;
 use std::collections::BTreeSet;
 
-/// What one round of questions brought: each peer URL and what was said there.
+/// The answers of one round of questions: each peer URL and its answer.
 pub(crate) type AnsweredViews = Vec<(String, Result<View, String>)>;
 
 /// The rounds of questions.

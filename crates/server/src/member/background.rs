@@ -10,7 +10,7 @@ use replica::{Fatal, SnapshotDone};
 use std::io;
 use std::time::Duration;
 
-/// Hands out what is to be done beside the loop.
+/// Starts the work of background threads.
 pub(super) fn hand_out(cx: &mut Context) -> Result<(), StartError> {
     if let Some(task) = cx.driver.wal_mut().next_fill() {
         cx.workers.fill(task)?;

@@ -24,7 +24,7 @@ use store::StoreIndex;
 /// The replica of this process, with its disk, its network and its clock.
 pub(crate) type Engine = Driver<DataDir, PeerLinks, SystemClock>;
 
-/// What is to be done with a connection other than the one that is served.
+/// An action on a connection other than the one that is served.
 #[derive(Debug)]
 pub(crate) enum Effect {
     Answer(Key, Response),
@@ -39,7 +39,7 @@ pub(crate) struct Context {
     pub(crate) driver: Engine,
     pub(crate) workers: Workers,
     pub(crate) meters: Rc<Meters>,
-    /// How members that are called prove themselves, and what they are asked for.
+    /// Verifies proofs of callers, and proves this machine's answers.
     pub(crate) gate: Arc<Gate>,
     /// Clients that wait for locks.
     pub(crate) locks: LockWaiters,
@@ -69,9 +69,9 @@ pub(crate) struct Context {
     /// What broke while messages of members were taken; the next turn says so.
     pub(crate) fatal: Option<Fatal>,
     pub(crate) out: Output,
-    /// What handlers want done with other connections.
+    /// Actions that handlers request on other connections.
     pub(crate) effects: Vec<Effect>,
-    /// What the answer to the request in hand is to be proven with.
+    /// The exchange that proves the answer to the current request.
     pub(crate) proven: Option<Box<Proven>>,
     /// How many connections there are, and what they hold.
     pub(crate) load: Load,

@@ -109,7 +109,7 @@ impl EventLoop {
         }
     }
 
-    /// Nothing more comes of what clients wait for: this machine stops, or is no member any more.
+    /// Ends all pending requests: this machine stops, or is no longer a member.
     pub(super) fn answer_waiting(&mut self) {
         let own = self.cx.removal.map(|_| self.cx.driver.status().id);
         for key in self.front.keys() {
@@ -118,7 +118,7 @@ impl EventLoop {
             let response: Response = match waiting.on_stop(own) {
                 OnStop::EndsItself => continue,
                 OnStop::Refuse => engine_error(&self.cx, EngineError::Stopping),
-                // The others have said so: it is done.
+                // The other members have confirmed it: success.
                 OnStop::RemoveSelf if is_of_members => members::removed(&self.cx),
                 OnStop::RemoveSelf => join::removal_done(),
             };

@@ -1,7 +1,7 @@
 //! Members that begin to speak: who they are, whether they prove it, and whether they may.
 //!
 //! Where the cluster has a secret nothing is done for a caller before it has proven that it knows
-//! it: no address of its is dialled, no other connection is closed for it, nobody is told of it.
+//! it: no address of its is dialled, no other connection is closed for it, no client sees it.
 
 use super::context::{Context, Effect};
 use super::inbound::InboundPeer;
@@ -35,7 +35,7 @@ fn exchange(request: &Request<'_>) -> Exchange {
     Exchange { query: request.query.to_owned(), nonce: String::from_utf8_lossy(nonce).into_owned() }
 }
 
-/// The refusal of a hello, proven where the caller wants it.
+/// The refusal of a hello, with a proof if the caller asks for one.
 pub(crate) fn refusal(gate: &Gate, request: &Request<'_>, status: u16, why: &str) -> Response {
     let said = exchange(request);
     let body = line(why);
@@ -52,7 +52,7 @@ fn line(why: &str) -> Vec<u8> {
     body
 }
 
-/// A member wants to speak: its connection is no HTTP from here on.
+/// A peer handshake: from here on its connection carries frames instead of HTTP.
 pub(crate) fn upgrade(
     cx: &mut Context,
     caller: Caller,
@@ -131,7 +131,7 @@ pub(crate) fn complain(cx: &mut Context, from: &str, status: u16, why: &str) {
 }
 
 /// Takes the proof of a caller that was welcomed, and what it says behind it. Gives how many bytes
-/// were used; nothing if the connection is to be closed.
+/// were used; nothing if the connection must be closed.
 pub(crate) fn take_proof(
     cx: &mut Context,
     front: &mut Front<Waiting>,
@@ -172,15 +172,15 @@ pub(crate) fn take_proof(
     }
 }
 
-/// A welcome was given to whoever asked; this is to the member alone, and it counts as this one's
-/// word for the member's directory.
+/// Any caller gets a welcome; this is for the proven member only, and it counts as this one's word
+/// for the member's directory.
 fn say_admitted(cx: &Context, front: &mut Front<Waiting>, key: Key, said: &Exchange) {
     if let Some(prover) = cx.gate.prover() {
         front.append(key, hello::admission(said, prover).as_bytes());
     }
 }
 
-/// Lets a caller speak, in the place of whoever spoke for that member before.
+/// Admits a caller, replacing the previous connection of that member.
 fn admit(cx: &mut Context, key: Key, hello: &Hello, origin: &str) -> Result<MemberId, Refused> {
     let PeerClaim { id, identity, .. } = hello.claim;
     refuse_second(cx, hello, origin)?;
@@ -191,7 +191,7 @@ fn admit(cx: &mut Context, key: Key, hello: &Hello, origin: &str) -> Result<Memb
         known.is_some_and(|member| member.peer_url.ends_with(&format!("//{}", hello.at)));
     let now = cx.now.monotonic;
     if is_there {
-        // What an older connection of it said does not hold any more.
+        // Messages of an older connection are obsolete.
         if cx.driver.network_mut().forget_caller(id) {
             cx.inbound.known_membership = u64::MAX;
         }
@@ -214,7 +214,7 @@ fn admit(cx: &mut Context, key: Key, hello: &Hello, origin: &str) -> Result<Memb
 }
 
 /// Two processes with the identity of one member, as of a directory that was copied: the first one
-/// stays, and both are told.
+/// stays, and both log it.
 fn refuse_second(cx: &mut Context, hello: &Hello, origin: &str) -> Result<(), Refused> {
     let PeerClaim { id, identity, .. } = hello.claim;
     let Some(first) = cx.inbound.peers.get(&id) else { return Ok(()) };

@@ -13,14 +13,14 @@ pub(super) const HINT_NS: u64 = 5_000_000_000;
 const PAUSE_MIN_NS: u64 = 5_000_000_000;
 const PAUSE_MAX_NS: u64 = 300_000_000_000;
 
-/// What one member said of this one, in the words for the log.
+/// What one member knows about this one, with a sentence for the log.
 pub(crate) struct HintAnswer {
     pub(super) from: MemberId,
     pub(super) about: Option<About>,
     pub(super) said: String,
 }
 
-/// Who said that this machine was removed, and when.
+/// Members that claimed that this machine was removed, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hint {
     pub(super) from: MemberId,
@@ -44,20 +44,20 @@ impl Default for Inquiry {
 }
 
 impl Inquiry {
-    /// A member said that this one was removed.
+    /// A member claimed that this one was removed.
     pub(crate) fn hint(&mut self, from: MemberId, now: u64) {
         let first = self.hint.map_or(now, |hint| hint.first);
         self.hint = Some(Hint { from, first, last: now });
     }
 
-    /// Rests for longer each time, until nobody has hinted for as long as it rested.
+    /// Exponential backoff, reset after a pause without hints.
     pub(super) fn rest(&mut self, now: u64) {
         self.rests_until = now.saturating_add(self.pause_ns);
         self.pause_ns = self.pause_ns.saturating_mul(2).min(PAUSE_MAX_NS);
         self.hint = None;
     }
 
-    /// The hint that is to be followed now, if there is one.
+    /// The hint to follow up now, if any.
     pub(super) fn due(&mut self, now: u64) -> Option<Hint> {
         let is_over = |hint: &Hint| now.saturating_sub(hint.last) > HINT_NS;
         self.hint = self.hint.filter(|hint| !is_over(hint));

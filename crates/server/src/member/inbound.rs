@@ -1,4 +1,4 @@
-//! Members that speak to this one, and what was said of them.
+//! Inbound connections of members, and which warnings about them were logged.
 
 use crate::net::Key;
 use replica::{Identity, MemberId};
@@ -21,12 +21,12 @@ pub(crate) struct InboundPeer {
     pub(super) heard_at: u64,
 }
 
-/// What was said in the log of strangers, so that none of them fills it.
+/// Rate limit for log lines about strangers, so that none of them fills the log.
 #[derive(Debug, Default)]
 pub(crate) struct Complaints(BTreeMap<String, u64>);
 
 impl Complaints {
-    /// Whether something is to be said: it was not for a while, and not too much was.
+    /// Whether a line is due: it was not logged recently, and not too many others were.
     pub(crate) fn is_due(&mut self, what: String, now: u64) -> bool {
         self.0.retain(|_, said_at| now.saturating_sub(*said_at) < COMPLAINT_NS);
         let is_due = self.0.len() < COMPLAINTS_MAX && !self.0.contains_key(&what);
@@ -43,7 +43,8 @@ pub(crate) struct Inbound {
     /// The connections over which other members speak to this one.
     pub(super) peers: BTreeMap<MemberId, InboundPeer>,
     pub(super) complaints: Complaints,
-    /// What members said of processes with this member's identity: strangers do not use it up.
+    /// The same for log lines about processes with a member's identity, which strangers cannot use
+    /// up.
     pub(super) doubles: Complaints,
     /// The version of the membership that connections are held for.
     pub(super) known_membership: u64,
@@ -59,7 +60,7 @@ pub(super) struct Warned {
     pub(super) diverged: BTreeSet<MemberId>,
     /// Entries that were skipped.
     pub(super) entries_skipped: u64,
-    /// That this member lost what it had acknowledged.
+    /// That this member lost entries that it had acknowledged.
     pub(super) loss: bool,
     /// That this directory was copied.
     pub(super) copy: bool,

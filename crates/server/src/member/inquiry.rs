@@ -1,9 +1,9 @@
-//! Whether this machine is a member still: what becomes of the claim that it is none.
+//! Whether this machine is still a member: how a claim that it was removed is verified.
 //!
 //! A member that turns this one away with 410 gives a hint. It makes this machine ask the other
 //! voters, at the addresses that its own applied table names, and only what a majority of them says
 //! is believed (`replica::Outlook` has the rule). The questions are asked by a thread with bounded
-//! time-outs, one round at a time and rarely, since whoever can be dialled can give hints.
+//! time-outs, one round at a time and rarely, since any process that can be dialled can give hints.
 
 use super::context::Context;
 use super::hints::{HINT_NS, Hint, HintAnswer};

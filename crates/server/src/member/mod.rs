@@ -1,8 +1,8 @@
 //! A member: one thread that owns the replica and everything around it.
 //!
 //! A round takes what has arrived on all connections, answers reads at once, gathers writes, runs
-//! one turn of the replica (one log record, one sync), and sends what came of it. No locks, no
-//! queues between threads on the way of a request; what would hold the loop up is in `worker.rs`.
+//! one turn of the replica (one log record, one sync), and sends the results. No locks, no queues
+//! between threads on the way of a request; what would hold the loop up is in `worker.rs`.
 //!
 //! The connections are in the [`Front`], what handlers work on is the [`Context`]; the loop is what
 //! brings them together.
@@ -62,7 +62,7 @@ const AHEAD_TURNS_MAX: usize = 16;
 /// 20 ms.
 const READS_RECENT_NS: u64 = 20_000_000;
 
-/// How often the loop looks after what has no event of its own: 1 s.
+/// The interval of periodic work that has no event of its own: 1 s.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
 
 /// Why the loop ended.
@@ -70,7 +70,7 @@ const HOUSEKEEPING_NS: u64 = 1_000_000_000;
 pub(crate) enum MemberEnd {
     /// A signal asked for it.
     Stopped,
-    /// This machine is no member any more.
+    /// This machine is no longer a member.
     Removed(Removal),
 }
 
@@ -155,7 +155,7 @@ impl EventLoop {
         Ok(Self { front, cx, _signals: signals, busy_poll, rounds, last_housekeeping })
     }
 
-    /// Serves until a signal asks it to stop, or the machine is no member any more.
+    /// Serves until a signal asks it to stop, or the machine is no longer a member.
     ///
     /// # Errors
     /// [`StartError`] with what broke; nothing is served any more then.
@@ -249,7 +249,7 @@ impl EventLoop {
         self.carry_out();
     }
 
-    /// Does what handlers want done with other connections than the one that they served.
+    /// Carries out the effects that handlers requested on other connections.
     fn carry_out(&mut self) {
         // What a connection waited for may have more to be done when it is closed.
         while !self.cx.effects.is_empty() {
@@ -265,7 +265,7 @@ impl EventLoop {
         }
     }
 
-    /// One turn of the replica, and what comes of it.
+    /// One turn of the replica, and the delivery of its results.
     fn turn(&mut self) -> Result<(), StartError> {
         if let Some(fatal) = self.cx.fatal.take() {
             return Err(fatal.into());
@@ -297,7 +297,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Looks after what has no event of its own: slow clients, failed fills.
+    /// Periodic work without an event of its own: slow clients, failed fills.
     fn housekeep(&mut self) {
         if self.cx.now.monotonic.saturating_sub(self.last_housekeeping) < HOUSEKEEPING_NS {
             return;
@@ -370,7 +370,7 @@ impl Service for EventLoop {
             Waiting::Watch(watching) => self.cx.driver.store_mut().unwatch(watching.watcher),
             Waiting::Peer(from) => peers::peer_left(&mut self.cx, key, from),
             Waiting::Lock(waiter) => queueing::orphan(&mut self.cx, waiter),
-            // Their outcome finds nobody.
+            // Their outcomes are dropped.
             Waiting::Write { .. }
             | Waiting::Read { .. }
             | Waiting::List(_)

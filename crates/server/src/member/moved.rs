@@ -91,8 +91,8 @@ fn own_member(cx: &Context) -> Member {
     }
 }
 
-/// Asks around when somebody is missing; once in any case where the start line names others,
-/// since they may be of another cluster than this machine.
+/// Asks around when a member is missing; once in any case if the start line names others, since
+/// they may be of another cluster than this machine.
 pub(crate) fn look_for_moved(cx: &mut Context) {
     let own = own_member(cx);
     let open: BTreeSet<MemberId> =

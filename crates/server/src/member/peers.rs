@@ -11,7 +11,7 @@ use replica::{Clock, MemberId};
 const SILENT_NS: u64 = 10_000_000_000;
 
 /// Takes the messages in what a member sent. Gives how many bytes were used; nothing if the
-/// connection is to be closed.
+/// connection must be closed.
 pub(crate) fn take_frames(
     cx: &mut Context,
     key: Key,

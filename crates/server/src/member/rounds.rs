@@ -1,13 +1,14 @@
-//! How long rounds of the loop take. While one runs, nobody else is served and no heartbeat leaves.
+//! How long rounds of the loop take. While one runs, no other client is served and no heartbeat is
+//! sent.
 
 use super::context::Context;
 use replica::Clock;
 use std::time::Duration;
 
-/// A round that takes longer is told of: members take a silent leader for dead after two of these.
+/// A longer round is logged: members consider a silent leader dead after two of these.
 const LONG_NS: u64 = 100_000_000;
 
-/// How often that is told at most: every 10 s.
+/// The minimum interval between two such log lines: 10 s.
 const PAUSE_NS: u64 = 10_000_000_000;
 
 /// What a round consists of.
@@ -15,7 +16,7 @@ const PAUSE_NS: u64 = 10_000_000_000;
 pub(super) enum RoundPart {
     /// What had arrived was taken: requests, and messages of members.
     Events,
-    /// The replica's turn, with its sync where it was done in place, and what came of it.
+    /// The replica's turn, with its sync if it was done in place, and the delivery of its results.
     Turn,
     /// Requests that were sent ahead, long answers, and what is done once a second.
     Rest,
@@ -65,7 +66,7 @@ impl RoundTimes {
         }
     }
 
-    /// What took most of a round that is to be told of.
+    /// The part that took most of a round, if the round is to be logged.
     fn told(&mut self, nanos: u64) -> Option<RoundPart> {
         let is_new = self.told_at.is_none_or(|at| self.last.saturating_sub(at) >= PAUSE_NS);
         if nanos <= LONG_NS || !is_new {

@@ -26,8 +26,8 @@ impl EventLoop {
         self.cx.driver.status().role == Role::Leader
     }
 
-    /// A leader transfers its leadership before it stops, so that nobody has to notice that it is
-    /// gone. Requests are served meanwhile.
+    /// A leader transfers its leadership before it stops, so that no member has to detect that it
+    /// is gone. Requests are served meanwhile.
     fn transfer_leadership(&mut self) -> Result<(), StartError> {
         let until = self.cx.clock.now().monotonic + TRANSFER_NS;
         let mut events = Events::with_capacity(256);
@@ -65,7 +65,7 @@ impl EventLoop {
     }
 
     /// Ends watches, finishes what is in hand and sends the answers. Clients that were about to ask
-    /// on a connection that is open are answered for a moment more, and told that it ends.
+    /// on a connection that is open are answered for a moment more, with `Connection: close`.
     pub(super) fn finish_up(&mut self) -> Result<(), StartError> {
         self.front.is_stopping = true;
         let is_removed = self.cx.removal.is_some();

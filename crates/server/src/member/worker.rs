@@ -87,7 +87,7 @@ impl Workers {
     fn report(&self) -> impl Fn(Done) + Send + 'static {
         let (tx, waker) = (self.done_tx.clone(), Arc::clone(&self.waker));
         move |done| {
-            // The loop is gone when the queue is: nobody wants to know then.
+            // If the queue is gone the loop has ended, and the result is not needed.
             if tx.send(done).is_ok() {
                 let _ = waker.wake();
             }

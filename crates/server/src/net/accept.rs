@@ -11,7 +11,7 @@ use mio::{Interest, Token};
 use std::io::Write as _;
 
 impl<T: Pending> Front<T> {
-    /// The ports at which somebody may wait that could not be accepted.
+    /// The ports at which clients may wait that could not be accepted.
     pub(crate) fn accept_due(&mut self) {
         for at in self.backlog.take_due(self.now.monotonic) {
             self.accept(at);
@@ -79,8 +79,8 @@ impl<T: Pending> Front<T> {
         }
     }
 
-    /// Refuses new connections from here on: who tries another machine next should not have to wait
-    /// for this one to be gone. Those that wait already are taken.
+    /// Refuses new connections from now on: a client that tries another machine next should not
+    /// wait for this one to be gone. Those that wait already are taken.
     pub(crate) fn stop_listening(&mut self) {
         (0..self.listeners.len()).for_each(|at| self.accept(at));
         for listener in self.listeners.drain(..) {

@@ -1,8 +1,8 @@
 //! Connections that wait to be accepted.
 //!
-//! Events are edge-triggered: whoever waits when an accept fails is reported again only when
-//! somebody else comes. So what the failure was decides: that of one connection is passed over, and
-//! after any other the port is tried again by itself.
+//! mio is edge-triggered: a client that waits when an accept fails is reported again only when
+//! another one connects. So the kind of failure decides: that of a single connection is skipped,
+//! and after any other the port is retried by a timer.
 
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
@@ -15,10 +15,10 @@ const FAILURES_MAX: u32 = 256;
 /// How often a port is tried again when nothing has become free: each second.
 const RETRY_NS: u64 = 1_000_000_000;
 
-/// How often the log is told: once a minute.
+/// The minimum interval between two warnings: one minute.
 const WARN_NS: u64 = 60_000_000_000;
 
-/// What becomes of an error of accept.
+/// How an error of accept is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     /// Nobody waits.
@@ -38,13 +38,13 @@ pub(crate) struct Backlog {
     has_room: bool,
     tried_at: u64,
     warned_at: Option<u64>,
-    /// Failures that the log has not been told of.
+    /// Failures that were not logged yet.
     unsaid: u64,
 }
 
 impl Backlog {
-    /// Accepts the next connection of the port with number `at`; nothing when nobody waits, or when
-    /// whoever waits must go on waiting. `now` is monotonic, in nanoseconds.
+    /// Accepts the next connection of the port with number `at`; nothing when no client waits, or
+    /// when accepting must be retried later. `now` is monotonic, in nanoseconds.
     pub(crate) fn accept(
         &mut self,
         at: usize,
@@ -98,7 +98,7 @@ impl Backlog {
         self.has_room = true;
     }
 
-    /// The ports that are to be tried again now.
+    /// The ports to retry now.
     pub(crate) fn take_due(&mut self, now: u64) -> BTreeSet<usize> {
         let is_due = self.has_room || now.saturating_sub(self.tried_at) >= RETRY_NS;
         if is_due { std::mem::take(&mut self.starved) } else { BTreeSet::new() }
@@ -144,7 +144,7 @@ mod tests {
             assert_eq!(taken, Some(7), "{errno}");
             assert!(backlog.starved.is_empty());
         }
-        // One that always fails in this way holds nobody up for ever.
+        // One that always fails in this way does not block the loop.
         let mut backlog = Backlog::default();
         let taken: Option<u8> = backlog.accept_by(3, 0, || error(Errno::CONNABORTED));
         assert_eq!((taken, backlog.take_due(RETRY_NS)), (None, BTreeSet::from([3])));

@@ -19,8 +19,8 @@ const NOTE_BYTES: usize = 64 << 10;
 /// What a request counts for besides its bytes: some 7 us of work.
 const REQUEST_BYTES: usize = 8 << 10;
 
-/// The time that clients have in one round. Half of it is for those that had to wait: else whoever
-/// asks just now would be served before them for ever.
+/// The time that clients have in one round. Half of it is for those that had to wait: else the
+/// client that asks just now would be served before them for ever.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     began: Option<Instant>,

@@ -30,7 +30,7 @@ pub(crate) struct Connection<T> {
     pub(crate) outbox: Outbox,
     pub(crate) phase: Phase<T>,
     pub(crate) mode: ReplyMode,
-    /// What the answer to the request in hand is to be proven with.
+    /// The exchange that proves the answer to the current request.
     pub(crate) proven: Option<Box<Proven>>,
     /// Whether the connection ends when everything is sent.
     pub(crate) closes: bool,

@@ -44,7 +44,7 @@ pub(crate) struct Listener {
     pub(crate) port: Port,
 }
 
-/// What clients may do, in bytes, numbers and time.
+/// The limits of clients, in bytes, numbers and time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) reader: reader::ReaderLimits,
@@ -69,7 +69,7 @@ pub(crate) struct Front<T> {
     pub(super) hosts: Hosts,
     pub(super) gate: Arc<Gate>,
     pub(super) counters: Rc<dyn Count>,
-    /// How a client is refused for want of room, with the reason.
+    /// How a client is refused when a limit is reached, with the reason.
     pub(super) refusal: fn(&'static str) -> Response,
     pub(super) bounds: Bounds,
     pub(super) date: String,
@@ -159,7 +159,7 @@ impl<T: Pending> Front<T> {
         }
     }
 
-    /// Accepts connections at some of the ports from here on.
+    /// Starts to accept connections at some of the ports.
     ///
     /// # Errors
     /// What the system gave.
@@ -250,7 +250,7 @@ impl<T: Pending> Front<T> {
         }
     }
 
-    /// Lets a connection go on with what it has sent ahead.
+    /// Continues with the pipelined requests of a connection.
     pub(crate) fn mark_resume(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key)
             && !connection.is_resumed

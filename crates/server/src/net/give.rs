@@ -1,4 +1,4 @@
-//! What becomes of a reply, and the end of a connection.
+//! How a reply is carried out, and how a connection ends.
 
 use super::slab::Key;
 use super::{Pending, Reply, Response, Service};

@@ -11,7 +11,7 @@ use super::tls::Stream;
 /// round of them takes less than a tenth of an election time-out.
 const ROUND_MAX: usize = 16;
 
-/// How long one may take, whatever clients may otherwise: 10 s.
+/// The time limit of one, even if clients have a longer one: 10 s.
 const NS_MAX: u128 = 10_000_000_000;
 
 /// Handshakes that wait for a round with room for them.

@@ -1,10 +1,10 @@
 //! The connection layer: sockets in, whole requests out; answers in, bytes out.
 //!
-//! A [`Front`] owns the connections of a server, whatever it serves: it accepts, shakes hands,
-//! reads and sends, and holds the bounds on time, memory and numbers. A [`Service`] is what
-//! requests are for: it gets each of them whole and gives back a [`Reply`]. `T`, its [`Pending`],
-//! is what a request waits for that is not answered at once; the front keeps it with the connection
-//! and hands it back when the connection is gone, so that nothing is forgotten.
+//! A [`Front`] owns the connections of a server, whatever it serves: it accepts, does TLS
+//! handshakes, reads and sends, and holds the bounds on time, memory and numbers. A [`Service`] is
+//! what requests are for: it gets each of them whole and gives back a [`Reply`]. `T`, its
+//! [`Pending`], is what a request waits for that is not answered at once; the front keeps it with
+//! the connection and hands it back when the connection is gone, so that nothing is forgotten.
 //!
 //! Nothing here knows of replication, of the key space, or of the thread that owns them.
 
@@ -40,7 +40,7 @@ use crate::http::reader::{Method, Refusal, Request};
 use crate::http::response::ReplyMode;
 use std::time::Duration;
 
-/// What becomes of a request in hand when its client has sent its last byte.
+/// How a pending request ends when its client has sent its last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientEnd {
     /// It is answered all the same: clients may end their side and read on.
@@ -51,7 +51,7 @@ pub(crate) enum ClientEnd {
 
 /// What a request waits for.
 pub(crate) trait Pending {
-    /// What becomes of it when the client has sent its last byte.
+    /// How it ends when the client has sent its last byte.
     fn on_client_end(&self) -> ClientEnd;
 
     /// Whether more of the answer can be printed as soon as the client has taken what there is.
@@ -75,7 +75,7 @@ pub(crate) trait Pending {
     }
 }
 
-/// Who sent a request, and how it is to be answered.
+/// The sender of a request, and the mode of the reply.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) key: Key,
@@ -83,7 +83,7 @@ pub(crate) struct Caller {
     pub(crate) mode: ReplyMode,
 }
 
-/// What requests are for.
+/// Handles requests.
 pub(crate) trait Service: Sized {
     /// What a request waits for that is not answered at once.
     type Pending: Pending;
@@ -98,11 +98,11 @@ pub(crate) trait Service: Sized {
     /// Answers a request, or says what it waits for.
     fn request(&mut self, caller: Caller, request: &Request<'_>) -> Reply<Self::Pending>;
 
-    /// The answer to what is no request. `is_keys` says that it named a path of the key space.
+    /// The answer to an invalid request. `is_keys` says that it named a path of the key space.
     fn refuse(&mut self, refusal: Refusal, is_keys: bool) -> Response;
 
-    /// Takes bytes of a connection that is no HTTP any more. Gives how many were used; nothing if
-    /// the connection is to be closed.
+    /// Takes bytes of an upgraded connection. Gives how many were used; nothing if the connection
+    /// must be closed.
     fn take_bytes(&mut self, key: Key, bytes: &[u8]) -> Option<usize>;
 
     /// Moves bytes of a connection that is relayed.

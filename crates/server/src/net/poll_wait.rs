@@ -27,8 +27,8 @@ pub(crate) struct BusyPoll {
 }
 
 impl BusyPoll {
-    /// `awake` is how long to look for events before sleeping. On a single processor whoever would
-    /// send them could not run meanwhile, so nothing is looked for there.
+    /// `awake` is how long to look for events before sleeping. On a single processor the process
+    /// that would send them could not run meanwhile, so nothing is looked for there.
     pub(crate) fn new(awake: Duration) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let awake = if processors > 1 { awake } else { Duration::ZERO };

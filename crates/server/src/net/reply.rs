@@ -82,7 +82,7 @@ impl Response {
     }
 }
 
-/// What becomes of a request. `T` is what it may wait for.
+/// The result of handling a request. `T` is what it may wait for.
 #[derive(Debug)]
 pub(crate) enum Reply<T> {
     /// It is answered.
@@ -94,7 +94,7 @@ pub(crate) enum Reply<T> {
     /// The head and the first piece of the body go out now, the rest as it comes about. With
     /// `is_held` the head may wait a moment for what follows.
     Stream { head: Response, pending: T, is_held: bool },
-    /// The connection is no HTTP from here on; `head` is all of the answer.
+    /// The connection is upgraded from HTTP; `head` is the whole answer.
     Upgrade { head: String, pending: T },
     /// The request, and what follows it on the connection, is passed on by the service itself.
     Relay(T),

@@ -1,4 +1,4 @@
-//! Sending what connections have to send, and what follows when all of it has left.
+//! Sending the outboxes of connections, and what follows when one is empty.
 
 use super::connection::Phase;
 use super::give::{OUTBOX_SHARE, close};
@@ -12,7 +12,7 @@ const PASSES_MAX: usize = 8;
 /// Bytes of one connection that are sent before others have their turn.
 const SEND_BYTES_MAX: usize = 1 << 20;
 
-/// Sends what there is to send.
+/// Sends the outboxes.
 pub(crate) fn flush_dirty<S: Service>(service: &mut S) {
     // A long answer goes on when its last piece is sent, and so needs another pass.
     for pass in 0..PASSES_MAX {

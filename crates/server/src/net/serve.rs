@@ -440,7 +440,7 @@ fn print_on<S: Service>(service: &mut S) {
     }
 }
 
-/// The next connection goes on with what it has sent.
+/// The next connection continues with its pipelined requests.
 fn resume<S: Service>(service: &mut S) {
     let front = service.front();
     let Some(key) = front.resume.pop_front() else { return };

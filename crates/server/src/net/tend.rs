@@ -1,4 +1,4 @@
-//! What is done about clients that are too slow, once in a while.
+//! Periodic checks for clients that are too slow.
 
 use super::connection::Phase;
 use super::give::{close, reply_now};
@@ -8,7 +8,7 @@ use super::{Front, Pending, Service};
 use crate::http::reader;
 use crate::http::response::ReplyMode;
 
-/// How long a client may go on sending after its last answer, whatever it may otherwise.
+/// How long a client may keep sending after its last answer, in any case.
 const DRAIN_NS_MAX: u128 = 300_000_000_000;
 
 /// How long a request may arrive at any rate: 30 s.
@@ -20,7 +20,7 @@ const RATE_MIN: u128 = 1 << 10;
 /// A connection that holds less is not worth ending for it.
 const SHED_BYTES_MIN: usize = 4 << 10;
 
-/// How long a client may take nothing while answers take more memory than their share: 5 s.
+/// How long a client may read nothing while answers use more memory than their share: 5 s.
 const STALLED_NS: u128 = 5_000_000_000;
 
 /// Ends the connections of clients that neither send nor read in time.
@@ -37,7 +37,7 @@ pub(crate) fn housekeep<S: Service>(service: &mut S) {
 
 /// Requests take too much memory together: the largest that is unfinished is refused. Where none is
 /// large it is what was sent ahead of answers, and the connection with most of it is closed:
-/// nothing can be said to a client whose last request still waits.
+/// a client whose last request is still pending cannot get a message.
 pub(super) fn shed_input<S: Service>(service: &mut S) {
     let front = service.front();
     let largest = |front: &mut Front<S::Pending>, is_unfinished: bool| {

@@ -32,7 +32,7 @@ enum Later {
     Event,
     /// So many more pieces.
     Pieces(usize),
-    /// Bytes that are no HTTP.
+    /// Bytes other than HTTP.
     Foreign,
 }
 

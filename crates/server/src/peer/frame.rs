@@ -6,7 +6,7 @@ pub(crate) const PAYLOAD_MAX: usize = 64 << 20;
 
 const HEADER_LEN: usize = 8;
 
-/// Bytes that are no frame: the connection cannot be used any more.
+/// An invalid frame: the connection cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidFrame;
 

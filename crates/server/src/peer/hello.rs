@@ -34,7 +34,7 @@ pub(crate) const PATH: &str = "/v2/peer/stream";
 /// has not proven itself: so that its log says why the connection ends.
 pub(crate) const UNPROVEN: &[u8] = b"unproven";
 
-/// Who wants to speak to whom.
+/// The two ends of a peer connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) cluster: ClusterId,
@@ -151,7 +151,7 @@ pub(crate) fn welcome(proven: Option<(&str, &str)>) -> String {
     )
 }
 
-/// What two members have said to one another before either believes the other.
+/// The handshake between two members, before either trusts the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Exchange {
     /// The query of the hello.
@@ -231,7 +231,7 @@ impl HelloRefusal {
     }
 }
 
-/// What a caller that has proven itself is told before it is silent.
+/// The admission of a proven caller, the last message to it.
 pub(crate) fn admission(said: &Exchange, prover: &Prover) -> String {
     let proof = said.verdict(prover, 200, b"");
     format!("HTTP/1.1 200 Admitted\r\nStead-Proof: {proof}\r\n\r\n")

@@ -19,7 +19,7 @@ const WAITING_BYTES_MAX: usize = 96 << 20;
 const GREETING_NS: u64 = 2_000_000_000;
 
 /// How long a network may take to make the connection: 500 ms. The kernel repeats a packet that
-/// was lost only after one second, then after two: it is quicker to dial anew.
+/// was lost only after one second, then after two: it is faster to dial again.
 const CONNECTING_NS: u64 = 500_000_000;
 
 /// The first pause after a connection broke, and the longest: 20 ms and 300 ms. Together with
@@ -54,7 +54,7 @@ enum State {
         socket: Stream,
         since: u64,
         is_connected: bool,
-        /// What was said, once it was.
+        /// The handshake, once it is complete.
         said: Option<Exchange>,
         answer: Vec<u8>,
     },
@@ -117,10 +117,10 @@ pub(crate) struct Link {
     sent: usize,
     /// Whether raft knows that messages are lost.
     pub(crate) is_reported: bool,
-    /// The last reason why there is no connection.
+    /// The last reason why the link is down.
     refusal: String,
-    /// The last one that an operator was told: the address and a hint, which are dialled in turn,
-    /// may have a reason each.
+    /// The last one that was logged for the operator: the address and a hint, which are dialled in
+    /// turn, may have a reason each.
     told: String,
     pub(crate) stats: LinkStats,
 }
@@ -255,7 +255,7 @@ impl Link {
         LinkChange::Broken
     }
 
-    /// Whether an operator has not been told so yet.
+    /// Whether this was not logged for the operator yet.
     fn is_news(&mut self, why: &str) -> bool {
         let is_news = self.told != why;
         if is_news {
@@ -265,7 +265,7 @@ impl Link {
     }
 
     /// One of the two sides does not believe the other. Certificates do not mend themselves, so
-    /// somebody has to know of it.
+    /// an operator must see it.
     fn distrust(&mut self, why: &str, now: u64) -> LinkChange {
         if self.is_news(why) {
             tracing::warn!(peer = self.target(), "no connection to a member over TLS: {why}");
@@ -392,7 +392,7 @@ impl Link {
         });
         let (status, why) = (refusal.status, refusal.sentence());
         match status {
-            // Nothing that somebody says who may be anybody is believed.
+            // An unproven claim is ignored.
             _ if !is_proven => self.fall_out(
                 &format!(
                     "refused with {status}: {why} (unproven: the process that answers there does \

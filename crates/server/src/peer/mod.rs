@@ -1,9 +1,9 @@
 //! The ways to all other members.
 //!
 //! Each member dials every other one and speaks over the connection that it dialled; what the other
-//! says comes over a connection that the other dialled. So nobody has to agree on who dials, and a
-//! connection that breaks says which side is gone. What is received is in `owner.rs`, like all that
-//! comes over accepted connections.
+//! says comes over a connection that the other dialled. So the members need not agree on which of
+//! them dials, and a connection that breaks says which side is gone. What is received is in
+//! `owner.rs`, like all that comes over accepted connections.
 //!
 //! A machine with certificates for its peer port calls over TLS alone, whatever scheme the
 //! membership names: nothing that it says, its secret least of all, goes out in plain text.
@@ -41,7 +41,7 @@ pub(crate) enum PeerEvent {
     Disowned(MemberId),
     /// Messages to a member were lost.
     Unreachable(MemberId),
-    /// A member, or whoever answers at its address, says that this one was removed.
+    /// A member, or the process that answers at its address, claims that this one was removed.
     Removed(MemberId),
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct PeerLinks {
     /// HOST:PORT at which this member is reached.
     at: String,
     links: BTreeMap<MemberId, Link>,
-    /// Where callers said that they are reached, if the membership says nothing or something else.
+    /// Addresses that callers announced, if the membership has none or another one.
     callers: BTreeMap<MemberId, String>,
     meetings: Meetings,
     next_number: usize,
@@ -114,7 +114,7 @@ impl PeerLinks {
         is_news
     }
 
-    /// Says how members are called from here on.
+    /// Sets the TLS configuration for outbound connections from now on.
     pub(crate) fn set_tls(&mut self, tls: Option<Arc<ClientConfig>>) {
         self.tls = tls;
     }
@@ -139,7 +139,7 @@ impl PeerLinks {
         true
     }
 
-    /// Where callers said that they are reached, as far as the membership says something else.
+    /// Addresses that callers announced, if they differ from the membership.
     pub(crate) fn callers(&self) -> Vec<(MemberId, String)> {
         self.callers.iter().map(|(id, at)| (*id, at.clone())).collect()
     }
@@ -158,7 +158,7 @@ impl PeerLinks {
         Link::new(token, address.to_owned(), greeted)
     }
 
-    /// Speaks to these members and to those that call, and to nobody else.
+    /// Keeps links to these members and to those that call, and to no others.
     pub(crate) fn set_members<'a>(&mut self, members: impl Iterator<Item = &'a Member>) {
         let own = self.own;
         let mut wanted: BTreeMap<MemberId, String> = members
@@ -198,7 +198,7 @@ impl PeerLinks {
         }
     }
 
-    /// Dials whoever is to be dialled.
+    /// Dials all links that are due.
     pub(crate) fn tend(&mut self, now: u64) {
         self.now = now;
         while let Ok((id, address, found)) = self.resolved_rx.try_recv() {

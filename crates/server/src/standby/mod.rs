@@ -1,6 +1,6 @@
 //! A machine without a place: it has no store and takes no part in consensus, sends clients to the
 //! leader, and asks for a place when there is room (API document of 0.4, "Standby";
-//! docs/spec/cluster.md section 7). Where it is told to it passes their connections on instead
+//! docs/spec/cluster.md section 7). With `-standby-mode=proxy` it relays their connections instead
 //! (`tunnel.rs`).
 //!
 //! A machine that starts and has to ask first what it is to become is served by the same loop: it
@@ -69,7 +69,7 @@ pub(crate) enum StandbyEnd {
     Stopped,
     /// There is a place for this machine.
     Promoted(Box<InitialIdentity>),
-    /// A machine that asked what it is to become was told, or is not to start.
+    /// The decision what a starting machine becomes, or that it must not start.
     Decided(Result<Start, JoinError>),
 }
 
@@ -78,7 +78,7 @@ pub(crate) enum StandbyEnd {
 pub(crate) enum Errand {
     /// A place; members may be asked at these peer URLs.
     Place(Vec<String>),
-    /// What it is to become.
+    /// What it becomes.
     Part(Facts),
     /// A place later, or nothing: it was removed just now.
     Aftermath(Box<Aftermath>),
@@ -302,7 +302,7 @@ impl Standby<'_> {
         Ok(None)
     }
 
-    /// Accepts connections of clients from here on.
+    /// Starts to accept connections of clients.
     fn open(&mut self) -> io::Result<()> {
         if std::mem::replace(&mut self.is_open, true) {
             return Ok(());

@@ -14,13 +14,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long to wait when nobody answers, and before the first answer.
+/// How long to wait without an answer, and before the first one.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the thread sleeps at a time, so that it ends soon when it is to end.
 const SLEEP_STEP: Duration = Duration::from_millis(20);
 
-/// What a standby wants of the cluster beside news of it.
+/// What a standby asks of the cluster besides its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     Place,
@@ -62,7 +62,7 @@ struct Line {
 }
 
 impl Line {
-    /// Reports; says whether anybody wants to know.
+    /// Sends a report; false if the receiver is gone.
     fn report(&self, report: Report) -> bool {
         self.tx.send(report).is_ok() && self.waker.wake().is_ok()
     }
@@ -181,7 +181,7 @@ impl PollLoop {
     fn round(&mut self) -> Report {
         let mut problems = Vec::new();
         for peer in self.peers.clone() {
-            // Who wants no place is no standby in the lists that members show.
+            // A machine that does not ask to join is not listed as a standby.
             let view = match self.asks_from {
                 Some(_) => join::view_for(&self.caller, &peer, &self.own),
                 None => join::view_of(&self.caller, &peer),

@@ -1,8 +1,8 @@
-//! What a machine without a place answers: who it is and how it is; for the rest it sends clients
-//! to the leader, or passes their connections on.
+//! The answers of a standby: its identity and its health; for the rest it redirects clients to the
+//! leader, or passes their connections on.
 //!
 //! While a machine that starts waits to hear what it is to become, it answers that it lives, so
-//! that nobody ends it for its silence, and says why it serves nothing yet.
+//! that no supervisor kills it for its silence, and gives the reason why it does not serve yet.
 
 use super::IdentityCard;
 use super::{
@@ -46,7 +46,7 @@ impl Standby<'_> {
         let response = match route {
             Route::PeerChallenge => call::challenge(&self.gate, self.front.now.monotonic),
             // The leader asks before it gives a place: at an address that cannot be reached a
-            // member is of no use to anybody.
+            // member has no use.
             Route::PeerIdentity => {
                 let Member { id, name, .. } = &self.own;
                 Response::json(200, IdentityCard { id: *id, name: name.clone() }.to_json())

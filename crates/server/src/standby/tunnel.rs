@@ -97,7 +97,7 @@ impl Tunnel {
     /// Moves bytes both ways as far as the sockets allow.
     ///
     /// # Errors
-    /// What broke; while the tunnel is not open the client can still be told.
+    /// What broke; while the tunnel is not open the client can still get an error.
     pub(super) fn carry<T>(&mut self, client: &mut Connection<T>) -> io::Result<Moved> {
         // What was read of it before it was known that it is passed on.
         let first = std::mem::take(&mut client.input);

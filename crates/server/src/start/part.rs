@@ -109,7 +109,7 @@ impl Host {
     }
 
     /// Makes an outcome true in the directory. A crash in between never leaves one that would found
-    /// a cluster where there is one: the word that the machine stands by is there meanwhile.
+    /// a cluster where there is one: the standby marker is there meanwhile.
     fn become_what(&mut self, facts: &Facts, start: Start) -> Result<Part, StartError> {
         let known = match &start {
             Start::Found => Vec::new(),

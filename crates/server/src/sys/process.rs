@@ -1,7 +1,7 @@
 //! What the system lets this process have, looked at once before anything is opened.
 //!
 //! Who gives a process little should hear of it at its start, in words, and not at the first busy
-//! hour by a connection that nobody answers.
+//! hour by a connection without an answer.
 
 use crate::config::Config;
 use crate::error::StartError;
@@ -155,7 +155,7 @@ mod tests {
             assert_eq!(connections, want);
             assert!(sentence.contains(&format!("{want} connections")), "{sentence}");
         }
-        // What fits is said by nobody.
+        // Limits that suffice cause no message.
         assert_eq!(judge_files(Some(256), 192, 1), (192, LimitVerdict::Fine));
         // A standby needs two for each.
         assert_eq!(judge_files(Some(1024), 65_536, FILES_PROXIED).0, 480);

@@ -1,8 +1,8 @@
 //! The answer to a read, printed from the tree as it was at one moment.
 //!
 //! Nodes never change, so a listing holds the tree by reference and is printed piece by piece as
-//! the client takes it: a million keys neither double the memory nor hold anybody up. The walk
-//! keeps its own stack; how deep a client nests directories costs it no recursion.
+//! the client takes it: a million keys neither double the memory nor block the loop. The walk keeps
+//! its own stack; how deep a client nests directories costs it no recursion.
 
 use crate::api::json;
 use crate::config::Dialect;

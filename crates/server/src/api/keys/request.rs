@@ -18,7 +18,7 @@ use store::{Command, InOrder, KeyPath};
 /// 6).
 pub(crate) const TTL_SECONDS_MAX: i64 = 9_223_372_036;
 
-/// What a request about the key space wants.
+/// The operation of a request about the key space.
 #[derive(Debug)]
 // It lives on the stack for the length of one request; a box would cost an allocation.
 #[allow(clippy::large_enum_variant)]
@@ -42,7 +42,7 @@ impl KeysRequest<'_> {
     }
 }
 
-/// A mutation, with its texts.
+/// A mutation, with its strings.
 #[derive(Debug)]
 pub(crate) struct Write<'a> {
     kind: Kind,
@@ -298,8 +298,8 @@ impl<'a> V04<'a> {
         let fields = &self.fields;
         let recursive = is_true(&fields.recursive);
         if is_true(&fields.quorum) || !is_true(&fields.wait) {
-            // Both words want an answer that no other leader can contradict, and get one wherever
-            // they are said; the original sent `consistent` readers to whoever believed to lead.
+            // Both parameters ask for a linearizable read, and get one in both dialects; the
+            // original sent `consistent` readers to any member that believed to lead.
             let quorum = is_true(&fields.quorum) || is_true(&fields.consistent);
             let hidden = is_true(&fields.hidden);
             return Ok(KeysRequest::Get(Get { recursive, hidden, quorum }));

@@ -181,8 +181,8 @@ fn end_stream(cx: &mut Context, front: &mut Front<Waiting>, key: Key, error: &Ap
 }
 
 /// A snapshot of the leader took the place of the store: everybody who watches goes on in the new
-/// one from where it was, by its history, or is told that events are missing. Gives the connections
-/// for whose watches there is no room.
+/// one from where it was, by its history, or gets an error that events are missing. Gives the
+/// connections for whose watches there is no room.
 pub(crate) fn replace_store(cx: &mut Context, front: &mut Front<Waiting>) -> Vec<Key> {
     let mut homeless = Vec::new();
     for key in front.keys() {

@@ -2,7 +2,7 @@
 //!
 //! A waiter goes in, waits, asks, and is answered; or its client goes away, or its patience ends,
 //! and its entry is taken out of the queue. Each step is one proposal, of which a waiter has one at
-//! a time. A proposal whose outcome nobody knows is made again, which does no harm, or left to the
+//! a time. A proposal with an unknown outcome is retried, since it is idempotent, or left to the
 //! entry's TTL.
 
 use super::request::{Acquire, timed_out};
@@ -54,7 +54,7 @@ fn answer_engine_error(cx: &mut Context, connection: Key, error: EngineError) {
     cx.answer(connection, response);
 }
 
-/// Somebody wants to hold a lock.
+/// A client asks to acquire a lock.
 pub(super) fn acquire(
     cx: &mut Context,
     caller: Caller,
@@ -118,7 +118,7 @@ fn entered(cx: &mut Context, key: Key, outcome: &LockOutcome) {
         entry.note(outcome);
         entry.waiters.push(key);
     } else if is_held && is_awaited {
-        // Most locks are free, and nobody else has to be known for them.
+        // Most locks are free, and need no waiter.
     } else if !begin_entry(cx, key, outcome) {
         return refuse(cx, key, outcome);
     }
@@ -167,7 +167,7 @@ fn asked(cx: &mut Context, key: Key, outcome: &LockOutcome) {
     placed(cx, key, outcome.state == LockState::Held);
 }
 
-/// The store said where a waiter's entry is.
+/// The store returned the position of a waiter's entry.
 fn placed(cx: &mut Context, key: Key, is_held: bool) {
     let Some(waiter) = cx.locks.get_mut(key) else { return };
     match (waiter.connection, is_held) {
@@ -273,7 +273,7 @@ fn give_up(cx: &mut Context, key: Key) {
     take_out(cx, key, keep);
 }
 
-/// Takes an entry out of the queue if nobody else needs it. With `keep` it stays if its turn
+/// Removes an entry from the queue if no other waiter needs it. With `keep` it stays if its turn
 /// has come.
 fn take_out(cx: &mut Context, key: Key, keep: Option<i64>) {
     let (entry, watcher) = cx.locks.leave_entry(key);
@@ -306,7 +306,7 @@ fn try_leave(cx: &mut Context, key: Key, keep: Option<i64>) {
     }
 }
 
-/// An entry could not be taken out, or nobody knows whether it was.
+/// An entry could not be removed, or the outcome is unknown.
 fn leave_later(cx: &mut Context, key: Key, error: EngineError) {
     let now = cx.now.monotonic;
     let Some(waiter) = cx.locks.get_mut(key) else { return };
@@ -369,7 +369,7 @@ pub(crate) fn advance(cx: &mut Context) {
     }
 }
 
-/// An entry changed in a queue that somebody waits in.
+/// An entry changed in a queue with a waiting client.
 pub(crate) fn deliver_wake(cx: &mut Context, wake: &Wake) {
     if !wake.event.action.is_removal() {
         return;
@@ -382,7 +382,7 @@ pub(crate) fn deliver_wake(cx: &mut Context, wake: &Wake) {
     }
     let mut concerned = Vec::new();
     if let Some(entry) = queue.entries.get(&gone) {
-        // Its clients are told so by the store.
+        // The store answers its clients.
         concerned.extend_from_slice(&entry.waiters);
     }
     if queue.holder == Some(gone) {
@@ -411,7 +411,7 @@ pub(crate) fn replace_watchers(cx: &mut Context) {
     }
 }
 
-/// The server stops: nobody waits here any more, and their entries go.
+/// The server stops: all waits end, and their entries are removed.
 pub(crate) fn end_all(cx: &mut Context) {
     for key in cx.locks.keys() {
         let Some(waiter) = cx.locks.get_mut(key) else { continue };

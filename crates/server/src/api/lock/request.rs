@@ -27,7 +27,7 @@ pub(crate) enum Module {
     Leader,
 }
 
-/// What a request about a lock wants.
+/// The operation of a request about a lock.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LockRequest<'a> {
     Acquire(Acquire<'a>),
@@ -36,7 +36,7 @@ pub(crate) enum LockRequest<'a> {
     Get(LockField),
 }
 
-/// A client that wants to hold a lock.
+/// A request to acquire a lock.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Acquire<'a> {
     pub(crate) value: Cow<'a, str>,
@@ -204,7 +204,7 @@ pub(crate) fn read(lock: Option<&Node>, field: LockField, at: u64) -> Result<Str
         return Err(ApiError::new(ErrorCode::KeyNotFound as u16, "", at));
     };
     match (lock.lock_holder(), field) {
-        // Nobody holds it, which is said before the field is looked at.
+        // A free lock is reported before the field is checked.
         (None, _) => Ok(String::new()),
         (Some((_, entry)), LockField::Value) => Ok(entry.value().unwrap_or_default().to_owned()),
         (Some((index, _)), LockField::Index) => Ok(index.to_string()),

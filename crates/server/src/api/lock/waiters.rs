@@ -2,11 +2,11 @@
 //!
 //! Everything that another member would have to know is in the store: who is in a queue, in which
 //! order, until when. Here is only what belongs to a connection: which entry it waits for, since
-//! when, and when its entry is kept alive next. If this member dies nobody keeps its entries alive
-//! and they expire.
+//! when, and when its entry is kept alive next. If this member dies its entries are no longer
+//! refreshed and they expire.
 //!
-//! One watcher for each lock with somebody waiting here tells of entries that go. It only decides
-//! when to ask: whether a turn has come is what the store answers (see `store::LockAction`).
+//! One watcher for each lock with a waiting client reports removed entries. It only decides when to
+//! ask: whether a turn has come is what the store answers (see `store::LockAction`).
 
 use crate::net::{Key, Slab};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ pub(crate) enum Stage {
 /// One request for a lock.
 #[derive(Debug)]
 pub(crate) struct LockWaiter {
-    /// Who waits for the answer; nobody once the connection is gone.
+    /// The connection that waits for the answer; none once it is closed.
     pub(crate) connection: Option<Key>,
     /// The lock's directory.
     pub(crate) dir: Arc<str>,
@@ -47,7 +47,7 @@ pub(crate) struct LockWaiter {
     pub(crate) stage: Stage,
     /// What was last touched when it began to leave.
     pub(crate) touched: Option<u64>,
-    /// When its entry is gone by itself, so that leaving need not be tried any more.
+    /// When its entry has expired, so that leaving need not be retried.
     pub(crate) gone_at: u64,
     due: Option<u64>,
 }
@@ -84,7 +84,7 @@ pub(crate) struct SharedEntry {
     pub(crate) touched: u64,
     /// Whether others have changed it too: a request of the same client may wait elsewhere.
     pub(crate) is_shared: bool,
-    /// Whether one of the requests was told that it holds the lock.
+    /// Whether one of the requests was answered that it holds the lock.
     pub(crate) is_held: bool,
 }
 
@@ -95,7 +95,7 @@ impl SharedEntry {
     }
 }
 
-/// A lock that somebody waits for here.
+/// A lock with a waiting client at this member.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) watcher: WatcherId,
@@ -166,7 +166,7 @@ impl LockWaiters {
         self.due.first().map(|(due, _)| *due)
     }
 
-    /// A waiter that is to be looked after now.
+    /// A waiter that is due now.
     pub(crate) fn take_due(&mut self, now: u64) -> Option<Key> {
         let (due, key) = *self.due.first()?;
         let key = Key::from_u64(key);
@@ -178,7 +178,7 @@ impl LockWaiters {
     }
 
     /// Takes a waiter out of its entry. Gives the entry if that leaves it empty, and the watcher if
-    /// nobody waits for the lock any more.
+    /// no client waits for the lock any more.
     pub(crate) fn leave_entry(&mut self, key: Key) -> (Option<SharedEntry>, Option<WatcherId>) {
         let Some(waiter) = self.waiters.get_mut(key) else { return (None, None) };
         let (dir, index) = (Arc::clone(&waiter.dir), waiter.index);

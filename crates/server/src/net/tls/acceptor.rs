@@ -1,4 +1,5 @@
-//! What a port shows to whoever calls: certificate, key, and whose certificates it takes.
+//! The server side of TLS at a port: certificate, key, and the authorities of accepted client
+//! certificates.
 
 use super::{Kept, pem};
 use crate::config::TlsFiles;
@@ -18,8 +19,8 @@ impl Acceptor {
         Self::of(files, load)
     }
 
-    /// Takes the files anew if they have changed, or in any case if `is_wanted`; files that cannot
-    /// be used change nothing.
+    /// Reloads the files if they have changed, or in any case if `is_wanted`; files that cannot be
+    /// used change nothing.
     pub(crate) fn refresh(&mut self, is_wanted: bool) {
         match self.renew(is_wanted) {
             None => {}
@@ -43,8 +44,8 @@ fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    // A file of authorities that nobody is held against is read all the same: a mistake in it is
-    // better known before it matters.
+    // A file of authorities that is not used for verification is read all the same: a mistake in it
+    // is better known before it matters.
     let roots = match &files.ca {
         Some(path) => Some((path, pem::store(path, pem::certificates(path)?)?)),
         None => None,

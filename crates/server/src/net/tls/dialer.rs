@@ -21,7 +21,7 @@ impl Dialer {
         Self::of(files, load)
     }
 
-    /// As [`super::Acceptor::refresh`]. What cannot be used is told there, since the files are the
+    /// As [`super::Acceptor::refresh`]. Invalid files are reported there, since the files are the
     /// same.
     pub(crate) fn refresh(&mut self, is_wanted: bool) {
         if let Some(Err(error)) = self.renew(is_wanted) {
@@ -60,8 +60,8 @@ fn load(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// The same for calls of a thread to members; without files for calls to anybody else, who is held
-/// against the system's authorities and is shown nothing.
+/// The same for calls of a thread to members; without files for calls to other servers, which are
+/// verified against the system's authorities and is shown nothing.
 ///
 /// # Errors
 /// The file that cannot be used, in a sentence.

@@ -102,7 +102,7 @@ mod tests {
                 assert!(error.expect("no PEM").contains("some.pem"), "{content:.40}");
             }
         }
-        // Well-formed PEM around what is no certificate.
+        // Well-formed PEM around an invalid certificate.
         std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
             .expect("written");
         let found = certificates(&path).expect("PEM");

@@ -1,4 +1,4 @@
-//! What is made of certificate files, and made anew when they change.
+//! A value made from certificate files, and reloaded when they change.
 
 use super::pem;
 use crate::config::TlsFiles;
@@ -35,8 +35,8 @@ impl<C> Kept<C> {
         self.config.clone()
     }
 
-    /// Takes the files anew if they have changed, or in any case if `is_wanted`, and says what came
-    /// of it; nothing if there was nothing to do. Files that cannot be used change nothing.
+    /// Reloads the files if they have changed, or in any case if `is_wanted`, and says what came of
+    /// it; nothing if there was nothing to do. Files that cannot be used change nothing.
     pub(super) fn renew(&mut self, is_wanted: bool) -> Option<Result<(), String>> {
         let written = pem::written(&self.files);
         if written == self.written && !is_wanted {

@@ -101,7 +101,7 @@ impl Stream {
         let Stream::Tls(tls) = self else { return false };
         let is_new = tls.is_tls && !tls.has_given_up;
         tls.has_given_up = true;
-        // If it cannot be told the next read says so.
+        // If it cannot be sent the next read fails.
         let _ = tls.socket.shutdown(Shutdown::Write);
         is_new
     }
@@ -165,7 +165,7 @@ impl Tls {
         Ok(true)
     }
 
-    /// Looks at the first byte. Whoever speaks plain HTTP here is told so.
+    /// Checks the first byte. A client that sends plain HTTP gets an error.
     fn look(&mut self) -> io::Result<()> {
         let mut bytes = [0; 4096];
         let seen = self.socket.peek(&mut bytes)?;

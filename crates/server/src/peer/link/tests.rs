@@ -1,4 +1,4 @@
-//! When a link dials anew, and whom it holds a certificate against.
+//! When a link dials again, and which name it verifies a certificate against.
 
 use super::*;
 use replica::{Identity, LogIndex, Term};
@@ -76,7 +76,7 @@ fn hear(socket: &mut std::net::TcpStream, text: &str, link: &mut Link, own: Own<
     }
 }
 
-/// A welcome is given to whoever asks; only the verdict after the proof is about this member.
+/// Any caller gets a welcome; only the verdict after the proof is about this member.
 #[test]
 fn a_welcome_is_no_admission_where_there_is_a_secret() {
     let prover = Prover::new(&crate::config::Secret::new("secret".to_owned())).unwrap();

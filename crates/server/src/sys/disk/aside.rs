@@ -2,7 +2,8 @@
 //!
 //! The move is decided by one file, [`MARK_NAME`], that names the sub-directory. It is durable
 //! before the first file moves and is removed when the last one has, and an open that finds it
-//! finishes the move first. So nobody ever serves half a directory, wherever the move was cut off.
+//! finishes the move first. So no server ever starts from half a directory, wherever the move was
+//! cut off.
 
 use super::directory::Directory;
 use super::told::{again, of_path};
@@ -24,8 +25,8 @@ const NUMBER_MAX: u32 = 1000;
 
 impl DataDir {
     /// Moves the log, the snapshots and the files that belong to them into a new sub-directory
-    /// `LABEL-YYYYMMDD-HHMMSS`, and gives its path. `LOCK` and the word that the machine stands by
-    /// stay where they are. The caller has closed the log.
+    /// `LABEL-YYYYMMDD-HHMMSS`, and gives its path. `LOCK` and the standby marker stay where they
+    /// are. The caller has closed the log.
     ///
     /// What was begun is finished by the next [`DataDir::open`] if this is cut off.
     ///
@@ -38,7 +39,7 @@ impl DataDir {
         let text = format!("{MARK_VERSION}\n{target}\n");
         let marked = self.replace(MARK_NAME, &text);
         if let Err(error) = marked {
-            // An empty directory tells nobody anything. A mark that may be there already needs it.
+            // An empty directory has no effect. A mark that may be there already needs it.
             if !self.path.join(MARK_NAME).exists() {
                 let _ = fs::remove_dir(self.path.join(&target));
             }

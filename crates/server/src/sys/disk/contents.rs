@@ -10,7 +10,7 @@ pub(super) const LOCK_NAME: &str = "LOCK";
 /// The file that says that the machine stands by.
 pub(super) const STANDBY_NAME: &str = "standby";
 
-/// Foreign names that are told at most.
+/// The maximum number of foreign names in a message.
 const NAMES_MAX: usize = 4;
 
 /// What a directory was found to hold.

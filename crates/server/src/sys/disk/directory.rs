@@ -42,14 +42,14 @@ impl Directory {
         stat.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// Takes its lock; says whether nobody else has it. A lock on the directory itself is the
+    /// Takes its lock; false if another process has it. A lock on the directory itself is the
     /// second one: not every file system has it, and where it has none that of `LOCK` must do.
     pub(super) fn try_lock(&self) -> bool {
         !matches!(try_lock(&self.0), Err(fs::TryLockError::WouldBlock))
     }
 }
 
-/// Takes the lock of a file, if nobody else has it.
+/// Takes the lock of a file, unless another process has it.
 pub(super) fn try_lock(file: &File) -> Result<(), fs::TryLockError> {
     again(|| match file.try_lock() {
         Err(fs::TryLockError::Error(error)) => Err(error),
@@ -144,7 +144,7 @@ fn sync_names_by(path: &Path, mut sync: impl FnMut(&Path) -> io::Result<()>) -> 
 }
 
 /// Takes away what others may do in a directory, which holds every value in plain text. Where that
-/// cannot be done it is said, and the directory is used as it is: whoever mounted it decided so.
+/// fails a warning is logged, and the directory is used unchanged: its mode is up to the operator.
 ///
 /// # Errors
 /// What the system gave.
@@ -210,7 +210,10 @@ mod tests {
             ("file", "a file of this name exists"),
             ("file/below", "a part of the path is a file"),
             ("dangling", "symbolic link of this name points to nowhere, which does not exist"),
-            ("dangling/below", "symbolic link of this name points to nowhere, which does not exist"),
+            (
+                "dangling/below",
+                "symbolic link of this name points to nowhere, which does not exist",
+            ),
             ("to-file", "symbolic link of this name points to file, which is a file"),
         ] {
             let refusal = make(&at(name)).expect_err("it is no directory");

@@ -161,7 +161,7 @@ mod tests {
         };
         scratch.1.reserve_by(0, 100, &mut twice_interrupted).expect("the third one works");
         assert_eq!((calls, scratch.content().len()), (3, 7));
-        // One that never comes through is no reason to stop.
+        // One that never succeeds does not stop the server.
         scratch.1.reserve_by(0, 100, |_, _| Err(Errno::INTR)).expect("there is room");
         assert_eq!(scratch.content().len(), 100);
     }

@@ -1,7 +1,7 @@
 //! The data directory on a real disk.
 //!
 //! `directory.rs` makes, syncs and locks directories, `contents.rs` says whose one is, `aside.rs`
-//! moves our files out of the way, `standby.rs` keeps the word that the machine stands by.
+//! moves our files out of the way, `standby.rs` keeps the standby marker.
 
 mod aside;
 mod contents;
@@ -21,11 +21,12 @@ use std::sync::Arc;
 use told::{again, explain, of_path};
 use wal::Disk;
 
-/// A data directory that this process owns: nobody else can open it while a clone of this lives.
+/// A data directory that this process owns: no other process can open it while a clone of this
+/// lives.
 #[derive(Clone, Debug)]
 pub(crate) struct DataDir {
     path: Arc<PathBuf>,
-    /// The directory itself, to be synced. It is locked as well as `LOCK`, which somebody may
+    /// The directory itself, to be synced. It is locked as well as `LOCK`, which an operator may
     /// remove.
     dir: Arc<Directory>,
     _lock: Arc<Option<File>>,
@@ -154,7 +155,7 @@ fn temporary_name(name: &str) -> String {
     format!("{name}.tmp")
 }
 
-/// Refuses a directory that somebody else uses; nothing in it is changed.
+/// Refuses a directory that belongs to another program; nothing in it is changed.
 fn refuse_foreign(path: &Path) -> Result<(), String> {
     let name = path.display();
     let found = again(|| contents::inspect(path)).map_err(|error| {

@@ -1,4 +1,4 @@
-//! The word that a machine stands by.
+//! The standby marker: a file which records that a machine is a standby.
 //!
 //! A machine that lost it would take its empty directory for a reason to found a cluster. So only
 //! a file that is not there means that it does not stand by.
@@ -13,8 +13,8 @@ use wal::Disk;
 const VERSION: &str = "stead standby 1";
 
 impl DataDir {
-    /// The word that this machine stands by, and at which peer URLs members may be asked; nothing
-    /// if it does not.
+    /// Whether this machine is marked as a standby, and the peer URLs of members to ask; nothing if
+    /// it does not.
     ///
     /// # Errors
     /// A sentence that names the file, when it cannot be read or holds something else.

@@ -1,4 +1,4 @@
-//! Errors of calls on files, told so that an operator knows which call, which file and what to do.
+//! I/O errors as messages for operators: which call, which file and what to do.
 
 use std::fs::{self, File};
 use std::io;
@@ -47,7 +47,7 @@ pub(super) fn explain(path: &Path, error: &io::Error) -> String {
 }
 
 fn remedy(path: &Path, error: &io::Error) -> Option<String> {
-    /// What a disk says that is broken, which has no kind of its own.
+    /// `EIO`, the error of a broken disk, which has no `ErrorKind` of its own.
     const EIO: Option<i32> = Some(rustix::io::Errno::IO.raw_os_error());
     match error.kind() {
         io::ErrorKind::PermissionDenied => find_owner(path),
