@@ -21,7 +21,7 @@ pub(crate) fn check(data: &[u8]) {
                     part == whole
                         || part.starts_with("Partial")
                         || part.starts_with("Refused")
-                        || (part.starts_with("Welcome") && whole.starts_with("Garbage")),
+                        || (part.starts_with("Welcome") && whole.starts_with("Invalid")),
                     "{part} of {whole}"
                 );
             }
