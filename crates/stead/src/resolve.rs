@@ -218,6 +218,18 @@ fn note_long_values(values: &mut Values, election_timeout_ms: u64) {
     }
 }
 
+/// The second port for clients, where they are spoken to as 2.x does.
+fn v2_listener(values: &Values) -> Result<Option<ClientListener>, Usage> {
+    let (address, _) = values.get(Flag::V2Addr);
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let parts = split(address);
+    let port = parts.port.map_or(Ok(V2_PORT), |port| parse_port(Flag::V2Addr, address, port))?;
+    let bind = resolve(Flag::V2Addr, parts.host, port)?;
+    Ok(Some(ClientListener { bind, dialect: Dialect::V2 }))
+}
+
 /// Puts the configuration together.
 ///
 /// # Errors
@@ -228,13 +240,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
     let (client_advertised, client_port) = advertised(values, Flag::Addr)?;
     let (peer_advertised, peer_port) = advertised(values, Flag::PeerAddr)?;
     let mut client_listeners = client_listeners(values, &client_advertised, client_port)?;
-    let (v2, _) = values.get(Flag::V2Addr);
-    if !v2.is_empty() {
-        let parts = split(v2);
-        let port = parts.port.map_or(Ok(V2_PORT), |port| parse_port(Flag::V2Addr, v2, port))?;
-        let bind = resolve(Flag::V2Addr, parts.host, port)?;
-        client_listeners.push(ClientListener { bind, dialect: Dialect::V2 });
-    }
+    client_listeners.extend(v2_listener(values)?);
     // Where this machine listens is what was written; what is advertised has to lead here.
     let told = |values: &mut Values, flag: Flag, address: &str, port: u16| {
         reach::advertise(values, flag, address, split(address).host, port)

@@ -13,10 +13,6 @@ use testkit::{cases, hex};
 fn commands() -> Vec<(Command<'static>, &'static str)> {
     let (key, value) = (KeyPath::parse("/a/b").expect("it is clean"), "v");
     let root = KeyPath::ROOT;
-    let writes = vec![
-        InternalWrite { path: key, value: Some("v") },
-        InternalWrite { path: root, value: None },
-    ];
     vec![
         (
             Command::Set { path: key, value, dir: false, ttl: None, refresh: false },
@@ -66,6 +62,20 @@ fn commands() -> Vec<(Command<'static>, &'static str)> {
             },
             "0476042f612f6201760a0170ac02",
         ),
+    ]
+    .into_iter()
+    .chain(other_commands())
+    .chain(lock_commands())
+    .collect()
+}
+
+fn other_commands() -> Vec<(Command<'static>, &'static str)> {
+    let key = KeyPath::parse("/a/b").expect("it is clean");
+    let writes = vec![
+        InternalWrite { path: key, value: Some("v") },
+        InternalWrite { path: KeyPath::ROOT, value: None },
+    ];
+    vec![
         (Command::Delete { path: key, dir: true, recursive: false }, "0501042f612f62"),
         (Command::Delete { path: key, dir: false, recursive: true }, "0508042f612f62"),
         (
@@ -80,9 +90,6 @@ fn commands() -> Vec<(Command<'static>, &'static str)> {
         (Command::Internal { writes }, "08000201042f612f62017600012f"),
         (Command::Internal { writes: Vec::new() }, "080000"),
     ]
-    .into_iter()
-    .chain(lock_commands())
-    .collect()
 }
 
 fn lock_commands() -> impl Iterator<Item = (Command<'static>, &'static str)> {

@@ -186,13 +186,13 @@ fn head_of(version: u8) -> Vec<u8> {
     bytes
 }
 
+/// What is wrong with a snapshot that ends like this.
+fn wrong(tail: &[u8]) -> String {
+    load_error(&[&head(), tail].concat())
+}
+
 #[test]
 fn an_error_says_what_is_wrong() {
-    let wrong = |tail: &[u8]| {
-        let mut bytes = head();
-        bytes.extend_from_slice(tail);
-        load_error(&bytes)
-    };
     assert!(load(&[head(), vec![0, 0, 0]].concat()).is_ok(), "an empty store is one");
     let file = |name: &[u8]| [&[1, name.len() as u8], name, &[1, 2, 0, 0]].concat();
     let files = |names: [&[u8]; 2]| [file(names[0]), file(names[1]), vec![0, 0, 0]].concat();
@@ -245,6 +245,10 @@ fn an_error_says_what_is_wrong() {
         let error = wrong(&tail);
         assert!(error.contains(wanted), "{tail:?}: {error}");
     }
+}
+
+#[test]
+fn events_are_in_order_and_of_their_version() {
     let event = |index| vec![0, 1, 2, b'/', b'a', index, index, 0, 0, 2, 1, 1, 0];
     let events = |one, other| [vec![0, 0, 2], event(one), event(other)].concat();
     assert!(load(&[head(), events(4, 4)].concat()).is_ok());

@@ -15,6 +15,7 @@ use chunks::Chunks;
 use headers::{Body, accepts_text, has_bare_line_end, is_form, read_headers};
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 
 /// Bounds on what a client may send.
 #[derive(Clone, Copy, Debug)]
@@ -193,35 +194,17 @@ pub(crate) fn parse<'a>(
     state: &'a mut State,
     limits: &ReaderLimits,
 ) -> Progress<'a> {
-    const MORE: Progress<'_> = Progress::NeedMore { send_continue: false };
-    if buf.len() < state.need {
-        return MORE;
-    }
-    if let Some(chunks) = &mut state.chunks {
-        // The head is looked at again only when the body is whole.
-        match chunks.advance(buf, limits) {
-            Ok(true) => {}
-            Ok(false) => return MORE,
-            Err(refusal) => return Progress::Refused(refusal, state.is_keys),
-        }
-    }
-    let blank = blank_len(buf);
-    if blank > BLANK_BYTES_MAX {
-        let refusal = Refusal::Malformed("too many blank lines before the request");
-        return Progress::Refused(refusal, false);
-    }
-    if state.scanned > 0 && !has_head_end(buf, state.scanned) {
-        state.scanned = buf.len();
-        return head_limits(buf, limits).map_or(MORE, |refusal| Progress::Refused(refusal, false));
-    }
+    let blank = match before_head(buf, state, limits) {
+        ControlFlow::Continue(blank) => blank,
+        ControlFlow::Break(progress) => return progress,
+    };
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut head = httparse::Request::new(&mut []);
     let head_len = match head.parse_with_uninit_headers(buf, &mut headers) {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => {
             state.scanned = buf.len();
-            return head_limits(buf, limits)
-                .map_or(MORE, |refusal| Progress::Refused(refusal, false));
+            return unfinished(buf, limits);
         }
         Err(error) => return Progress::Refused(explain(error, buf), false),
     };
@@ -274,6 +257,44 @@ pub(crate) fn parse<'a>(
         body,
     };
     Progress::Request(request, end)
+}
+
+const MORE: Progress<'static> = Progress::NeedMore { send_continue: false };
+
+/// What can be said without a look at the head; else how many bytes of blank lines come before it.
+fn before_head(
+    buf: &[u8],
+    state: &mut State,
+    limits: &ReaderLimits,
+) -> ControlFlow<Progress<'static>, usize> {
+    if buf.len() < state.need {
+        return ControlFlow::Break(MORE);
+    }
+    if let Some(chunks) = &mut state.chunks {
+        // The head is looked at again only when the body is whole.
+        match chunks.advance(buf, limits) {
+            Ok(true) => {}
+            Ok(false) => return ControlFlow::Break(MORE),
+            Err(refusal) => {
+                return ControlFlow::Break(Progress::Refused(refusal, state.is_keys));
+            }
+        }
+    }
+    let blank = blank_len(buf);
+    if blank > BLANK_BYTES_MAX {
+        let refusal = Refusal::Malformed("too many blank lines before the request");
+        return ControlFlow::Break(Progress::Refused(refusal, false));
+    }
+    if state.scanned > 0 && !has_head_end(buf, state.scanned) {
+        state.scanned = buf.len();
+        return ControlFlow::Break(unfinished(buf, limits));
+    }
+    ControlFlow::Continue(blank)
+}
+
+/// The head has not arrived completely: more is awaited, unless it is too long already.
+fn unfinished(buf: &[u8], limits: &ReaderLimits) -> Progress<'static> {
+    head_limits(buf, limits).map_or(MORE, |refusal| Progress::Refused(refusal, false))
 }
 
 /// Whether an empty line ends the head somewhere behind what was searched before.

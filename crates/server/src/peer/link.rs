@@ -1,19 +1,19 @@
 //! The connection over which this member speaks to one other.
 
+mod queue;
+
 use super::frame;
 use super::hello::{self, Exchange, Hello, HelloAnswer, HelloRefusal};
 use crate::net::tls::Stream;
 use crate::proof::{Prover, draw_nonce};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use queue::FrameQueue;
 use replica::{ClusterId, MemberId, PeerClaim};
 use rustls::ClientConfig;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-
-/// Bytes that may wait for a slow member.
-const WAITING_BYTES_MAX: usize = 96 << 20;
 
 /// How long connecting and the upgrade may take together: 2 s.
 const GREETING_NS: u64 = 2_000_000_000;
@@ -112,9 +112,7 @@ pub(crate) struct Link {
     hello: Greeted,
     state: State,
     pause_ns: u64,
-    /// Frames that wait, and how much of them is sent.
-    waiting: Vec<u8>,
-    sent: usize,
+    waiting: FrameQueue,
     /// Whether raft knows that messages are lost.
     pub(crate) is_reported: bool,
     /// The last reason why the link is down.
@@ -135,8 +133,7 @@ impl Link {
             hello,
             state: State::Waiting { until: 0 },
             pause_ns: PAUSE_MIN_NS,
-            waiting: Vec::new(),
-            sent: 0,
+            waiting: FrameQueue::default(),
             is_reported: false,
             refusal: String::new(),
             told: String::new(),
@@ -165,17 +162,14 @@ impl Link {
 
     /// Takes a message. Says whether it is on its way.
     pub(crate) fn send(&mut self, message: &[u8]) -> bool {
-        let is_sound = self.is_open()
-            && self.waiting.len() - self.sent < WAITING_BYTES_MAX
-            && message.len() <= frame::PAYLOAD_MAX;
-        if is_sound {
+        let is_sent = self.is_open() && self.waiting.push(message);
+        if is_sent {
             self.stats.sent_messages += 1;
             self.stats.sent_bytes += message.len() as u64;
-            frame::put(&mut self.waiting, message);
         } else {
             self.stats.dropped_messages += 1;
         }
-        is_sound
+        is_sent
     }
 
     /// Whether it is time to dial, or to give up dialling.
@@ -251,7 +245,7 @@ impl Link {
         self.state = State::Waiting { until: now.saturating_add(self.pause_ns) };
         self.pause_ns = (self.pause_ns * 2).min(PAUSE_MAX_NS);
         self.takes_hint = self.hint.is_some() && !self.takes_hint;
-        (self.waiting, self.sent) = (Vec::new(), 0);
+        self.waiting = FrameQueue::default();
         LinkChange::Broken
     }
 
@@ -364,7 +358,7 @@ impl Link {
                     now,
                 );
             }
-            frame::put(&mut self.waiting, said.hello(prover, nonce).as_bytes());
+            self.waiting.push(said.hello(prover, nonce).as_bytes());
         }
         let is_admitted = prover.is_none();
         self.state = State::Open { socket, since: now, said, heard: Vec::new(), is_admitted };
@@ -468,35 +462,9 @@ impl Link {
     /// Sends what waits, as much as the socket takes.
     pub(crate) fn flush(&mut self, now: u64) -> LinkChange {
         let State::Open { socket, .. } = &mut self.state else { return LinkChange::None };
-        while let Some(rest) = self.waiting.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match socket.write(rest) {
-                Ok(0) => return self.fail("the connection accepts no bytes", now),
-                Ok(written) => self.sent += written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.forget_sent();
-                    return LinkChange::None;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.fail(&error.to_string(), now),
-            }
-        }
-        self.waiting.clear();
-        self.sent = 0;
-        match socket.flush() {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                return self.fail(&error.to_string(), now);
-            }
-            _ => {}
-        }
-        // A burst must not hold its memory for ever.
-        self.waiting.shrink_to(256 << 10);
-        LinkChange::None
-    }
-
-    fn forget_sent(&mut self) {
-        if self.sent > self.waiting.len() / 2 {
-            self.waiting.drain(..self.sent);
-            self.sent = 0;
+        match self.waiting.send_to(socket) {
+            Ok(_) => LinkChange::None,
+            Err(error) => self.fail(&error.to_string(), now),
         }
     }
 }

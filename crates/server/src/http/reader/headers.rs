@@ -44,6 +44,25 @@ pub(super) fn has_bare_line_end(head: &[u8]) -> bool {
         .any(|at| at.checked_sub(1).and_then(|before| head.get(before)) != Some(&b'\r'))
 }
 
+impl<'a> Headers<'a> {
+    /// Where the first of the headers with a name is kept; nothing if it does not matter.
+    fn first_of(&mut self, name: &str) -> Option<&mut Option<&'a [u8]>> {
+        let is = |wanted| name.eq_ignore_ascii_case(wanted);
+        match name.len() {
+            6 if is("accept") => Some(&mut self.accept),
+            6 if is("origin") => Some(&mut self.sender.origin),
+            7 if is("upgrade") => Some(&mut self.upgrade),
+            11 if is("stead-token") => Some(&mut self.token),
+            11 if is("stead-nonce") => Some(&mut self.proof.nonce),
+            11 if is("stead-proof") => Some(&mut self.proof.proof),
+            12 if is("content-type") => Some(&mut self.content_type),
+            14 if is("sec-fetch-site") => Some(&mut self.sender.fetch_site),
+            15 if is("stead-challenge") => Some(&mut self.proof.challenge),
+            _ => None,
+        }
+    }
+}
+
 /// Reads the headers that matter. Of several where one is allowed, the first counts.
 pub(super) fn read_headers<'a>(
     lines: &[httparse::Header<'a>],
@@ -66,7 +85,7 @@ pub(super) fn read_headers<'a>(
     };
     for header in lines {
         let value = trim(header.value);
-        // Compared by length first: most headers are none of these.
+        // Compared by length first, here and in `first_of`: most headers are none of these.
         match header.name.len() {
             4 if header.name.eq_ignore_ascii_case("host") => {
                 if has_host {
@@ -81,36 +100,9 @@ pub(super) fn read_headers<'a>(
                 }
                 headers.expects_continue = true;
             }
-            6 if header.name.eq_ignore_ascii_case("accept") => {
-                headers.accept.get_or_insert(value);
-            }
-            6 if header.name.eq_ignore_ascii_case("origin") => {
-                headers.sender.origin.get_or_insert(value);
-            }
-            7 if header.name.eq_ignore_ascii_case("upgrade") => {
-                headers.upgrade.get_or_insert(value);
-            }
-            11 if header.name.eq_ignore_ascii_case("stead-token") => {
-                headers.token.get_or_insert(value);
-            }
-            11 if header.name.eq_ignore_ascii_case("stead-nonce") => {
-                headers.proof.nonce.get_or_insert(value);
-            }
-            11 if header.name.eq_ignore_ascii_case("stead-proof") => {
-                headers.proof.proof.get_or_insert(value);
-            }
-            14 if header.name.eq_ignore_ascii_case("sec-fetch-site") => {
-                headers.sender.fetch_site.get_or_insert(value);
-            }
-            15 if header.name.eq_ignore_ascii_case("stead-challenge") => {
-                headers.proof.challenge.get_or_insert(value);
-            }
             10 if header.name.eq_ignore_ascii_case("connection") => {
                 closes |= has_option(value, b"close");
                 headers.keep_alive |= has_option(value, b"keep-alive");
-            }
-            12 if header.name.eq_ignore_ascii_case("content-type") => {
-                headers.content_type.get_or_insert(value);
             }
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 let found = parse_length(value)?;
@@ -125,7 +117,11 @@ pub(super) fn read_headers<'a>(
                 }
                 is_chunked = true;
             }
-            _ => {}
+            _ => {
+                if let Some(first) = headers.first_of(header.name) {
+                    first.get_or_insert(value);
+                }
+            }
         }
     }
     if is_http11 && !has_host {
