@@ -194,7 +194,7 @@ mod tests {
             "bare 1.0.0: the licence \"\" is not allowed",
             "foreign 1.0.0 is from git+https://example.org/x",
             "closed 1.0.0: the licence \"GPL-3.0\" is not allowed",
-            "thrice is there in several versions: 1.0.0, 2.0.0",
+            "thrice is present in several versions: 1.0.0, 2.0.0",
             "deny.toml lists gone@1, but only one version of it is present",
         ];
         assert_eq!(check_packages(&policy, &metadata), want);

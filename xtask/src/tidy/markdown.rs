@@ -259,7 +259,7 @@ mod tests {
         }
         assert!(problems(&[("docs/a.md", "[b](../b.md)"), ("b.md", "")]).is_empty());
         let found = problems(&[("a.md", "x\n`y\nz` [b](gone.md)")]);
-        assert_eq!(found, ["a.md:3: gone.md leads nowhere"]);
+        assert_eq!(found, ["a.md:3: gone.md: broken link"]);
     }
 
     #[test]

@@ -178,7 +178,7 @@ mod tests {
         let mark = &marks()[0];
         for (name, text, want) in [
             ("crates/a/src/b.rs", "//! Doc.\nfn a() {}", None),
-            ("crates/a/src/b.rs", "fn a() {}", Some("no module documentation")),
+            ("crates/a/src/b.rs", "fn a() {}", Some("missing module documentation")),
             ("crates/a/src/b.rs", &format!("//! Doc.\n// {wide}"), Some(":2: longer than 100")),
             ("crates/a/tests/b.rs", &format!("//! Doc.\n// {wide}"), None),
             ("bench/a.py", &wide, Some(":1: longer than 100")),
