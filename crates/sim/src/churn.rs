@@ -132,9 +132,7 @@ impl World {
         }
         let all_up = self.machines.iter().filter(|machine| !machine.is_gone).all(|m| m.is_up());
         let was_changed = self.ids > 0 || self.machines.len() > self.plan.founders;
-        // A member that may have left already would be one more that is missed.
-        let may_miss_one = self.has_unknown_removal || self.is_removing();
-        if self.has_lost_disk || may_miss_one || was_changed || !all_up {
+        if self.may_miss_one() || was_changed || !all_up {
             return;
         }
         let Some(victim) = self.any_up() else { return };
@@ -185,6 +183,11 @@ impl World {
         machine.drop_process();
         self.lose_requests(at);
         self.drop_watches(at);
+    }
+
+    /// Whether a member is missed, or may have left already: one more would be too many.
+    pub(crate) fn may_miss_one(&self) -> bool {
+        self.has_lost_disk || self.has_unknown_removal || self.is_removing()
     }
 
     /// Members that were away while everybody whom they know left. Nobody can tell them who the

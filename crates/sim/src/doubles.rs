@@ -27,8 +27,7 @@ impl World {
         let voters = all.filter(|machine| machine.running.as_ref().is_some_and(votes)).count();
         // Nobody could tell a copy of a member that decides alone where the others are.
         let was_alone = self.plan.founders == 1;
-        let misses_one = self.has_lost_disk || self.has_unknown_removal || self.is_removing();
-        if was_alone || voters < 3 || misses_one || self.machines.len() >= MACHINES_MAX {
+        if was_alone || voters < 3 || self.may_miss_one() || self.machines.len() >= MACHINES_MAX {
             return;
         }
         self.has_lost_disk = true;

@@ -85,11 +85,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.unwritten.hold(committed);
         let Some(held) = self.unwritten.holds() else { return Ok(false) };
         let must_keep = held.has_changes;
-        if must_keep && self.must_stay() {
-            self.unwritten.note(now.mono());
-            return Ok(false);
-        }
-        if must_keep && (self.unwritten.has_records() || !self.keep_commit_index(now)?) {
+        if must_keep
+            && (self.must_stay() || self.unwritten.has_records() || !self.keep_commit_index(now)?)
+        {
             self.unwritten.note(now.mono());
             return Ok(false);
         }

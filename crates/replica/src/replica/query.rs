@@ -119,9 +119,9 @@ impl Replica {
         if !self.is_leader() {
             return Vec::new();
         }
-        let removed = entries.iter().flat_map(|entry| {
-            ahead::removed_voters(entry).map(|id| (id, entry.index)).collect::<Vec<_>>()
-        });
+        let removed = entries
+            .iter()
+            .flat_map(|entry| ahead::removed_voters(entry).map(move |id| (id, entry.index)));
         let has_it = removed.filter(|(id, index)| self.matched(*id) >= Some(LogIndex(*index)));
         let farewell = |(id, commit): (MemberId, u64)| {
             let mut message = Message::default();

@@ -7,8 +7,8 @@ use crate::net::Key;
 use crate::peer::{PeerEvent, frame};
 use replica::{Clock, MemberId};
 
-/// After how long a member that says nothing counts as silent: 10 s.
-const SILENT_NS: u64 = 10_000_000_000;
+/// How long all members are silent until they may have been replaced: 10 s.
+const REPLACED_NS: u64 = 10_000_000_000;
 
 /// Takes the messages in what a member sent. Gives how many bytes were used; nothing if the
 /// connection must be closed.
@@ -138,14 +138,18 @@ pub(crate) fn report(cx: &mut Context) {
 /// trusts can tell it so.
 fn report_replaced(cx: &mut Context) {
     let up_for = cx.now.monotonic.saturating_sub(cx.started.monotonic);
-    if cx.inbound.told.replaced || cx.inbound.peers.is_empty() || up_for < SILENT_NS {
+    if cx.inbound.told.replaced || cx.inbound.peers.is_empty() || up_for < REPLACED_NS {
         return;
     }
     let driver = &cx.driver;
+    let (own, leader) = (driver.status().id, driver.status().leader);
+    if leader.is_some() {
+        // Who hears a leader is not left behind. This is asked in each turn.
+        return;
+    }
     let unknown = cx.inbound.peers.iter().find(|(id, _)| !driver.listens_to(**id));
     let Some((id, peer)) = unknown else { return };
-    let own = driver.status().id;
-    let is_silent = |id: MemberId| id == own || !driver.was_heard(id, SILENT_NS);
+    let is_silent = |id: MemberId| id == own || !driver.was_heard(id, REPLACED_NS);
     if driver.membership().members().all(|member| is_silent(member.id)) {
         tracing::error!(
             member = %id,
