@@ -2,6 +2,8 @@
 
 #[path = "parts/behind.rs"]
 mod behind;
+#[path = "parts/copies.rs"]
+mod copies;
 #[path = "parts/edges.rs"]
 mod edges;
 #[path = "parts/full.rs"]
