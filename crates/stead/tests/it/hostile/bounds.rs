@@ -163,7 +163,8 @@ fn each_stream_holds_what_its_flag_says() {
 
 #[test]
 fn watchers_and_connections_that_wait_cost_little() {
-    const WANTED: usize = 2000;
+    // Memory grows by MiB at a time: few of them would be judged by luck.
+    const WANTED: usize = 8000;
     let count =
         raise_handle_limit(WANTED + HANDLES_SPARE).saturating_sub(HANDLES_SPARE).min(WANTED);
     for is_watching in [false, true] {
