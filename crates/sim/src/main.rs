@@ -22,6 +22,9 @@ usage: sim [--seeds N] [--seed S] [--ops N] [--members N] [--threads N] [--trace
   --keep-going   does not stop at the first seed that fails
 ";
 
+/// After so many seeds a long run says how far it is.
+const PROGRESS_SEEDS: u64 = 5000;
+
 /// Lines of the trace that are shown of a seed that failed.
 const LAST_LINES: usize = 60;
 
@@ -141,6 +144,9 @@ impl Sums {
         if let Some(violation) = &report.violation {
             println!("FAILED seed {}: {}: {}", report.seed, violation.checker, violation.detail);
             self.failed.push(report);
+        }
+        if self.seeds.is_multiple_of(PROGRESS_SEEDS) {
+            eprintln!("{} seeds so far, {} of them failed", self.seeds, self.failed.len());
         }
     }
 }
