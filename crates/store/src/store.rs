@@ -258,6 +258,13 @@ impl Store {
         std::mem::take(&mut self.garbage)
     }
 
+    /// Goes on at `index`, or where it is if that is more, and forgets all events: what clients
+    /// know of up to there is of another history. A watch from there or before gets error 401.
+    pub fn begin_anew(&mut self, index: StoreIndex) {
+        self.index = self.index.max(index.0);
+        self.history = History::after(self.index());
+    }
+
     /// The whole store as it is now, in constant time.
     pub fn snapshot(&self) -> StoreSnapshot {
         StoreSnapshot {

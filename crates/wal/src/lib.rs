@@ -9,7 +9,7 @@
 //! ahead of time, off the hot path ([`Wal::next_fill`]), and recycled when a snapshot has replaced
 //! them.
 //!
-//! Formats are drawn in `segment.rs` and `snapshot.rs`; both carry a version byte.
+//! Formats are drawn in `segment.rs`, `snapshot.rs` and `stream.rs`; all carry a version byte.
 
 // clippy.toml says which: no clocks, threads, files, sockets or randomness.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -31,6 +31,7 @@ mod scan;
 mod segment;
 mod seq;
 mod snapshot;
+mod stream;
 mod sync;
 
 pub use birth::{begin, is_empty};
@@ -48,3 +49,4 @@ pub use snapshot::{
     INCOMING_NAME, SealedSnapshot, SnapshotReader, SnapshotWriter, list_snapshots,
     remove_older_snapshots, snapshot_name,
 };
+pub use stream::{CheckedReader, CheckedWriter};

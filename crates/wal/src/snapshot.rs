@@ -26,9 +26,9 @@ const VERSION: u8 = 2;
 const HEADER_LEN: usize = 40;
 const VERSION_1: u8 = 1;
 const HEADER_1_LEN: usize = 32;
-const CHUNK_BYTES_MAX: usize = 64 << 10;
-const CHUNK_HEADER_LEN: usize = 8;
-const FOOTER_LEN: usize = 24;
+pub(crate) const CHUNK_BYTES_MAX: usize = 64 << 10;
+pub(crate) const CHUNK_HEADER_LEN: usize = 8;
+pub(crate) const FOOTER_LEN: usize = 24;
 
 /// After this much the file is synced, so that its end is not one long sync behind which the log
 /// waits.
@@ -270,11 +270,11 @@ fn field_u32(bytes: &[u8], at: usize) -> u32 {
     u32_at(bytes, at).expect("the field lies within what was read")
 }
 
-fn chunk_checksum(number: u64, bytes: &[u8]) -> u32 {
+pub(crate) fn chunk_checksum(number: u64, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), bytes)
 }
 
-fn encode_footer(chunks: u64, bytes: u64) -> Vec<u8> {
+pub(crate) fn encode_footer(chunks: u64, bytes: u64) -> Vec<u8> {
     let mut counts = Vec::with_capacity(16);
     counts.extend_from_slice(&chunks.to_le_bytes());
     counts.extend_from_slice(&bytes.to_le_bytes());

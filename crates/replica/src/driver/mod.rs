@@ -9,12 +9,14 @@
 //! run the same code.
 
 mod admission;
+pub(crate) mod birth;
 mod inbound;
 pub(crate) mod network;
 pub(crate) mod open;
 pub(crate) mod options;
 mod periodic;
 mod requests;
+pub(crate) mod salvage;
 mod snapshots;
 mod unsynced;
 mod unwritten;

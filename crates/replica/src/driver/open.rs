@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, ClusterClock, Now};
 use crate::driver::Driver;
+use crate::driver::birth::{InitialIdentity, mix, prepare};
 use crate::driver::network::{Network, SyncMode};
 use crate::driver::options::Options;
 use crate::error::Fatal;
@@ -9,23 +10,22 @@ use crate::identity::Identity;
 use crate::identity::claims::Claims;
 use crate::identity::confirm::Origin;
 use crate::limits::{COMMITTED_BYTES_PER_READY, TICK_NS, UNCOMMITTED_BYTES_MAX};
-use crate::membership::{Member, Membership};
 use crate::replica::Replica;
 use crate::replica::log::{LogView, Tail};
 use crate::replica::settle::LocalWaiters;
 use crate::replica::state::State;
-use crate::session::Sessions;
 use crate::snapshot::format::{self, Header};
-use crate::snapshot::job::SnapshotJob;
-use crate::types::{ClusterId, LogIndex, MemberId, Term};
+use crate::types::{LogIndex, MemberId};
 use crate::waiting::proposal::Output;
+use crate::wire::raft_types::parse_conf_change;
 use crate::wire::record;
-use raft::eraftpb::{ConfState, Entry, EntryType, HardState};
+use raft::eraftpb::{ConfChangeV2, ConfState, Entry, EntryType, HardState};
+use raft::storage::MemStorage;
 use raft::{RawNode, ReadOnlyOption};
 use slog::Logger;
 use std::collections::VecDeque;
 use std::io;
-use store::{Limits, Store};
+use store::{Limits, Stamp, Store};
 use wal::{Disk, Seq, SnapshotReader, Wal};
 
 /// What was found at the start, for the log.
@@ -42,9 +42,9 @@ pub struct Opened {
 }
 
 /// A member whose log is read back.
-struct Recovering {
+pub(super) struct Recovering {
     header: Header,
-    state: State,
+    pub(super) state: State,
     hard_state: HardState,
     conf_state: ConfState,
     clock: ClusterClock,
@@ -84,7 +84,12 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let now = clock.now();
         let is_new = wal::is_empty(&disk).map_err(wal::Error::from)?;
         if is_new {
-            prepare(&disk, InitialIdentity::alone(&options, now), options.store_limits, now)?;
+            prepare(
+                &disk,
+                InitialIdentity::from_options(&options, now),
+                options.store_limits,
+                now,
+            )?;
         }
         let Loaded { header, store, log_seq, file, found_in } =
             load_snapshot(&disk, options.store_limits)?;
@@ -172,92 +177,29 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 }
 
-/// A number that looks random, from numbers that do not repeat.
-fn mix(parts: [u64; 3]) -> u64 {
-    let mut mixed = 0x6a09_e667_f3bc_c908_u64;
-    for part in parts {
-        mixed = (mixed ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed ^= mixed >> 32;
-    }
-    mixed.max(1)
-}
+/// raft's view of the configuration, for a log that is read without being opened: a change that it
+/// refuses was skipped by every member.
+struct Configuration(RawNode<MemStorage>);
 
-/// What makes an empty directory that of a certain member.
-#[derive(Clone, Debug)]
-pub struct InitialIdentity {
-    /// The cluster that it belongs to.
-    pub cluster: ClusterId,
-    /// The member.
-    pub id: MemberId,
-    /// Its name.
-    pub name: String,
-    /// Who voted at the very beginning of the cluster's log.
-    pub founders: Vec<MemberId>,
-    /// Addresses to begin with, until the log says more.
-    pub known: Vec<Member>,
-}
-
-impl InitialIdentity {
-    /// A new cluster of one.
-    fn alone(options: &Options, now: Now) -> Self {
-        let id = MemberId(mix([options.seed, now.wall, 1]));
-        Self {
-            cluster: ClusterId(mix([options.seed, now.wall, 2])),
-            id,
-            name: options.name.clone(),
-            founders: vec![id],
-            known: Vec::new(),
-        }
+impl Configuration {
+    fn new(id: MemberId, conf_state: &ConfState) -> Result<Self, Fatal> {
+        let storage = MemStorage::new_with_conf_state(conf_state.clone());
+        let config = raft::Config { id: id.0, ..raft::Config::default() };
+        let logger = Logger::root(slog::Discard, slog::o!());
+        RawNode::new(&config, storage, &logger).map(Self).map_err(Fatal::from)
     }
-}
 
-/// Writes the first record of the log, and then the snapshot of an empty store that a member starts
-/// from. The log is durable before the snapshot has its name, so that a snapshot without a log is
-/// always one that has lost it.
-///
-/// # Errors
-/// [`Fatal`] when the directory cannot be written.
-pub fn prepare<D: Disk>(
-    disk: &D,
-    birth: InitialIdentity,
-    limits: Limits,
-    now: Now,
-) -> Result<(), Fatal> {
-    if !wal::is_empty(disk).map_err(wal::Error::from)? {
-        return Err(Fatal::Identity(
-            "the data directory holds a member already: nothing was written over it".to_owned(),
-        ));
+    /// Takes a change in. Gives it, unless it is refused.
+    fn apply(&mut self, entry: &Entry) -> Option<ConfChangeV2> {
+        let change = parse_conf_change(entry)?;
+        self.0.apply_conf_change(&change).ok().map(|_| change)
     }
-    let mut conf_state = ConfState::default();
-    conf_state.voters = birth.founders.iter().map(|id| id.0).collect();
-    let header = Header {
-        cluster: birth.cluster,
-        member: birth.id,
-        name: birth.name,
-        index: LogIndex(0),
-        term: Term(0),
-        hash: 0,
-        stamp: ClusterClock::start(now).stamp(now),
-        seen: now,
-        conf_state,
-        membership: Membership::founded_by(birth.founders, birth.known),
-        identity: Identity::default(),
-        log_id: mix([birth.cluster.0, birth.id.0, now.wall ^ now.boot]),
-        origin: 0,
-        sessions: Sessions::default(),
-    };
-    let log_seq = wal::begin(disk, header.log_id)?;
-    let store = Store::new(limits).snapshot();
-    SnapshotJob::new(disk.clone(), header, store, log_seq)
-        .run(&mut |_| {})
-        .map_err(|error| Fatal::Wal(error.into()))?;
-    Ok(())
 }
 
 /// The newest snapshot.
-struct Loaded {
-    header: Header,
-    store: Store,
+pub(super) struct Loaded {
+    pub(super) header: Header,
+    pub(super) store: Store,
     /// The record that the log must reach.
     log_seq: Seq,
     file: String,
@@ -265,7 +207,7 @@ struct Loaded {
     found_in: Option<u64>,
 }
 
-fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<Loaded, Fatal> {
+pub(super) fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<Loaded, Fatal> {
     let names = wal::list_snapshots(disk).map_err(wal::Error::from)?;
     let Some(file) = names.into_iter().next_back() else {
         return Err(Fatal::Identity(format!(
@@ -288,7 +230,12 @@ fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<Loaded, Fatal> {
 }
 
 impl Recovering {
-    fn from_snapshot(mut header: Header, store: Store, log_tail_bytes: usize, now: Now) -> Self {
+    pub(super) fn from_snapshot(
+        mut header: Header,
+        store: Store,
+        log_tail_bytes: usize,
+        now: Now,
+    ) -> Self {
         let mut hard_state = HardState::default();
         hard_state.term = header.term.0;
         hard_state.commit = header.index.0;
@@ -362,6 +309,34 @@ impl Recovering {
         }
         self.tail.push_back(entry);
         Ok(())
+    }
+
+    /// As [`Recovering::replay`], where nobody is going to start from this. Gives the clocks that
+    /// stand in the record.
+    pub(super) fn replay_for_salvage(&mut self, payload: &[u8]) -> Result<(Stamp, Now), Fatal> {
+        let record = record::decode(payload)
+            .map_err(|_| Fatal::Log("a record has an unknown content".to_owned()))?;
+        self.replay(payload, record.seen)?;
+        Ok((record.stamp, record.seen))
+    }
+
+    /// Applies what is not known to be committed as well. Gives the last entry that is.
+    pub(super) fn apply_all(&mut self) -> Result<LogIndex, Fatal> {
+        let committed = self.hard_state.commit.max(self.state.applied.0);
+        let mut configuration = Configuration::new(self.header.member, &self.conf_state)?;
+        while let Some(entry) = self.tail.pop_front() {
+            let change;
+            let batch: &[u8] = if entry.get_entry_type() == EntryType::EntryNormal {
+                &entry.data
+            } else {
+                change = configuration.apply(&entry);
+                change.as_ref().map_or(&[], |change| &change.context)
+            };
+            let (mut nobody, mut out) = (LocalWaiters::default(), Output::default());
+            self.state.apply_items(entry.index, batch, &mut nobody, &mut out)?;
+            self.state.note_applied(&entry);
+        }
+        Ok(LogIndex(committed.min(self.state.applied.0)))
     }
 
     /// What the only voter has in its log is committed: nobody else could decide otherwise. It need

@@ -6,6 +6,7 @@ use crate::driver::network::Network;
 use crate::membership::removal::{About, Outlook};
 use crate::membership::{Member, Membership};
 use crate::replica::progress::Peer;
+use crate::snapshot::backup::Backup;
 use crate::traffic::Traffic;
 use crate::types::{ClusterId, LogIndex, MemberId, Role, Term};
 use store::Store;
@@ -50,6 +51,13 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// The key space, for watchers.
     pub fn store_mut(&mut self) -> &mut Store {
         self.replica.store_mut()
+    }
+
+    /// The whole key space as it is now, as a backup; `program` is what made it. It costs nothing
+    /// until it is written, which another thread may do.
+    pub fn backup(&self, program: &str) -> Backup {
+        let maker = (self.options.name.clone(), program.to_owned());
+        self.replica.backup(self.cluster, maker, self.clock.now())
     }
 
     /// The members and their configuration.

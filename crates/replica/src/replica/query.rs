@@ -7,7 +7,8 @@ use crate::membership::{ClusterConfig, Member, Membership, Removal};
 use crate::replica::Replica;
 use crate::replica::ahead;
 use crate::replica::progress::Peer;
-use crate::types::{LogIndex, LogPosition, MemberId, Term};
+use crate::snapshot::backup::{Backup, BackupInfo};
+use crate::types::{ClusterId, LogIndex, LogPosition, MemberId, Term};
 use crate::wire::batch::Control;
 use raft::eraftpb::{ConfState, Entry, Message, MessageType};
 use store::{Command, Stamp, Store, StoreError};
@@ -186,6 +187,28 @@ impl Replica {
         first: Option<ClusterConfig>,
     ) -> Option<Control> {
         self.state.registration(member, first)
+    }
+
+    /// The present state as a backup: `made_by` is this member's name, `program` what it runs.
+    pub(crate) fn backup(
+        &self,
+        cluster: ClusterId,
+        (made_by, program): (String, String),
+        made: Now,
+    ) -> Backup {
+        let state = &self.state;
+        let info = BackupInfo {
+            cluster,
+            log_index: state.applied,
+            term: state.applied_term,
+            hash: state.hash,
+            stamp: self.clock.reading(made),
+            made,
+            made_by,
+            program,
+            membership: state.membership.clone(),
+        };
+        Backup::new(info, state.store.snapshot())
     }
 
     /// The error of a command that is sure to fail, where this member decides alone.
