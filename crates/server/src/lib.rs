@@ -3,10 +3,12 @@
 //! [`run`] is all there is to call. `net` is the connection layer, `http` turns bytes into requests
 //! and answers into bytes, `api` has a handler for each resource. `member` is the loop of a machine
 //! that takes part, `standby` that of one without a place; `start` decides which of them a machine
-//! is. `peer` and `join` speak to other machines, `sys` to the system.
+//! is. `peer` and `join` speak to other machines, `sys` to the system. `rebuild` makes
+//! the directory of a new cluster from a backup or from a member that is left.
 
 mod api;
 pub mod config;
+mod download;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -17,10 +19,14 @@ mod metrics;
 mod net;
 mod peer;
 mod proof;
+mod rebuild;
 mod standby;
 mod start;
 mod sys;
 mod text;
 
+pub use download::{Access, download};
 pub use error::StartError;
+pub use http::time::rfc3339;
+pub use rebuild::{Deadlines, Home, Rebuilt, look_at_survivor, read_backup, recover, restore};
 pub use start::{check, run};

@@ -120,7 +120,7 @@ fn options(config: &Config, seed: u64) -> Options {
 }
 
 /// A number that no other process is likely to share.
-fn draw_seed(clock: SystemClock) -> u64 {
+pub(crate) fn draw_seed(clock: SystemClock) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = std::hash::RandomState::new().build_hasher();
     hasher.write_u64(clock.now().monotonic);

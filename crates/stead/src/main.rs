@@ -1,6 +1,8 @@
 //! The `stead` program: flags, environment, files and commands around the server.
 
 mod binding;
+mod command;
+mod console;
 #[cfg(test)]
 mod fuzzed;
 mod log;
@@ -11,11 +13,11 @@ mod setting;
 mod source;
 mod text;
 
+use console::{FAILED, USAGE, print, say};
 use log::LogQueue;
 use setting::Flag;
 use source::{Environment, Invocation, Usage, Values};
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 use tracing::Level;
 
@@ -23,12 +25,11 @@ use tracing::Level;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Exit codes (docs/spec/cli.md section 3).
-const FAILED: u8 = 1;
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let result = args().and_then(|args| {
+        if let Some(result) = command::run(&args) {
+            return result;
+        }
         let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let environment = Environment { args: &args, env: &env, read_file: &source::read_file };
         let (values, invocation) = Values::gather(&environment)?;
@@ -48,20 +49,6 @@ fn main() -> ExitCode {
 fn args() -> Result<Vec<String>, Usage> {
     let refuse = |arg: OsString| Usage(format!("the argument {arg:?} is not UTF-8"));
     std::env::args_os().skip(1).map(|arg| arg.into_string().map_err(refuse)).collect()
-}
-
-/// Writes a line to standard error.
-fn say(line: &str) {
-    // Nobody is left to tell if this fails.
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// Writes a string to standard output.
-fn print(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(FAILED),
-    }
 }
 
 fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
@@ -132,7 +119,11 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
         data_dir = %config.data_dir.display(),
         "stead is starting"
     );
-    let ended = server::run(config);
+    let prepared = match values.is_set(Flag::ForceNewCluster) {
+        true => command::force_new_cluster(&config.data_dir, &config.name),
+        false => Ok(()),
+    };
+    let ended = prepared.and_then(|()| server::run(config));
     log.flush();
     match ended {
         Ok(()) => Ok(ExitCode::SUCCESS),

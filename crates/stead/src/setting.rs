@@ -151,9 +151,6 @@ pub(crate) struct Setting {
     pub(crate) support: Support,
 }
 
-const CLUSTER: &str = "this version cannot recover a cluster that has permanently lost the \
-                       majority of its members";
-
 const MACHINE_GROUP: &str = "Machine";
 const NETWORK_GROUP: &str = "Network";
 const STORE_GROUP: &str = "Durability";
@@ -396,7 +393,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     works((Flag::Proxy, "proxy"), "ETCD_PROXY", "proxy", Kind::Choice(&["off"]), "off", URL_GROUP,
         "Only off is supported: a machine becomes a standby when the cluster has activeSize \
          members."),
-    refused((Flag::ForceNewCluster, "force-new-cluster"), "ETCD_FORCE_NEW_CLUSTER", "force_new_cluster", CLUSTER),
+    works((Flag::ForceNewCluster, "force-new-cluster"), "ETCD_FORCE_NEW_CLUSTER", "force_new_cluster", Kind::Bool, "false", URL_GROUP,
+        "As `stead recover --yes` before the start: a directory that knows other members becomes \
+         that of a new cluster of one. For a cluster that has lost its majority for good."),
     refused((Flag::Trace, "trace"), "ETCD_TRACE", "trace", "use /metrics"),
     refused((Flag::GraphiteHost, "graphite-host"), "ETCD_GRAPHITE_HOST", "graphite_host", "use /metrics"),
     refused((Flag::Cpuprofile, "cpuprofile"), "ETCD_CPU_PROFILE_FILE", "cpu_profile_file", "use a \

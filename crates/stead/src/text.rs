@@ -16,7 +16,12 @@ Usage:
   stead config check [flags]     check the settings and exit
   stead config docs              print the documentation of all settings (Markdown)
   stead check -data-dir DIR      check a data directory (read-only)
+  stead backup FILE              back up a running cluster; inspect, verify, compare backups
+  stead restore FILE ...         make a new cluster of one from a backup
+  stead recover ...              make a new cluster of one from a member that is left
   stead version                  print the version
+
+`stead backup --help`, and so on, has the flags of a command.
 
 Flags take one dash or two, and their value after a space or an equals sign; booleans only
 after an equals sign. Each can also be set by its environment variable or in a file (-config).

@@ -56,7 +56,8 @@ pub enum Error {
 /// What to do with a directory that cannot be used any more.
 pub const REMEDY: &str = "A member of a cluster is started with -force-rejoin: its files are set \
                           aside, and it joins again with what the others have. A machine that is \
-                          alone needs a copy of its whole data directory";
+                          alone needs a backup (stead restore), or a copy of its whole data \
+                          directory";
 
 impl Error {
     /// Whether it only says that there is no room: on the disk, or in the largest file that this

@@ -13,7 +13,8 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("wal", &[]),
     ("replica", &["store", "wal"]),
     ("server", &["replica", "store", "wal"]),
-    ("stead", &["server"]),
+    // Its commands read backups without a server.
+    ("stead", &["replica", "server", "store"]),
     ("sim", &["replica", "store", "wal"]),
     ("torture", &["sim", "store"]),
     ("fuzzed", &["replica", "server", "store", "wal"]),

@@ -8,6 +8,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod answers;
+pub(crate) mod backup;
 pub(crate) mod call;
 pub(crate) mod cluster_stats;
 pub(crate) mod dashboard;
@@ -143,6 +144,7 @@ fn resource(
         Route::Members => members::serve_all(cx, caller, request),
         Route::Member(id) => members::serve_one(cx, caller, request, id),
         Route::AdminConfig => admin::config(cx, caller, request),
+        Route::AdminBackup => backup::begin(cx, caller, request),
         Route::AdminMachines => admin::machines(cx).into(),
         Route::AdminMachine(name) if is_change => admin::remove_machine(cx, caller, name),
         Route::AdminMachine(name) => admin::machine(cx, name).into(),

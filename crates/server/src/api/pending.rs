@@ -4,6 +4,7 @@
 //! its outcome is known (`member/deliver.rs`): the matches are exhaustive, so a new kind does not
 //! compile without that.
 
+use super::backup::sending::Sending;
 use super::keys::listing::Listing;
 use super::keys::request::Get;
 use super::keys::watching::Watching;
@@ -32,6 +33,10 @@ pub(crate) enum Waiting {
     Watch(Box<Watching>),
     /// Room for more of a long answer.
     List(Box<Listing>),
+    /// The read index behind which a backup is made.
+    BackupRead,
+    /// A piece of a backup.
+    Backup(Box<Sending>),
     /// A lock, by its waiter.
     Lock(Key),
     /// The outcome of a lock's renewal or release.
@@ -104,6 +109,7 @@ impl Waiting {
             },
             Waiting::Write { .. }
             | Waiting::Read { .. }
+            | Waiting::BackupRead
             | Waiting::LockWrite
             | Waiting::LockRead { .. }
             | Waiting::Configure
@@ -111,6 +117,7 @@ impl Waiting {
             | Waiting::Remove(_) => OnStop::Refuse,
             Waiting::Watch(_)
             | Waiting::List(_)
+            | Waiting::Backup(_)
             | Waiting::Lock(_)
             | Waiting::Guest(_)
             | Waiting::Peer(_) => OnStop::EndsItself,
@@ -124,6 +131,8 @@ impl Pending for Waiting {
             Waiting::Write { .. }
             | Waiting::Read { .. }
             | Waiting::List(_)
+            | Waiting::BackupRead
+            | Waiting::Backup(_)
             | Waiting::LockWrite
             | Waiting::LockRead { .. }
             | Waiting::Configure
@@ -140,6 +149,7 @@ impl Pending for Waiting {
         match self {
             Waiting::List(_) => true,
             Waiting::Watch(watching) => watching.lags,
+            Waiting::Backup(sending) => sending.has_more(),
             _ => false,
         }
     }

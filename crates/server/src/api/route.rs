@@ -22,6 +22,7 @@ pub(crate) enum Route<'a> {
     /// One of them, by its id as it was sent.
     Member(&'a str),
     AdminConfig,
+    AdminBackup,
     AdminMachines,
     AdminMachine(&'a str),
     PeerStream,
@@ -57,6 +58,7 @@ impl Route<'_> {
             Route::AdminMachine(_) => "GET,HEAD,DELETE",
             Route::Members => "GET,HEAD,POST",
             Route::Member(_) => "GET,HEAD,PUT,DELETE",
+            Route::AdminBackup => "GET",
             Route::PeerJoin => "POST",
             Route::Module(Module::Lock, _) => KEYS_METHODS,
             Route::Module(Module::Leader, _) => "HEAD,GET,PUT,DELETE",
@@ -87,6 +89,7 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
     let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
     let shared = match trimmed {
         "/v2/admin/config" => Route::AdminConfig,
+        "/v2/admin/backup" => Route::AdminBackup,
         "/v2/admin/machines" => Route::AdminMachines,
         "/version" => Route::Version,
         "/health" => Route::Health,

@@ -69,7 +69,7 @@ pub(crate) fn put_rfc3339(out: &mut Vec<u8>, nanos: u64) {
 }
 
 /// As [`put_rfc3339`], as text.
-pub(crate) fn rfc3339(nanos: u64) -> String {
+pub fn rfc3339(nanos: u64) -> String {
     let mut out = Vec::with_capacity(32);
     put_rfc3339(&mut out, nanos);
     String::from_utf8(out).unwrap_or_default()

@@ -28,9 +28,17 @@ pub(super) fn hand_out(cx: &mut Context) -> Result<(), StartError> {
 /// Whether a machine was reached that asks for a place over a connection.
 pub(super) type Reached = (Key, Result<(), String>);
 
+/// The results that connections wait for.
+#[derive(Default)]
+pub(super) struct ForConnections {
+    pub(super) reached: Vec<Reached>,
+    /// Those that wait for a piece of a backup.
+    pub(super) backups: Vec<Key>,
+}
+
 /// Takes the results that have come. Gives those that a connection waits for.
-pub(super) fn take_results(cx: &mut Context) -> Result<Vec<Reached>, StartError> {
-    let mut reached = Vec::new();
+pub(super) fn take_results(cx: &mut Context) -> Result<ForConnections, StartError> {
+    let mut results = ForConnections::default();
     while let Some(done) = cx.workers.next_done() {
         match done {
             Done::Synced(seq, result, took) => {
@@ -58,13 +66,14 @@ pub(super) fn take_results(cx: &mut Context) -> Result<Vec<Reached>, StartError>
             Done::Snapshot(result, took) => snapshot_done(cx, result, took)?,
             Done::Reached(key, verdict) => {
                 cx.dial_backs.end();
-                reached.push((key, verdict));
+                results.reached.push((key, verdict));
             }
+            Done::BackupPiece(key) => results.backups.push(key),
             Done::Asked(answers) => moved::asked(cx, &answers),
             Done::Inquired(answers) => inquiry::answered(cx, &answers),
         }
     }
-    Ok(reached)
+    Ok(results)
 }
 
 fn snapshot_done(

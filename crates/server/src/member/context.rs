@@ -62,6 +62,8 @@ pub(crate) struct Context {
     pub(crate) dial_backs: DialBacks,
     /// The standbys that asked this member how things are.
     pub(crate) standbys: Standbys,
+    /// Each backup that is being made holds this.
+    pub(crate) backups: Arc<()>,
     /// How this machine was removed, if it was.
     pub(crate) removal: Option<Removal>,
     /// What others say about that.

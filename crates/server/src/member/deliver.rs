@@ -7,7 +7,7 @@ use crate::api::answers::engine_error;
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::api::pending::{OnStop, Waiting};
-use crate::api::{admin, join, keys, lock, members};
+use crate::api::{admin, backup, join, keys, lock, members};
 use crate::net::{Key, Reply, Response, give};
 use replica::{Answer, EngineError, Output, ReadAnswer};
 use store::Store;
@@ -58,6 +58,8 @@ impl EventLoop {
             other @ (Waiting::Read { .. }
             | Waiting::Watch(_)
             | Waiting::List(_)
+            | Waiting::BackupRead
+            | Waiting::Backup(_)
             | Waiting::Lock(_)
             | Waiting::LockRead { .. }
             | Waiting::Guest(_)
@@ -77,6 +79,7 @@ impl EventLoop {
             Waiting::LockRead { dir, field } => {
                 lock::read_ready(cx, &dir, field, read.outcome).into()
             }
+            Waiting::BackupRead => backup::read_ready(cx, key, read.outcome),
             other => Reply::Wait(other),
         };
         give(self, key, reply);

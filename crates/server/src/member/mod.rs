@@ -26,7 +26,7 @@ use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::api::lock::waiters::LockWaiters;
 use crate::api::pending::Waiting;
-use crate::api::{self, keys};
+use crate::api::{self, backup, keys};
 use crate::config::Config;
 use crate::error::StartError;
 use crate::http::browser::Hosts;
@@ -140,6 +140,7 @@ impl EventLoop {
             asking: asking::Asking::default(),
             dial_backs: api::dial_backs::DialBacks::default(),
             standbys: api::standbys::Standbys::default(),
+            backups: Arc::default(),
             removal: None,
             inquiry: hints::Inquiry::default(),
             fatal: None,
@@ -361,6 +362,7 @@ impl Service for EventLoop {
         match front.pending_mut(key) {
             Some(Waiting::List(_)) => keys::list_on(front, key),
             Some(Waiting::Watch(_)) => watch::catch_up(cx, front, key),
+            Some(Waiting::Backup(_)) => backup::send_on(front, key),
             _ => {}
         }
     }
@@ -374,6 +376,8 @@ impl Service for EventLoop {
             Waiting::Write { .. }
             | Waiting::Read { .. }
             | Waiting::List(_)
+            | Waiting::BackupRead
+            | Waiting::Backup(_)
             | Waiting::LockWrite
             | Waiting::LockRead { .. }
             | Waiting::Configure

@@ -1,6 +1,7 @@
 //! Graceful shutdown: leadership is transferred, requests in hand are answered, then all is closed.
 
 use super::{EventLoop, background};
+use crate::api::backup;
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::error::StartError;
@@ -101,7 +102,11 @@ impl EventLoop {
 
     /// Takes what the threads beside the loop have done.
     pub(super) fn take_results(&mut self) -> Result<(), StartError> {
-        for (key, verdict) in background::take_results(&mut self.cx)? {
+        let results = background::take_results(&mut self.cx)?;
+        for key in results.backups {
+            backup::piece_ready(&mut self.front, key);
+        }
+        for (key, verdict) in results.reached {
             self.deliver_reached(key, verdict);
         }
         Ok(())

@@ -9,10 +9,10 @@ use super::hints::HintAnswer;
 use crate::net::Key;
 use crate::sys::disk::DataDir;
 use mio::Waker;
-use replica::{SnapshotDone, SnapshotJob};
+use replica::{Backup, SnapshotDone, SnapshotJob};
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use wal::{FillTask, Seq, SyncTarget};
@@ -20,6 +20,10 @@ use wal::{FillTask, Seq, SyncTarget};
 /// The share of time that the snapshot thread works at most, in percent: with two cores a snapshot
 /// at full speed would show in everybody's latency.
 const SNAPSHOT_SHARE_PERCENT: u32 = 50;
+
+/// A piece of a backup, and how many of them wait for the connection at most.
+const BACKUP_PIECE_BYTES: usize = 128 << 10;
+const BACKUP_PIECES_MAX: usize = 8;
 
 /// Subtrees nest as deep as paths do; giving them back recurses as deep.
 const GARBAGE_STACK_BYTES: usize = 8 << 20;
@@ -31,6 +35,8 @@ pub(crate) enum Done {
     Snapshot(io::Result<SnapshotDone<DataDir>>, Duration),
     /// Whether the machine was reached that asks for a place over this connection.
     Reached(Key, Result<(), String>),
+    /// There is a piece of the backup that this connection waits for, or there was the last one.
+    BackupPiece(Key),
     /// Who is reached where.
     Asked(AnsweredViews),
     /// What others say of the claim that this machine was removed.
@@ -143,6 +149,22 @@ impl Workers {
         )
     }
 
+    /// Prints a backup on a thread of its own. Gives its pieces: with them goes the thread, whoever
+    /// lets go of the other side first.
+    pub(crate) fn backup(&self, key: Key, backup: Backup) -> io::Result<Receiver<Vec<u8>>> {
+        let (pieces, taken) = sync_channel(BACKUP_PIECES_MAX);
+        let report = self.report();
+        let work = move || {
+            let pace = SnapshotPace::new(Instant::now());
+            let sink = Pieces { pieces, report: &|| report(Done::BackupPiece(key)), pace };
+            // A client that left needs no more of it.
+            drop(backup.write(io::BufWriter::with_capacity(BACKUP_PIECE_BYTES, sink)));
+            report(Done::BackupPiece(key));
+        };
+        thread::Builder::new().name("stead-backup".to_owned()).spawn(work)?;
+        Ok(taken)
+    }
+
     pub(crate) fn drop_garbage(&mut self, nodes: Vec<store::Node>) -> io::Result<()> {
         self.drop_later(Disposal::Nodes(nodes))
     }
@@ -187,6 +209,26 @@ fn hand_over<W: Send + 'static>(
     tx.send(work).map_err(|_| gone())?;
     *slot = Some(tx);
     Ok(())
+}
+
+/// Where a backup is printed to: the connection takes piece after piece.
+struct Pieces<'a> {
+    pieces: SyncSender<Vec<u8>>,
+    report: &'a dyn Fn(),
+    pace: SnapshotPace,
+}
+
+impl io::Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pieces.send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        (self.report)();
+        self.pace.wrote(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Rests between pieces, so that the thread takes its share of a core and no more.

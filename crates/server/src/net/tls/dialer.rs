@@ -8,6 +8,8 @@ use crate::config::TlsFiles;
 use crate::error::StartError;
 use rustls::ClientConfig;
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use std::path::Path;
 use std::sync::Arc;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
@@ -71,19 +73,41 @@ pub(crate) fn calls(files: Option<&TlsFiles>) -> Result<TlsConfig, String> {
         Some(files) => {
             // The pair is checked here: `ureq` would find out in the middle of a call.
             load(files)?;
-            let chain = pem::certificates(&files.cert)?;
-            let chain: Vec<_> =
-                chain.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
-            let key = std::fs::read(&files.key).map_err(|error| error.to_string())?;
-            let key = PrivateKey::from_pem(&key).map_err(|error| error.to_string())?;
-            (pem::authorities(files)?, Some(ClientCert::new_with_certs(&chain, key)))
+            (pem::authorities(files)?, Some(pair(&files.cert, &files.key)?))
         }
     };
+    Ok(config_of(&authorities, shown))
+}
+
+/// The same for a client: `ca` has the authorities to be believed, where that are not the system's,
+/// and `shown` the certificate and the key to be shown, if any.
+///
+/// # Errors
+/// The file that cannot be used, in a sentence.
+pub(crate) fn for_client(
+    ca: Option<&Path>,
+    shown: Option<(&Path, &Path)>,
+) -> Result<TlsConfig, String> {
+    let authorities = ca.map_or_else(pem::system_certificates, pem::certificates)?;
+    let shown = shown.map(|(cert, key)| pair(cert, key)).transpose()?;
+    Ok(config_of(&authorities, shown))
+}
+
+fn pair(cert: &Path, key: &Path) -> Result<ClientCert, String> {
+    let chain = pem::certificates(cert)?;
+    let chain: Vec<_> = chain.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
+    let named = |error: &dyn std::fmt::Display| format!("cannot use {}: {error}", key.display());
+    let bytes = std::fs::read(key).map_err(|error| named(&error))?;
+    let key = PrivateKey::from_pem(&bytes).map_err(|error| named(&error))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
+}
+
+fn config_of(authorities: &[CertificateDer<'_>], shown: Option<ClientCert>) -> TlsConfig {
     let roots: Vec<_> =
         authorities.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
-    Ok(TlsConfig::builder()
+    TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&roots))
         .client_cert(shown)
         .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-        .build())
+        .build()
 }

@@ -11,7 +11,7 @@ mod reload;
 mod stream;
 
 pub(crate) use acceptor::Acceptor;
-pub(crate) use dialer::{Dialer, calls};
+pub(crate) use dialer::{Dialer, calls, for_client};
 pub(crate) use keyring::Keyring;
 use reload::Kept;
 pub(crate) use stream::Stream;

@@ -4,6 +4,10 @@
 //! before the first file moves and is removed when the last one has, and an open that finds it
 //! finishes the move first. So no server ever starts from half a directory, wherever the move was
 //! cut off.
+//!
+//! New files may take the place of those that went: they were built in a sub-directory, and the
+//! mark names that too. When the old files have moved it is replaced by one that says so, for from
+//! then on the files that are here are the new ones.
 
 use super::directory::Directory;
 use super::told::{again, of_path};
@@ -19,6 +23,44 @@ use wal::Disk;
 /// sub-directory, a line each.
 pub(super) const MARK_NAME: &str = "set-aside";
 const MARK_VERSION: &str = "stead set-aside 1";
+/// The same where a third line names the sub-directory whose files come next.
+const THEN_VERSION: &str = "stead set-aside 2";
+/// Nothing is to be set aside any more: files come from the sub-directory that is named.
+const ADOPT_VERSION: &str = "stead adopt 1";
+
+/// What the mark says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Files move into a sub-directory, and then others come from another one.
+    SetAside { target: String, then: Option<String> },
+    /// Files come from a sub-directory.
+    Adopt { built: String },
+}
+
+impl Mark {
+    fn text(&self) -> String {
+        match self {
+            Mark::SetAside { target, then: None } => format!("{MARK_VERSION}\n{target}\n"),
+            Mark::SetAside { target, then: Some(built) } => {
+                format!("{THEN_VERSION}\n{target}\n{built}\n")
+            }
+            Mark::Adopt { built } => format!("{ADOPT_VERSION}\n{built}\n"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let lines: Vec<&str> = text.lines().collect();
+        let name = |name: &str| contents::is_set_aside(name).then(|| name.to_owned());
+        match lines.as_slice() {
+            [MARK_VERSION, target] => Some(Mark::SetAside { target: name(target)?, then: None }),
+            [THEN_VERSION, target, built] => {
+                Some(Mark::SetAside { target: name(target)?, then: Some(name(built)?) })
+            }
+            [ADOPT_VERSION, built] => Some(Mark::Adopt { built: name(built)? }),
+            _ => None,
+        }
+    }
+}
 
 /// Directories of one label and second at most.
 const NUMBER_MAX: u32 = 1000;
@@ -33,11 +75,14 @@ impl DataDir {
     /// # Errors
     /// What the disk gave. Either nothing has moved then, or the next open finishes the move.
     pub(crate) fn set_aside(&self, label: &str) -> io::Result<PathBuf> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let stamp = crate::http::time::compact(since.as_secs());
-        let target = self.make_target(&format!("{label}-{stamp}"))?;
-        let text = format!("{MARK_VERSION}\n{target}\n");
-        let marked = self.replace(MARK_NAME, &text);
+        self.set_aside_for(label, None)
+    }
+
+    /// As [`DataDir::set_aside`]; then the files in `built`, a sub-directory, take their place.
+    fn set_aside_for(&self, label: &str, built: Option<&str>) -> io::Result<PathBuf> {
+        let target = self.make_target(label)?;
+        let mark = Mark::SetAside { target: target.clone(), then: built.map(str::to_owned) };
+        let marked = self.replace(MARK_NAME, &mark.text());
         if let Err(error) = marked {
             // An empty directory has no effect. A mark that may be there already needs it.
             if !self.path.join(MARK_NAME).exists() {
@@ -45,14 +90,16 @@ impl DataDir {
             }
             return Err(error);
         }
-        self.carry_on(&target)?;
+        self.carry_on(&mark)?;
         Ok(self.path.join(target))
     }
 
     /// Makes a directory that nothing was set aside in yet; gives its name.
-    fn make_target(&self, stem: &str) -> io::Result<String> {
+    fn make_target(&self, label: &str) -> io::Result<String> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let stem = format!("{label}-{}", crate::http::time::compact(since.as_secs()));
         for number in 0..NUMBER_MAX {
-            let name = if number == 0 { stem.to_owned() } else { format!("{stem}-{number}") };
+            let name = if number == 0 { stem.clone() } else { format!("{stem}-{number}") };
             match DirBuilder::new().mode(0o700).create(self.path.join(&name)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => return made.map(|()| name),
@@ -61,11 +108,14 @@ impl DataDir {
         Err(io::Error::other(format!("{stem} and {NUMBER_MAX} names like it are taken")))
     }
 
-    /// Finishes a move that was cut off; gives the directory that the files are in, if there was
-    /// one.
+    /// Finishes a move that was cut off; gives the directory that the files are in, or come from,
+    /// if there was one.
     pub(super) fn finish_set_aside(&self) -> Result<Option<PathBuf>, String> {
-        let Some(target) = unfinished(&self.path)? else { return Ok(None) };
-        let directory = self.path.join(&target);
+        let Some(mark) = unfinished(&self.path)? else { return Ok(None) };
+        let target = match &mark {
+            Mark::SetAside { target, .. } | Mark::Adopt { built: target } => target,
+        };
+        let directory = self.path.join(target);
         let failed =
             |error| format!("cannot finish moving files to {}: {error}", directory.display());
         match DirBuilder::new().mode(0o700).create(&directory) {
@@ -74,12 +124,29 @@ impl DataDir {
             }
             _ => {}
         }
-        self.carry_on(&target).map_err(failed)?;
+        self.carry_on(&mark).map_err(failed)?;
         Ok(Some(directory))
     }
 
     /// Moves whatever has not moved yet, and takes the mark back.
-    fn carry_on(&self, target: &str) -> io::Result<()> {
+    fn carry_on(&self, mark: &Mark) -> io::Result<()> {
+        let built = match mark {
+            Mark::Adopt { built } => Some(built),
+            Mark::SetAside { target, then } => {
+                self.move_to(target)?;
+                then.as_ref()
+            }
+        };
+        if let Some(built) = built {
+            self.replace(MARK_NAME, &Mark::Adopt { built: built.clone() }.text())?;
+            self.move_from(&self.path.join(built))?;
+        }
+        self.remove(MARK_NAME)?;
+        self.sync_dir()
+    }
+
+    /// Moves the files of the store into a sub-directory.
+    fn move_to(&self, target: &str) -> io::Result<()> {
         let directory = self.path.join(target);
         // The name of the new directory is durable before anything is in it.
         self.sync_dir()?;
@@ -92,9 +159,75 @@ impl DataDir {
             move_into(&self.path, &directory, name)?;
         }
         Directory::open(&directory)?.sync()?;
-        self.sync_dir()?;
-        self.remove(MARK_NAME)?;
         self.sync_dir()
+    }
+}
+
+/// The label of a sub-directory in which files are built for [`DataDir::adopt`].
+const BUILT_LABEL: &str = "built";
+
+impl DataDir {
+    /// Whether files of a member are here, or the word that the machine stands by.
+    ///
+    /// # Errors
+    /// What the disk gave.
+    pub(crate) fn has_member(&self) -> io::Result<bool> {
+        let names = self.list()?;
+        Ok(self.standby()?.is_some() || names.iter().any(|name| contents::is_of_store(name)))
+    }
+
+    /// Has a member's files written into a new sub-directory, whose name this gives. If that fails
+    /// the sub-directory is removed.
+    ///
+    /// # Errors
+    /// What `write` or the disk gave.
+    pub(crate) fn build_beside<E: From<io::Error>>(
+        &self,
+        write: impl FnOnce(&DataDir) -> Result<(), E>,
+    ) -> Result<String, E> {
+        let name = self.make_target(BUILT_LABEL)?;
+        let built = self.path.join(&name);
+        let written = DataDir::open(&built).map_err(|detail| io::Error::other(detail).into());
+        if let Err(error) = written.and_then(|disk| write(&disk)) {
+            // It holds nothing that was there before.
+            let _ = fs::remove_dir_all(&built);
+            return Err(error);
+        }
+        Ok(name)
+    }
+
+    /// Has the files that were built in a sub-directory take the place of those that are here,
+    /// which are set aside. Gives where they are; nothing if there were none.
+    ///
+    /// # Errors
+    /// What the disk gave. Either nothing has moved then, or the next open finishes the move.
+    pub(crate) fn adopt(&self, built: &str, label: &str) -> io::Result<Option<PathBuf>> {
+        if self.list()?.iter().any(|name| contents::is_of_store(name)) {
+            return self.set_aside_for(label, Some(built)).map(Some);
+        }
+        self.carry_on(&Mark::Adopt { built: built.to_owned() }).map(|()| None)
+    }
+
+    /// Moves the files of a member from a sub-directory here, and removes the sub-directory.
+    fn move_from(&self, built: &Path) -> io::Result<()> {
+        if !built.exists() {
+            return Ok(());
+        }
+        let mut names = Vec::new();
+        for entry in fs::read_dir(built)? {
+            if let Ok(name) = entry?.file_name().into_string()
+                && contents::is_of_store(&name)
+            {
+                names.push(name);
+            }
+        }
+        names.sort_by_key(|name| (name.ends_with(".snap"), name.clone()));
+        for name in &names {
+            move_into(built, &self.path, name)?;
+        }
+        self.sync_dir()?;
+        // What is left is a lock file.
+        fs::remove_dir_all(built)
     }
 }
 
@@ -111,19 +244,16 @@ fn move_into(from: &Path, to: &Path, name: &str) -> io::Result<()> {
     }
 }
 
-/// The sub-directory into which the files of a directory were being moved when it was left; nothing
-/// if that is not so.
-pub(super) fn unfinished(path: &Path) -> Result<Option<String>, String> {
+/// What was under way with the files of a directory when it was left; nothing if that is not so.
+pub(super) fn unfinished(path: &Path) -> Result<Option<Mark>, String> {
     let mark = path.join(MARK_NAME);
     let text = match fs::read_to_string(&mark) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("cannot read {}: {error}", mark.display())),
         Ok(text) => text,
     };
-    let mut lines = text.lines();
-    let is_known = lines.next() == Some(MARK_VERSION);
-    match lines.next().filter(|name| is_known && contents::is_set_aside(name)) {
-        Some(name) => Ok(Some(name.to_owned())),
+    match Mark::parse(&text) {
+        Some(mark) => Ok(Some(mark)),
         None => Err(format!(
             "{} records an unfinished move of files in a format that this version does not know: \
              start the version that wrote it",
@@ -224,6 +354,51 @@ mod tests {
             assert!(refusal.contains("removed-20261129-231500"), "{refusal}");
             drop(DataDir::open(scratch.path()).expect("the move is finished"));
             assert_moved(scratch.path(), &target);
+        }
+    }
+
+    /// The new files are built, and the move is cut off after so many steps: old files that went,
+    /// then new ones that came.
+    #[test]
+    fn files_take_the_place_of_others_wherever_that_is_cut_off() {
+        let news = ["log-0000000000000001.wal", "snapshot-0000000000000001.snap"];
+        let (target, built) = ("recovered-20261130-171500", "built-20261130-171459");
+        let then = Mark::SetAside { target: target.to_owned(), then: Some(built.to_owned()) };
+        let adopt = Mark::Adopt { built: built.to_owned() };
+        for step in 0..=FILES.len() + news.len() + 2 {
+            let (scratch, data_dir) = filled("aside-adopt");
+            drop(data_dir);
+            let path = |names: &[&str]| {
+                names.iter().fold(scratch.path().to_owned(), |at, name| at.join(name))
+            };
+            fs::create_dir(path(&[built])).expect("the disk works");
+            fs::create_dir(path(&[target])).expect("the disk works");
+            for name in news {
+                fs::write(path(&[built, name]), "new").expect("the disk works");
+            }
+            let old = step.min(FILES.len());
+            for name in &FILES[..old] {
+                fs::rename(path(&[name]), path(&[target, name])).expect("the disk works");
+            }
+            let new = step.saturating_sub(FILES.len() + 1).min(news.len());
+            for name in &news[..new] {
+                fs::rename(path(&[built, name]), path(&[name])).expect("the disk works");
+            }
+            if step == FILES.len() + news.len() + 2 {
+                fs::remove_dir_all(path(&[built])).expect("the disk works");
+            }
+            let mark = if step > FILES.len() { &adopt } else { &then };
+            fs::write(path(&[MARK_NAME]), mark.text()).expect("the disk works");
+            assert!(DataDir::look(scratch.path()).is_err(), "half of it is elsewhere");
+            drop(DataDir::open(scratch.path()).expect("the move is finished"));
+            for name in FILES {
+                let content = fs::read_to_string(path(&[target, name])).expect("it is there");
+                assert_eq!(content, name, "step {step}");
+            }
+            for name in news {
+                assert_eq!(fs::read_to_string(path(&[name])).expect("it is there"), "new");
+            }
+            assert!(!path(&[built]).exists() && !path(&[MARK_NAME]).exists(), "step {step}");
         }
     }
 

@@ -10,6 +10,7 @@ mod file;
 mod standby;
 mod told;
 
+use aside::Mark;
 use contents::{Contents, LOCK_NAME, STANDBY_NAME};
 use directory::{Directory, try_lock};
 pub(crate) use file::DataFile;
@@ -64,7 +65,7 @@ impl DataDir {
             let _ = fs::remove_file(path.join(temporary_name(word)));
         }
         if let Some(directory) = data_dir.finish_set_aside()? {
-            tracing::warn!("files that were being set aside are in {}", directory.display());
+            tracing::warn!("finished moving files of {}", directory.display());
         }
         Ok(data_dir)
     }
@@ -89,8 +90,12 @@ impl DataDir {
         let data_dir = Self::lock(path, dir, is_free, lock)?;
         match aside::unfinished(path)? {
             None => Ok(data_dir),
-            Some(target) => Err(format!(
+            Some(Mark::SetAside { target, .. }) => Err(format!(
                 "the files in {name} are being moved to {name}/{target}, and some are still here: \
+                 the next start finishes that"
+            )),
+            Some(Mark::Adopt { built }) => Err(format!(
+                "the files in {name}/{built} are being moved to {name}, and some are still there: \
                  the next start finishes that"
             )),
         }

@@ -80,9 +80,7 @@ fn addresses_that_cannot_be() {
 #[test]
 fn what_this_version_does_not_do() {
     let place = Place::new("refused");
-    for args in
-        [&["-trace=*"][..], &["-graphite-host=x"], &["-cpuprofile"], &["-force-new-cluster"]]
-    {
+    for args in [&["-trace=*"][..], &["-graphite-host=x"], &["-cpuprofile"]] {
         place.refuses(&[], args, "is not supported by this version");
     }
     let env = [("ETCD_GRAPHITE_HOST", "10.0.0.1:7001")];

@@ -1,0 +1,68 @@
+//! A file that a server sends to one of our own commands.
+
+use crate::net::tls;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a server may take to begin its answer: a member that has lost its leader answers
+/// within its request time-out.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a refusal that are read.
+const REFUSAL_BYTES_MAX: u64 = 64 << 10;
+
+/// What proves the right to a file, and who is believed to have it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Access<'a> {
+    /// The cluster's secret.
+    pub token: Option<&'a str>,
+    /// Authorities (PEM) that sign the server's certificate, in the stead of the system's.
+    pub ca: Option<&'a Path>,
+    /// The certificate and the key (PEM) that are shown to the server.
+    pub shown: Option<(&'a Path, &'a Path)>,
+}
+
+/// Writes the body of a GET into `out`. Gives its length. Redirects are not followed: the secret
+/// goes to the server that was named and to no other.
+///
+/// # Errors
+/// A sentence with the URL and what went wrong.
+pub fn download(url: &str, access: Access<'_>, out: &mut impl Write) -> Result<u64, String> {
+    let builder = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_recv_response(Some(ANSWER_TIMEOUT))
+        .proxy(None)
+        .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")));
+    let builder = match url.starts_with("https://") {
+        true => builder.tls_config(tls::for_client(access.ca, access.shown)?),
+        false => builder,
+    };
+    let failed = |error: &dyn std::fmt::Display| format!("{url}: {error}");
+    let agent: ureq::Agent = builder.build().into();
+    let mut request = agent.get(url);
+    if let Some(token) = access.token {
+        request = request.header("Stead-Token", token);
+    }
+    let response = request.call().map_err(|error| failed(&error))?;
+    let status = response.status().as_u16();
+    if (300..400).contains(&status) {
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+        let location = location.unwrap_or("another machine");
+        return Err(failed(&format!("this machine does not serve clients; ask {location}")));
+    }
+    let mut reader = response.into_body().into_reader();
+    if status != 200 {
+        let mut text = String::new();
+        // What cannot be read of a refusal adds nothing to it.
+        let _ = reader.take(REFUSAL_BYTES_MAX).read_to_string(&mut text);
+        return Err(failed(&format!("answered {status}: {}", text.trim().escape_debug())));
+    }
+    io::copy(&mut reader, out).map_err(|error| failed(&error))
+}
