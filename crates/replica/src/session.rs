@@ -75,7 +75,7 @@ impl Outcome {
     pub(crate) fn of(result: &Result<Applied, StoreError>) -> Self {
         match result {
             Ok(Applied::Event(event)) => Outcome::Event(event.index),
-            Ok(Applied::Internal) => Outcome::Internal,
+            Ok(Applied::Internal | Applied::Raised) => Outcome::Internal,
             Ok(Applied::Lock(lock)) => Outcome::Lock(*lock),
             Ok(Applied::Expired(_)) => Outcome::Lost,
             Err(error) if error.cause.len() > CAUSE_BYTES_MAX => Outcome::Lost,

@@ -85,6 +85,12 @@ impl Store {
                 self.write_internal(writes, wakes);
                 Ok(Applied::Internal)
             }
+            Command::RaiseIndex { at_least } => {
+                if *at_least > self.index {
+                    self.begin_anew(StoreIndex(*at_least));
+                }
+                Ok(Applied::Raised)
+            }
             Command::Lock { dir, action } => {
                 self.apply_lock(*dir, *action, wakes).map(Applied::Lock)
             }
@@ -148,7 +154,10 @@ impl Store {
                 count(&mut self.stats.compare_and_deletes, &outcome);
                 outcome
             }
-            Command::Expire { .. } | Command::Internal { .. } | Command::Lock { .. } => {
+            Command::Expire { .. }
+            | Command::Internal { .. }
+            | Command::RaiseIndex { .. }
+            | Command::Lock { .. } => {
                 unreachable!("these are not about a key that a client names")
             }
         }

@@ -60,6 +60,9 @@ pub enum Command<'a> {
     Expire { limit: u32 },
     /// The server's own writes under `/_etcd`, all at one index.
     Internal { writes: Vec<InternalWrite<'a>> },
+    /// Go on at this index, or where the store is if that is more, up to [`INDEX_RAISED_MAX`].
+    /// Changes no key. Events up to there are forgotten, as in [`crate::Store::begin_anew`].
+    RaiseIndex { at_least: u64 },
     /// Something asked of the lock whose directory, below [`crate::LOCK_ROOT`], is `dir`.
     Lock { dir: KeyPath<'a>, action: LockAction<'a> },
 }
@@ -77,6 +80,11 @@ const COMPARE_AND_DELETE: u8 = 6;
 const EXPIRE: u8 = 7;
 const INTERNAL: u8 = 8;
 const LOCK: u8 = 9;
+const RAISE_INDEX: u8 = 10;
+
+/// The highest index that can be asked for: 2^52. There is room for as many changes above it, and
+/// clients that read numbers as floating-point ones still tell one index from the next.
+pub const INDEX_RAISED_MAX: u64 = 1 << 52;
 
 /// Flags. Which of them mean anything depends on the tag.
 const DIR: u8 = 1;
@@ -178,6 +186,10 @@ impl<'a> Command<'a> {
                 out.extend_from_slice(&[EXPIRE, 0]);
                 codec::put_number(out, u64::from(limit));
             }
+            Command::RaiseIndex { at_least } => {
+                out.extend_from_slice(&[RAISE_INDEX, 0]);
+                codec::put_number(out, at_least);
+            }
             Command::Internal { ref writes } => put_internal(out, writes),
             Command::Lock { dir, action } => action.encode(dir, LOCK, out),
         }
@@ -211,6 +223,9 @@ impl<'a> Command<'a> {
             EXPIRE => {
                 let limit = u32::try_from(codec::take_number(bytes)?).map_err(|_| DecodeError)?;
                 return Ok(Command::Expire { limit });
+            }
+            RAISE_INDEX => {
+                return Ok(Command::RaiseIndex { at_least: codec::take_number(bytes)? });
             }
             INTERNAL => return take_internal(bytes),
             _ => {}

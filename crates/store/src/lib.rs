@@ -32,7 +32,7 @@ mod tree;
 mod watch;
 
 pub use codec::DecodeError;
-pub use command::{Command, InOrder, InternalWrite};
+pub use command::{Command, INDEX_RAISED_MAX, InOrder, InternalWrite};
 pub use error::{ErrorCode, StoreError};
 pub use event::{Action, Event};
 pub use limits::Limits;

@@ -1,6 +1,7 @@
 //! The state machine's state: what is read from it, who watches it, and how it is kept within
 //! bounds. How commands change it is in `apply.rs`.
 
+use crate::command::INDEX_RAISED_MAX;
 use crate::error::{ErrorCode, StoreError};
 use crate::event::Event;
 use crate::expiry::Expiry;
@@ -24,6 +25,8 @@ pub enum Applied {
     Expired(u32),
     /// [`crate::Command::Internal`].
     Internal,
+    /// [`crate::Command::RaiseIndex`].
+    Raised,
     /// [`crate::Command::Lock`].
     Lock(LockOutcome),
 }
@@ -260,8 +263,9 @@ impl Store {
 
     /// Goes on at `index`, or where it is if that is more, and forgets all events: what clients
     /// know of up to there is of another history. A watch from there or before gets error 401.
+    /// Indexes above [`crate::INDEX_RAISED_MAX`] count as that one.
     pub fn begin_anew(&mut self, index: StoreIndex) {
-        self.index = self.index.max(index.0);
+        self.index = self.index.max(index.0.min(INDEX_RAISED_MAX));
         self.history = History::after(self.index());
     }
 

@@ -89,6 +89,7 @@ fn other_commands() -> Vec<(Command<'static>, &'static str)> {
         (Command::Expire { limit: u32::MAX }, "0700ffffffff0f"),
         (Command::Internal { writes }, "08000201042f612f62017600012f"),
         (Command::Internal { writes: Vec::new() }, "080000"),
+        (Command::RaiseIndex { at_least: 300 }, "0a00ac02"),
     ]
 }
 
@@ -172,7 +173,7 @@ fn commands_with_wrong_fields_are_refused() {
     for (text, why) in [
         ("", "nothing at all"),
         ("00", "an unknown tag"),
-        ("0a00012f", "an unknown tag with a path"),
+        ("0b00012f", "an unknown tag with a path"),
         ("0902012f010a", "a lock that is no lock's directory"),
         ("09020f2f5f657463642f6d6f642f6c6f636b010a", "the directory of all locks"),
         ("0900112f5f657463642f6d6f642f6c6f636b2f61", "no action"),

@@ -45,6 +45,8 @@ enum Step {
     Delete(Write),
     CompareAndDelete(Write),
     Internal(Vec<(String, Option<String>)>),
+    /// The index is to be so much more, or less.
+    RaiseIndex(i64),
     /// The clock moves, maybe backwards, and so many nodes may expire.
     Expire {
         seconds: i64,
@@ -114,6 +116,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => write().prop_map(Step::Delete),
         3 => write().prop_map(Step::CompareAndDelete),
         1 => prop::collection::vec(internal, 0..4).prop_map(Step::Internal),
+        1 => (-5..20_i64).prop_map(Step::RaiseIndex),
         4 => (-3..8_i64, 0..5_u32).prop_map(|(seconds, limit)| Step::Expire { seconds, limit }),
         5 => (key(), any::<bool>(), any::<bool>(), 0..6_u64).prop_map(
             |(key, recursive, stream, ahead)| Step::Watch { key, recursive, stream, ahead }
@@ -229,6 +232,10 @@ impl World {
                     .collect();
                 self.apply(&Command::Internal { writes });
             }
+            Step::RaiseIndex(by) => {
+                let at_least = self.store.index().0.saturating_add_signed(*by);
+                self.apply(&Command::RaiseIndex { at_least });
+            }
             Step::Expire { seconds, limit } => {
                 self.now = self.now.saturating_add_signed(seconds * SECOND as i64);
                 self.apply(&Command::Expire { limit: *limit });
@@ -252,6 +259,11 @@ impl World {
             Step::NextEvent { key, recursive, from } => {
                 let filter = WatchFilter { path: key.as_str().into(), recursive: *recursive };
                 let got = self.store.next_event(&filter, StoreIndex(*from));
+                if (1..=self.model.cleared).contains(&(*from).max(1)) {
+                    let refused = got.expect_err("it is cleared");
+                    assert_eq!(refused.code, store::ErrorCode::EventIndexCleared);
+                    return;
+                }
                 let got =
                     got.expect("all events are kept").map(|event| testkit::event_text(&event));
                 assert_eq!(got, self.model.next_event(key, *recursive, *from));

@@ -10,8 +10,9 @@ use crate::http::reader::{Method, Request};
 use crate::member::context::Context;
 use crate::net::{Caller, Reply, Response};
 use replica::{Answer, ClusterConfig, Failure, Member, Ticket};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::{Command, INDEX_RAISED_MAX};
 
 /// Smaller values are lifted to these without a word, as the original does.
 const ACTIVE_SIZE_MIN: u64 = 3;
@@ -108,6 +109,50 @@ pub(crate) fn config(cx: &mut Context, caller: Caller, request: &Request<'_>) ->
 pub(crate) fn configured(cx: &Context, outcome: &Answer) -> Response {
     match &outcome.outcome {
         Ok(_) => Response::json(200, config_body(&cx.driver.membership().config())),
+        Err(Failure::Store(refused)) => error(cx, &ApiError::from_store(refused, false)),
+        Err(Failure::Engine(failed)) => engine_error(cx, *failed),
+    }
+}
+
+/// The body of `PUT /v2/admin/index`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WantedIndex {
+    at_least: u64,
+}
+
+/// `/v2/admin/index`: the key space goes on at an index, or where it is if that is more. Whoever
+/// brings keys along from another server raises the index above the one that its clients know.
+pub(crate) fn raise_index(
+    cx: &mut Context,
+    caller: Caller,
+    request: &Request<'_>,
+) -> Reply<Waiting> {
+    if request.sender.origin.is_some() && !is_json(request.content_type) {
+        return refuse_type().into();
+    }
+    let wanted = match serde_json::from_slice::<WantedIndex>(request.body) {
+        Ok(wanted) if wanted.at_least <= INDEX_RAISED_MAX => wanted,
+        Ok(_) => {
+            let detail = format!("atLeast is larger than {INDEX_RAISED_MAX}");
+            return error(cx, &ApiError::new(INVALID_FORM, detail, cx.index())).into();
+        }
+        Err(wrong) => {
+            let detail = format!("the body is not {{\"atLeast\":NUMBER}}: {wrong}");
+            return error(cx, &ApiError::new(INVALID_FORM, detail, cx.index())).into();
+        }
+    };
+    let command = Command::RaiseIndex { at_least: wanted.at_least };
+    match cx.driver.propose(Ticket(caller.key.to_u64()), &command) {
+        Ok(()) => Reply::Wait(Waiting::RaiseIndex),
+        Err(failed) => engine_error(cx, failed).into(),
+    }
+}
+
+/// The index was raised, or could not be.
+pub(crate) fn index_raised(cx: &Context, outcome: &Answer) -> Response {
+    match &outcome.outcome {
+        Ok(_) => Response::json(200, format!("{{\"index\":{}}}\n", cx.index())),
         Err(Failure::Store(refused)) => error(cx, &ApiError::from_store(refused, false)),
         Err(Failure::Engine(failed)) => engine_error(cx, *failed),
     }

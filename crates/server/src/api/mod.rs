@@ -122,7 +122,7 @@ fn resource(
     let is_change = !matches!(request.method, Method::Get | Method::Head);
     let shape = match route {
         Route::Members | Route::Member(_) => Some(Shape::Message),
-        Route::AdminConfig | Route::AdminMachine(_) => Some(Shape::Error),
+        Route::AdminConfig | Route::AdminMachine(_) | Route::AdminIndex => Some(Shape::Error),
         _ => None,
     };
     if let Some(shape) = shape.filter(|_| is_change)
@@ -145,6 +145,7 @@ fn resource(
         Route::Member(id) => members::serve_one(cx, caller, request, id),
         Route::AdminConfig => admin::config(cx, caller, request),
         Route::AdminBackup => backup::begin(cx, caller, request),
+        Route::AdminIndex => admin::raise_index(cx, caller, request),
         Route::AdminMachines => admin::machines(cx).into(),
         Route::AdminMachine(name) if is_change => admin::remove_machine(cx, caller, name),
         Route::AdminMachine(name) => admin::machine(cx, name).into(),

@@ -45,6 +45,8 @@ pub(crate) enum Waiting {
     LockRead { dir: Box<str>, field: LockField },
     /// The outcome of a change of the cluster's configuration.
     Configure,
+    /// The index to be raised.
+    RaiseIndex,
     /// A join request of a machine.
     Join(Box<Joining>),
     /// The removal of a machine.
@@ -113,6 +115,7 @@ impl Waiting {
             | Waiting::LockWrite
             | Waiting::LockRead { .. }
             | Waiting::Configure
+            | Waiting::RaiseIndex
             | Waiting::Join(_)
             | Waiting::Remove(_) => OnStop::Refuse,
             Waiting::Watch(_)
@@ -136,6 +139,7 @@ impl Pending for Waiting {
             | Waiting::LockWrite
             | Waiting::LockRead { .. }
             | Waiting::Configure
+            | Waiting::RaiseIndex
             | Waiting::Join(_)
             | Waiting::Remove(_)
             | Waiting::Member(_) => ClientEnd::Answer,

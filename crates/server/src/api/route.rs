@@ -23,6 +23,7 @@ pub(crate) enum Route<'a> {
     Member(&'a str),
     AdminConfig,
     AdminBackup,
+    AdminIndex,
     AdminMachines,
     AdminMachine(&'a str),
     PeerStream,
@@ -59,6 +60,7 @@ impl Route<'_> {
             Route::Members => "GET,HEAD,POST",
             Route::Member(_) => "GET,HEAD,PUT,DELETE",
             Route::AdminBackup => "GET",
+            Route::AdminIndex => "PUT",
             Route::PeerJoin => "POST",
             Route::Module(Module::Lock, _) => KEYS_METHODS,
             Route::Module(Module::Leader, _) => "HEAD,GET,PUT,DELETE",
@@ -90,6 +92,7 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
     let shared = match trimmed {
         "/v2/admin/config" => Route::AdminConfig,
         "/v2/admin/backup" => Route::AdminBackup,
+        "/v2/admin/index" => Route::AdminIndex,
         "/v2/admin/machines" => Route::AdminMachines,
         "/version" => Route::Version,
         "/health" => Route::Health,

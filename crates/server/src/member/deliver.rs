@@ -52,6 +52,7 @@ impl EventLoop {
             }
             Waiting::LockWrite => lock::written(cx, answer).into(),
             Waiting::Configure => admin::configured(cx, answer).into(),
+            Waiting::RaiseIndex => admin::index_raised(cx, answer).into(),
             Waiting::Join(joining) => join::stepped(cx, key, joining, answer),
             Waiting::Remove(_) => join::removed(cx, answer).into(),
             Waiting::Member(change) => members::changed(cx, &change, answer).into(),

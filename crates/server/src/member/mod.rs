@@ -381,6 +381,7 @@ impl Service for EventLoop {
             | Waiting::LockWrite
             | Waiting::LockRead { .. }
             | Waiting::Configure
+            | Waiting::RaiseIndex
             | Waiting::Join(_)
             | Waiting::Remove(_)
             | Waiting::Member(_)

@@ -44,6 +44,8 @@ pub(crate) struct Model {
     pub(crate) index: u64,
     time: u64,
     events: Vec<Event>,
+    /// Up to there no event is kept.
+    pub(crate) cleared: u64,
     watchers: Vec<Watcher>,
     counts: BTreeMap<&'static str, (u64, u64)>,
     expired: u64,
@@ -201,6 +203,14 @@ impl Model {
         self.woken.clear();
         let text = match command {
             Command::Expire { limit } => format!("expired {}", self.expire(*limit)),
+            Command::RaiseIndex { at_least } => {
+                if *at_least > self.index {
+                    self.index = *at_least;
+                    self.events.clear();
+                    self.cleared = *at_least;
+                }
+                "raised".to_owned()
+            }
             Command::Internal { writes } => {
                 let before = self.index;
                 for write in writes {
@@ -265,7 +275,10 @@ impl Model {
             Command::CompareAndDelete { path, prev_value, prev_index } => {
                 ("cad", self.compare_and_delete(path, prev_value, prev_index))
             }
-            Command::Expire { .. } | Command::Internal { .. } | Command::Lock { .. } => {
+            Command::Expire { .. }
+            | Command::Internal { .. }
+            | Command::RaiseIndex { .. }
+            | Command::Lock { .. } => {
                 panic!("not about a client's key")
             }
         };

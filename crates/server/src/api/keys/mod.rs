@@ -243,7 +243,7 @@ pub(crate) fn written(
             let numbers = cx.numbers(event.index);
             Response::new(if is_new { 201 } else { 200 }, JSON, Body::Printed).at(numbers)
         }
-        Ok(Applied::Internal | Applied::Expired(_) | Applied::Lock(_)) => {
+        Ok(Applied::Internal | Applied::Raised | Applied::Expired(_) | Applied::Lock(_)) => {
             unreachable!("a write of a client ends in an event")
         }
         Err(Failure::Store(refused)) => {

@@ -69,6 +69,29 @@ fn a_backup_becomes_a_cluster_with_the_same_keys_and_higher_indexes() {
 }
 
 #[test]
+fn the_index_can_be_raised_and_never_goes_back() {
+    let cluster = Cluster::start("raise-index", 3, "");
+    let follower = (cluster.leader() + 1) % 3;
+    let addr = cluster.machines[follower].addr();
+    let before = ask(addr, &Request::put("/v2/keys/a", "value=1")).index();
+    let raise = |body: &str| {
+        let put = Request::new("PUT", "/v2/admin/index").body(body.as_bytes());
+        ask(addr, &put.header("Content-Type", "application/json"))
+    };
+    let raised = raise("{\"atLeast\":500000}");
+    assert_eq!((raised.status(), raised.json()["index"].as_u64()), (200, Some(500_000)));
+    assert_eq!(raise("{\"atLeast\":7}").json()["index"].as_u64(), Some(500_000));
+    let job = ask(addr, &Request::post("/v2/keys/queue", "value=1")).json();
+    assert_eq!(job["node"]["createdIndex"].as_u64(), Some(500_001));
+    let late = format!("/v2/keys/a?wait=true&waitIndex={}", before + 1);
+    assert_eq!(ask(addr, &Request::get(&late)).json()["errorCode"].as_u64(), Some(401));
+    for wrong in ["", "{}", "{\"atLeast\":-1}", "{\"atLeast\":18446744073709551615}"] {
+        assert_eq!(raise(wrong).status(), 400, "{wrong}");
+    }
+    cluster.wait_equal();
+}
+
+#[test]
 fn others_join_a_restored_cluster_and_old_members_are_refused() {
     let (old, server) = Server::start("restore-join-old");
     let put = Request::put("/v2/keys/kept", "value=1&ttl=1");

@@ -82,7 +82,10 @@ fn command_text(command: &Command<'_>) -> String {
         Command::CompareAndDelete { prev_value, prev_index, .. } => {
             format!("compare-delete{}", condition_text(prev_value, prev_index))
         }
-        Command::Expire { .. } | Command::Internal { .. } | Command::Lock { .. } => {
+        Command::Expire { .. }
+        | Command::Internal { .. }
+        | Command::RaiseIndex { .. }
+        | Command::Lock { .. } => {
             panic!("no request on a key says so")
         }
     }
