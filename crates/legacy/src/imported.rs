@@ -337,6 +337,19 @@ pub struct Imported {
 }
 
 impl Imported {
+    /// The node at a path.
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        let at = self.nodes.binary_search_by(|node| node.path.as_str().cmp(path)).ok()?;
+        self.nodes.get(at)
+    }
+
+    /// Whether a directory holds anything.
+    pub fn has_below(&self, dir: &str) -> bool {
+        let first = format!("{dir}/");
+        let at = self.nodes.partition_point(|node| node.path < first);
+        self.nodes.get(at).is_some_and(|node| node.path.starts_with(&first))
+    }
+
     /// Drops the nodes whose deadline is not after `now`, with all that is below them, and returns
     /// how many nodes that were.
     pub fn drop_expired(&mut self, now: WallTime) -> u64 {

@@ -5,6 +5,7 @@ mod command;
 mod console;
 #[cfg(test)]
 mod fuzzed;
+mod import;
 mod log;
 mod reach;
 mod resolve;

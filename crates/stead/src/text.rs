@@ -19,6 +19,7 @@ Usage:
   stead backup FILE              back up a running cluster; inspect, verify, compare backups
   stead restore FILE ...         make a new cluster of one from a backup
   stead recover ...              make a new cluster of one from a member that is left
+  stead import ...               copy the keys of an etcd 0.2 to 3.5 into a running server
   stead version                  print the version
 
 `stead backup --help`, and so on, has the flags of a command.

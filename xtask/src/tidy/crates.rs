@@ -31,7 +31,7 @@ const ONLY: [(&str, &[&str]); 9] = [
     ("rustls", &["server"]),
     ("signal-hook", &["server", "torture"]),
     ("socket2", &["server"]),
-    ("ureq", &["server"]),
+    ("ureq", &["server", "stead"]),
 ];
 
 /// Crates that use no other but these.

@@ -5,14 +5,19 @@ mod backup;
 mod content;
 mod restore;
 
+use crate::import;
 use crate::source::Usage;
 use std::process::ExitCode;
 
 /// A command: its name, and what it does with the words behind it.
 type Command = (&'static str, fn(&[String]) -> Result<ExitCode, Usage>);
 
-const COMMANDS: [Command; 3] =
-    [("backup", backup::run), ("restore", restore::run), ("recover", restore::recover)];
+const COMMANDS: [Command; 4] = [
+    ("backup", backup::run),
+    ("restore", restore::run),
+    ("recover", restore::recover),
+    ("import", import::run),
+];
 
 /// Runs the command that the arguments begin with; nothing if they begin with none of these.
 pub(crate) fn run(args: &[String]) -> Option<Result<ExitCode, Usage>> {

@@ -14,6 +14,7 @@ mod corpus;
 mod crash;
 mod gates;
 mod hostile;
+mod import;
 mod keeping;
 mod locks;
 mod members;

@@ -180,7 +180,8 @@ fn refuse_foreign(path: &Path) -> Result<(), String> {
         }
         Contents::Etcd(version) => Err(format!(
             "{name} is {version}: Stead does not open it, and has changed nothing in it; give \
-             another -data-dir, and see \"Moving from etcd\" in docs/operating.md for the data"
+             another -data-dir, and copy the keys with `stead import --from-dir {name} --to URL` \
+             (\"Moving from etcd\" in docs/operating.md)"
         )),
         Contents::Foreign(names) => Err(format!(
             "{name} is not a data directory of Stead, and not empty ({}): nothing was changed in \

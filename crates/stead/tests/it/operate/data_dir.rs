@@ -88,7 +88,7 @@ fn the_directories_of_etcd_are_known() {
             fs::write(path.join(file), "theirs").unwrap();
         }
         let before = names(&path);
-        assert_refused(&site, &[want, "does not open it", "Moving from etcd", "operating.md"]);
+        assert_refused(&site, &[want, "does not open it", "stead import --from-dir /"]);
         assert_check_refuses(&site, want);
         assert_eq!(names(&path), before);
         for file in files {

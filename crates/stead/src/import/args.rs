@@ -1,0 +1,273 @@
+//! The command line of `stead import`.
+
+use crate::source::Usage;
+use std::path::PathBuf;
+
+/// What is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Dirs(Vec<PathBuf>),
+    Snapshot(PathBuf),
+}
+
+/// What to do with keys that the target has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// Refuse any but those that an import which was interrupted has written.
+    Refuse,
+    /// Leave other keys alone, and refuse different values of the same keys.
+    Merge,
+    /// Leave other keys alone, and replace different values of the same keys.
+    Overwrite,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) source: Source,
+    pub(super) options: legacy::Options,
+    /// URLs of members of one cluster. None with a dry run means: read the source only.
+    pub(super) to: Vec<String>,
+    /// What is put in front of each key: empty, or a path without a slash at its end.
+    pub(super) prefix: String,
+    pub(super) existing: Existing,
+    pub(super) is_dry_run: bool,
+    pub(super) is_json: bool,
+}
+
+/// A command line.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    Help,
+    Import(Box<Order>),
+}
+
+pub(super) const HELP: &str = "\
+stead import: copy the keys of an etcd 0.2 to 3.5 from its files into a running server
+
+Usage:
+  stead import --from-dir DIR [--from-dir DIR2 ...] --to URL[,URL...] [options]
+  stead import --from-snapshot FILE --to URL[,URL...] [options]
+
+Source, which is only read:
+  --from-dir DIR         a data directory. Give those of all members of a cluster that are left:
+                         only a majority of them tells what was acknowledged last
+  --from-snapshot FILE   a snapshot: snapshot/*.ss of 0.4, member/snap/*.snap of 2.x and 3.x, or
+                         what 0.4.9 answers to /v2/migration/snapshot
+  --wal-dir DIR          the log of a 2.x or 3.x that had --wal-dir
+  --live                 read the files of a running server, though the last writes may be missing
+  --accept-damage        import what comes before damage in a log
+  --include-uncommitted  import all that the only directory of several members has, not only
+                         what it knows to be committed
+  --as-the-server        keep wrong modified indexes of 0.4's snapshots instead of repairing them
+
+Target:
+  --to URL[,URL...]      client URLs of members; each is tried
+  --prefix PATH          import /a as PATH/a
+  --merge                import into a target that has other keys; its keys stay. The same key with
+                         another value is refused before anything is written
+  --force                as --merge, and replace the values of keys that differ
+
+  --dry-run              read everything, say what would be written, and write nothing
+  --json                 print the report as JSON
+  --help                 print this text
+
+The source is read and checked completely before the first write. An import that was interrupted
+continues when the same command is given again. Keys that have expired are dropped; the others
+expire when they would have. Hidden keys are imported; what the old servers kept about themselves
+is not, nor are users and roles. Createdindexes and modifiedindexes are those of the new writes, and
+greater than all of the source if the target can raise its index.
+";
+
+/// Reads the arguments behind `import`: `--flag value` or `--flag=value`.
+pub(super) fn parse(args: &[String]) -> Result<Request, Usage> {
+    let mut found = Found::default();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let (name, given) = match arg.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (arg.as_str(), None),
+        };
+        if matches!(name, "--help" | "-help" | "-h") {
+            return Ok(Request::Help);
+        }
+        if let Some(switch) = found.switch(name) {
+            if given.is_some() {
+                return Err(Usage(format!("{name} takes no value")));
+            }
+            *switch = true;
+            continue;
+        }
+        if !VALUED.contains(&name) {
+            let hint = "run `stead import --help` for the list of flags";
+            return Err(Usage(format!("unknown argument {arg:?}: {hint}")));
+        }
+        let value = given.or_else(|| args.next().cloned()).filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| Usage(format!("{name} needs a value")))?;
+        found.value(name, value)?;
+    }
+    found.finish()
+}
+
+const VALUED: [&str; 5] = ["--from-dir", "--from-snapshot", "--wal-dir", "--to", "--prefix"];
+
+#[derive(Default)]
+struct Found {
+    dirs: Vec<PathBuf>,
+    snapshot: Option<PathBuf>,
+    to: Vec<String>,
+    prefix: String,
+    options: legacy::Options,
+    is_merge: bool,
+    is_force: bool,
+    is_dry_run: bool,
+    is_json: bool,
+}
+
+impl Found {
+    fn switch(&mut self, name: &str) -> Option<&mut bool> {
+        Some(match name {
+            "--live" => &mut self.options.live,
+            "--accept-damage" => &mut self.options.accept_damage,
+            "--include-uncommitted" => &mut self.options.include_uncommitted,
+            "--as-the-server" => &mut self.options.as_the_server,
+            "--merge" => &mut self.is_merge,
+            "--force" => &mut self.is_force,
+            "--dry-run" => &mut self.is_dry_run,
+            "--json" => &mut self.is_json,
+            _ => return None,
+        })
+    }
+
+    fn value(&mut self, name: &str, value: String) -> Result<(), Usage> {
+        match name {
+            "--from-dir" => self.dirs.push(value.into()),
+            "--from-snapshot" if self.snapshot.is_some() => {
+                return Err(Usage("--from-snapshot can be given once".to_owned()));
+            }
+            "--from-snapshot" => self.snapshot = Some(value.into()),
+            "--wal-dir" => self.options.wal_dir = Some(value.into()),
+            "--prefix" => self.prefix = prefix(&value)?,
+            _ => {
+                for url in value.split(',').map(str::trim).filter(|url| !url.is_empty()) {
+                    self.to.push(target(url)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Request, Usage> {
+        let source = match (self.dirs.is_empty(), self.snapshot) {
+            (false, None) => Source::Dirs(self.dirs),
+            (true, Some(file)) => Source::Snapshot(file),
+            _ => {
+                return Err(Usage(
+                    "give either --from-dir or --from-snapshot: run `stead import --help`"
+                        .to_owned(),
+                ));
+            }
+        };
+        if self.to.is_empty() && !self.is_dry_run {
+            return Err(Usage("missing --to: name the URL of the server to write to".to_owned()));
+        }
+        let existing = match (self.is_force, self.is_merge) {
+            (true, _) => Existing::Overwrite,
+            (false, true) => Existing::Merge,
+            (false, false) => Existing::Refuse,
+        };
+        Ok(Request::Import(Box::new(Order {
+            source,
+            options: self.options,
+            to: self.to,
+            prefix: self.prefix,
+            existing,
+            is_dry_run: self.is_dry_run,
+            is_json: self.is_json,
+        })))
+    }
+}
+
+fn target(url: &str) -> Result<String, Usage> {
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    if url.starts_with("https://") {
+        return Err(Usage(format!("{url}: TLS is not supported by `stead import` yet")));
+    }
+    let rest = url.strip_prefix("http://").unwrap_or_default().trim_end_matches('/');
+    if rest.is_empty() || rest.contains(['/', '?', '#', '@', ' ']) {
+        return Err(Usage(format!("invalid URL {url:?}: give it as in http://10.0.0.1:4001")));
+    }
+    Ok(format!("http://{rest}"))
+}
+
+fn prefix(path: &str) -> Result<String, Usage> {
+    let path = path.trim_end_matches('/');
+    let path =
+        if path.is_empty() || path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    let is_clean = path.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
+    if !is_clean {
+        return Err(Usage(format!("invalid --prefix {path:?}: give a key, as in /old")));
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &str) -> Result<Request, Usage> {
+        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
+        parse(&args)
+    }
+
+    fn order(args: &str) -> Order {
+        match parsed(args) {
+            Ok(Request::Import(order)) => *order,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_take_values_after_a_blank_or_an_equals_sign() {
+        let order = order(
+            "--from-dir a --from-dir=b --to 10.0.0.1:4001,http://10.0.0.2:4001/ --prefix old/ \
+             --merge --json",
+        );
+        assert_eq!(order.source, Source::Dirs(vec!["a".into(), "b".into()]));
+        assert_eq!(order.to, ["http://10.0.0.1:4001", "http://10.0.0.2:4001"]);
+        assert_eq!((order.prefix.as_str(), order.existing), ("/old", Existing::Merge));
+        assert!(order.is_json && !order.is_dry_run);
+    }
+
+    #[test]
+    fn a_dry_run_needs_no_target() {
+        let order = order("--from-snapshot x --dry-run --force");
+        assert_eq!(order.source, Source::Snapshot("x".into()));
+        assert_eq!((order.to.len(), order.existing), (0, Existing::Overwrite));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (args, want) in [
+            ("", "give either --from-dir or --from-snapshot"),
+            ("--from-dir a --from-snapshot b --to x", "give either"),
+            ("--from-dir a", "missing --to"),
+            ("--from-dir", "--from-dir needs a value"),
+            ("--from-dir a --to https://x", "TLS is not supported"),
+            ("--from-dir a --to http://x/y", "invalid URL"),
+            ("--from-dir a --to x --prefix a/../b", "invalid --prefix"),
+            ("--from-dir a --merge=yes", "--merge takes no value"),
+            ("--from-dir a --frm b", "unknown argument \"--frm\""),
+            ("dir", "unknown argument \"dir\""),
+        ] {
+            let error = parsed(args).expect_err(args).to_string();
+            assert!(error.contains(want), "{args}: {error}");
+        }
+        assert!(matches!(parsed("--from-dir a --help"), Ok(Request::Help)));
+    }
+
+    #[test]
+    fn help_fits_the_terminal() {
+        assert!(HELP.lines().all(|line| line.len() <= 100));
+    }
+}

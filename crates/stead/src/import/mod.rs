@@ -1,0 +1,77 @@
+//! `stead import`: copies the keys of an old server from its files into a running one.
+//!
+//! Everything is read and checked before the first write: the source, what the target has, and the
+//! size of each request. Each node is created by a request of its own that fails if it exists, so
+//! that the same command continues an import that was interrupted.
+
+mod args;
+mod clock;
+mod key;
+mod plan;
+mod report;
+mod target;
+mod write;
+
+use crate::console::{FAILED, print, say};
+use crate::source::Usage;
+use args::{Order, Request, Source};
+use clock::now;
+use legacy::Imported;
+use plan::Plan;
+use report::{Index, Report};
+use std::process::ExitCode;
+use target::{Listing, Target};
+
+/// Runs the command with the arguments behind `import`.
+pub(crate) fn run(args: &[String]) -> Result<ExitCode, Usage> {
+    match args::parse(args)? {
+        Request::Help => Ok(print(args::HELP)),
+        Request::Import(order) => Ok(match import(&order) {
+            Ok(report) => print(&report),
+            Err(error) => {
+                say(&format!("stead: {error}"));
+                ExitCode::from(FAILED)
+            }
+        }),
+    }
+}
+
+fn import(order: &Order) -> Result<String, String> {
+    let mut imported = read(order)?;
+    let expired = imported.drop_expired(now());
+    let listing = match order.to.as_slice() {
+        [] => Listing::new(),
+        urls => Target::new(urls, 0).list(&order.prefix)?,
+    };
+    let plan = Plan::make(&imported, &order.prefix, &listing, order.existing)?;
+    let mut index = Index::Untouched;
+    if !order.is_dry_run {
+        index = raise_index(order, imported.index)?;
+        write::write(&plan, &order.to).map_err(|why| {
+            format!("{why}. The import is incomplete: give the same command again to continue")
+        })?;
+    }
+    let report = Report { order, imported: &imported, counts: plan.counts, expired, index };
+    Ok(if order.is_json { report.json() } else { report.text() })
+}
+
+fn read(order: &Order) -> Result<Imported, String> {
+    let imported = match &order.source {
+        Source::Dirs(dirs) => legacy::read(dirs, &order.options),
+        Source::Snapshot(file) => legacy::read_file(file, &order.options),
+    };
+    imported.map_err(|error| error.to_string())
+}
+
+/// Lets the target's index go on above that of the source, so that an index which a client kept
+/// never names a change that is yet to come.
+fn raise_index(order: &Order, index: u64) -> Result<Index, String> {
+    let body = format!("{{\"atLeast\":{index}}}");
+    let mut target = Target::new(&order.to, 0);
+    let answer = target.call("PUT", "/v2/admin/index", "application/json", body.as_bytes())?;
+    match answer.status {
+        200..300 => Ok(Index::Raised),
+        404 | 405 => Ok(Index::NotSupported),
+        _ => Err(format!("cannot raise the target's index: {}", answer.explain())),
+    }
+}

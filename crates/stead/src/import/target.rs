@@ -1,0 +1,226 @@
+//! The server that is written to.
+
+use super::key::{is_reserved, key_path};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::thread;
+use std::time::Duration;
+use ureq::http::Request;
+
+/// How long a call may take; a server without a leader answers with an error before.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a call is tried, and the pause after the first time; it grows with each.
+const TRIES_MAX: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(250);
+
+const REDIRECTS_MAX: usize = 3;
+
+/// The stack for parsing a listing: a store may be 1000 directories deep.
+const STACK_BYTES: usize = 64 << 20;
+
+/// The nodes of a target by their keys: the value of a file, nothing for a directory.
+pub(super) type Listing = BTreeMap<String, Option<String>>;
+
+/// A connection to a cluster: its URLs, and the one in use.
+#[derive(Debug)]
+pub(super) struct Target {
+    agent: ureq::Agent,
+    urls: Vec<String>,
+    at: usize,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    location: String,
+    pub(super) body: Vec<u8>,
+}
+
+/// The body of an error of the API.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ApiError {
+    error_code: u64,
+    message: String,
+    cause: String,
+}
+
+impl Answer {
+    /// The number of the API's error; 0 if there is none.
+    pub(super) fn error_code(&self) -> u64 {
+        self.error().error_code
+    }
+
+    fn error(&self) -> ApiError {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// What went wrong, in a few words.
+    pub(super) fn explain(&self) -> String {
+        let error = self.error();
+        match error.error_code {
+            0 => format!("status {}", self.status),
+            code => format!("error {code}: {} ({})", error.message, error.cause),
+        }
+    }
+}
+
+impl Target {
+    /// Begins with the URL at `at`, so that several connections share the members.
+    pub(super) fn new(urls: &[String], at: usize) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(CALL_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .proxy(None)
+            .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .into();
+        Self { agent, urls: urls.to_vec(), at }
+    }
+
+    /// Makes a call, and again if no member can answer it now.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Answer, String> {
+        let mut why = String::new();
+        for attempt in 1..=TRIES_MAX {
+            let base = self.urls.get(self.at % self.urls.len().max(1)).cloned();
+            let base = base.ok_or_else(|| "no URL was given".to_owned())?;
+            match self.follow(method, format!("{base}{path}"), content_type, body) {
+                Ok(answer) if answer.status < 500 => return Ok(answer),
+                Ok(answer) => why = format!("{base}: {}", answer.explain()),
+                Err(error) => why = format!("{base}: {error}"),
+            }
+            self.at += 1;
+            if attempt < TRIES_MAX {
+                thread::sleep(PAUSE * attempt);
+            }
+        }
+        Err(why)
+    }
+
+    /// Makes a call once, wherever it is sent on to.
+    fn follow(
+        &self,
+        method: &str,
+        mut url: String,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Answer, String> {
+        for _ in 0..=REDIRECTS_MAX {
+            let answer = self.ask(method, &url, content_type, body)?;
+            if answer.status != 307 || answer.location.is_empty() {
+                return Ok(answer);
+            }
+            url = answer.location;
+        }
+        Err("too many redirects".to_owned())
+    }
+
+    fn ask(
+        &self,
+        method: &str,
+        url: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Answer, String> {
+        let request = Request::builder().method(method).uri(url);
+        let request = match content_type {
+            "" => request,
+            kind => request.header("Content-Type", kind),
+        };
+        let request = request.body(body).map_err(|error| error.to_string())?;
+        let response = self.agent.run(request).map_err(|error| error.to_string())?;
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+        let (status, location) =
+            (response.status().as_u16(), location.unwrap_or_default().to_owned());
+        let mut body = Vec::new();
+        let read = response.into_body().into_reader().read_to_end(&mut body);
+        read.map_err(|error| error.to_string())?;
+        Ok(Answer { status, location, body })
+    }
+
+    /// Lists everything at and below a key, hidden nodes too, but not what servers keep for
+    /// themselves.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn list(&mut self, prefix: &str) -> Result<Listing, String> {
+        let key = if prefix.is_empty() { "/" } else { prefix };
+        let path = format!("{}?recursive=true&hidden=true&quorum=true", key_path(key));
+        let answer = self.call("GET", &path, "", b"")?;
+        match (answer.status, answer.error_code()) {
+            (200, _) => parse(&answer.body),
+            (404, 100) => Ok(Listing::new()),
+            _ => Err(format!("cannot list the target's keys: {}", answer.explain())),
+        }
+    }
+
+    /// The value of a file, if the key is one; nothing if it is a directory.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn get(&mut self, key: &str) -> Result<Option<String>, String> {
+        let path = format!("{}?quorum=true", key_path(key));
+        let answer = self.call("GET", &path, "", b"")?;
+        if answer.status != 200 {
+            return Err(format!("cannot read {key}: {}", answer.explain()));
+        }
+        let listed: Listed = serde_json::from_slice(&answer.body)
+            .map_err(|error| format!("cannot read {key}: {error}"))?;
+        Ok(listed.node.value)
+    }
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    node: ListedNode,
+}
+
+#[derive(Deserialize)]
+struct ListedNode {
+    /// The root may have none.
+    key: Option<String>,
+    value: Option<String>,
+    #[serde(default)]
+    nodes: Vec<ListedNode>,
+}
+
+/// Reads a listing on a thread with a stack for the deepest tree.
+fn parse(json: &[u8]) -> Result<Listing, String> {
+    let read = || {
+        let mut parser = serde_json::Deserializer::from_slice(json);
+        parser.disable_recursion_limit();
+        let listed = Listed::deserialize(&mut parser).map_err(|error| error.to_string())?;
+        let (mut listing, mut open) = (Listing::new(), vec![listed.node]);
+        while let Some(node) = open.pop() {
+            open.extend(node.nodes);
+            let key = node.key.unwrap_or_default();
+            let is_own = matches!(key.as_str(), "" | "/" | "/_etcd") || is_reserved(&key);
+            if !is_own {
+                listing.insert(key, node.value);
+            }
+        }
+        Ok(listing)
+    };
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().stack_size(STACK_BYTES);
+        let thread = builder.spawn_scoped(scope, read).map_err(|error| error.to_string())?;
+        thread.join().map_err(|_| "the target's listing cannot be parsed".to_owned())?
+    })
+    .map_err(|error: String| format!("cannot list the target's keys: {error}"))
+}

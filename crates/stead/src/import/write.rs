@@ -1,0 +1,115 @@
+//! Carries a plan out, over several connections.
+
+use super::clock::now;
+use super::plan::{Item, Plan};
+use super::target::{Answer, Target};
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Connections. The server writes what arrives together to its disk at once.
+const CONNECTIONS: usize = 8;
+
+/// How often the progress is shown.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The error of the API for a key that exists.
+const EXISTS: u64 = 105;
+
+/// Writes everything.
+///
+/// # Errors
+/// Why it stopped, and how to continue.
+pub(super) fn write(plan: &Plan, urls: &[String]) -> Result<(), String> {
+    let mut target = Target::new(urls, 0);
+    for dir in &plan.dirs {
+        put(&mut target, dir)?;
+    }
+    let work = Work {
+        items: &plan.items,
+        next: AtomicUsize::new(0),
+        done: AtomicUsize::new(0),
+        is_over: AtomicBool::new(false),
+        failure: Mutex::new(None),
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..CONNECTIONS.min(plan.items.len()))
+            .map(|at| {
+                let work = &work;
+                scope.spawn(move || work.run(Target::new(urls, at)))
+            })
+            .collect();
+        work.show_progress(&workers);
+    });
+    match work.failure.into_inner() {
+        Ok(None) => Ok(()),
+        Ok(Some(why)) => Err(why),
+        Err(_) => Err("a thread ended unexpectedly".to_owned()),
+    }
+}
+
+struct Work<'a> {
+    items: &'a [Item],
+    next: AtomicUsize,
+    done: AtomicUsize,
+    is_over: AtomicBool,
+    /// The first one.
+    failure: Mutex<Option<String>>,
+}
+
+impl Work<'_> {
+    fn run(&self, mut target: Target) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            let Some(item) = self.items.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
+                return;
+            };
+            if let Err(why) = put(&mut target, item) {
+                self.is_over.store(true, Ordering::Relaxed);
+                if let Ok(mut failure) = self.failure.lock() {
+                    failure.get_or_insert(why);
+                }
+                return;
+            }
+            self.done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Shows how far it is until all have ended, if somebody watches.
+    fn show_progress(&self, workers: &[thread::ScopedJoinHandle<'_, ()>]) {
+        let mut out = std::io::stderr();
+        let is_watched = out.is_terminal();
+        while is_watched && !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+            let (done, all) = (self.done.load(Ordering::Relaxed), self.items.len());
+            // Nobody is left to tell if this fails.
+            let _ = write!(out, "\r{done} of {all} keys");
+            let _ = out.flush();
+            thread::sleep(PROGRESS_INTERVAL);
+        }
+        if is_watched {
+            let _ = write!(out, "\r\x1b[K");
+        }
+    }
+}
+
+/// Writes one node. A node that came into being meanwhile, by this call's own first try above all,
+/// is right if it is the same.
+fn put(target: &mut Target, item: &Item) -> Result<(), String> {
+    let path = format!("{}{}", item.path(), item.query());
+    let answer = target.call("PUT", &path, FORM, &item.body(now()))?;
+    match answer.status {
+        200 | 201 => Ok(()),
+        _ if answer.error_code() == EXISTS => match target.get(&item.key)? {
+            found if found == item.value => Ok(()),
+            _ => Err(format!("{} was written by somebody else meanwhile", item.key)),
+        },
+        _ => Err(refusal(item, &answer)),
+    }
+}
+
+fn refusal(item: &Item, answer: &Answer) -> String {
+    format!("the target refused {}: {}", item.key, answer.explain())
+}
