@@ -172,8 +172,8 @@ pub enum Warning {
     },
     /// What was written after a snapshot is missing.
     SnapshotAlone {
-        /// The raft index of the snapshot, if it is known.
-        index: Option<u64>,
+        /// The raft index of the snapshot.
+        index: u64,
     },
     /// Files whose snapshot says `modifiedIndex` = `createdIndex` whatever it was, and of which no
     /// event tells.
@@ -215,14 +215,14 @@ impl fmt::Display for Warning {
             }
             Warning::UncommittedLeft { entries, commit } => write!(
                 f,
-                "{entries} entries above the recorded commit index {commit} were left out; the \
+                "entries above the recorded commit index {commit} were left out ({entries}); the \
                  last acknowledged writes may be among them. Give the directories of a majority of \
                  the members, or --include-uncommitted"
             ),
             Warning::UncommittedTaken { entries, last: (term, index) } => {
                 match entries {
                     Some(entries) => {
-                        write!(f, "{entries} entries above the recorded commit index")?
+                        write!(f, "entries above the recorded commit index ({entries})")?
                     }
                     None => f.write_str("the last entries")?,
                 }
@@ -232,24 +232,24 @@ impl fmt::Display for Warning {
                      {term}, index {index}: compare it with the other members' logs"
                 )
             }
-            Warning::SnapshotAlone { index: Some(index) } => write!(
+            Warning::SnapshotAlone { index } => write!(
                 f,
                 "only a snapshot was imported: everything written after raft index {index} is \
                  missing"
             ),
-            Warning::SnapshotAlone { index: None } => {
-                f.write_str("only a snapshot was imported: what was written after it is missing")
-            }
             Warning::UncertainIndexes { files, of } => write!(
                 f,
                 "{files} of {of} files have an uncertain modifiedIndex: the snapshot shows their \
                  createdIndex instead"
             ),
             Warning::UnknownRecords(count) => {
-                write!(f, "{count} records of an unknown kind were ignored")
+                write!(f, "records of an unknown kind were ignored ({count})")
             }
             Warning::InvalidUtf8(count) => {
-                write!(f, "{count} keys or values are not UTF-8: U+FFFD replaces each invalid byte")
+                write!(
+                    f,
+                    "keys or values are not UTF-8 ({count}): U+FFFD replaces each invalid byte"
+                )
             }
             Warning::DirUpdateAndUpgrade { index } => write!(
                 f,

@@ -91,8 +91,7 @@ fn finish_alone(
     options: &Options,
 ) -> Result<Imported, Error> {
     let mut finish = Finish::default();
-    let index = position.map(|(_, index)| index);
-    if index.is_some() {
+    if let Some((_, index)) = position {
         finish.warnings.push(Warning::SnapshotAlone { index });
     }
     let tree = begin(store, &mut finish, options);
@@ -102,9 +101,9 @@ fn finish_alone(
         cluster_version: None,
         cluster_id: None,
         members: command::machines(&tree),
-        snapshot: Some((path.to_owned(), index.unwrap_or(0))),
+        snapshot: position.map(|(_, index)| (path.to_owned(), index)),
         last: position.unwrap_or_default(),
-        applied: index.unwrap_or(0),
+        applied: position.map_or(0, |(_, index)| index),
         extent: Extent::Snapshot,
     };
     finish::finish_v04(tree, source, finish)

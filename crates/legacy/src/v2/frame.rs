@@ -92,13 +92,20 @@ pub(super) struct HardState {
 
 impl HardState {
     pub(super) fn decode(data: &[u8]) -> Result<Self, Malformed> {
-        let mut state = HardState::default();
+        let (mut state, mut vote) = (HardState::default(), 0);
         for field in Fields::new(data) {
             match field? {
                 (1, value) => state.term = value.number()?,
+                (2, value) => vote = value.number()?,
                 (3, value) => state.commit = value.number()?,
-                _ => {}
+                // An entry has these fields, and data. Types have no checksum, so that a changed
+                // one could make a state of it.
+                _ => return Err(Malformed),
             }
+        }
+        // So could one without data, an election, whose type is 0 and whose term is not.
+        if state.term == 0 && vote != 0 {
+            return Err(Malformed);
         }
         Ok(state)
     }

@@ -107,7 +107,11 @@ impl Search<'_> {
         }
         let start = self.segments.iter().rposition(|segment| segment.first <= snapshot.index);
         let Some(segments) = start.and_then(|start| self.segments.get(start..)) else {
-            let what = format!("no segment of the write-ahead log reaches {}", name.path.display());
+            let what = format!(
+                "no segment of the write-ahead log reaches down to {}{}",
+                name.path.display(),
+                self.ignored()
+            );
             return Err(self.missing(name, what));
         };
         let log = Log::read(segments, snapshot.index, self.options)?;

@@ -61,7 +61,7 @@ pub(crate) fn read_snapshot(path: &Path, options: &Options) -> Result<Imported, 
     let snapshot = Snapshot::read(path)?;
     let (term, index) = (snapshot.term, snapshot.index);
     let (replay, mut finish) = begin(snapshot, options);
-    finish.warnings.insert(0, Warning::SnapshotAlone { index: Some(index) });
+    finish.warnings.insert(0, Warning::SnapshotAlone { index });
     let source = SourceInfo {
         path: path.to_owned(),
         family: Family::V2,

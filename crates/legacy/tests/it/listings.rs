@@ -88,7 +88,7 @@ fn snapshots_alone_are_read_with_a_warning() {
         let archive = Archive::unpack(name);
         let newest = archive.all(folder, extension).pop().unwrap();
         let imported = legacy::read_file(&newest, &Options::default()).unwrap();
-        assert_eq!(imported.warnings, [Warning::SnapshotAlone { index: Some(index) }], "{name}");
+        assert_eq!(imported.warnings, [Warning::SnapshotAlone { index }], "{name}");
         let expected = Expected::of(name);
         assert!(imported.index < expected.index && imported.nodes.len() > 150, "{name}");
         // 26 entries after the snapshot of 0.4, 16 after the others.

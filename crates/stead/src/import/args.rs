@@ -75,8 +75,8 @@ Target:
 The source is read and checked completely before the first write. An import that was interrupted
 continues when the same command is given again. Keys that have expired are dropped; the others
 expire when they would have. Hidden keys are imported; what the old servers kept about themselves
-is not, nor are users and roles. Createdindexes and modifiedindexes are those of the new writes, and
-greater than all of the source if the target can raise its index.
+is not, nor are users and roles. The target gives each key a createdIndex and modifiedIndex of its
+own, which are greater than all of the source if it can raise its index.
 ";
 
 /// Reads the arguments behind `import`: `--flag value` or `--flag=value`.

@@ -2,7 +2,7 @@
 
 use super::args::Order;
 use super::plan::Counts;
-use legacy::{Imported, Warning};
+use legacy::{Extent, Imported, Warning};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -66,12 +66,12 @@ impl Report<'_> {
             let _ = write!(out, ", members {}", source.members.join(", "));
         }
         let (term, last) = source.last;
-        let _ = writeln!(
-            out,
-            "\n         {}; the log ends at term {term}, index {last}; applied up to {}; store \
-             index {}",
-            source.extent, source.applied, self.imported.index
-        );
+        let _ = write!(out, "\n         {}; ", source.extent);
+        if source.extent != Extent::Snapshot {
+            let _ = write!(out, "it ends at term {term}, index {last}, ");
+            let _ = write!(out, "and was applied up to {}; ", source.applied);
+        }
+        let _ = writeln!(out, "store index {}", self.imported.index);
         if let Some((file, index)) = &source.snapshot {
             let _ = writeln!(out, "         snapshot {} (raft index {index})", file.display());
         }
@@ -82,17 +82,17 @@ impl Report<'_> {
         };
         let _ = writeln!(
             out,
-            "keys     {} files ({} bytes) and {} directories {word} imported{to}",
+            "keys     files: {}, bytes: {}, directories: {}; these {word} imported{to}",
             counts.files, counts.bytes, counts.dirs
         );
         if counts.present > 0 {
-            let _ = writeln!(out, "         {} of them were there before", counts.present);
+            let _ = writeln!(out, "         there before: {}", counts.present);
         }
         if self.expired > 0 {
-            let _ = writeln!(out, "dropped  {} expired keys and directories", self.expired);
+            let _ = writeln!(out, "dropped  expired keys and directories: {}", self.expired);
         }
         for (why, count) in self.skipped() {
-            let _ = writeln!(out, "skipped  {count} {why}");
+            let _ = writeln!(out, "skipped  {why}: {count}");
         }
         for warning in self.warnings() {
             let _ = writeln!(out, "warning  {warning}");

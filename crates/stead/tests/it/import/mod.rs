@@ -155,10 +155,10 @@ fn the_report_for_people_says_what_was_taken_and_what_was_not() {
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
     for text in [
         "etcd 2.0 to 3.5, cluster version 2.3.0, members ",
-        "applied up to 213; store index 189",
-        "files (",
+        "index 214, and was applied up to 213; store index 189",
+        "files: 118, bytes: ",
         "nodes of the old server itself",
-        "1 entries above the recorded commit index 213 were left out",
+        "entries above the recorded commit index 213 were left out (1)",
     ] {
         assert!(run.out.contains(text), "no {text:?} in {}", run.out);
     }
@@ -172,7 +172,7 @@ fn a_dry_run_writes_nothing() {
         let from = source.arg();
         let run = import(&[&[from.as_str(), "--dry-run"], to].concat());
         assert_eq!(run.code, Some(0), "{run:?}");
-        assert!(run.out.contains("would be imported"), "{run:?}");
+        assert!(run.out.contains("these would be imported"), "{run:?}");
     }
     assert_eq!(ask(server.addr(), &Request::get("/v2/keys/")).index(), before);
 }
@@ -202,7 +202,7 @@ fn an_import_that_was_interrupted_continues() {
     let run = import(&[&source.arg(), "--to", &server.url()]);
     assert_eq!(run.code, Some(0), "{run:?}");
     // The directory too.
-    let before = format!("{} of them were there before", written.len() + 1);
+    let before = format!("there before: {}\n", written.len() + 1);
     assert!(run.out.contains(&before), "{run:?}");
     assert_same(&listed(&server, "/"), &want);
     // Nothing is left to do.
