@@ -10,6 +10,7 @@ mod http_request;
 mod join;
 mod lock_request;
 mod log_record;
+mod old_server;
 mod path;
 mod peer_member;
 mod peer_message;
@@ -22,13 +23,14 @@ use store::Command;
 pub type Check = fn(&[u8]);
 
 /// All claims by their names: those of the fuzz targets and of the folders of kept inputs.
-pub const CHECKS: [(&str, Check); 11] = [
+pub const CHECKS: [(&str, Check); 12] = [
     ("command", command::check),
     ("form", form::check),
     ("http_request", http_request::check),
     ("join", join::check),
     ("lock_request", lock_request::check),
     ("log_record", log_record::check),
+    ("old_server", old_server::check),
     ("path", path::check),
     ("peer_member", peer_member::check),
     ("peer_message", peer_message::check),

@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("stead", &["legacy", "replica", "server", "store"]),
     ("sim", &["replica", "store", "wal"]),
     ("torture", &["sim", "store"]),
-    ("fuzzed", &["replica", "server", "store", "wal"]),
+    ("fuzzed", &["legacy", "replica", "server", "store", "wal"]),
 ];
 
 /// Crates of others that only these of ours may use.

@@ -1,0 +1,90 @@
+//! Files of old servers with arbitrary bytes: reading ends, with an error or with a tree in which
+//! each node is in a directory and names are clean. The first byte says what the file is.
+
+use legacy::{Imported, Options};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use store::KeyPath;
+
+/// Where each kind of file lies in its data directory; nothing for a snapshot alone.
+const PLACES: [&str; 4] =
+    ["", "log", "snapshot/0_7.ss", "member/wal/0000000000000000-0000000000000000.wal"];
+
+/// A directory of this process; the system may clear it away.
+fn folder() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| std::env::temp_dir().join(format!("stead-fuzzed-{}", std::process::id())))
+}
+
+fn read(kind: usize, data: &[u8], options: &Options) -> Option<Imported> {
+    let folder = folder().join(kind.to_string());
+    let place = PLACES.get(kind).copied().unwrap_or_default();
+    let file = folder.join(if place.is_empty() { "file" } else { place });
+    fs::create_dir_all(file.parent().expect("it is in a folder")).expect("the disk works");
+    fs::write(&file, data).expect("the disk works");
+    let imported = match place {
+        "" => legacy::read_file(&file, options),
+        _ => legacy::read(&[folder], options),
+    };
+    // A message for every error.
+    imported.map_err(|error| assert!(!error.to_string().is_empty())).ok()
+}
+
+fn check_tree(imported: &Imported) {
+    let nodes: BTreeMap<&str, bool> =
+        imported.nodes.iter().map(|node| (node.path.as_str(), node.is_dir())).collect();
+    assert_eq!(nodes.len(), imported.nodes.len(), "a key twice");
+    assert!(imported.nodes.is_sorted_by(|one, other| one.path < other.path));
+    for path in nodes.keys() {
+        let parsed = KeyPath::parse(path).expect("keys are clean");
+        assert!(!parsed.is_root());
+        let (parent, _) = path.rsplit_once('/').expect("it begins with a slash");
+        assert!(parent.is_empty() || nodes.get(parent) == Some(&true), "{path} is nowhere");
+    }
+    imported.warnings.iter().for_each(|warning| assert!(!warning.to_string().is_empty()));
+}
+
+/// A segment of a log whose records have the right checksums: from a type, a length and so many
+/// bytes for each.
+fn segment(mut data: &[u8]) -> Vec<u8> {
+    let (mut segment, mut running) = (Vec::new(), 0);
+    while let [kind, len, rest @ ..] = data {
+        let (content, after) = rest.split_at(rest.len().min(usize::from(*len)));
+        running = crc32c::crc32c_append(running, content);
+        let mut record = vec![0x08, kind & 0x0f, 0x10];
+        put_varint(&mut record, running);
+        if let Ok(len @ 1..) = u32::try_from(content.len()) {
+            record.push(0x1a);
+            put_varint(&mut record, len);
+            record.extend_from_slice(content);
+        }
+        segment.extend_from_slice(&(record.len() as u64).to_le_bytes());
+        segment.extend_from_slice(&record);
+        data = after;
+    }
+    segment
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: u32) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// See the module.
+pub(crate) fn check(data: &[u8]) {
+    let Some((mode, data)) = data.split_first() else { return };
+    let kind = usize::from(mode & 3);
+    let accept_damage = mode & 4 != 0;
+    let options = Options { accept_damage, with_auth: true, ..Options::default() };
+    let made = (kind == 3 && mode & 8 != 0).then(|| segment(data));
+    if let Some(mut imported) = read(kind, made.as_deref().unwrap_or(data), &options) {
+        check_tree(&imported);
+        imported.drop_expired(legacy::WallTime(u64::MAX));
+        check_tree(&imported);
+    }
+}
