@@ -1,7 +1,7 @@
 //! Files of old servers with arbitrary bytes: reading ends, with an error or with a tree in which
 //! each node is in a directory and names are clean. The first byte says what the file is.
 
-use legacy::{Imported, Options};
+use legacy::{Imported, Node, Options, path_order};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -36,8 +36,14 @@ fn check_tree(imported: &Imported) {
     let nodes: BTreeMap<&str, bool> =
         imported.nodes.iter().map(|node| (node.path.as_str(), node.is_dir())).collect();
     assert_eq!(nodes.len(), imported.nodes.len(), "a key twice");
-    assert!(imported.nodes.is_sorted_by(|one, other| one.path < other.path));
+    let is_before = |one: &Node, other: &Node| path_order(&one.path, &other.path).is_lt();
+    assert!(imported.nodes.is_sorted_by(is_before));
     for path in nodes.keys() {
+        assert_eq!(imported.get(path).map(|node| node.path.as_str()), Some(*path));
+        let first = format!("{path}/");
+        let has_below =
+            nodes.range(first.as_str()..).next().is_some_and(|(next, _)| next.starts_with(&first));
+        assert_eq!(imported.has_below(path), has_below);
         let parsed = KeyPath::parse(path).expect("keys are clean");
         assert!(!parsed.is_root());
         let (parent, _) = path.rsplit_once('/').expect("it begins with a slash");

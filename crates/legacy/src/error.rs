@@ -143,9 +143,9 @@ impl fmt::Display for Error {
             ),
             Error::WalElsewhere(path) => write!(
                 f,
-                "{} has snapshots but no write-ahead log: if the server had --wal-dir, name that \
-                 directory with --wal-dir; otherwise import the newest snapshot alone with \
-                 --from-snapshot, without what was written after it",
+                "{} has a folder of snapshots but no write-ahead log: if the server had --wal-dir, \
+                 name that directory with --wal-dir; otherwise import the newest snapshot in it \
+                 alone with --from-snapshot, without what was written after it",
                 path.display()
             ),
             Error::Damage { damage, can_be_accepted: true } => {

@@ -3,6 +3,7 @@
 use crate::auth;
 use crate::imported::{
     Content, Event, Imported, Node, NodeState, SkipReason, Skipped, SourceInfo, WallTime, Warning,
+    path_order,
 };
 use crate::model::{self, Tree};
 use crate::{Error, NoData, Options};
@@ -160,6 +161,7 @@ fn sort_out(
             }
         }
     }
+    nodes.sort_by(|one, other| path_order(&one.path, &other.path));
     if finish.invalid_utf8 > 0 {
         let lost = drop_duplicates(&mut nodes);
         finish.skip(SkipReason::SameKey, lost);
@@ -186,11 +188,10 @@ fn sort_out(
     })
 }
 
-/// Keys that are the same once they are strings: the first stays. What is below a file, since its
-/// directory became one, goes too.
+/// Keys that are the same once they are strings, in a sorted list: the first stays. What is below
+/// a file, since its directory became one, goes too.
 fn drop_duplicates(nodes: &mut Vec<Node>) -> u64 {
     let before = nodes.len();
-    nodes.sort_by(|one, other| one.path.cmp(&other.path));
     nodes.dedup_by(|one, other| one.path == other.path);
     let files: BTreeSet<String> =
         nodes.iter().filter(|node| !node.is_dir()).map(|node| node.path.clone()).collect();

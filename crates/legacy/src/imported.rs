@@ -2,6 +2,7 @@
 
 use crate::auth::Auth;
 pub use crate::model::Action;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -317,8 +318,8 @@ pub struct Skipped {
 pub struct Imported {
     /// Where it comes from.
     pub source: SourceInfo,
-    /// The keys of clients, hidden ones too, in the order of the bytes of their paths: a directory
-    /// comes before what is in it.
+    /// The keys of clients, hidden ones too, in the order of [`path_order`]: each directory is
+    /// followed by all that is in it, by names.
     pub nodes: Vec<Node>,
     /// What the old server kept about itself, by its own paths (`/0/...`, `/_etcd/...`).
     pub internal: Vec<Node>,
@@ -339,15 +340,15 @@ pub struct Imported {
 impl Imported {
     /// The node at a path.
     pub fn get(&self, path: &str) -> Option<&Node> {
-        let at = self.nodes.binary_search_by(|node| node.path.as_str().cmp(path)).ok()?;
+        let at = self.nodes.binary_search_by(|node| path_order(&node.path, path)).ok()?;
         self.nodes.get(at)
     }
 
     /// Whether a directory holds anything.
     pub fn has_below(&self, dir: &str) -> bool {
-        let first = format!("{dir}/");
-        let at = self.nodes.partition_point(|node| node.path < first);
-        self.nodes.get(at).is_some_and(|node| node.path.starts_with(&first))
+        let at = self.nodes.partition_point(|node| path_order(&node.path, dir).is_le());
+        let next = self.nodes.get(at).and_then(|node| node.path.strip_prefix(dir));
+        next.is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// Drops the nodes whose deadline is not after `now`, with all that is below them, and returns
@@ -365,6 +366,12 @@ impl Imported {
         });
         u64::try_from(before.saturating_sub(self.nodes.len())).unwrap_or(u64::MAX)
     }
+}
+
+/// The order of a walk through the tree: by the bytes of one name after the other. The bytes of
+/// whole paths would put `/a-b` between `/a` and `/a/b`.
+pub fn path_order(one: &str, other: &str) -> Ordering {
+    one.split('/').cmp(other.split('/'))
 }
 
 fn parent(path: &str) -> Option<&str> {

@@ -33,7 +33,7 @@ pub use auth::{Auth, Role, User};
 pub use error::{Damage, Error, NoData};
 pub use imported::{
     Action, Content, Event, Extent, Family, Imported, Node, NodeState, SkipReason, Skipped,
-    SourceInfo, WallTime, Warning,
+    SourceInfo, WallTime, Warning, path_order,
 };
 
 use detect::{DirKind, FileKind};

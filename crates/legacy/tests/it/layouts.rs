@@ -58,6 +58,8 @@ fn directories_without_data_are_refused_by_name() {
         (made("stead", &["LOCK", "log-0000000000000001.wal"]), "is not a data directory"),
         (made("proxy-of-2", &["proxy/cluster"]), "belongs to a proxy"),
         (made("new-04", &["log", "conf"]), "has no keys"),
+        (made("of-3", &["member/snap/db"]), "no write-ahead log"),
+        (made("member-of-2", &["snap/0000000000000002-0000000000000033.snap"]), "--wal-dir"),
         (scratch.path().join("missing"), "cannot read"),
         (scratch.path().join("other/notes.txt"), "cannot read"),
     ] {
