@@ -77,8 +77,8 @@ impl Report<'_> {
         }
         let (word, to) = match (self.order.is_dry_run, self.order.to.is_empty()) {
             (true, _) => ("would be", String::new()),
-            (false, true) => ("are", String::new()),
-            (false, false) => ("are", format!(" in {}", self.order.to.join(", "))),
+            (false, true) => ("were", String::new()),
+            (false, false) => ("were", format!(" into {}", self.order.to.join(", "))),
         };
         let _ = writeln!(
             out,
