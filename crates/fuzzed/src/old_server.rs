@@ -12,7 +12,7 @@ use store::KeyPath;
 const PLACES: [&str; 4] =
     ["", "log", "snapshot/0_7.ss", "member/wal/0000000000000000-0000000000000000.wal"];
 
-/// A directory of this process; the system may clear it away.
+/// A directory of this process, which is there during a check only.
 fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| std::env::temp_dir().join(format!("stead-fuzzed-{}", std::process::id())))
@@ -28,6 +28,7 @@ fn read(kind: usize, data: &[u8], options: &Options) -> Option<Imported> {
         "" => legacy::read_file(&file, options),
         _ => legacy::read(&[folder], options),
     };
+    fs::remove_dir_all(self::folder()).expect("the disk works");
     // A message for every error.
     imported.map_err(|error| assert!(!error.to_string().is_empty())).ok()
 }
