@@ -7,8 +7,8 @@
 //! the directory of a new cluster from a backup or from a member that is left.
 
 mod api;
+mod call;
 pub mod config;
-mod download;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -25,7 +25,7 @@ mod start;
 mod sys;
 mod text;
 
-pub use download::{Access, download};
+pub use call::{Access, agent, download};
 pub use error::StartError;
 pub use http::time::rfc3339;
 pub use rebuild::{Deadlines, Home, Rebuilt, look_at_survivor, read_backup, recover, restore};

@@ -33,6 +33,16 @@ pub(super) struct Order {
     pub(super) existing: Existing,
     pub(super) is_dry_run: bool,
     pub(super) is_json: bool,
+    pub(super) files: Files,
+}
+
+/// Files that a target with a secret, or with TLS, asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) token: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 /// A command line.
@@ -67,6 +77,10 @@ Target:
   --merge                import into a target that has other keys; its keys stay. The same key with
                          another value is refused before anything is written
   --force                as --merge, and replace the values of keys that differ
+  --token-file FILE      the cluster's secret, where it has one (-peer-token-file)
+  --ca-file FILE         authorities of the servers' certificates (PEM)
+  --cert-file FILE       certificate to show to the servers (PEM)
+  --key-file FILE        its key (PEM)
 
   --dry-run              read everything, say what would be written, and write nothing
   --json                 print the report as JSON
@@ -109,7 +123,17 @@ pub(super) fn parse(args: &[String]) -> Result<Request, Usage> {
     found.finish()
 }
 
-const VALUED: [&str; 5] = ["--from-dir", "--from-snapshot", "--wal-dir", "--to", "--prefix"];
+const VALUED: [&str; 9] = [
+    "--from-dir",
+    "--from-snapshot",
+    "--wal-dir",
+    "--to",
+    "--prefix",
+    "--token-file",
+    "--ca-file",
+    "--cert-file",
+    "--key-file",
+];
 
 #[derive(Default)]
 struct Found {
@@ -122,6 +146,7 @@ struct Found {
     is_force: bool,
     is_dry_run: bool,
     is_json: bool,
+    files: Files,
 }
 
 impl Found {
@@ -148,6 +173,10 @@ impl Found {
             "--from-snapshot" => self.snapshot = Some(value.into()),
             "--wal-dir" => self.options.wal_dir = Some(value.into()),
             "--prefix" => self.prefix = prefix(&value)?,
+            "--token-file" => self.files.token = Some(value.into()),
+            "--ca-file" => self.files.ca = Some(value.into()),
+            "--cert-file" => self.files.cert = Some(value.into()),
+            "--key-file" => self.files.key = Some(value.into()),
             _ => {
                 for url in value.split(',').map(str::trim).filter(|url| !url.is_empty()) {
                     self.to.push(target(url)?);
@@ -171,6 +200,9 @@ impl Found {
         if self.to.is_empty() && !self.is_dry_run {
             return Err(Usage("missing --to: name the URL of the server to write to".to_owned()));
         }
+        if self.files.cert.is_some() != self.files.key.is_some() {
+            return Err(Usage("--cert-file and --key-file belong together".to_owned()));
+        }
         let existing = match (self.is_force, self.is_merge) {
             (true, _) => Existing::Overwrite,
             (false, true) => Existing::Merge,
@@ -184,20 +216,19 @@ impl Found {
             existing,
             is_dry_run: self.is_dry_run,
             is_json: self.is_json,
+            files: self.files,
         })))
     }
 }
 
 fn target(url: &str) -> Result<String, Usage> {
     let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    if url.starts_with("https://") {
-        return Err(Usage(format!("{url}: TLS is not supported by `stead import` yet")));
-    }
-    let rest = url.strip_prefix("http://").unwrap_or_default().trim_end_matches('/');
+    let scheme = if url.starts_with("https://") { "https://" } else { "http://" };
+    let rest = url.strip_prefix(scheme).unwrap_or_default().trim_end_matches('/');
     if rest.is_empty() || rest.contains(['/', '?', '#', '@', ' ']) {
         return Err(Usage(format!("invalid URL {url:?}: give it as in http://10.0.0.1:4001")));
     }
-    Ok(format!("http://{rest}"))
+    Ok(format!("{scheme}{rest}"))
 }
 
 fn prefix(path: &str) -> Result<String, Usage> {
@@ -253,7 +284,8 @@ mod tests {
             ("--from-dir a --from-snapshot b --to x", "give either"),
             ("--from-dir a", "missing --to"),
             ("--from-dir", "--from-dir needs a value"),
-            ("--from-dir a --to https://x", "TLS is not supported"),
+            ("--from-dir a --to ftp://x", "invalid URL"),
+            ("--from-dir a --to x --cert-file c", "belong together"),
             ("--from-dir a --to http://x/y", "invalid URL"),
             ("--from-dir a --to x --prefix a/../b", "invalid --prefix"),
             ("--from-dir a --merge=yes", "--merge takes no value"),

@@ -39,15 +39,13 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, Usage> {
 fn import(order: &Order) -> Result<String, String> {
     let mut imported = read(order)?;
     let expired = imported.drop_expired(now());
-    let listing = match order.to.as_slice() {
-        [] => Listing::new(),
-        urls => Target::new(urls, 0).list(&order.prefix)?,
-    };
+    let mut target = Target::open(&order.to, &order.files)?;
+    let listing = if order.to.is_empty() { Listing::new() } else { target.list(&order.prefix)? };
     let plan = Plan::make(&imported, &order.prefix, &listing, order.existing)?;
     let mut index = Index::Untouched;
     if !order.is_dry_run {
-        index = raise_index(order, imported.index)?;
-        write::write(&plan, &order.to).map_err(|why| {
+        index = raise_index(&mut target, imported.index)?;
+        write::write(&plan, &target).map_err(|why| {
             format!("{why}. The import is incomplete: give the same command again to continue")
         })?;
     }
@@ -65,13 +63,13 @@ fn read(order: &Order) -> Result<Imported, String> {
 
 /// Lets the target's index go on above that of the source, so that an index which a client kept
 /// never names a change that is yet to come.
-fn raise_index(order: &Order, index: u64) -> Result<Index, String> {
+fn raise_index(target: &mut Target, index: u64) -> Result<Index, String> {
     let body = format!("{{\"atLeast\":{index}}}");
-    let mut target = Target::new(&order.to, 0);
-    let answer = target.call("PUT", "/v2/admin/index", "application/json", body.as_bytes())?;
+    let answer = target.administer("PUT", "/v2/admin/index", body.as_bytes())?;
     match answer.status {
         200..300 => Ok(Index::Raised),
         404 | 405 => Ok(Index::NotSupported),
+        401 => Err("the cluster has a secret: give it with --token-file".to_owned()),
         _ => Err(format!("cannot raise the target's index: {}", answer.explain())),
     }
 }

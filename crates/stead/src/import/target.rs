@@ -1,7 +1,9 @@
 //! The server that is written to.
 
+use super::args::Files;
 use super::key::{is_reserved, key_path};
 use serde::Deserialize;
+use server::Access;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::thread;
@@ -10,13 +12,14 @@ use ureq::http::Request;
 
 /// How long a call may take; a server without a leader answers with an error before.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a call is tried, and the pause after the first time; it grows with each.
 const TRIES_MAX: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(250);
 
 const REDIRECTS_MAX: usize = 3;
+
+const JSON: &str = "application/json";
 
 /// The stack for parsing a listing: a store may be 1000 directories deep.
 const STACK_BYTES: usize = 64 << 20;
@@ -25,11 +28,12 @@ const STACK_BYTES: usize = 64 << 20;
 pub(super) type Listing = BTreeMap<String, Option<String>>;
 
 /// A connection to a cluster: its URLs, and the one in use.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Target {
     agent: ureq::Agent,
     urls: Vec<String>,
     at: usize,
+    token: Option<String>,
 }
 
 /// An answer.
@@ -70,19 +74,54 @@ impl Answer {
 }
 
 impl Target {
-    /// Begins with the URL at `at`, so that several connections share the members.
-    pub(super) fn new(urls: &[String], at: usize) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(CALL_TIMEOUT))
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .proxy(None)
-            .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .into();
-        Self { agent, urls: urls.to_vec(), at }
+    /// # Errors
+    /// The file that cannot be used, in a sentence.
+    pub(super) fn open(urls: &[String], files: &Files) -> Result<Self, String> {
+        let shown = files.cert.as_deref().zip(files.key.as_deref());
+        let access = Access { token: None, ca: files.ca.as_deref(), shown };
+        let is_encrypted = urls.iter().any(|url| url.starts_with("https://"));
+        let agent = server::agent(is_encrypted, access, Some(CALL_TIMEOUT))?;
+        let token = files.token.as_deref().map(|file| {
+            let text = std::fs::read_to_string(file);
+            text.map_err(|error| format!("{}: {error}", file.display()))
+        });
+        let token = token.transpose()?.map(|text| text.trim().to_owned());
+        Ok(Self { agent, urls: urls.to_vec(), at: 0, token })
+    }
+
+    /// The same that begins with the URL at `at`, so that several connections share the members.
+    pub(super) fn beginning_with(&self, at: usize) -> Self {
+        Self { at, ..self.clone() }
+    }
+
+    /// Asks the member in use for something that only administrators may have. The secret goes to
+    /// it alone: redirects are not followed.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn administer(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Result<Answer, String> {
+        let mut why = "no URL was given".to_owned();
+        for _ in 0..self.urls.len() {
+            let base = self.base()?;
+            let token = self.token.as_deref();
+            match self.ask(method, &format!("{base}{path}"), (JSON, token), body) {
+                Ok(answer) if answer.status < 500 => return Ok(answer),
+                Ok(answer) => why = format!("{base}: {}", answer.explain()),
+                Err(error) => why = format!("{base}: {error}"),
+            }
+            self.at += 1;
+        }
+        Err(why)
+    }
+
+    fn base(&self) -> Result<String, String> {
+        let base = self.urls.get(self.at % self.urls.len().max(1)).cloned();
+        base.ok_or_else(|| "no URL was given".to_owned())
     }
 
     /// Makes a call, and again if no member can answer it now.
@@ -98,8 +137,7 @@ impl Target {
     ) -> Result<Answer, String> {
         let mut why = String::new();
         for attempt in 1..=TRIES_MAX {
-            let base = self.urls.get(self.at % self.urls.len().max(1)).cloned();
-            let base = base.ok_or_else(|| "no URL was given".to_owned())?;
+            let base = self.base()?;
             match self.follow(method, format!("{base}{path}"), content_type, body) {
                 Ok(answer) if answer.status < 500 => return Ok(answer),
                 Ok(answer) => why = format!("{base}: {}", answer.explain()),
@@ -122,7 +160,7 @@ impl Target {
         body: &[u8],
     ) -> Result<Answer, String> {
         for _ in 0..=REDIRECTS_MAX {
-            let answer = self.ask(method, &url, content_type, body)?;
+            let answer = self.ask(method, &url, (content_type, None), body)?;
             if answer.status != 307 || answer.location.is_empty() {
                 return Ok(answer);
             }
@@ -135,13 +173,17 @@ impl Target {
         &self,
         method: &str,
         url: &str,
-        content_type: &str,
+        (content_type, token): (&str, Option<&str>),
         body: &[u8],
     ) -> Result<Answer, String> {
         let request = Request::builder().method(method).uri(url);
         let request = match content_type {
             "" => request,
             kind => request.header("Content-Type", kind),
+        };
+        let request = match token {
+            None => request,
+            Some(token) => request.header("Stead-Token", token),
         };
         let request = request.body(body).map_err(|error| error.to_string())?;
         let response = self.agent.run(request).map_err(|error| error.to_string())?;

@@ -24,10 +24,10 @@ const EXISTS: u64 = 105;
 ///
 /// # Errors
 /// Why it stopped, and how to continue.
-pub(super) fn write(plan: &Plan, urls: &[String]) -> Result<(), String> {
-    let mut target = Target::new(urls, 0);
+pub(super) fn write(plan: &Plan, target: &Target) -> Result<(), String> {
+    let mut first = target.clone();
     for dir in &plan.dirs {
-        put(&mut target, dir)?;
+        put(&mut first, dir)?;
     }
     let work = Work {
         items: &plan.items,
@@ -40,7 +40,7 @@ pub(super) fn write(plan: &Plan, urls: &[String]) -> Result<(), String> {
         let workers: Vec<_> = (0..CONNECTIONS.min(plan.items.len()))
             .map(|at| {
                 let work = &work;
-                scope.spawn(move || work.run(Target::new(urls, at)))
+                scope.spawn(move || work.run(target.beginning_with(at)))
             })
             .collect();
         work.show_progress(&workers);

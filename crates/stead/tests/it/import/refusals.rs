@@ -1,7 +1,7 @@
 //! What `stead import` refuses: it writes nothing then, and says why in a line.
 
 use super::{Source, import, listed};
-use crate::testkit::{Request, Server, TempDir, ask};
+use crate::testkit::{Request, Server, Site, TempDir, ask};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -113,4 +113,19 @@ fn an_unreachable_target_is_named() {
     let source = Source::unpack("etcd-0.4.9-wal");
     let run = import(&[&source.arg(), "--to", "http://127.0.0.1:1"]);
     run.assert_fails("http://127.0.0.1:1: ");
+}
+
+#[test]
+fn a_target_with_a_secret_asks_for_it_before_anything_is_written() {
+    let dir = TempDir::new("import-token");
+    let token = dir.path().join("token").display().to_string();
+    fs::write(&token, "a secret of some length\n").expect("the disk works");
+    let site = Site::new("import-token").flags(&format!("-peer-token-file {token}"));
+    let (source, server) = (Source::unpack("etcd-2.3.8-wal"), site.start());
+    let (from, url) = (source.arg(), server.url());
+    let args = [from.as_str(), "--to", url.as_str()];
+    import(&args).assert_fails("give it with --token-file");
+    assert_eq!(listed(&server, "/").len(), 0);
+    let run = import(&[&args[..], &["--token-file", &token, "--json"]].concat());
+    assert_eq!(run.json()["indexRaised"], true);
 }

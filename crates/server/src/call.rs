@@ -1,4 +1,4 @@
-//! A file that a server sends to one of our own commands.
+//! Calls of our own commands to servers.
 
 use crate::net::tls;
 use std::io::{self, Read, Write};
@@ -15,7 +15,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a refusal that are read.
 const REFUSAL_BYTES_MAX: u64 = 64 << 10;
 
-/// What proves the right to a file, and who is believed to have it.
+/// Connections that are kept for the next call to a server.
+const IDLE_CONNECTIONS_MAX: usize = 16;
+
+/// What proves the right to call, and who is believed to be the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Access<'a> {
     /// The cluster's secret.
@@ -26,27 +29,41 @@ pub struct Access<'a> {
     pub shown: Option<(&'a Path, &'a Path)>,
 }
 
+/// What makes calls to one server. Errors of HTTP are answers, redirects are not followed, and no
+/// proxy is asked. With `patience` a call takes so long at most.
+///
+/// # Errors
+/// The file that cannot be used, in a sentence.
+pub fn agent(
+    is_encrypted: bool,
+    access: Access<'_>,
+    patience: Option<Duration>,
+) -> Result<ureq::Agent, String> {
+    let builder = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
+        .timeout_global(patience)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_recv_response(Some(ANSWER_TIMEOUT))
+        .proxy(None)
+        .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")));
+    let config = match is_encrypted {
+        true => builder.tls_config(tls::for_client(access.ca, access.shown)?).build(),
+        false => builder.build(),
+    };
+    Ok(config.into())
+}
+
 /// Writes the body of a GET into `out`. Gives its length. Redirects are not followed: the secret
 /// goes to the server that was named and to no other.
 ///
 /// # Errors
 /// A sentence with the URL and what went wrong.
 pub fn download(url: &str, access: Access<'_>, out: &mut impl Write) -> Result<u64, String> {
-    let builder = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_connect(Some(CONNECT_TIMEOUT))
-        .timeout_recv_response(Some(ANSWER_TIMEOUT))
-        .proxy(None)
-        .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")));
-    let builder = match url.starts_with("https://") {
-        true => builder.tls_config(tls::for_client(access.ca, access.shown)?),
-        false => builder,
-    };
     let failed = |error: &dyn std::fmt::Display| format!("{url}: {error}");
-    let agent: ureq::Agent = builder.build().into();
-    let mut request = agent.get(url);
+    let mut request = agent(url.starts_with("https://"), access, None)?.get(url);
     if let Some(token) = access.token {
         request = request.header("Stead-Token", token);
     }
