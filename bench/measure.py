@@ -2,7 +2,7 @@
 """Measures what compare.py does not: memory, restarts, stalls, growth, the cost of HTTP.
 
     cargo build --release && (cd .. && cargo build --release)
-    ./measure.py memory|restart|stalls|growth|http [--ours COMMAND] [--rounds 3] [--dir DIR]
+    ./measure.py memory|restart|stalls|backups|growth|http [--ours COMMAND] [--rounds 3] [--dir DIR]
 
 memory   resident bytes for each key at 100,000 and 1,000,000 keys of 64 bytes, in directories of
          1,000, with everything that the server keeps beside them (the window of past events, the
@@ -10,6 +10,8 @@ memory   resident bytes for each key at 100,000 and 1,000,000 keys of 64 bytes, 
 restart  kill -9 with 1,000,000 keys: time until the first write is answered, beside etcd's
 stalls   longest time without an answered write while snapshots of 1,000,000 keys run, and without
          snapshots
+backups  longest time without an answered write while backups of 1,000,000 keys are taken one
+         after the other, and without any
 growth   processor time of a PUT with 1,000, 100,000 and 1,000,000 keys (the share of snapshots in
          it, and without), of an in-order POST into a directory with few and with 1,000,000
          children, of a PUT with 0 and with 5,000 watchers of other keys
@@ -25,7 +27,9 @@ import resource
 import socket
 import statistics
 import sys
+import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import compare
@@ -204,6 +208,47 @@ def stalls(opt):
         say(f"longest stall: with {spread(gaps['with'])} ms, without {spread(gaps['without'])} ms")
 
 
+def backups(opt):
+    keys = (opt.keys or [1_000_000])[0]
+    work = put(keys).replace("--conns 64", "--conns 16")
+    with server(opt, "ours", opt.ours + " -snapshot=false") as cluster:
+        fill(opt, cluster, keys)
+        gaps = {"with": [], "without": []}
+        for _ in range(opt.rounds):
+            for name in ("with", "without"):
+                with taking(cluster, name == "with") as taken:
+                    result = run(opt, cluster, work, 8.0)
+                gaps[name].append(result["max_gap_ms"])
+                say(f"{name} backups: longest stall {result['max_gap_ms']:.1f} ms, p999 "
+                    f"{result['writes']['p999_us'] / 1000:.1f} ms, {result['rate']:.0f} writes/s, "
+                    f"{len(taken)} backups of {max(taken, default=0)} bytes")
+        say(f"longest stall: with {spread(gaps['with'])} ms, without {spread(gaps['without'])} ms")
+
+
+@contextlib.contextmanager
+def taking(cluster, is_wanted):
+    """Takes backups without pause; gives the sizes of those that are complete."""
+    taken, is_over = [], threading.Event()
+
+    def take():
+        while not is_over.is_set():
+            with urllib.request.urlopen(f"{cluster.url(0)}/v2/admin/backup", timeout=60) as answer:
+                size = 0
+                while chunk := answer.read(1 << 20):
+                    size += len(chunk)
+            taken.append(size)
+
+    thread = threading.Thread(target=take)
+    if is_wanted:
+        thread.start()
+    try:
+        yield taken
+    finally:
+        is_over.set()
+        if is_wanted:
+            thread.join(60)
+
+
 def growth(opt):
     seen = {}
     for _ in range(opt.rounds):
@@ -277,7 +322,7 @@ def wait_port(port, limit=5.0):
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    tasks = {task.__name__: task for task in (memory, restart, stalls, growth, http)}
+    tasks = {task.__name__: task for task in (memory, restart, stalls, backups, growth, http)}
     p.add_argument("task", choices=tasks)
     p.add_argument("--ours", metavar="COMMAND", default=OURS)
     p.add_argument("--etcd", metavar="COMMAND", default=compare.BUILTIN["etcd"])
