@@ -43,6 +43,7 @@ pub use peek::{Peeked, peek};
 pub use replica::progress::{Latency, Peer};
 pub use snapshot::backup::{Backup, BackupInfo, read_backup};
 pub use snapshot::job::{SnapshotDone, SnapshotJob};
+pub use snapshot::transfer::SnapshotSent;
 pub use traffic::{Rates, Traffic};
 pub use types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
 pub use waiting::proposal::{Answer, Output, ReadAnswer};

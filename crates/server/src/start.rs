@@ -13,6 +13,7 @@ use crate::member::worker::Workers;
 use crate::member::{EventLoop, MemberEnd, MemberParts, TOKEN_WAKER};
 use crate::net::Listener;
 use crate::net::tls::Keyring;
+use crate::notice::notice;
 use crate::peer::PeerLinks;
 use crate::proof::Prover;
 use crate::standby::{self, Aftermath, Errand};
@@ -170,8 +171,10 @@ fn set_aside(data_dir: &DataDir, label: &str) -> Result<(), StartError> {
     let failed = |error| StartError::DataDir(format!("cannot set the data aside: {error}"));
     if !wal::is_empty(data_dir).map_err(failed)? {
         let directory = data_dir.set_aside(label).map_err(failed)?;
-        tracing::warn!(
-            "the log and the snapshots were moved to {}; nothing reads them any more: delete that \
+        notice!(
+            SetAside,
+            "",
+            "to {}; nothing reads them any more: delete that \
              directory when you are sure that you do not need it",
             directory.display()
         );
@@ -236,7 +239,7 @@ impl Host {
                 urls.clone_into(&mut known);
                 // An older list serves as well, as long as one of it is there.
                 if let Err(error) = self.data_dir.set_standby(Some(urls)) {
-                    tracing::warn!(%error, "the list of members could not be saved");
+                    notice!(ListUnsaved, "", "{error}");
                 }
             }
         })?;
@@ -244,7 +247,7 @@ impl Host {
             standby::StandbyEnd::Stopped => Ok(Part::Stop),
             standby::StandbyEnd::Promoted(birth) => {
                 self.prepare(*birth)?;
-                tracing::info!("{} has joined the cluster", self.config.name);
+                notice!(Joined, "", "{} is a member now", self.config.name);
                 Ok(Part::Member)
             }
             // Only who starts asks what it is to become.
@@ -270,26 +273,30 @@ impl Host {
         let (cluster, id) = (driver.cluster(), driver.status().id);
         driver.network_mut().introduce(cluster, id, &self.config.peer_advertised);
         if let Some(cut) = &opened.torn_tail {
-            tracing::warn!("{cut}");
+            notice!(LogCut, "", "{cut}");
         }
-        tracing::info!(
-            name = self.config.name,
-            member = %id,
-            cluster = %cluster,
-            new = opened.is_new,
-            snapshot = opened.snapshot_index.0,
-            replayed = opened.entries_replayed,
-            index = driver.store().index().0,
-            "data directory opened"
+        notice!(
+            DirectoryOpened,
+            "",
+            [
+                name = self.config.name,
+                member = %id,
+                cluster = %cluster,
+                new = opened.is_new,
+                snapshot = opened.snapshot_index.0,
+                replayed = opened.entries_replayed,
+                index = driver.store().index().0,
+            ],
+            ""
         );
         let listeners = self.ports.again()?;
         for Listener { socket, port } in &listeners {
             let address = socket.local_addr()?;
             match port {
                 Port::Client(dialect) => {
-                    tracing::info!(%address, ?dialect, "listening for clients")
+                    notice!(ListeningClients, "", [%address, ?dialect,], "")
                 }
-                Port::Peer => tracing::info!(%address, "listening for peers and administration"),
+                Port::Peer => notice!(ListeningPeers, "", [%address,], ""),
             }
         }
         let workers = Workers::new(waker);
@@ -321,16 +328,18 @@ impl Host {
     fn leave(&self, own: MemberId, removal: Removal, view: View) -> Result<Part, StartError> {
         let name = &self.config.name;
         match removal {
-            Removal::Plain => tracing::warn!(
-                member = %own,
-                "{name} was removed from the cluster; it continues as a standby, and tries to \
-                 join again in {} s at the earliest",
+            Removal::Plain => notice!(
+                RemovedSelf,
+                "",
+                [member = %own,],
+                "{name} continues as a standby, and tries to join again in {} s at the earliest",
                 view.sync_interval
             ),
-            Removal::Final => tracing::warn!(
-                member = %own,
-                "{name} was removed from the cluster through /v2/members; it stays out until it \
-                 is restarted"
+            Removal::Final => notice!(
+                RemovedSelf,
+                "for good",
+                [member = %own,],
+                "{name} was removed through /v2/members; it stays out until it is restarted"
             ),
         }
         // First the standby marker: an empty directory without it would be taken for that of a new

@@ -1,6 +1,7 @@
 //! Texts of others, before they stand in a log line or in an answer.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Longest text of another machine that is shown, in characters.
 const SHOWN_MAX: usize = 400;
@@ -31,9 +32,44 @@ fn is_invisible(char: char) -> bool {
     is_mark || matches!(char, '\u{2028}'..='\u{202e}')
 }
 
+/// A number of bytes for people.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
+    match units.into_iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// A time span for people, of nanoseconds.
+pub(crate) fn span(nanos: u64) -> String {
+    let ms = nanos / 1_000_000;
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..120_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} days", ms / 86_400_000),
+    }
+}
+
+/// The same of a measured time.
+pub(crate) fn span_of(took: Duration) -> String {
+    span(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_and_spans_are_for_people() {
+        let sizes = [0, 999, 1000, 128_456, 12_900_000, 3_000_000_000].map(size);
+        assert_eq!(sizes, ["0 bytes", "999 bytes", "1.0 kB", "128.4 kB", "12.9 MB", "3.0 GB"]);
+        let ms = [0, 5, 999, 1000, 61_250, 120_000, 7_200_000, 172_800_000];
+        let spans = ms.map(|ms| span(ms * 1_000_000));
+        assert_eq!(spans, ["0 ms", "5 ms", "999 ms", "1.0 s", "61.2 s", "2 min", "2 h", "2 days"]);
+    }
 
     #[test]
     fn nothing_forges_a_line_or_speaks_to_a_terminal() {

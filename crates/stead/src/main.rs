@@ -5,8 +5,10 @@ mod command;
 mod console;
 #[cfg(test)]
 mod fuzzed;
+mod hangup;
 mod import;
 mod log;
+mod logging;
 mod reach;
 mod resolve;
 mod secure;
@@ -15,12 +17,11 @@ mod source;
 mod text;
 
 use console::{FAILED, USAGE, print, say};
-use log::LogQueue;
+use server::notice::Notice;
 use setting::Flag;
 use source::{Environment, Invocation, Usage, Values};
 use std::ffi::OsString;
 use std::process::ExitCode;
-use tracing::Level;
 
 /// Small allocations of many sizes are what a key-value store makes.
 #[global_allocator]
@@ -31,9 +32,7 @@ fn main() -> ExitCode {
         if let Some(result) = command::run(&args) {
             return result;
         }
-        let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        let environment = Environment { args: &args, env: &env, read_file: &source::read_file };
-        let (values, invocation) = Values::gather(&environment)?;
+        let (values, invocation) = gather(&args)?;
         act(values, &invocation)
     });
     match result {
@@ -43,6 +42,12 @@ fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// All settings, and what else the command line asks for.
+fn gather(args: &[String]) -> Result<(Values, Invocation), Usage> {
+    let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    Values::gather(&Environment { args, env: &env, read_file: &source::read_file })
 }
 
 /// The arguments. Bytes that are not UTF-8 are refused: a name that was changed on its way would
@@ -103,14 +108,12 @@ fn check(values: &Values) -> Result<ExitCode, Usage> {
 
 fn serve(mut values: Values) -> Result<ExitCode, Usage> {
     let config = resolve::config(&mut values)?;
-    let log = start_logging(&values).map_err(|error| {
-        Usage(format!(
-            "cannot start a thread: \
-                                                                    {error}"
-        ))
-    })?;
+    let no_thread = |error: std::io::Error| Usage(format!("cannot start a thread: {error}"));
+    let (log, level) = logging::start(&values, &config.name).map_err(no_thread)?;
+    let again = || gather(&args()?).map(|(values, _)| values);
+    hangup::start(logging::level_of(&values), level, again).map_err(no_thread)?;
     for note in &values.notes {
-        tracing::warn!("{note}");
+        Notice::Configuration.tell(note, format_args!("{note}"));
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -118,7 +121,8 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
         client_url = config.client_url(),
         peer_url = config.peer_url(),
         data_dir = %config.data_dir.display(),
-        "stead is starting"
+        "{}",
+        Notice::Starting.words()
     );
     let prepared = match values.is_set(Flag::ForceNewCluster) {
         true => command::force_new_cluster(&config.data_dir, &config.name),
@@ -131,66 +135,6 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
         Err(error) => {
             say(&format!("stead: {error}"));
             Ok(ExitCode::from(FAILED))
-        }
-    }
-}
-
-/// What is logged. The flags of the original ask for more, never for less.
-fn log_level(values: &Values) -> Level {
-    let given = values.get(Flag::LogLevel).0.parse().unwrap_or(Level::INFO);
-    let asked = match (values.is_set(Flag::V) || values.is_set(Flag::Vv), values.is_set(Flag::Vvv))
-    {
-        (_, true) => Level::TRACE,
-        (true, _) => Level::DEBUG,
-        _ => Level::ERROR,
-    };
-    given.max(asked)
-}
-
-fn start_logging(values: &Values) -> std::io::Result<LogQueue> {
-    let queue = LogQueue::start(std::io::stderr())?;
-    let level = log_level(values);
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(false)
-        .with_writer(queue.clone());
-    if values.get(Flag::LogFormat).0 == "json" {
-        builder.json().init();
-    } else {
-        builder.init();
-    }
-    // The cause of a panic is logged before it.
-    let (panicked, say_panic) = (queue.clone(), std::panic::take_hook());
-    std::panic::set_hook(Box::new(move |panic| {
-        panicked.flush();
-        say_panic(panic);
-    }));
-    Ok(queue)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_most_that_is_asked_for_is_logged() {
-        for (args, want) in [
-            (&[][..], Level::INFO),
-            (&["-log-level=error"], Level::ERROR),
-            (&["-log-level", "warn"], Level::WARN),
-            (&["-v"], Level::DEBUG),
-            (&["-vv"], Level::DEBUG),
-            (&["-vvv"], Level::TRACE),
-            (&["-log-level=trace", "-v"], Level::TRACE),
-            (&["-log-level=error", "-v"], Level::DEBUG),
-            (&["-log-level=error", "-v=false"], Level::ERROR),
-        ] {
-            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-            let read_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-            let environment = Environment { args: &args, env: &[], read_file: &read_file };
-            let (values, _) = Values::gather(&environment).expect("sound");
-            assert_eq!(log_level(&values), want, "{args:?}");
         }
     }
 }

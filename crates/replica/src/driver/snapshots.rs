@@ -8,7 +8,7 @@ use crate::limits::RECORD_OVERHEAD;
 use crate::snapshot::format::SnapshotOwner;
 use crate::snapshot::install::Acknowledgement;
 use crate::snapshot::job::{IncomingJob, Outcome, Prepared, SnapshotDone, SnapshotJob};
-use crate::snapshot::transfer::Progress;
+use crate::snapshot::transfer::{Progress, SnapshotSent};
 use crate::types::{LogIndex, MemberId};
 use crate::waiting::proposal::Output;
 use crate::wire::envelope::Piece;
@@ -137,6 +137,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         let needed = self.outgoing.needs_above(now.mono());
         self.replica.keep_log_above(needed);
+    }
+
+    /// The transfers of snapshots to other members that ended since this was last asked.
+    pub fn take_snapshots_sent(&mut self) -> Vec<SnapshotSent> {
+        self.outgoing.take_ended()
     }
 
     pub(super) fn take_piece(&mut self, from: MemberId, piece: &Piece<'_>) {

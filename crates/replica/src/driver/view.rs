@@ -145,6 +145,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.is_voter(id)
     }
 
+    /// Who takes part in decisions.
+    pub fn voters(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.replica.conf_state().voters.iter().copied().map(MemberId)
+    }
+
     /// What is known of another member from its messages.
     pub fn peer(&self, id: MemberId) -> Option<&Peer> {
         self.replica.peer(id)
@@ -174,6 +179,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// The appends and heartbeats that this member received.
     pub fn appends_received(&self) -> &Traffic {
         &self.received
+    }
+
+    /// For how many nanoseconds a sync has been under way that was handed out; nothing if none is.
+    pub fn syncing_ns(&self) -> Option<u64> {
+        self.unsynced.syncs_since().map(|at| self.now.mono().since(at))
     }
 
     /// The way to the other members.

@@ -24,6 +24,24 @@ const PATIENCE_NS: u64 = 10_000_000_000;
 /// How long entries are kept for a member for which a snapshot is being written: 10 s.
 const KEEP_NS: u64 = 10_000_000_000;
 
+/// Transfers that ended and were not asked for yet.
+const ENDED_MAX: usize = 16;
+
+/// How the transfer of a snapshot to another member ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotSent {
+    /// Who was to have it.
+    pub to: MemberId,
+    /// The log index of the snapshot.
+    pub index: LogIndex,
+    /// Its size.
+    pub bytes: u64,
+    /// How long the transfer took, in nanoseconds.
+    pub took_ns: u64,
+    /// Whether the receiver has all of it; if not, it did not answer or this member leads no more.
+    pub is_whole: bool,
+}
+
 /// A snapshot that is being sent to one member.
 struct Sending<D: Disk> {
     to: MemberId,
@@ -38,6 +56,7 @@ struct Sending<D: Disk> {
     acknowledged: u64,
     heard_at: MonoTime,
     sent_at: MonoTime,
+    started_at: MonoTime,
 }
 
 /// What became of a transfer.
@@ -67,6 +86,7 @@ impl<D: Disk> Sending<D> {
             acknowledged: 0,
             heard_at: now,
             sent_at: now,
+            started_at: now,
         })
     }
 
@@ -81,6 +101,16 @@ impl<D: Disk> Sending<D> {
             (self.acknowledged, self.sent) = (0, 0);
         }
         if self.acknowledged == self.total { Progress::Done } else { Progress::Going }
+    }
+
+    fn ended(&self, is_whole: bool, now: MonoTime) -> SnapshotSent {
+        SnapshotSent {
+            to: self.to,
+            index: LogIndex(self.index),
+            bytes: self.total,
+            took_ns: now.since(self.started_at),
+            is_whole,
+        }
     }
 
     /// The next pieces, as far as the window allows.
@@ -120,13 +150,14 @@ impl<D: Disk> Sending<D> {
 /// All snapshots that are being sent, and the log that is kept for those who get them.
 pub(crate) struct Outgoing<D: Disk> {
     sending: Vec<Sending<D>>,
+    ended: Vec<SnapshotSent>,
     /// Entries above this index are kept until then, for a member for which a snapshot is written.
     kept: Option<(LogIndex, MonoTime)>,
 }
 
 impl<D: Disk> Default for Outgoing<D> {
     fn default() -> Self {
-        Self { sending: Vec::new(), kept: None }
+        Self { sending: Vec::new(), ended: Vec::new(), kept: None }
     }
 }
 
@@ -162,7 +193,9 @@ impl<D: Disk> Outgoing<D> {
         let at = self.sending.iter().position(|one| one.to == from && one.index == index)?;
         let progress = self.sending.get_mut(at)?.acknowledge(offset, now);
         if progress == Progress::Done {
-            self.sending.swap_remove(at);
+            let done = self.sending.swap_remove(at);
+            self.ended.push(done.ended(true, now));
+            self.ended.truncate(ENDED_MAX);
         }
         Some(progress)
     }
@@ -182,10 +215,17 @@ impl<D: Disk> Outgoing<D> {
             let has_failed = progress == Progress::Failed || !leads;
             if has_failed {
                 failed.push(to);
+                self.ended.push(sending.ended(false, now));
             }
             !has_failed
         });
+        self.ended.truncate(ENDED_MAX);
         failed
+    }
+
+    /// The transfers that ended since this was last asked.
+    pub(crate) fn take_ended(&mut self) -> Vec<SnapshotSent> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Above which index the log is still needed, by those that get a snapshot of it or will.

@@ -1,7 +1,6 @@
 //! Answers that several resources give.
 
 use super::error::{ApiError, INVALID_FORM};
-use super::health::who_is_unreachable;
 use crate::http::reader::Refusal;
 use crate::http::response::JSON;
 use crate::member::context::Context;
@@ -28,7 +27,7 @@ pub(crate) fn engine_error(cx: &Context, failed: EngineError) -> Response {
     cx.meters.proposals_failed.add_one();
     let mut answer = ApiError::from_engine(failed, cx.index());
     if matches!(failed, EngineError::NoLeader | EngineError::Timeout | EngineError::Unknown) {
-        answer.cause.push_str(&who_is_unreachable(cx));
+        answer.cause.push_str(&cx.who_is_unreachable());
     }
     error(cx, &answer)
 }

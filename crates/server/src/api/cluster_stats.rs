@@ -1,9 +1,9 @@
 //! `/v2/stats/cluster`: all machines of the cluster as one member sees them, an extension that the
 //! dashboard is drawn from.
 
-use super::health::SILENCE_NS;
 use super::json;
 use crate::member::context::Context;
+use crate::member::context::SILENCE_NS;
 use crate::net::Response;
 use replica::{Member, MemberId, Role};
 use serde::Serialize;

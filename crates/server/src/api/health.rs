@@ -3,14 +3,11 @@
 use crate::http::response::{JSON, TEXT};
 use crate::member::context::Context;
 use crate::net::Response;
-use replica::MemberId;
+use crate::text::span;
+use std::fmt::Write;
 
 /// The version fields that 0.4 and 2.x clients read (docs/spec/cluster.md section 1).
 const VERSION_TEXT: &str = "etcd 0.4.9";
-
-/// A member that was not heard of for so long counts as unreachable: 3 s. Members tell one another
-/// how they are every second.
-pub(crate) const SILENCE_NS: u64 = 3_000_000_000;
 
 /// `/version`.
 pub(crate) fn version(accepts_text: bool) -> Response {
@@ -32,62 +29,141 @@ pub(crate) fn health_of(is_healthy: bool) -> Response {
     }
 }
 
-/// Whether `/readyz` is to say more than whether.
+/// Whether each check is to be shown.
 fn is_verbose(query: &str) -> bool {
     query
         .split('&')
         .any(|word| matches!(word, "verbose" | "verbose=" | "verbose=true" | "verbose=1"))
 }
 
-/// Why this member is not ready, if it is not: the first reason.
-fn why_unready(cx: &Context) -> Option<String> {
-    if let Err(error) = cx.driver.unfit() {
-        return Some(error.to_string());
-    }
-    if cx.driver.status().is_disk_full {
-        return Some("the disk is full: writes are refused".to_owned());
-    }
-    if !cx.hears_leader() {
-        return Some(format!("no leader is reachable{}", who_is_unreachable(cx)));
-    }
-    if !cx.driver.has_store() {
-        return Some("joined, but has not caught up with the leader yet".to_owned());
-    }
-    None
+/// A check by name, and why it fails if it does.
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) failure: Option<String>,
 }
 
-/// `/health`.
-pub(crate) fn health(cx: &Context) -> Response {
-    health_of(why_unready(cx).is_none())
-}
-
-/// `/readyz`.
-pub(crate) fn readyz(cx: &Context, query: &str) -> Response {
-    let (status, mut text) = match why_unready(cx) {
-        None => (200, "ok\n".to_owned()),
-        Some(why) => (503, format!("{why}\n")),
-    };
-    for warning in cx.config.warnings.iter().filter(|_| is_verbose(query)) {
-        text.push_str(warning);
+/// The answer to `/livez` and `/readyz`: `ready` where no check fails, else the first reason. With
+/// `verbose` there is a line for each check, as Kubernetes and etcd print them, and `notes` follow.
+pub(crate) fn answer(checks: &[Check], query: &str, ready: &str, notes: &[String]) -> Response {
+    let failed = checks.iter().find_map(|check| check.failure.as_deref());
+    let status = if failed.is_some() { 503 } else { 200 };
+    if !is_verbose(query) {
+        return Response::text(status, format!("{}\n", failed.unwrap_or(ready)));
+    }
+    let mut text = String::new();
+    for Check { name, failure } in checks {
+        // Writing into a text cannot fail.
+        let _ = match failure {
+            None => writeln!(text, "[+]{name} ok"),
+            Some(why) => writeln!(text, "[-]{name} failed: {why}"),
+        };
+    }
+    text.push_str(if failed.is_some() { "not ready\n" } else { ready });
+    if failed.is_none() {
+        text.push('\n');
+    }
+    for note in notes {
+        text.push_str(note);
         text.push('\n');
     }
     Response::text(status, text)
 }
 
-/// The end of a sentence: the members that this one cannot speak to.
-pub(crate) fn who_is_unreachable(cx: &Context) -> String {
-    let own = cx.driver.status().id;
-    let open: Vec<MemberId> = cx
-        .driver
-        .network()
-        .stats()
-        .filter(|(id, is_open, _)| *is_open && cx.driver.was_heard(*id, SILENCE_NS))
-        .map(|(id, ..)| id)
-        .collect();
-    let members = cx.driver.membership().members();
-    let gone: Vec<&str> = members
-        .filter(|member| member.id != own && !open.contains(&member.id))
-        .map(|member| member.name.as_str())
-        .collect();
-    if gone.is_empty() { String::new() } else { format!("; unreachable: {}", gone.join(", ")) }
+/// `/livez`: whoever answers lives.
+pub(crate) fn livez(query: &str) -> Response {
+    answer(&[Check { name: "loop", failure: None }], query, "ok", &[])
+}
+
+/// What this member can be asked about, in the order in which reasons are told. A new check is
+/// explained in docs/operating.md.
+fn checks(cx: &Context) -> [Check; 7] {
+    let check = |name, failure| Check { name, failure };
+    let differs = cx.driver.has_diverged();
+    let unfit = cx.driver.unfit().err().map(|error| error.to_string());
+    [
+        check("identity", unfit.clone().filter(|_| !differs)),
+        check("members-differ", unfit.filter(|_| differs)),
+        check("disk", why_disk(cx)),
+        check("leader", why_leader(cx)),
+        check("majority", why_majority(cx)),
+        check("store", why_store(cx)),
+        check("certificate", why_certificate(cx)),
+    ]
+}
+
+fn why_disk(cx: &Context) -> Option<String> {
+    if cx.driver.status().is_disk_full {
+        return Some("the disk is full: writes are refused".to_owned());
+    }
+    let patience_ns = cx.config.election_timeout_ms.saturating_mul(1_000_000);
+    let syncing = cx.driver.syncing_ns().filter(|ns| *ns > patience_ns)?;
+    Some(format!("a sync of the log has been under way for {}: writes wait", span(syncing)))
+}
+
+fn why_leader(cx: &Context) -> Option<String> {
+    let is_heard = cx.is_led();
+    (!is_heard).then(|| format!("no leader is reachable{}", cx.who_is_unreachable()))
+}
+
+fn why_majority(cx: &Context) -> Option<String> {
+    let (reached, voters) = cx.voters_reached();
+    let is_majority = reached > voters / 2;
+    (!is_majority).then(|| {
+        let gone = cx.who_is_unreachable();
+        format!("{reached} of {voters} voters are reachable from here{gone}")
+    })
+}
+
+fn why_store(cx: &Context) -> Option<String> {
+    let is_there = cx.driver.has_store();
+    (!is_there).then(|| "joined, but has not caught up with the leader yet".to_owned())
+}
+
+fn why_certificate(cx: &Context) -> Option<String> {
+    let expiry = cx.certificate.as_ref().filter(|one| one.left_ns(cx.now.wall).is_none())?;
+    Some(format!("{} has ended: replace the file", expiry.file.display()))
+}
+
+/// `/health`.
+pub(crate) fn health(cx: &Context) -> Response {
+    health_of(checks(cx).iter().all(|check| check.failure.is_none()))
+}
+
+/// `/readyz`.
+pub(crate) fn readyz(cx: &Context, query: &str) -> Response {
+    answer(&checks(cx), query, "ok", &cx.config.warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Body;
+
+    fn text(failures: [Option<&str>; 2], query: &str) -> (u16, String) {
+        let checks = ["leader", "disk"].into_iter().zip(failures);
+        let checks: Vec<Check> = checks
+            .map(|(name, failure)| Check { name, failure: failure.map(str::to_owned) })
+            .collect();
+        let response = answer(&checks, query, "ok", &["WARNING: open".to_owned()]);
+        let Body::Owned(body) = response.body else { panic!("it is short") };
+        (response.status, String::from_utf8(body).expect("text"))
+    }
+
+    #[test]
+    fn the_plain_form_has_the_first_reason_and_the_verbose_one_all_checks() {
+        let (full, gone) = (Some("the disk is full"), Some("no leader is reachable"));
+        for (failures, query, status, want) in [
+            ([None, None], "", 200, "ok\n"),
+            ([gone, full], "", 503, "no leader is reachable\n"),
+            ([None, None], "verbose", 200, "[+]leader ok\n[+]disk ok\nok\nWARNING: open\n"),
+            (
+                [None, full],
+                "a=b&verbose=1",
+                503,
+                "[+]leader ok\n[-]disk failed: the disk is full\nnot ready\nWARNING: open\n",
+            ),
+        ] {
+            assert_eq!(text(failures, query), (status, want.to_owned()), "{query}");
+        }
+    }
 }

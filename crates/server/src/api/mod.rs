@@ -160,7 +160,7 @@ fn resource(
             Response::json(200, IdentityCard { id, name }.to_json()).into()
         }
         Route::Health => health::health(cx).into(),
-        Route::Livez => Response::text(200, b"ok\n").into(),
+        Route::Livez => health::livez(request.query).into(),
         Route::Readyz => health::readyz(cx, request.query).into(),
         Route::Metrics => metrics::serve(cx).into(),
         Route::PeerStream | Route::Keys(_) | Route::Module(..) | Route::NotFound => {

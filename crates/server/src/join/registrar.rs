@@ -7,6 +7,7 @@
 use super::caller::HttpCaller;
 use super::discovery;
 use crate::config::Config;
+use crate::notice::notice;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -51,11 +52,7 @@ impl Registrar {
         match builder.spawn(move || rounds.run(first, &is_over)) {
             Ok(_) => Some(Self { over }),
             Err(error) => {
-                tracing::warn!(
-                    %error,
-                    "cannot register this machine for discovery: other machines will not find it \
-                     there"
-                );
+                notice!(RegistrationFailed, "", "{error}; other machines will not find it there");
                 None
             }
         }
@@ -77,15 +74,16 @@ impl RegistrationLoop {
         while is_over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             match discovery::register(&caller, &self.url, &self.name, &self.peer_url) {
                 Ok(()) => {
-                    tracing::info!(url = self.url, "registered for discovery");
+                    notice!(Registered, "", [url = self.url,], "");
                     (wait, pause) = (self.interval, RETRY_MIN);
                 }
                 Err(detail) => {
                     wait = pause.min(self.interval);
                     pause = (pause * 2).min(RETRY_MAX);
-                    tracing::warn!(
-                        "registering this machine for discovery failed, trying again in {} s: \
-                         {detail}",
+                    notice!(
+                        RegistrationFailed,
+                        "",
+                        "trying again in {} s: {detail}",
                         wait.as_secs_f64()
                     );
                 }

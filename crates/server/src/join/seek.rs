@@ -8,6 +8,7 @@ use super::{
     together_cluster,
 };
 use crate::config::Config;
+use crate::notice::notice;
 use replica::{ClusterId, Member, MemberId};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -180,7 +181,7 @@ fn meet(config: &Config, own: &Member, url: &str) -> Result<Answers, JoinError> 
     let mut peers = config.finding.peers.clone();
     match discovery::discover(&HttpCaller::for_anybody(), url, &own.name, &own.peer_url) {
         Ok(Discovered::First) => {
-            tracing::info!(url, "discovery: this machine is the first");
+            notice!(DiscoveryFirst, "", [url,], "it founds the cluster");
             Ok(Answers { heard: Heard::First, by: url.to_owned(), peers })
         }
         Ok(Discovered::Peers(found)) => {
@@ -191,7 +192,7 @@ fn meet(config: &Config, own: &Member, url: &str) -> Result<Answers, JoinError> 
             Err(JoinError::Unreachable(format!("discovery failed: {detail}")))
         }
         Err(detail) => {
-            tracing::warn!("discovery failed, trying -peers: {detail}");
+            notice!(DiscoveryFailed, "", "trying -peers: {detail}");
             Ok(Answers { heard: Heard::Later, by: url.to_owned(), peers })
         }
     }
@@ -292,10 +293,11 @@ fn join(
                 break;
             }
         }
-        tracing::warn!(
-            attempt,
-            of = attempts,
-            "unable to join the cluster using any of the peers {}: {last}",
+        notice!(
+            JoinFailed,
+            "",
+            [attempt, of = attempts,],
+            "attempt {attempt} of {attempts} with the peers {}: {last}",
             peers.join(",")
         );
     }
@@ -315,12 +317,14 @@ fn ask_for_place(
     for peer in peers {
         match ask(config, caller, peer, own) {
             Ok(Asked::Joined(birth)) => {
-                tracing::info!("{} joined the cluster via peer {peer}", own.name);
+                notice!(Joined, "", "{} was admitted by {peer}", own.name);
                 return Ok(Start::Member(birth));
             }
             Ok(Asked::Full(urls)) => {
-                tracing::info!(
-                    "{}: the cluster has as many members as its activeSize: standing by",
+                notice!(
+                    ClusterFull,
+                    "",
+                    "it has as many members as its activeSize, so {} stands by",
                     own.name
                 );
                 return Ok(Start::Standby(urls));

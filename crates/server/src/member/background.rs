@@ -2,10 +2,12 @@
 
 use super::context::Context;
 use super::worker::Done;
-use super::{inquiry, moved};
+use super::{inquiry, moved, observe};
 use crate::error::StartError;
 use crate::net::Key;
+use crate::notice::notice;
 use crate::sys::disk::DataDir;
+use crate::text::{size, span_of};
 use replica::{Fatal, SnapshotDone};
 use std::io;
 use std::time::Duration;
@@ -43,6 +45,7 @@ pub(super) fn take_results(cx: &mut Context) -> Result<ForConnections, StartErro
         match done {
             Done::Synced(seq, result, took) => {
                 cx.meters.syncs.add(took);
+                observe::note_sync(cx, took);
                 cx.driver.synced(seq, result)?;
             }
             Done::Filled(task, result) => {
@@ -51,13 +54,15 @@ pub(super) fn take_results(cx: &mut Context) -> Result<ForConnections, StartErro
                 let failures = cx.driver.wal_mut().fill_failures();
                 match &result {
                     Err(error) if failures == 0 => {
-                        tracing::warn!(
-                            %error,
-                            "cannot preallocate a log segment: trying again (is the disk full?)"
+                        let place = cx.config.data_dir.display();
+                        notice!(
+                            SegmentUnprepared,
+                            "",
+                            "{error}, in {place}: trying again (is the disk full?)"
                         );
                     }
                     Ok(()) if failures > 0 => {
-                        tracing::info!(failures, "log segments are preallocated again");
+                        notice!(SegmentPrepared, "", "after {failures} attempts");
                     }
                     _ => {}
                 }
@@ -85,18 +90,34 @@ fn snapshot_done(
         Ok(done) => {
             let (index, bytes, ms) = (done.index().0, done.bytes(), took.as_millis());
             if done.is_incoming() {
-                tracing::info!(index, bytes, ms, "installed the leader's snapshot");
+                notice!(
+                    SnapshotInstalled,
+                    "",
+                    [index, bytes, ms,],
+                    "{} up to entry {index}, read in {}",
+                    size(bytes),
+                    span_of(took)
+                );
             } else {
                 cx.meters.snapshots.add(took);
-                tracing::info!(index, bytes, ms, "snapshot written");
+                notice!(
+                    SnapshotWritten,
+                    "",
+                    [index, bytes, ms,],
+                    "{} up to entry {index}, in {}",
+                    size(bytes),
+                    span_of(took)
+                );
             }
             cx.driver.snapshot_finished(Some(done))
         }
         Err(error) => {
             cx.meters.snapshots_failed.add_one();
-            tracing::error!(
-                %error,
-                "cannot write a snapshot: the log is kept, and grows until one succeeds"
+            let place = cx.config.data_dir.display();
+            notice!(
+                SnapshotFailed,
+                "",
+                "{error}, in {place}: the log is kept, and grows until one succeeds"
             );
             cx.driver.snapshot_finished(None)
         }

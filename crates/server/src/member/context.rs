@@ -3,6 +3,7 @@
 use super::asking::Asking;
 use super::hints::Inquiry;
 use super::inbound::Inbound;
+use super::incidents::Incidents;
 use super::worker::Workers;
 use crate::api::dial_backs::DialBacks;
 use crate::api::keys::event_bytes::EventBytes;
@@ -11,18 +12,33 @@ use crate::api::standbys::Standbys;
 use crate::config::Config;
 use crate::http::response::Numbers;
 use crate::metrics::Meters;
+use crate::net::tls::Expiry;
 use crate::net::{Key, Load, Response};
 use crate::peer::PeerLinks;
 use crate::proof::{Gate, Proven};
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::DataDir;
-use replica::{Driver, Fatal, Member, Now, Output, Removal, Role};
+use crate::text::printable;
+use replica::{Driver, Fatal, Member, MemberId, Network, Now, Output, Removal, Role};
 use std::rc::Rc;
 use std::sync::Arc;
 use store::StoreIndex;
 
 /// The replica of this process, with its disk, its network and its clock.
 pub(crate) type Engine = Driver<DataDir, PeerLinks, SystemClock>;
+
+/// A member that was not heard of for so long counts as unreachable: 3 s. Members tell one another
+/// how they are every second.
+pub(crate) const SILENCE_NS: u64 = 3_000_000_000;
+
+/// The shortest time without a heartbeat that counts as silence: 100 ms. On a busy machine a short
+/// interval is missed now and then.
+const BEAT_MIN_NS: u64 = 100_000_000;
+
+/// Whether another member can be spoken to, and speaks.
+pub(super) fn reaches(driver: &Engine, id: MemberId) -> bool {
+    driver.network().can_send(id) && driver.was_heard(id, SILENCE_NS)
+}
 
 /// An action on a connection other than the one that is served.
 #[derive(Debug)]
@@ -64,6 +80,10 @@ pub(crate) struct Context {
     pub(crate) standbys: Standbys,
     /// Each backup that is being made holds this.
     pub(crate) backups: Arc<()>,
+    /// What the log was told of the cluster.
+    pub(crate) incidents: Incidents,
+    /// The certificate of this machine that ends first, if it has any.
+    pub(crate) certificate: Option<Expiry>,
     /// How this machine was removed, if it was.
     pub(crate) removal: Option<Removal>,
     /// What others say about that.
@@ -120,6 +140,58 @@ impl Context {
         let status = self.driver.status();
         let hears = |leader| leader == status.id || self.driver.is_reachable(leader);
         status.leader.is_some_and(hears)
+    }
+
+    /// The same within a heartbeat or two: whether a write could begin now.
+    pub(crate) fn is_led(&self) -> bool {
+        let status = self.driver.status();
+        status.leader.is_some_and(|leader| leader == status.id || self.beats(leader))
+    }
+
+    /// Whether a member that exchanges heartbeats with this one did so lately: it missed one at
+    /// most.
+    fn beats(&self, id: MemberId) -> bool {
+        let missed_ns = self.config.heartbeat_interval_ms.saturating_mul(2_000_000);
+        let late_ns = missed_ns.max(BEAT_MIN_NS);
+        self.driver.network().can_send(id) && self.driver.was_heard(id, late_ns)
+    }
+
+    /// How many voters this member reaches, itself included, and how many there are. A leader hears
+    /// each of them with every heartbeat, another member once a second.
+    pub(crate) fn voters_reached(&self) -> (usize, usize) {
+        let status = self.driver.status();
+        let reaches = |id| match status.role {
+            _ if id == status.id => true,
+            Role::Leader => self.beats(id),
+            _ if Some(id) == status.leader => self.beats(id),
+            _ => self.reaches(id),
+        };
+        self.driver
+            .voters()
+            .fold((0, 0), |(reached, all), id| (reached + usize::from(reaches(id)), all + 1))
+    }
+
+    /// Whether another member can be spoken to, and speaks.
+    pub(crate) fn reaches(&self, id: MemberId) -> bool {
+        reaches(&self.driver, id)
+    }
+
+    /// What people call a member.
+    pub(crate) fn name_of(&self, id: MemberId) -> String {
+        match self.driver.membership().member(id) {
+            Some(member) => printable(&member.name),
+            None if id == self.driver.status().id => self.config.name.clone(),
+            None => format!("the machine with id {id}"),
+        }
+    }
+
+    /// The end of a sentence: the members that this one cannot speak to.
+    pub(crate) fn who_is_unreachable(&self) -> String {
+        let own = self.driver.status().id;
+        let members = self.driver.membership().members();
+        let gone = members.filter(|member| member.id != own && !self.reaches(member.id));
+        let gone: Vec<String> = gone.map(|member| printable(&member.name)).collect();
+        if gone.is_empty() { String::new() } else { format!("; unreachable: {}", gone.join(", ")) }
     }
 
     /// The part that this member plays, in the words of the statistics.

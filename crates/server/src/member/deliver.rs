@@ -9,6 +9,7 @@ use crate::api::lock::queueing;
 use crate::api::pending::{OnStop, Waiting};
 use crate::api::{admin, backup, join, keys, lock, members};
 use crate::net::{Key, Reply, Response, give};
+use crate::notice::notice;
 use replica::{Answer, EngineError, Output, ReadAnswer};
 use store::Store;
 
@@ -19,7 +20,7 @@ impl EventLoop {
             self.store_replaced(*old);
         }
         if let Some(address) = out.doubled.take() {
-            note_doubled(&mut self.cx, &address);
+            note_doubled(&self.cx, &address);
         }
         for answer in out.answers.drain(..) {
             match Waiter::of(answer.ticket.0) {
@@ -102,10 +103,7 @@ impl EventLoop {
     /// A snapshot of the leader took the place of the store.
     fn store_replaced(&mut self, old: Store) {
         if self.cx.workers.drop_store(old).is_err() {
-            tracing::warn!(
-                "freeing the replaced store on the event loop, which may delay \
-                            requests: its thread is gone"
-            );
+            notice!(StoreFreed, "", "its thread is gone; requests may wait meanwhile");
         }
         queueing::replace_watchers(&mut self.cx);
         for key in watch::replace_store(&mut self.cx, &mut self.front) {

@@ -10,6 +10,7 @@ use crate::api::pending::{Guest, Waiting};
 use crate::http::reader::Request;
 use crate::http::response::message_body;
 use crate::net::{Caller, Front, Key, Phase, Reply, Response};
+use crate::notice::notice;
 use crate::peer::frame;
 use crate::peer::hello::{self, Exchange, Hello};
 use crate::proof::{Gate, draw_nonce, is_nonce};
@@ -117,17 +118,15 @@ fn check_hello(cx: &Context, request: &Request<'_>) -> Result<Hello, Refused> {
     Ok(hello)
 }
 
-/// Says once that a caller was refused for what an operator has to know.
-pub(crate) fn complain(cx: &mut Context, from: &str, status: u16, why: &str) {
+/// Says that a caller was refused for what an operator has to know.
+pub(crate) fn complain(cx: &Context, from: &str, status: u16, why: &str) {
     if !matches!(status, 401 | 403 | 409 | 426) {
         return;
     }
     let host = from.rsplit_once(':').map_or(from, |(host, _)| host);
     let own = cx.config.peer_advertised.as_str();
-    let what = format!("{host} {status} {why}");
-    if cx.inbound.complaints.is_due(what, cx.now.monotonic) {
-        tracing::warn!(peer = from, own, "refused a peer connection with {status}: {why}");
-    }
+    let about = format!("{host} {status} {why}");
+    notice!(CallerRefused, &about, [peer = from, own,], "{status} for {from}: {why}");
 }
 
 /// Takes the proof of a caller that was welcomed, and what it says behind it. Gives how many bytes
@@ -248,16 +247,14 @@ fn refuse_guest(
 }
 
 /// Another member says that a second process has this member's identity.
-pub(crate) fn note_doubled(cx: &mut Context, address: &str) {
+pub(crate) fn note_doubled(cx: &Context, address: &str) {
     let own = cx.config.peer_advertised.as_str();
     let other = printable(address);
-    if cx.inbound.doubles.is_due(other.clone(), cx.now.monotonic) {
-        tracing::error!(
-            own,
-            other,
-            "refused a second process with the identity of this member: a data directory must be \
-             used by one process only. Stop that process, and do not start its copy of the \
-             directory again"
-        );
-    }
+    notice!(
+        SecondProcess,
+        &other,
+        [own, other,],
+        "a data directory must be used by one process only. Stop that process, and do not start \
+         its copy of the directory again"
+    );
 }

@@ -9,6 +9,8 @@ use super::context::Context;
 use super::hints::{HINT_NS, Hint, HintAnswer};
 use super::worker::Done;
 use crate::join::{self, HttpCaller};
+use crate::notice::notice;
+use crate::text::printable;
 use replica::{About, ClusterId, Member, MemberId, Outlook, Removal, Verdict};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -55,7 +57,7 @@ pub(crate) fn advance(cx: &mut Context) {
     let status = cx.driver.status();
     if status.is_removed {
         let removal = cx.driver.membership().removal(status.id);
-        tracing::warn!(member = %status.id, "this machine's own log says that it was removed");
+        notice!(RemovedSelf, "", [member = %status.id,], "its own log says so");
         cx.removal = Some(removal.unwrap_or(Removal::Plain));
         return;
     }
@@ -71,11 +73,12 @@ fn follow(cx: &mut Context, hint: Hint) {
         // Right after a removal the leader was heard of a moment ago; this is looked at again.
         if now.saturating_sub(hint.first) >= HINT_NS / 2 {
             let name = cx.driver.membership().member(hint.from).map(|one| one.name.as_str());
-            tracing::warn!(
-                member = %hint.from,
-                name = name.unwrap_or("?"),
-                "this member, or the process that answers at its address, claims that this \
-                 machine was removed; the claim is ignored, since {knows}"
+            let name = printable(name.unwrap_or("?"));
+            notice!(
+                RemovalIgnored,
+                &name,
+                [member = %hint.from,],
+                "{name}, or the process that answers at its address, makes it; but {knows}"
             );
             cx.inquiry.rest(now);
         }
@@ -85,10 +88,12 @@ fn follow(cx: &mut Context, hint: Hint) {
     let members = outlook.witnesses().filter_map(|id| membership.member(id).cloned());
     let members: Vec<Member> = members.collect();
     let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-    tracing::info!(
-        member = %hint.from,
-        "this member says that this machine was removed; asking {}",
-        names.join(", ")
+    notice!(
+        RemovalAsked,
+        "",
+        [member = %hint.from,],
+        "a member says so; asking {}",
+        printable(&names.join(", "))
     );
     let (cluster, own) = (cx.driver.cluster(), cx.driver.status().id);
     // Nobody is followed to where it sends on: each witness speaks for itself.
@@ -98,10 +103,7 @@ fn follow(cx: &mut Context, hint: Hint) {
     match cx.workers.run_once("inquiry", work) {
         Ok(()) => cx.inquiry.is_asking = true,
         Err(error) => {
-            tracing::warn!(
-                %error,
-                "cannot ask the members whether this machine was removed"
-            );
+            notice!(RemovalDenied, "", "nobody can be asked whether it was removed: {error}");
         }
     }
     cx.inquiry.rest(now);
@@ -115,18 +117,16 @@ pub(super) fn answered(cx: &mut Context, answers: &[HintAnswer]) {
     // What this member knows by now counts, and not what it knew when it asked.
     match cx.driver.outlook().judge(&by_voter(answers)) {
         Verdict::Removed { is_final } => {
-            tracing::warn!(
-                "this machine was removed, as a majority of the other voters confirms: \
-                            {said}"
-            );
+            notice!(RemovedSelf, "", "a majority of the other voters confirms it: {said}");
             cx.removal = Some(if is_final { Removal::Final } else { Removal::Plain });
         }
-        Verdict::Unproven => tracing::warn!(
-            "this machine remains a member: no majority of the other voters confirms a removal \
-             ({said})"
+        Verdict::Unproven => notice!(
+            RemovalDenied,
+            "",
+            "no majority of the other voters confirms a removal ({said})"
         ),
         Verdict::Unbelievable(knows) => {
-            tracing::info!("this machine remains a member, since {knows} ({said})");
+            notice!(RemovalDenied, "", "{knows} ({said})");
         }
     }
 }

@@ -14,8 +14,10 @@ mod deliver;
 pub(crate) mod greeting;
 mod hints;
 mod inbound;
+mod incidents;
 mod inquiry;
 pub(crate) mod moved;
+mod observe;
 mod peers;
 mod rounds;
 mod shutdown;
@@ -37,6 +39,7 @@ use crate::net::tls::Keyring;
 use crate::net::{
     self, BusyPoll, Caller, Front, FrontParts, Key, Listener, Reply, Response, Service,
 };
+use crate::notice;
 use crate::peer;
 use crate::proof::Gate;
 use crate::sys::clock::SystemClock;
@@ -141,6 +144,8 @@ impl EventLoop {
             dial_backs: api::dial_backs::DialBacks::default(),
             standbys: api::standbys::Standbys::default(),
             backups: Arc::default(),
+            incidents: incidents::Incidents::new(now),
+            certificate: None,
             removal: None,
             inquiry: hints::Inquiry::default(),
             fatal: None,
@@ -172,7 +177,7 @@ impl EventLoop {
                 result => result?,
             }
             self.begin_round();
-            self.rounds.begin(self.cx.now.monotonic);
+            self.rounds.begin(self.cx.now.monotonic, patience);
             for event in &events {
                 self.take(event);
                 if self.cx.driver.is_batch_full() {
@@ -200,7 +205,8 @@ impl EventLoop {
             self.go_on()?;
             self.housekeep();
             self.front.accept_due();
-            self.rounds.end(&self.cx);
+            observe::look(&mut self.cx);
+            self.rounds.end(&mut self.cx);
         }
     }
 
@@ -280,10 +286,13 @@ impl EventLoop {
         let mut out = std::mem::take(&mut self.cx.out);
         let target = self.cx.driver.turn(mode, &mut out)?;
         peers::note_leader(&mut self.cx);
-        for nanos in self.cx.driver.take_sync_times() {
-            self.cx.meters.syncs.add(Duration::from_nanos(nanos));
+        let mut longest = Duration::ZERO;
+        for took in self.cx.driver.take_sync_times().map(Duration::from_nanos) {
+            self.cx.meters.syncs.add(took);
+            longest = longest.max(took);
             self.cx.has_read = false;
         }
+        observe::note_sync(&mut self.cx, longest);
         if !out.is_empty() {
             let took = self.cx.clock.now().monotonic.saturating_sub(self.cx.now.monotonic);
             self.cx.meters.proposals.add(Duration::from_nanos(took));
@@ -310,7 +319,9 @@ impl EventLoop {
         }
         peers::report(&mut self.cx);
         moved::look_for_moved(&mut self.cx);
-        self.front.keyring.refresh();
+        notice::tell_waiting();
+        self.front.keyring.refresh(self.cx.now.wall);
+        self.cx.certificate = self.front.keyring.ends_first().cloned();
         self.cx.driver.network_mut().set_tls(self.front.keyring.dialer());
         net::housekeep(self);
         self.carry_out();

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::worker::Done;
 use crate::config::Config;
 use crate::join::{HttpCaller, ask_everybody, discovery, leads_somewhere, others};
+use crate::notice::notice;
 use replica::{ClusterId, Member, MemberId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -136,7 +137,8 @@ pub(crate) fn asked(cx: &mut Context, answers: &AnsweredViews) {
         members.map(|member| (member.id, member.peer_url.clone())).collect();
     for (id, at) in moved(cluster, own, &members, answers) {
         if cx.driver.network_mut().hint(id, &at) {
-            tracing::info!(member = %id, at, "a member has a new address");
+            let name = cx.name_of(id);
+            notice!(MemberFound, &name, [member = %id,], "{name} at {at}");
         }
     }
     for (url, view) in answers {
@@ -145,7 +147,9 @@ pub(crate) fn asked(cx: &mut Context, answers: &AnsweredViews) {
             && cx.asking.foreign.len() < ASKED_MAX
             && cx.asking.foreign.insert(url.clone())
         {
-            tracing::warn!(
+            notice!(
+                ForeignCluster,
+                url,
                 "{url} belongs to another cluster ({}) than the data directory ({cluster}): this \
                  machine stays in its own cluster. Correct the flag that names that address",
                 view.cluster
@@ -162,7 +166,9 @@ pub(crate) fn compare_with_list(cx: &Context) {
     };
     let (listed, cluster) = (crate::join::cluster_of_list(initial), cx.driver.cluster());
     if listed != cluster {
-        tracing::warn!(
+        notice!(
+            ListNotFollowed,
+            "",
             "-initial-cluster describes the cluster {listed}, but the data directory belongs to \
              {cluster}: this machine stays in its own cluster, and uses the list only to look up \
              addresses"

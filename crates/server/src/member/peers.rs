@@ -4,7 +4,9 @@
 use super::context::{Context, Effect};
 use super::inquiry;
 use crate::net::Key;
+use crate::notice::notice;
 use crate::peer::{PeerEvent, frame};
+use crate::text::printable;
 use replica::{Clock, MemberId};
 
 /// How long all members are silent until they may have been replaced: 10 s.
@@ -34,9 +36,12 @@ pub(crate) fn take_frames(
             }
             Ok(None) => return Some(used),
             Err(frame::InvalidFrame) => {
-                tracing::warn!(
-                    member = %from,
-                    "a member sent an invalid frame: closing its connection"
+                let name = cx.name_of(from);
+                notice!(
+                    FrameInvalid,
+                    &name,
+                    [member = %from,],
+                    "{name} sent it; its connection is closed"
                 );
                 return None;
             }
@@ -96,39 +101,44 @@ pub(crate) fn report(cx: &mut Context) {
     let told = &mut cx.inbound.told;
     let skipped = cx.driver.entries_skipped();
     if skipped > told.entries_skipped {
-        tracing::error!(
-            skipped = skipped - told.entries_skipped,
-            "committed entries could not be applied: every member skips them"
+        let count = skipped - told.entries_skipped;
+        notice!(
+            EntriesSkipped,
+            "",
+            "{count} of them could not be applied, by any member; report this as a bug"
         );
         told.entries_skipped = skipped;
     }
     if cx.driver.awaits_reports() && !std::mem::replace(&mut told.live_copy, true) {
-        tracing::warn!(
-            "the data directory is a copy of a running machine, or of one that did not shut down \
-             cleanly: this machine votes only after all other members have reported the ends of \
-             their logs, and its own log reaches as far. If one of them is gone for good, remove \
-             that member, or start this machine with -force-rejoin"
+        notice!(
+            DirectoryLiveCopy,
+            "",
+            "or of one that did not shut down cleanly: this machine votes only after all other \
+             members have reported the ends of their logs, and its own log reaches as far. If one \
+             of them is gone for good, remove that member, or start this machine with -force-rejoin"
         );
     }
     if let Some((words, needed)) = cx.driver.awaits_words()
         && !std::mem::replace(&mut told.copy, true)
     {
-        tracing::warn!(
-            words,
-            needed,
-            "the data directory was copied or moved since it was last in use: this machine votes \
-             after that many other members have confirmed that its copy is the latest. If they \
-             refuse it, start it with -force-rejoin"
+        notice!(
+            DirectoryCopied,
+            "",
+            [words, needed,],
+            "this machine votes after {needed} other members have confirmed that its copy is the \
+             latest ({words} so far). If they refuse it, start it with -force-rejoin"
         );
     }
     if let Some(lost) = cx.driver.lost_promise()
         && !std::mem::replace(&mut told.loss, true)
     {
-        tracing::error!(
-            entry = lost.0,
-            "this machine acknowledged an entry that its log does not contain, so it no longer \
-             takes part in the cluster. Start it with -force-rejoin: its files are set aside, and \
-             it joins as a new member"
+        notice!(
+            PromiseLost,
+            "",
+            [entry = lost.0,],
+            "its log does not contain entry {}, so it no longer takes part in the cluster. \
+             Start it with -force-rejoin: its files are set aside, and it joins as a new member",
+            lost.0
         );
     }
 }
@@ -151,12 +161,14 @@ fn report_replaced(cx: &mut Context) {
     let Some((id, peer)) = unknown else { return };
     let is_silent = |id: MemberId| id == own || !driver.was_heard(id, REPLACED_NS);
     if driver.membership().members().all(|member| is_silent(member.id)) {
-        tracing::error!(
-            member = %id,
-            address = peer.address,
-            "no known member answers, and an unknown machine that claims to be a member connects: \
-             all other members may have been replaced while this machine was away. If so, start \
-             it with -force-rejoin: its files are set aside, and it joins as a new member"
+        notice!(
+            AllReplaced,
+            "",
+            [member = %id, address = peer.address,],
+            "and an unknown machine that claims to be a member connects from {}: all other members \
+             may have been replaced while this machine was away. If so, start it with \
+             -force-rejoin: its files are set aside, and it joins as a new member",
+            peer.address
         );
         cx.inbound.told.replaced = true;
     }
@@ -167,11 +179,13 @@ fn report_diverged(cx: &mut Context) {
     for member in cx.driver.membership().members() {
         let has_diverged = cx.driver.peer(member.id).is_some_and(|peer| peer.diverged);
         if has_diverged && cx.inbound.told.diverged.insert(member.id) {
-            let (id, name) = (member.id, member.name.as_str());
+            let (id, name) = (member.id, printable(&member.name));
             let stops = cx.driver.has_diverged();
-            tracing::error!(
-                member = %id, name, index,
-                "the state of this member differs from the state here at the same log index. {}",
+            notice!(
+                Diverged,
+                &name,
+                [member = %id, name, index,],
+                "{name} has another state than this machine at log index {index}. {}",
                 if stops {
                     "No majority agrees with the state of this machine: it refuses writes and \
                      quorum reads. Find out which members agree, and start the other with \

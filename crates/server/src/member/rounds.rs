@@ -2,14 +2,16 @@
 //! sent.
 
 use super::context::Context;
+use crate::notice::notice;
+use crate::text::{span, span_of};
 use replica::Clock;
 use std::time::Duration;
 
 /// A longer round is logged: members consider a silent leader dead after two of these.
 const LONG_NS: u64 = 100_000_000;
 
-/// The minimum interval between two such log lines: 10 s.
-const PAUSE_NS: u64 = 10_000_000_000;
+/// A loop that waited so much longer than it wanted was stopped, or starved: 500 ms.
+const STALL: Duration = Duration::from_millis(500);
 
 /// What a round consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +27,32 @@ pub(super) enum RoundPart {
 /// The round that runs.
 #[derive(Debug, Default)]
 pub(super) struct RoundTimes {
+    /// When the last part ended; zero before the first round.
     last: u64,
     parts: Vec<(RoundPart, u64)>,
-    told_at: Option<u64>,
 }
 
 impl RoundTimes {
-    pub(super) fn begin(&mut self, now: u64) {
+    /// A round begins; `patience` is how long the loop wanted to wait for it at most.
+    pub(super) fn begin(&mut self, now: u64, patience: Duration) {
+        if let Some(stood) = self.stood_still(now, patience) {
+            let time = span_of(stood);
+            notice!(
+                StoodStill,
+                "",
+                "for {time}: it was stopped or suspended, or got no processor time. Other members \
+                 may have elected another leader meanwhile"
+            );
+        }
         self.last = now;
         self.parts.clear();
+    }
+
+    /// How much longer than it wanted the loop has waited, if that was long.
+    fn stood_still(&self, now: u64, patience: Duration) -> Option<Duration> {
+        let waited = Duration::from_nanos(now.saturating_sub(self.last));
+        let excess = waited.saturating_sub(patience);
+        (self.last > 0 && excess >= STALL).then_some(excess)
     }
 
     fn end_part_at(&mut self, part: RoundPart, now: u64) {
@@ -47,16 +66,19 @@ impl RoundTimes {
     }
 
     /// The round is over.
-    pub(super) fn end(&mut self, cx: &Context) {
+    pub(super) fn end(&mut self, cx: &mut Context) {
         self.end_part(cx, RoundPart::Rest);
         let nanos: u64 = self.parts.iter().map(|(_, nanos)| nanos).sum();
         cx.meters.rounds.add(Duration::from_nanos(nanos));
-        if let Some(part) = self.told(nanos) {
+        let is_told = std::mem::take(&mut cx.incidents.is_round_told);
+        if let Some(part) = self.slowest(nanos).filter(|_| !is_told) {
             let ms = nanos / 1_000_000;
-            tracing::warn!(
-                ms,
-                "a round of the event loop took too long, most of it in {}: no client was served \
-                 meanwhile",
+            notice!(
+                RoundSlow,
+                "",
+                [ms,],
+                "{}, most of it in {}: no client was served meanwhile",
+                span(nanos),
                 match part {
                     RoundPart::Events => "requests and messages that had arrived",
                     RoundPart::Turn => "writing and syncing the log (is the disk slow?)",
@@ -66,13 +88,11 @@ impl RoundTimes {
         }
     }
 
-    /// The part that took most of a round, if the round is to be logged.
-    fn told(&mut self, nanos: u64) -> Option<RoundPart> {
-        let is_new = self.told_at.is_none_or(|at| self.last.saturating_sub(at) >= PAUSE_NS);
-        if nanos <= LONG_NS || !is_new {
+    /// The part that took most of a round, if the round was long.
+    fn slowest(&self, nanos: u64) -> Option<RoundPart> {
+        if nanos <= LONG_NS {
             return None;
         }
-        self.told_at = Some(self.last);
         self.parts.iter().max_by_key(|(_, nanos)| *nanos).map(|(part, _)| *part)
     }
 }
@@ -82,10 +102,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_round_is_told_of_with_what_took_it_and_not_too_often() {
+    fn a_long_round_is_told_of_with_what_took_it() {
         let mut rounds = RoundTimes::default();
         let mut round = |began: u64, ms: [u64; 3]| {
-            rounds.begin(began);
+            rounds.begin(began, Duration::MAX);
             let mut now = began;
             for (part, ms) in
                 [RoundPart::Events, RoundPart::Turn, RoundPart::Rest].into_iter().zip(ms)
@@ -93,11 +113,20 @@ mod tests {
                 now += ms * 1_000_000;
                 rounds.end_part_at(part, now);
             }
-            rounds.told(now - began)
+            rounds.slowest(now - began)
         };
         assert_eq!(round(0, [30, 60, 10]), None, "just short enough");
         assert_eq!(round(1_000, [30, 160, 10]), Some(RoundPart::Turn));
-        assert_eq!(round(2_000, [300, 60, 10]), None, "it was told a moment ago");
-        assert_eq!(round(PAUSE_NS * 2, [300, 60, 10]), Some(RoundPart::Events));
+        assert_eq!(round(2_000, [300, 60, 10]), Some(RoundPart::Events));
+    }
+
+    #[test]
+    fn a_loop_that_waits_as_long_as_it_wants_does_not_stand_still() {
+        let second = Duration::from_secs(1);
+        let mut rounds = RoundTimes::default();
+        assert_eq!(rounds.stood_still(9_000_000_000, second), None, "the first round");
+        rounds.begin(1_000_000_000, second);
+        assert_eq!(rounds.stood_still(2_400_000_000, second), None);
+        assert_eq!(rounds.stood_still(5_000_000_000, second), Some(3 * second));
     }
 }

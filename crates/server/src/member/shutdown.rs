@@ -1,11 +1,12 @@
 //! Graceful shutdown: leadership is transferred, requests in hand are answered, then all is closed.
 
-use super::{EventLoop, background};
+use super::{EventLoop, background, observe};
 use crate::api::backup;
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::error::StartError;
 use crate::net;
+use crate::notice::notice;
 use mio::Events;
 use replica::{Clock, Role};
 use std::time::Duration;
@@ -35,12 +36,15 @@ impl EventLoop {
         if self.cx.driver.membership().members().count() < 2 || !self.is_leader() {
             return Ok(());
         }
+        self.cx.incidents.is_stopping = true;
         self.cx.driver.transfer_leadership();
         while self.is_leader() && self.cx.clock.now().monotonic < until {
             self.take_results()?;
             self.turn()?;
+            observe::look(&mut self.cx);
             self.take_events(&mut events)?;
         }
+        observe::look(&mut self.cx);
         Ok(())
     }
 
@@ -57,11 +61,11 @@ impl EventLoop {
 
     /// Stops: no new connections, watches ended, writes in hand finished, answers sent.
     pub(super) fn stop(&mut self) -> Result<(), StartError> {
-        tracing::info!("stopping");
+        notice!(Stopping, "", "");
         self.transfer_leadership()?;
         self.finish_up()?;
         self.cx.driver.close()?;
-        tracing::info!("stopped");
+        notice!(Stopped, "", "");
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::tls::Stream;
 use super::{Front, Pending, TOKEN_BASE};
 use crate::config::Port;
 use crate::http::response::ResponseHead;
+use crate::notice::notice;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::io::Write as _;
@@ -67,7 +68,7 @@ impl<T: Pending> Front<T> {
         };
         let stream = match stream {
             Ok(stream) => stream,
-            Err(error) => return tracing::warn!(%error, "cannot create a TLS session"),
+            Err(error) => return notice!(TlsFailed, "", "{error}"),
         };
         let key = self.connections.insert(Connection::new(stream, port, self.now.monotonic));
         self.peers += usize::from(port == Port::Peer);

@@ -4,6 +4,7 @@
 //! another one connects. So the kind of failure decides: that of a single connection is skipped,
 //! and after any other the port is retried by a timer.
 
+use crate::notice::notice;
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -85,9 +86,11 @@ impl Backlog {
             return;
         }
         let failures = self.unsaid;
-        tracing::warn!(
-            failures,
-            "cannot accept connections: {error}; new clients wait until some are closed (limits: \
+        notice!(
+            AcceptFailed,
+            "",
+            [failures,],
+            "{error}; new clients wait until some are closed (limits: \
              ulimit -n, LimitNOFILE, fs.file-max)"
         );
         (self.warned_at, self.unsaid) = (Some(now), 0);

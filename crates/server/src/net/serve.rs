@@ -8,8 +8,10 @@ use super::send::flush_dirty;
 use super::slab::Key;
 use super::tend::shed_input;
 use super::{Caller, ClientEnd, Front, Pending, Reply, Response, Service, TOKEN_BASE};
+use crate::config::Port;
 use crate::http::reader::{self, Method, Progress, Request};
 use crate::http::response::{ReplyMode, message_body};
+use crate::notice::notice;
 use mio::Token;
 use mio::event::Event;
 use std::io::{self, Read};
@@ -397,6 +399,12 @@ fn turn_away<S: Service>(service: &mut S, key: Key, error: &io::Error) {
     }
     let port = connection.port;
     tracing::debug!(?port, "a TLS handshake failed: {error}");
+    if port == Port::Peer {
+        let origin = front.origin_of(key);
+        let host = origin.rsplit_once(':').map_or(origin.as_str(), |(host, _)| host);
+        notice!(TlsRefused, &format!("{host} {error}"), "it calls from {origin}: {error}");
+    }
+    let Some(connection) = front.connections.get_mut(key) else { return };
     connection.phase = Phase::Draining { left: REFUSED_BYTES_MAX };
     connection.readable = true;
     front.mark_resume(key);

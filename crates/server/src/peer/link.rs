@@ -5,6 +5,7 @@ mod queue;
 use super::frame;
 use super::hello::{self, Exchange, Hello, HelloAnswer, HelloRefusal};
 use crate::net::tls::Stream;
+use crate::notice::notice;
 use crate::proof::{Prover, draw_nonce};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -115,11 +116,8 @@ pub(crate) struct Link {
     waiting: FrameQueue,
     /// Whether raft knows that messages are lost.
     pub(crate) is_reported: bool,
-    /// The last reason why the link is down.
+    /// The last reason why the link was down.
     refusal: String,
-    /// The last one that was logged for the operator: the address and a hint, which are dialled in
-    /// turn, may have a reason each.
-    told: String,
     pub(crate) stats: LinkStats,
 }
 
@@ -136,7 +134,6 @@ impl Link {
             waiting: FrameQueue::default(),
             is_reported: false,
             refusal: String::new(),
-            told: String::new(),
             stats: LinkStats::default(),
         }
     }
@@ -236,7 +233,6 @@ impl Link {
         if matches!(self.state, State::Open { since, .. } if now.saturating_sub(since) > WORKED_NS)
         {
             self.refusal.clear();
-            self.told.clear();
         }
         if self.refusal != why {
             why.clone_into(&mut self.refusal);
@@ -249,30 +245,34 @@ impl Link {
         LinkChange::Broken
     }
 
-    /// Whether this was not logged for the operator yet.
-    fn is_news(&mut self, why: &str) -> bool {
-        let is_news = self.told != why;
-        if is_news {
-            why.clone_into(&mut self.told);
-        }
-        is_news
+    /// Why the link was last down.
+    pub(crate) fn refusal(&self) -> &str {
+        &self.refusal
+    }
+
+    /// What a line of the log about this link is about. The address and a hint, which are dialled
+    /// in turn, may have a reason each.
+    fn about(&self, why: &str) -> String {
+        format!("{} {why}", self.target())
     }
 
     /// One of the two sides does not believe the other. Certificates do not mend themselves, so
     /// an operator must see it.
     fn distrust(&mut self, why: &str, now: u64) -> LinkChange {
-        if self.is_news(why) {
-            tracing::warn!(peer = self.target(), "no connection to a member over TLS: {why}");
-        }
+        let peer = self.target();
+        notice!(LinkDistrusted, &self.about(why), [peer,], "{peer}: {why}");
         self.fail(why, now)
     }
 
     /// Gives up for longer: the other side refused this one, or was not believed. Somebody has to
     /// know of it, since it does not mend itself.
     fn fall_out(&mut self, why: &str, now: u64) -> LinkChange {
-        if self.is_news(why) {
-            tracing::warn!(peer = self.target(), own = self.hello.at, "no connection: {why}");
-        }
+        let (peer, own) = (self.target(), &self.hello.at);
+        notice!(LinkRefused, &self.about(why), [peer, own,], "{peer}: {why}");
+        self.stay_away(why, now)
+    }
+
+    fn stay_away(&mut self, why: &str, now: u64) -> LinkChange {
         let change = self.fail(why, now);
         self.state = State::Waiting { until: now.saturating_add(PAUSE_REFUSED_NS) };
         change
@@ -401,15 +401,9 @@ impl Link {
             400 | 403 | 421 | 426 => self.fall_out(&format!("refused with {status}: {why}"), now),
             409 => {
                 let why = format!("refused with {status}: {why}");
-                if self.is_news(&why) {
-                    let (peer, own) = (self.target(), &self.hello.at);
-                    tracing::error!(
-                        peer,
-                        own,
-                        "the peer rejects the identity of this machine: {why}"
-                    );
-                }
-                self.fall_out(&why, now);
+                let (peer, own) = (self.target(), &self.hello.at);
+                notice!(IdentityRejected, &self.about(&why), [peer, own,], "{peer}: {why}");
+                self.stay_away(&why, now);
                 LinkChange::Disowned
             }
             _ => {

@@ -183,6 +183,11 @@ impl PeerLinks {
         std::mem::take(&mut self.events)
     }
 
+    /// Why a member was last not connected to; nothing if that never was so, or is not known.
+    pub(crate) fn why_down(&self, id: MemberId) -> &str {
+        self.links.get(&id).map(Link::refusal).unwrap_or_default()
+    }
+
     pub(crate) fn stats(&self) -> impl Iterator<Item = (MemberId, bool, LinkStats)> {
         self.links.iter().map(|(id, link)| (*id, link.is_open(), link.stats))
     }

@@ -30,13 +30,15 @@ use crate::net::tls::{Dialer, Keyring};
 use crate::net::{
     self, Caller, Front, FrontParts, Key, Listener, Reply, Response, Service, TOKEN_BASE,
 };
+use crate::notice::{self, notice};
 use crate::proof::Gate;
 use crate::sys::clock::SystemClock;
+use crate::text::printable;
 use mio::event::Event;
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use poller::{ClusterPoller, Report, Wish, interval_of};
-use replica::{Clock, InitialIdentity, Member, Now, Removal};
+use replica::{Clock, InitialIdentity, Member, MemberId, Now, Removal};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -209,7 +211,7 @@ pub(crate) fn run(
         last_housekeeping: now.monotonic,
     };
     if standby.waits_for.is_none() {
-        tracing::info!("{} is standing by", config.name);
+        notice!(StandingBy, "", "{}", config.name);
         standby.open()?;
     }
     // Others that start ask as well, and are not to wait for one another.
@@ -240,7 +242,7 @@ impl Standby<'_> {
             }
             for event in &events {
                 if event.token() == TOKEN_SIGNAL {
-                    tracing::info!("stopping");
+                    notice!(Stopping, "", "");
                     return Ok(StandbyEnd::Stopped);
                 }
                 self.take(event);
@@ -283,11 +285,13 @@ impl Standby<'_> {
                 let urls: Vec<String> =
                     view.members.iter().map(|member| member.peer_url.clone()).collect();
                 remember(&urls);
+                let before = self.leader().map(|one| one.id);
                 self.view = Some(view);
                 self.upstream = upstream;
+                self.tell_leader(before);
             }
             Report::Lost(detail) => {
-                tracing::warn!("cannot reach any member of the cluster: {detail}");
+                notice!(StandbyLost, "", "{detail}");
                 if let Some(view) = &mut self.view {
                     view.leader = None;
                 }
@@ -326,6 +330,13 @@ impl Standby<'_> {
         let view = self.view.as_ref()?;
         let leader = view.leader?;
         view.members.iter().find(|member| member.id == leader && !member.client_url.is_empty())
+    }
+
+    /// Tells which leader this machine sends clients to, if that has changed.
+    fn tell_leader(&self, before: Option<MemberId>) {
+        let Some(leader) = self.leader().filter(|leader| Some(leader.id) != before) else { return };
+        let (name, at) = (printable(&leader.name), printable(&leader.client_url));
+        notice!(StandbyLeader, &name, "{name} at {at}: clients are sent there");
     }
 
     /// Dials the leader, to pass on a connection.
@@ -373,7 +384,8 @@ impl Standby<'_> {
 
     /// Ends the connections of clients that neither send nor read.
     fn housekeep(&mut self) {
-        self.front.keyring.refresh();
+        notice::tell_waiting();
+        self.front.keyring.refresh(self.front.now.wall);
         if let Some(dialer) = &mut self.dialer {
             dialer.refresh(false);
         }

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::join::seek::{self, Facts, Patience};
 use crate::join::{self, Asked, HttpCaller, JoinError, Start, View};
+use crate::notice::notice;
 use mio::Waker;
 use replica::{InitialIdentity, Member};
 use std::sync::Arc;
@@ -209,7 +210,7 @@ impl PollLoop {
                 Ok(Asked::Joined(birth)) => return Report::Promoted(birth),
                 Ok(Asked::Full(_)) => {}
                 Err(JoinError::Unreachable(detail) | JoinError::Refused(detail)) => {
-                    tracing::warn!("not joining the cluster: {detail}");
+                    notice!(StandbyRefused, "", "{detail}");
                 }
                 Err(JoinError::Stopped) => {}
             }

@@ -9,6 +9,7 @@ use super::{
     Caller, Member, Port, Removal, Reply, Request, Response, STAYS_OUT, SelfStats, Standby, Tunnel,
     call, health, listing_of_urls, redirect, refusal, refuse, stats,
 };
+use crate::api::health::Check;
 use crate::api::metrics;
 use crate::api::route::Route;
 
@@ -24,11 +25,11 @@ impl Standby<'_> {
             return response.into();
         }
         if self.waits_for.is_some() {
-            return self.while_waiting(route).into();
+            return self.while_waiting(request, route).into();
         }
         match route {
             Route::Health => health::health_of(self.leader().is_some()).into(),
-            Route::Readyz => self.readyz().into(),
+            Route::Readyz => self.readyz(request.query).into(),
             Route::StatsSelf => self.stats_self().into(),
             Route::Machines | Route::Peers if let Some(view) = &self.view => {
                 Response::text(200, listing_of_urls(&view.members, view.leader)).into()
@@ -55,30 +56,36 @@ impl Standby<'_> {
                 refusal(&self.gate, request, 503, "this machine is not a member of the cluster")
             }
             Route::Version => health::version(request.accepts_text),
-            Route::Livez => Response::text(200, b"ok\n"),
+            Route::Livez => health::livez(request.query),
             Route::Metrics => metrics::serve_standby(&self.meters, self.front.load()),
             _ => return None,
         };
         Some(response)
     }
 
-    fn while_waiting(&self, route: Route<'_>) -> Response {
+    fn while_waiting(&self, request: &Request<'_>, route: Route<'_>) -> Response {
         let why = format!("joining: {}", self.waits_for.as_deref().unwrap_or_default());
         match route {
             Route::Health => health::health_of(false),
-            Route::Readyz => Response::text(503, format!("{why}\n")),
+            Route::Readyz => {
+                let check = Check { name: "store", failure: Some(why) };
+                health::answer(&[check], request.query, "ok", &self.config.warnings)
+            }
             _ => refuse(&why),
         }
     }
 
-    fn readyz(&self) -> Response {
-        if self.removal == Some(Removal::Final) {
-            return Response::text(503, format!("{STAYS_OUT}\n"));
-        }
-        match self.leader() {
-            Some(_) => Response::text(200, b"ok: standing by\n"),
-            None => Response::text(503, b"no leader is known\n"),
-        }
+    fn readyz(&self, query: &str) -> Response {
+        let is_out = self.removal == Some(Removal::Final);
+        let knows_leader = self.leader().is_some();
+        let checks = [
+            Check { name: "identity", failure: is_out.then(|| STAYS_OUT.to_owned()) },
+            Check {
+                name: "leader",
+                failure: (!knows_leader).then(|| "no leader is known".to_owned()),
+            },
+        ];
+        health::answer(&checks, query, "ok: standing by", &self.config.warnings)
     }
 
     fn stats_self(&self) -> Response {

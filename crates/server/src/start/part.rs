@@ -6,6 +6,7 @@ use crate::error::StartError;
 use crate::join::decide::{Held, Outcome, sets_aside};
 use crate::join::seek::{self, Facts};
 use crate::join::{self, JoinError, Start};
+use crate::notice::notice;
 use crate::standby::{self, Errand};
 use replica::{Clock, InitialIdentity, Member, MemberId};
 
@@ -65,10 +66,7 @@ impl Host {
         }
         // What cannot be read may have been anything.
         let Some(peeked) = replica::peek(&self.data_dir).ok().flatten() else {
-            tracing::warn!(
-                "the data directory is damaged: it does not name the member that it \
-                            belongs to"
-            );
+            notice!(DirectoryDamaged, "", "it does not name the member that it belongs to");
             return Ok(Facts { held: Held::Several, known: Vec::new() });
         };
         let known: Vec<String> = peeked.others().map(|member| member.peer_url.clone()).collect();
@@ -124,15 +122,12 @@ impl Host {
                 self.data_dir.set_standby(Some(&known))?;
             }
             set_aside(&self.data_dir, ASIDE)?;
-            tracing::warn!(
-                "remove -force or -force-rejoin from the start line: otherwise the next start \
-                 does the same again"
-            );
+            notice!(ForceFlag, "", "otherwise the next start does the same again");
             self.data_dir.set_standby((!known.is_empty()).then_some(known.as_slice()))?;
         }
         match start {
             Start::Found => {
-                tracing::info!("{} is starting a new cluster", self.config.name);
+                notice!(Founding, "", "{} is its first machine", self.config.name);
                 Ok(Part::Member)
             }
             Start::Member(birth) => {

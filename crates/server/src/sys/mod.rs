@@ -4,3 +4,4 @@ pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod process;
 pub(crate) mod raft_log;
+pub(crate) mod signal;

@@ -5,6 +5,7 @@
 
 use crate::config::Config;
 use crate::error::StartError;
+use crate::notice::notice;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::sync::Arc;
@@ -61,7 +62,7 @@ fn act(verdict: LimitVerdict) -> Result<(), StartError> {
     match verdict {
         LimitVerdict::Fine => Ok(()),
         LimitVerdict::Warn(sentence) => {
-            tracing::warn!("{sentence}");
+            notice!(ProcessLimits, "", "{sentence}");
             Ok(())
         }
         LimitVerdict::Refuse(sentence) => Err(StartError::Limit(sentence)),
@@ -77,7 +78,7 @@ fn raise_file_limit() -> Option<u64> {
         Ok(()) => limit.maximum,
         Err(errno) => {
             let error = io::Error::from(errno);
-            tracing::warn!("cannot raise the limit on open files: {error}");
+            notice!(ProcessLimits, "", "cannot raise the limit on open files: {error}");
             limit.current
         }
     }

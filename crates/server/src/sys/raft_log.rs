@@ -1,5 +1,6 @@
 //! raft's own log lines, which go where all others go.
 
+use crate::notice::notice;
 use slog::{Drain, KV, Level, Logger, Never, OwnedKVList, Record, Serializer};
 use std::fmt::{Arguments, Write};
 
@@ -28,9 +29,14 @@ impl Drain for ToTracing {
         let _ = record.kv().serialize(record, &mut line);
         let _ = values.serialize(record, &mut line);
         let Line(line) = line;
+        // This is told as the loss of the leadership, with the members that are missing.
+        if line.starts_with("stepped down to follower since quorum is not active") {
+            tracing::debug!("raft: {line}");
+            return Ok(());
+        }
         match record.level() {
-            Level::Critical | Level::Error => tracing::error!("raft: {line}"),
-            Level::Warning => tracing::warn!("raft: {line}"),
+            Level::Critical | Level::Error => notice!(RaftError, "", "{line}"),
+            Level::Warning => notice!(RaftWarning, "", "{line}"),
             Level::Info => tracing::debug!("raft: {line}"),
             Level::Debug | Level::Trace => tracing::trace!("raft: {line}"),
         }

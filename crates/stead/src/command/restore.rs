@@ -5,6 +5,7 @@ use super::args::{Args, Flags};
 use crate::console::{FAILED, print, say};
 use crate::source::Usage;
 use replica::Salvage;
+use server::notice::Notice;
 use server::{Deadlines, Home, Rebuilt, StartError};
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal};
@@ -171,7 +172,8 @@ fn is_confirmed() -> bool {
 pub(crate) fn force_new_cluster(data_dir: &Path, name: &str) -> Result<(), StartError> {
     let salvage = server::look_at_survivor(data_dir)?;
     if salvage.members.iter().all(|member| member.id == salvage.id) {
-        tracing::info!("-force-new-cluster changes nothing: this machine is alone already");
+        let why = "-force-new-cluster has nothing to do: this machine is alone already";
+        Notice::NewClusterForced.tell("", format_args!("{why}"));
         return Ok(());
     }
     if salvage.name != name {
@@ -183,8 +185,9 @@ pub(crate) fn force_new_cluster(data_dir: &Path, name: &str) -> Result<(), Start
         last_entry = last,
         cluster = format!("{:x}", rebuilt.cluster),
         old_files = rebuilt.set_aside.map(|path| path.display().to_string()),
-        "-force-new-cluster: this machine is a new cluster of one; what other members acknowledged \
-         after its last entry is lost"
+        "{}: this machine is a cluster of one now; what other members acknowledged after its last \
+         entry is lost",
+        Notice::NewClusterForced.words()
     );
     Ok(())
 }

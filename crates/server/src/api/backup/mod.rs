@@ -15,6 +15,7 @@ use crate::http::reader::Request;
 use crate::http::response::{put_end, put_piece};
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Front, Key, Phase, Reply, Response};
+use crate::notice::notice;
 use replica::{EngineError, Ticket};
 use sending::Sending;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ pub(crate) fn read_ready(
     let slot = Arc::clone(&cx.backups);
     match cx.workers.backup(key, backup) {
         Ok(pieces) => {
-            tracing::info!(index = index.0, "a backup is being sent");
+            notice!(BackupSent, "", [index = index.0,], "as of index {}", index.0);
             let name = format!("{}-{}.backup", cx.config.name, index.0);
             let name = name.replace(|c: char| !c.is_ascii_graphic() || "\"\\/".contains(c), "_");
             let extra = format!("Content-Disposition: attachment; filename=\"{name}\"\r\n");

@@ -3,6 +3,7 @@
 use crate::member::context::Context;
 use crate::metrics::{Meters, Times};
 use crate::net::Load;
+use crate::notice::notice;
 use crate::peer::LinkStats;
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric as Sample, MetricFamily, MetricType,
@@ -153,7 +154,7 @@ pub(super) fn render(table: &[Metric], at: &Scrape<'_>) -> Vec<u8> {
     families.sort_by(|one, other| one.name().cmp(other.name()));
     let mut out = Vec::with_capacity(16 << 10);
     if let Err(error) = TextEncoder::new().encode(&families, &mut out) {
-        tracing::error!(%error, "metrics cannot be printed");
+        notice!(MetricsFailed, "", "{error}");
     }
     out
 }

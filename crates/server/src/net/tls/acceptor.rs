@@ -1,9 +1,10 @@
 //! The server side of TLS at a port: certificate, key, and the authorities of accepted client
 //! certificates.
 
-use super::{Kept, pem};
+use super::{Expiry, Kept, pem};
 use crate::config::TlsFiles;
 use crate::error::StartError;
+use crate::notice::notice;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::WebPkiClientVerifier;
@@ -20,20 +21,27 @@ impl Acceptor {
     }
 
     /// Reloads the files if they have changed, or in any case if `is_wanted`; files that cannot be
-    /// used change nothing.
-    pub(crate) fn refresh(&mut self, is_wanted: bool) {
-        match self.renew(is_wanted) {
+    /// used change nothing. Says whether there are new ones.
+    pub(crate) fn refresh(&mut self, is_wanted: bool) -> bool {
+        let renewed = self.renew(is_wanted);
+        let is_new = matches!(renewed, Some(Ok(())));
+        match renewed {
             None => {}
             Some(Ok(())) => {
                 let file = self.files().cert.display();
-                tracing::info!(%file, "reloaded the certificate");
+                notice!(CertificateLoaded, "", "{file}");
             }
-            Some(Err(error)) => tracing::error!(
-                error,
-                "cannot reload the certificate: keeping \
-                                                        the one in use"
-            ),
+            Some(Err(error)) => {
+                notice!(CertificateUnusable, &error, "{error}; keeping the one in use");
+            }
         }
+        is_new
+    }
+
+    /// When the certificate in the file ends, as far as that can be told.
+    pub(super) fn expiry(&self) -> Option<Expiry> {
+        let file = &self.files().cert;
+        Expiry::of(file, &pem::certificates(file).ok()?)
     }
 }
 

@@ -1,10 +1,11 @@
 //! All certificates of a process, and when they are read again: once a second if a file has
 //! changed, and on SIGHUP in any case. Connections that are open keep what they began with.
 
-use super::{Acceptor, Dialer};
+use super::{Acceptor, Dialer, Expiry};
 use crate::config::Config;
 use crate::config::Port;
 use crate::error::StartError;
+use crate::notice::notice;
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,8 @@ pub(crate) struct Keyring {
     client: Option<Acceptor>,
     peer: Option<Acceptor>,
     dialer: Option<Dialer>,
+    /// When the certificates end.
+    expiries: Vec<Expiry>,
     /// Set by SIGHUP.
     is_wanted: Arc<AtomicBool>,
 }
@@ -23,12 +26,29 @@ impl Keyring {
     /// # Errors
     /// [`StartError::Tls`] with the file that cannot be used.
     pub(crate) fn open(config: &Config, is_wanted: Arc<AtomicBool>) -> Result<Self, StartError> {
-        Ok(Self {
+        let mut keyring = Self {
             client: config.client_tls.clone().map(Acceptor::open).transpose()?,
             peer: config.peer_tls.clone().map(Acceptor::open).transpose()?,
             dialer: config.peer_tls.clone().map(Dialer::open).transpose()?,
+            expiries: Vec::new(),
             is_wanted,
-        })
+        };
+        keyring.note_expiries();
+        Ok(keyring)
+    }
+
+    fn note_expiries(&mut self) {
+        let acceptors = [&self.client, &self.peer].into_iter().flatten();
+        let mut expiries: Vec<Expiry> = acceptors.filter_map(Acceptor::expiry).collect();
+        // Both ports may show the same one.
+        expiries.sort_by_key(|one| one.at);
+        expiries.dedup_by(|one, other| one.file == other.file);
+        self.expiries = expiries;
+    }
+
+    /// The certificate that ends first.
+    pub(crate) fn ends_first(&self) -> Option<&Expiry> {
+        self.expiries.first()
     }
 
     /// What a port shows; nothing if it speaks plain HTTP.
@@ -44,15 +64,21 @@ impl Keyring {
         self.dialer.as_ref().map(Dialer::config)
     }
 
-    /// Reads again what has changed, or everything if that was asked for.
-    pub(crate) fn refresh(&mut self) {
+    /// Reads again what has changed, or everything if that was asked for, and tells which
+    /// certificates end soon. `now` is the wall clock.
+    pub(crate) fn refresh(&mut self, now: u64) {
         let is_wanted = self.is_wanted.swap(false, Ordering::Relaxed);
         if is_wanted && self.client.is_none() && self.peer.is_none() {
-            tracing::info!("SIGHUP: no certificates to reload");
+            notice!(Hangup, "", "no certificates to reload");
         }
+        let mut has_new = false;
         for acceptor in [&mut self.client, &mut self.peer].into_iter().flatten() {
-            acceptor.refresh(is_wanted);
+            has_new |= acceptor.refresh(is_wanted);
         }
+        if has_new {
+            self.note_expiries();
+        }
+        self.expiries.iter_mut().for_each(|one| one.tell(now));
         if let Some(dialer) = &mut self.dialer {
             dialer.refresh(is_wanted);
         }

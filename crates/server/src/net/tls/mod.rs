@@ -5,6 +5,7 @@
 
 mod acceptor;
 mod dialer;
+mod expiry;
 mod keyring;
 mod pem;
 mod reload;
@@ -12,6 +13,7 @@ mod stream;
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use dialer::{Dialer, calls, for_client};
+pub(crate) use expiry::Expiry;
 pub(crate) use keyring::Keyring;
 use reload::Kept;
 pub(crate) use stream::Stream;

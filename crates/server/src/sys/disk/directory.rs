@@ -1,6 +1,7 @@
 //! A directory as such: how it is made, made durable, locked and kept from others.
 
 use super::told::{again, explain, of_file};
+use crate::notice::notice;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -162,8 +163,10 @@ pub(super) fn restrict(path: &Path) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     };
-    tracing::warn!(
-        "other users can enter the data directory {} (mode {mode:04o}), and its mode cannot be \
+    notice!(
+        DirectoryOpen,
+        "",
+        "{} (mode {mode:04o}), and its mode cannot be \
          changed: {error}; its files are created readable by this user only",
         path.display()
     );

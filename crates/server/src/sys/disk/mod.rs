@@ -10,6 +10,7 @@ mod file;
 mod standby;
 mod told;
 
+use crate::notice::notice;
 use aside::Mark;
 use contents::{Contents, LOCK_NAME, STANDBY_NAME};
 use directory::{Directory, try_lock};
@@ -65,7 +66,12 @@ impl DataDir {
             let _ = fs::remove_file(path.join(temporary_name(word)));
         }
         if let Some(directory) = data_dir.finish_set_aside()? {
-            tracing::warn!("finished moving files of {}", directory.display());
+            notice!(
+                SetAside,
+                "",
+                "a start that was cut short had begun it; finished in {}",
+                directory.display()
+            );
         }
         Ok(data_dir)
     }
@@ -171,10 +177,7 @@ fn refuse_foreign(path: &Path) -> Result<(), String> {
         Contents::Ours(strangers) => {
             if !strangers.is_empty() {
                 let strangers = contents::enumerate(&strangers);
-                tracing::info!(
-                    "{name} also contains files that do not belong to Stead: \
-                                {strangers}"
-                );
+                notice!(DirectoryForeign, "", "{name} has {strangers}");
             }
             Ok(())
         }
