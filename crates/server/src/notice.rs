@@ -10,6 +10,7 @@
 mod kinds;
 mod limit;
 
+use crate::text::one_line;
 pub use kinds::{Level, Notice};
 use limit::Limiter;
 use std::fmt::Arguments;
@@ -40,7 +41,8 @@ impl Notice {
         if !is_wanted {
             return None;
         }
-        let text = text.to_string();
+        // Most of what others say was escaped where it came in; no line is forged by the rest.
+        let text = one_line(text.to_string());
         limiter().admit(self, about, &text, now()).then(|| self.with(&text))
     }
 

@@ -11,18 +11,30 @@ const SHOWN_MAX: usize = 400;
 pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(SHOWN_MAX));
     let mut rest = text.trim().chars();
-    for char in rest.by_ref().take(SHOWN_MAX) {
-        if char.is_control() || is_invisible(char) {
-            // Writing into a text cannot fail.
-            let _ = write!(out, "{}", char.escape_default());
-        } else {
-            out.push(char);
-        }
-    }
+    rest.by_ref().take(SHOWN_MAX).for_each(|char| push_escaped(&mut out, char));
     if rest.next().is_some() {
         out.push_str("...");
     }
     out
+}
+
+/// The same of a text of any length.
+pub(crate) fn one_line(text: String) -> String {
+    if !text.chars().any(|char| char.is_control() || is_invisible(char)) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    text.chars().for_each(|char| push_escaped(&mut out, char));
+    out
+}
+
+fn push_escaped(out: &mut String, char: char) {
+    if char.is_control() || is_invisible(char) {
+        // Writing into a text cannot fail.
+        let _ = write!(out, "{}", char.escape_default());
+    } else {
+        out.push(char);
+    }
 }
 
 /// Whether a character changes how others are shown and is itself not seen: marks of direction,
@@ -82,5 +94,7 @@ mod tests {
         let long = printable(&"\u{1}".repeat(100_000));
         assert_eq!((long.len(), long.ends_with("...")), (SHOWN_MAX * 5 + 3, true));
         assert_eq!(printable(""), "");
+        assert_eq!(one_line("a b".to_owned()), "a b");
+        assert_eq!(one_line("a\nERROR b\u{1b}[2J".to_owned()), "a\\nERROR b\\u{1b}[2J");
     }
 }

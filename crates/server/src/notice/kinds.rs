@@ -35,20 +35,23 @@ macro_rules! kinds {
                 match self { $($(Self::$kind => Level::$level,)*)* }
             }
 
-            /// How often it may be written in a minute about the same subject.
+            /// How often it may be written in a minute about the same subject: what comes and goes
+            /// more often than what only repeats itself.
             pub(super) fn burst(self) -> usize {
-                match self {
-                    Self::LeaderSelf
-                    | Self::LeaderLost
-                    | Self::LeaderNew
+                let is_change = match self {
+                    Self::LeaderLost
                     | Self::MajorityLost
-                    | Self::MajorityBack
+                    | Self::MemberRemoved
                     | Self::PeerUnreachable
-                    | Self::PeerBack
-                    | Self::DiskFull
-                    | Self::DiskRoom => 3,
-                    _ => 1,
-                }
+                    | Self::DiskFull => true,
+                    _ => self.level() == Level::Info,
+                };
+                if is_change { 3 } else { 1 }
+            }
+
+            /// Whether it comes before all others.
+            pub(super) fn is_first(self) -> bool {
+                self.group() == "Leader and majority"
             }
 
             fn group(self) -> &'static str {

@@ -4,8 +4,9 @@
 //! come back the second and the third as well ([`Notice::burst`]): the log must not end with what
 //! is no longer so. Further ones within a minute are counted, and the latest of them is written at
 //! the end of that minute with their number. A kind
-//! gets [`KIND_LINES_MAX`] lines a minute, and all together [`LINES_MAX`]; what is beyond waits for
-//! the next one. So neither many members nor many strangers hide the rest. Errors do not wait.
+//! gets [`KIND_LINES_MAX`] lines a minute, and all together [`LINES_MAX`], some of them kept for
+//! leader and majority; what is beyond waits for the next minute. So neither many members nor many
+//! strangers hide the rest. Errors do not wait.
 
 use super::kinds::{Level, Notice};
 
@@ -14,6 +15,9 @@ const PERIOD_NS: u64 = 60_000_000_000;
 
 /// Lines in that time, errors and what an operator has just asked for aside.
 const LINES_MAX: usize = 12;
+
+/// Those that are not about leader and majority, which nothing else may hold back.
+const ORDINARY_MAX: usize = 7;
 
 /// Those of one kind.
 const KIND_LINES_MAX: usize = 4;
@@ -96,7 +100,10 @@ impl Limiter {
     fn may_tell(&mut self, kind: Notice, now: u64) -> bool {
         self.told.retain(|(_, at)| now.saturating_sub(*at) < PERIOD_NS);
         let of_kind = self.told.iter().filter(|(told, _)| *told == kind).count();
-        kind.level() == Level::Error || (self.told.len() < LINES_MAX && of_kind < KIND_LINES_MAX)
+        // In the first minute after a start the cluster is told as it forms.
+        let times = if now < PERIOD_NS { 2 } else { 1 };
+        let most = times * if kind.is_first() { LINES_MAX } else { ORDINARY_MAX };
+        kind.level() == Level::Error || (self.told.len() < most && of_kind < KIND_LINES_MAX)
     }
 
     /// The next line that waited long enough.
@@ -162,6 +169,9 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
+    /// Long after the start.
+    const LATE: u64 = 1_000_000 * SECOND;
+
     fn drain(limiter: &mut Limiter, now: u64) -> Vec<String> {
         std::iter::from_fn(|| limiter.next_due(now)).map(|due| due.text).collect()
     }
@@ -204,21 +214,23 @@ mod tests {
 
     #[test]
     fn a_kind_and_all_together_have_a_bound_and_errors_do_not_wait() {
-        use Notice::{CallerRefused, LinkRefused, PeerBack, PeerUnreachable};
+        use Notice::{CallerRefused, LeaderNew, LinkRefused, MajorityBack, PeerBack, TlsRefused};
         let mut limiter = Limiter::new();
         let mut say = |kind: Notice, count: usize| {
             let about = |at: usize| format!("m{at}");
-            (0..count).filter(|at| limiter.admit(kind, &about(*at), &about(*at), 0)).count()
+            (0..count).filter(|at| limiter.admit(kind, &about(*at), &about(*at), LATE)).count()
         };
-        for kind in [CallerRefused, LinkRefused, PeerUnreachable] {
-            assert_eq!(say(kind, 10), KIND_LINES_MAX, "{kind:?}");
-        }
+        assert_eq!(say(CallerRefused, 10), KIND_LINES_MAX);
+        assert_eq!(say(LinkRefused, 10), ORDINARY_MAX - KIND_LINES_MAX);
         assert_eq!(say(PeerBack, 1), 0, "all together");
+        assert_eq!(say(LeaderNew, 10), KIND_LINES_MAX);
+        assert_eq!(say(MajorityBack, 10), LINES_MAX - ORDINARY_MAX - KIND_LINES_MAX);
         assert_eq!(say(Notice::DiskFull, 1), 1, "an error");
         assert_eq!(say(Notice::Stopping, 5), 5, "what somebody asked for");
-        assert_eq!(drain(&mut limiter, 2 * SECOND), [""; 0]);
-        let late = drain(&mut limiter, 62 * SECOND);
-        assert_eq!(late.len(), LINES_MAX);
+        assert_eq!(say(TlsRefused, 1), 0);
+        assert_eq!(drain(&mut limiter, LATE + 2 * SECOND), [""; 0]);
+        let late = drain(&mut limiter, LATE + 62 * SECOND);
+        assert_eq!(late.len(), LINES_MAX, "{late:?}");
         assert_eq!(late.first().map(String::as_str), Some("m4 (held back: this was 62 s ago)"));
     }
 

@@ -22,4 +22,5 @@ mod operate;
 mod seed_document;
 mod testkit;
 mod tls;
+mod told;
 mod ttl;

@@ -77,6 +77,16 @@ fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     assert!(refused.json()["errorCode"].is_u64(), "{refused:?}");
     let cause = refused.json()["cause"].as_str().unwrap_or("").to_owned();
     assert!(cause.contains("disk") || cause.contains("space"), "{refused:?}");
+    let log_has = |words: &str| std::fs::read_to_string(site.log_path()).unwrap().contains(words);
+    let told = format!("ERROR the disk is full: no room in {}", site.data_dir().display());
+    wait_until("the log says so", Duration::from_secs(15), || log_has(&told));
+    for (path, want) in [
+        ("/readyz", "the disk is full: writes are refused\n"),
+        ("/readyz?verbose", "[-]disk failed: the disk is full: writes are refused\n"),
+    ] {
+        let ready = ask(addr, &Request::get(path));
+        assert!(ready.status() == 503 && ready.text().contains(want), "{}", ready.text());
+    }
     // Reads go on, and show what was acknowledged.
     let listing = ask(addr, &Request::get("/v2/keys/full?recursive=true"));
     assert_eq!(listing.status(), 200);
@@ -84,6 +94,8 @@ fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     assert!(server.is_running());
     fs::remove_file(filler).unwrap();
     wait_until("writes resume", Duration::from_secs(15), || write(5_000).status() < 300);
+    let room = "INFO the disk has room again: ";
+    wait_until("the log says that too", Duration::from_secs(15), || log_has(room));
     let after = ask(addr, &Request::get("/v2/keys/full/0"));
     assert!(after.index() > index);
     // What was acknowledged around the full disk is durable like everything else.

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long a server may take to answer.
 const READY: Duration = Duration::from_secs(30);
@@ -37,7 +37,15 @@ impl Authority {
     }
 
     fn sign(&self) -> (rcgen::Certificate, KeyPair) {
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        self.sign_for(365)
+    }
+
+    /// Signs a certificate that ends in so many days.
+    fn sign_for(&self, days: i32) -> (rcgen::Certificate, KeyPair) {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let (now, span) = (SystemTime::now(), DAY * days.unsigned_abs());
+        params.not_after = if days < 0 { (now - span).into() } else { (now + span).into() };
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
@@ -50,7 +58,12 @@ impl Authority {
 
     /// Writes certificate and key, each at once.
     pub(crate) fn write_pair(&self, folder: &Path) {
-        let (certificate, key) = self.sign();
+        self.write_pair_for(folder, 365);
+    }
+
+    /// The same with a certificate that ends in so many days.
+    pub(crate) fn write_pair_for(&self, folder: &Path, days: i32) {
+        let (certificate, key) = self.sign_for(days);
         put(&folder.join("key.pem"), &key.serialize_pem());
         put(&folder.join("cert.pem"), &certificate.pem());
     }
