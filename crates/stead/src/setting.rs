@@ -328,7 +328,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     works((Flag::LogFormat, "log-format"), "STEAD_LOG_FORMAT", "log_format", Kind::Choice(&["text", "json"]), "text", LOG_GROUP,
         "Format of the log lines on standard error."),
     works((Flag::LogLevel, "log-level"), "STEAD_LOG_LEVEL", "log_level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info", LOG_GROUP,
-        "Log lines of this level and above."),
+        "Log lines of this level and above; read again on SIGHUP."),
     works((Flag::V, "v"), "ETCD_VERBOSE", "verbose", Kind::Bool, "false", LOG_GROUP, "Log at level debug, unless -log-level says more."),
     works((Flag::Vv, "vv"), "ETCD_VERY_VERBOSE", "very_verbose", Kind::Bool, "false", LOG_GROUP, "As -v."),
     works((Flag::Vvv, "vvv"), "ETCD_VERY_VERY_VERBOSE", "very_very_verbose", Kind::Bool, "false", LOG_GROUP, "Log at level trace."),

@@ -105,6 +105,8 @@ pub(crate) struct Own<'a> {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) token: Token,
+    /// The member's name; empty if the membership does not name it.
+    pub(crate) name: String,
     /// HOST:PORT.
     pub(crate) address: String,
     /// Where it may be reached as well, and whether that is dialled this time.
@@ -125,6 +127,7 @@ impl Link {
     pub(crate) fn new(token: Token, address: String, hello: Greeted) -> Self {
         Self {
             token,
+            name: String::new(),
             address,
             hint: None,
             takes_hint: false,
@@ -250,25 +253,28 @@ impl Link {
         &self.refusal
     }
 
-    /// What a line of the log about this link is about. The address and a hint, which are dialled
-    /// in turn, may have a reason each.
-    fn about(&self, why: &str) -> String {
-        format!("{} {why}", self.target())
+    /// What a line of the log says about this link. The address and a hint, which are dialled in
+    /// turn, may have a reason each.
+    fn says(&self, why: &str) -> String {
+        match self.name.as_str() {
+            "" => format!("{}: {why}", self.target()),
+            name => format!("{name} at {}: {why}", self.target()),
+        }
     }
 
     /// One of the two sides does not believe the other. Certificates do not mend themselves, so
     /// an operator must see it.
     fn distrust(&mut self, why: &str, now: u64) -> LinkChange {
-        let peer = self.target();
-        notice!(LinkDistrusted, &self.about(why), [peer,], "{peer}: {why}");
+        let (peer, says) = (self.target(), self.says(why));
+        notice!(LinkDistrusted, &says, [peer,], "{says}");
         self.fail(why, now)
     }
 
     /// Gives up for longer: the other side refused this one, or was not believed. Somebody has to
     /// know of it, since it does not mend itself.
     fn fall_out(&mut self, why: &str, now: u64) -> LinkChange {
-        let (peer, own) = (self.target(), &self.hello.at);
-        notice!(LinkRefused, &self.about(why), [peer, own,], "{peer}: {why}");
+        let (peer, own, says) = (self.target(), &self.hello.at, self.says(why));
+        notice!(LinkRefused, &says, [peer, own,], "{says}");
         self.stay_away(why, now)
     }
 
@@ -401,8 +407,8 @@ impl Link {
             400 | 403 | 421 | 426 => self.fall_out(&format!("refused with {status}: {why}"), now),
             409 => {
                 let why = format!("refused with {status}: {why}");
-                let (peer, own) = (self.target(), &self.hello.at);
-                notice!(IdentityRejected, &self.about(&why), [peer, own,], "{peer}: {why}");
+                let (peer, own, says) = (self.target(), &self.hello.at, self.says(&why));
+                notice!(IdentityRejected, &says, [peer, own,], "{says}");
                 self.stay_away(&why, now);
                 LinkChange::Disowned
             }

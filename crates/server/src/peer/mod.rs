@@ -16,6 +16,7 @@ mod meeting;
 pub(crate) use link::LinkStats;
 
 use crate::proof::Prover;
+use crate::text::printable;
 use link::{Greeted, Link, LinkChange, Own};
 use meeting::Meetings;
 use mio::{Registry, Token, Waker};
@@ -161,9 +162,11 @@ impl PeerLinks {
     /// Keeps links to these members and to those that call, and to no others.
     pub(crate) fn set_members<'a>(&mut self, members: impl Iterator<Item = &'a Member>) {
         let own = self.own;
+        let mut names = BTreeMap::new();
         let mut wanted: BTreeMap<MemberId, String> = members
             .filter(|member| member.id != own)
             .map(|member| {
+                names.insert(member.id, printable(&member.name));
                 let address = member.peer_url.split("://").last().unwrap_or_default();
                 (member.id, address.to_owned())
             })
@@ -173,7 +176,8 @@ impl PeerLinks {
         for (id, address) in wanted {
             let link = links.remove(&id).map(|link| link.settle(&address));
             let link = link.filter(|link| link.address == address);
-            let link = link.unwrap_or_else(|| self.link(id, &address));
+            let mut link = link.unwrap_or_else(|| self.link(id, &address));
+            link.name = names.remove(&id).unwrap_or_default();
             self.links.insert(id, link);
         }
         self.tend(self.now);

@@ -5,7 +5,6 @@ use super::{Acceptor, Dialer, Expiry};
 use crate::config::Config;
 use crate::config::Port;
 use crate::error::StartError;
-use crate::notice::notice;
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,9 +67,6 @@ impl Keyring {
     /// certificates end soon. `now` is the wall clock.
     pub(crate) fn refresh(&mut self, now: u64) {
         let is_wanted = self.is_wanted.swap(false, Ordering::Relaxed);
-        if is_wanted && self.client.is_none() && self.peer.is_none() {
-            notice!(Hangup, "", "no certificates to reload");
-        }
         let mut has_new = false;
         for acceptor in [&mut self.client, &mut self.peer].into_iter().flatten() {
             has_new |= acceptor.refresh(is_wanted);

@@ -43,8 +43,8 @@ fn a_machine_of_another_cluster_at_the_address_of_a_member_is_named() {
     let mut stranger = Machine { site, server: None };
     stranger.spawn();
     for at in others(&cluster, gone) {
-        let words = ["WARN no connection to a member: ", &peer.to_string(), "another cluster"];
-        logs.wait(&cluster, at, &words);
+        let place = format!("WARN no connection to a member: m{gone} at {peer}: ");
+        logs.wait(&cluster, at, &[&place, "another cluster"]);
         let put = Request::put("/v2/keys/goes-on", "value=1");
         assert!(ask(cluster.machines[at].addr(), &put).status() < 300);
     }
