@@ -6,10 +6,11 @@
 
 use super::context::{Context, reaches};
 use super::incidents::leading::{self, Leader};
-use super::incidents::{offset, reach, table};
+use super::incidents::{reach, table};
+use crate::http::time::rfc3339;
 use crate::notice::notice;
 use crate::text::{printable, span, span_of};
-use replica::{Member, MemberId, Network, Now, Removal, Role, Status, Term};
+use replica::{Member, MemberId, Network, Removal, Role, Status, Term};
 use std::time::Duration;
 
 /// The time between two looks at all but the leader: 100 ms.
@@ -20,9 +21,6 @@ const SETTLE_NS: u64 = 1_000_000_000;
 
 /// A longer sync is told: 500 ms. Clients wait for it, and at a leader everybody's do.
 const SLOW_SYNC: Duration = Duration::from_millis(500);
-
-/// A step of the wall clock that is told: 1 s.
-const JUMP_NS: i128 = 1_000_000_000;
 
 /// Looks at everything that is due.
 pub(super) fn look(cx: &mut Context) {
@@ -308,13 +306,10 @@ fn look_at_snapshots(cx: &mut Context) {
 }
 
 fn look_at_clock(cx: &mut Context) {
-    let Now { wall, .. } = cx.now;
-    let now = offset(cx.now);
-    let step = now - std::mem::replace(&mut cx.incidents.clock_offset, now);
-    if step.abs() >= JUMP_NS {
+    if let Some(step) = cx.incidents.clock_step(cx.now) {
         let way = if step > 0 { "forward" } else { "back" };
         let by = span(u64::try_from(step.unsigned_abs()).unwrap_or(u64::MAX));
-        let time = crate::http::time::rfc3339(wall);
+        let time = rfc3339(cx.now.wall);
         notice!(
             ClockJumped,
             "",
