@@ -80,7 +80,7 @@ kinds! {
         ForceFlag = Warn "remove -force or -force-rejoin from the start line",
         ListNotFollowed = Warn "the start line is not followed",
         Founding = Info "starting a new cluster",
-        NewClusterForced = Warn "a new cluster of one",
+        NewClusterForced = Warn "this machine is a new cluster of one",
         DiscoveryFirst = Info "first machine at the discovery service",
         DiscoveryFailed = Warn "discovery failed",
         JoinFailed = Warn "cannot join the cluster yet",

@@ -173,7 +173,7 @@ pub(crate) fn force_new_cluster(data_dir: &Path, name: &str) -> Result<(), Start
     let salvage = server::look_at_survivor(data_dir)?;
     if salvage.members.iter().all(|member| member.id == salvage.id) {
         let why = "-force-new-cluster has nothing to do: this machine is alone already";
-        Notice::NewClusterForced.tell("", format_args!("{why}"));
+        Notice::Configuration.tell(why, format_args!("{why}"));
         return Ok(());
     }
     if salvage.name != name {
@@ -185,8 +185,7 @@ pub(crate) fn force_new_cluster(data_dir: &Path, name: &str) -> Result<(), Start
         last_entry = last,
         cluster = format!("{:x}", rebuilt.cluster),
         old_files = rebuilt.set_aside.map(|path| path.display().to_string()),
-        "{}: this machine is a cluster of one now; what other members acknowledged after its last \
-         entry is lost",
+        "{}: what other members acknowledged after its last entry is lost",
         Notice::NewClusterForced.words()
     );
     Ok(())
