@@ -16,6 +16,7 @@ Usage:
   stead config check [flags]     check the settings and exit
   stead config docs              print the documentation of all settings (Markdown)
   stead check -data-dir DIR      check a data directory (read-only)
+  stead check disk DIR           measure how fast a disk syncs what the log writes
   stead backup FILE              back up a running cluster; inspect, verify, compare backups
   stead restore FILE ...         make a new cluster of one from a backup
   stead recover ...              make a new cluster of one from a member that is left

@@ -68,7 +68,8 @@ pub(crate) fn put_rfc3339(out: &mut Vec<u8>, nanos: u64) {
     out.push(b'Z');
 }
 
-/// As [`put_rfc3339`], as text.
+/// A moment as RFC 3339 writes it, in UTC, from nanoseconds since 1970; zeros at the end of the
+/// fraction are left out.
 pub fn rfc3339(nanos: u64) -> String {
     let mut out = Vec::with_capacity(32);
     put_rfc3339(&mut out, nanos);

@@ -3,6 +3,7 @@
 mod args;
 mod backup;
 mod content;
+mod disk;
 mod restore;
 
 use crate::import;
@@ -19,9 +20,17 @@ const COMMANDS: [Command; 4] = [
     ("import", import::run),
 ];
 
+fn split(args: &[String]) -> Option<(&str, &[String])> {
+    args.split_first().map(|(first, rest)| (first.as_str(), rest))
+}
+
 /// Runs the command that the arguments begin with; nothing if they begin with none of these.
 pub(crate) fn run(args: &[String]) -> Option<Result<ExitCode, Usage>> {
     let (name, rest) = args.split_first()?;
+    // `stead check` alone is about a data directory, and takes the server's flags.
+    if let ("check", Some(("disk", rest))) = (name.as_str(), split(rest)) {
+        return Some(disk::run(rest));
+    }
     let (_, run) = COMMANDS.iter().find(|(known, _)| known == name)?;
     Some(run(rest))
 }

@@ -1,6 +1,7 @@
 //! Keeping what is there: backups, restoring them, and clusters that have lost their majority.
 
 mod backups;
+mod disks;
 mod recovering;
 mod restoring;
 
