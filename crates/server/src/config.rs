@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The two shapes in which the v2 API was spoken (docs/spec/keys.md section 14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +186,17 @@ pub enum Dashboard {
     On,
 }
 
+/// Backups that a machine makes by itself.
+#[derive(Clone, Debug)]
+pub struct BackupPlan {
+    /// Where they are kept. The directory has to be there.
+    pub dir: PathBuf,
+    /// The time between two of them.
+    pub interval: Duration,
+    /// How many are kept.
+    pub keep: usize,
+}
+
 /// Everything that a server has to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -227,6 +239,8 @@ pub struct Config {
     pub election_timeout_ms: u64,
     /// After how many commands a snapshot is due; nothing for never.
     pub snapshot_count: Option<u64>,
+    /// The backups that this machine makes by itself, if it does.
+    pub backups: Option<BackupPlan>,
     /// Origins of pages that may use the API from a browser; `*` for all.
     pub cors: Vec<String>,
     /// Names under which the machine is reached beside those that it knows; `*` for any.

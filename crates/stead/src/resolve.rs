@@ -6,8 +6,8 @@ use crate::secure;
 use crate::setting::Flag;
 use crate::source::{Source, Usage, Values};
 use server::config::{
-    ClientListener, ClusterDefaults, Config, Dashboard, Dialect, Finding, InitialCluster, Limits,
-    Secret,
+    BackupPlan, ClientListener, ClusterDefaults, Config, Dashboard, Dialect, Finding,
+    InitialCluster, Limits, Secret,
 };
 use std::path::PathBuf;
 
@@ -230,6 +230,24 @@ fn v2_listener(values: &Values) -> Result<Option<ClientListener>, Usage> {
     Ok(Some(ClientListener { bind, dialect: Dialect::V2 }))
 }
 
+/// The backups that the machine makes by itself.
+fn backups(values: &Values) -> Result<Option<BackupPlan>, Usage> {
+    let dir = values.get(Flag::BackupDir).0;
+    if dir.is_empty() {
+        return Ok(None);
+    }
+    let seconds = values.seconds(Flag::BackupInterval);
+    if !(1.0..=1e9).contains(&seconds) {
+        return Err(Usage(format!("-backup-interval {seconds}: at least 1 second is needed")));
+    }
+    if !std::path::Path::new(dir).is_dir() {
+        return Err(Usage(format!("-backup-dir {dir}: there is no such directory: make it")));
+    }
+    let keep = usize::try_from(values.number(Flag::BackupKeep)).unwrap_or(usize::MAX);
+    let interval = std::time::Duration::from_secs_f64(seconds);
+    Ok(Some(BackupPlan { dir: dir.into(), interval, keep }))
+}
+
 /// Puts the configuration together.
 ///
 /// # Errors
@@ -288,6 +306,7 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         heartbeat_interval_ms,
         election_timeout_ms,
         snapshot_count: values.is_set(Flag::Snapshot).then(|| values.number(Flag::SnapshotCount)),
+        backups: backups(values)?,
         cors: cors.map(str::to_owned).collect(),
         host_whitelist: values.list(Flag::HostWhitelist),
         http_read_timeout_secs: values.seconds(Flag::HttpReadTimeout),

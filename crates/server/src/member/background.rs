@@ -1,5 +1,6 @@
 //! What the loop gives to the threads beside it, and what it does with their results.
 
+use super::backups::PROGRAM;
 use super::context::Context;
 use super::worker::Done;
 use super::{inquiry, moved, observe};
@@ -10,6 +11,7 @@ use crate::sys::disk::DataDir;
 use crate::text::{size, span_of};
 use replica::{Fatal, SnapshotDone};
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Starts the work of background threads.
@@ -74,6 +76,7 @@ pub(super) fn take_results(cx: &mut Context) -> Result<ForConnections, StartErro
                 results.reached.push((key, verdict));
             }
             Done::BackupPiece(key) => results.backups.push(key),
+            Done::BackupKept(result, wall) => backup_done(cx, result, wall),
             Done::Asked(answers) => moved::asked(cx, &answers),
             Done::Inquired(answers) => inquiry::answered(cx, &answers),
         }
@@ -120,6 +123,33 @@ fn snapshot_done(
                 "{error}, in {place}: the log is kept, and grows until one succeeds"
             );
             cx.driver.snapshot_finished(None)
+        }
+    }
+}
+
+/// Begins the backup of `-backup-dir` that is due.
+pub(super) fn make_backup(cx: &mut Context) {
+    let now = cx.now;
+    if !cx.driver.has_store() {
+        return;
+    }
+    let Some(dir) = cx.backups.take_due(now.monotonic) else { return };
+    let backup = cx.driver.backup(PROGRAM);
+    let work = move || Done::BackupKept(dir.write(&backup, now.wall / 1_000_000_000), now.wall);
+    if let Err(error) = cx.workers.run_once("backup-file", work) {
+        backup_done(cx, Err(error), now.wall);
+    }
+}
+
+fn backup_done(cx: &mut Context, result: io::Result<(PathBuf, u64)>, wall: u64) {
+    match result {
+        Ok((path, bytes)) => {
+            cx.backups.note_kept(wall);
+            notice!(BackupKept, "", [bytes,], "{}", path.display());
+        }
+        Err(error) => {
+            let dir = cx.backups.note_failed(cx.now.monotonic);
+            notice!(BackupFailed, "", "in {dir}: {error}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What handlers work on: the member, and all that belongs to it but the connections.
 
 use super::asking::Asking;
+use super::backups::Backups;
 use super::hints::Inquiry;
 use super::inbound::Inbound;
 use super::incidents::Incidents;
@@ -78,8 +79,10 @@ pub(crate) struct Context {
     pub(crate) dial_backs: DialBacks,
     /// The standbys that asked this member how things are.
     pub(crate) standbys: Standbys,
-    /// Each backup that is being made holds this.
-    pub(crate) backups: Arc<()>,
+    /// Each backup that is being sent holds this.
+    pub(crate) sending_backups: Arc<()>,
+    /// Those that this member makes by itself.
+    pub(crate) backups: Backups,
     /// What the log was told of the cluster.
     pub(crate) incidents: Incidents,
     /// The certificate of this machine that ends first, if it has any.

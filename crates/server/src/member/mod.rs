@@ -9,6 +9,7 @@
 
 mod asking;
 mod background;
+pub(crate) mod backups;
 pub(crate) mod context;
 mod deliver;
 pub(crate) mod greeting;
@@ -124,6 +125,7 @@ impl EventLoop {
             now,
         });
         front.open(|_| true)?;
+        let backups = backups::Backups::new(config.backups.as_ref(), &config.name, now);
         let busy_poll = BusyPoll::new(Duration::from_micros(config.busy_poll_us));
         let cx = Context {
             config,
@@ -143,7 +145,8 @@ impl EventLoop {
             asking: asking::Asking::default(),
             dial_backs: api::dial_backs::DialBacks::default(),
             standbys: api::standbys::Standbys::default(),
-            backups: Arc::default(),
+            sending_backups: Arc::default(),
+            backups,
             incidents: incidents::Incidents::new(now),
             certificate: None,
             removal: None,
@@ -319,6 +322,7 @@ impl EventLoop {
         }
         peers::report(&mut self.cx);
         moved::look_for_moved(&mut self.cx);
+        background::make_backup(&mut self.cx);
         notice::tell_waiting();
         self.front.keyring.refresh(self.cx.now.wall);
         self.cx.certificate = self.front.keyring.ends_first().cloned();

@@ -11,6 +11,7 @@ use crate::sys::disk::DataDir;
 use mio::Waker;
 use replica::{Backup, SnapshotDone, SnapshotJob};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -37,6 +38,8 @@ pub(crate) enum Done {
     Reached(Key, Result<(), String>),
     /// There is a piece of the backup that this connection waits for, or there was the last one.
     BackupPiece(Key),
+    /// A backup that this member made by itself, and when it was begun by the wall clock.
+    BackupKept(io::Result<(PathBuf, u64)>, u64),
     /// Who is reached where.
     Asked(AnsweredViews),
     /// What others say of the claim that this machine was removed.

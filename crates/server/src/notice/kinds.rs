@@ -148,6 +148,8 @@ kinds! {
         SegmentPrepared = Info "log segments are preallocated again",
         SyncSlow = Warn "slow sync",
         BackupSent = Info "a backup is being sent",
+        BackupKept = Info "backup written",
+        BackupFailed = Error "cannot write a backup",
         SnapshotWritten = Info "snapshot written",
         SnapshotFailed = Error "cannot write a snapshot",
         SnapshotSent = Info "snapshot sent",

@@ -1,5 +1,6 @@
 //! What the system gives: files, clocks, and the limits of the process.
 
+pub(crate) mod backup_file;
 pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod process;

@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::pending::Waiting;
 use crate::http::reader::Request;
 use crate::http::response::{put_end, put_piece};
+use crate::member::backups::PROGRAM;
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Front, Key, Phase, Reply, Response};
 use crate::notice::notice;
@@ -25,9 +26,6 @@ const OCTETS: &str = "application/octet-stream";
 
 /// Backups that are made at a time. Each holds on to the nodes that are replaced meanwhile.
 const BACKUPS_MAX: usize = 2;
-
-/// What a backup says that it was made by.
-const PROGRAM: &str = concat!("stead ", env!("CARGO_PKG_VERSION"));
 
 /// Begins a backup.
 pub(crate) fn begin(cx: &mut Context, caller: Caller, request: &Request<'_>) -> Reply<Waiting> {
@@ -49,13 +47,13 @@ pub(crate) fn read_ready(
     if let Err(failed) = outcome {
         return engine_error(cx, failed).into();
     }
-    if Arc::strong_count(&cx.backups) > BACKUPS_MAX {
+    if Arc::strong_count(&cx.sending_backups) > BACKUPS_MAX {
         let cause = format!("{BACKUPS_MAX} backups are being made: try again when one is done");
         return error(cx, &ApiError::overloaded(&cause, cx.index())).into();
     }
     let backup = cx.driver.backup(PROGRAM);
     let (index, numbers) = (backup.index(), cx.numbers(backup.index()));
-    let slot = Arc::clone(&cx.backups);
+    let slot = Arc::clone(&cx.sending_backups);
     match cx.workers.backup(key, backup) {
         Ok(pieces) => {
             notice!(BackupSent, "", [index = index.0,], "as of index {}", index.0);

@@ -222,6 +222,16 @@ const TABLE: &[Metric] = &[
         "Snapshots that could not be written.",
         Server(|at| at.meters.snapshots_failed.get() as f64),
     ),
+    gauge(
+        "stead_backup_last_time_seconds",
+        "When the last backup of -backup-dir was made, in seconds since 1970; 0 for never.",
+        Member(|cx| cx.backups.last as f64 / 1e9),
+    ),
+    counter(
+        "stead_backup_failed_total",
+        "Backups of -backup-dir that could not be written.",
+        Member(|cx| cx.backups.failed as f64),
+    ),
     // The process. The name of the second one is from 2.x too.
     counter(
         "stead_turns_total",

@@ -4,6 +4,7 @@ mod backups;
 mod disks;
 mod recovering;
 mod restoring;
+mod scheduled;
 
 use crate::testkit::server::template;
 use std::path::Path;
