@@ -16,6 +16,7 @@
 
 mod birth;
 mod check;
+mod chunk;
 mod cut;
 mod disk;
 mod error;

@@ -14,6 +14,10 @@
 //!
 //! Writing and reading need nothing of the log, so that other threads can do both.
 
+use crate::chunk::{
+    CHUNK_BYTES_MAX, CHUNK_HEADER_LEN, FOOTER_LEN, chunk_checksum, encode_footer, hand_out,
+    seal_chunk,
+};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Named;
 use crate::scan::read_full_at;
@@ -26,9 +30,6 @@ const VERSION: u8 = 2;
 const HEADER_LEN: usize = 40;
 const VERSION_1: u8 = 1;
 const HEADER_1_LEN: usize = 32;
-pub(crate) const CHUNK_BYTES_MAX: usize = 64 << 10;
-pub(crate) const CHUNK_HEADER_LEN: usize = 8;
-pub(crate) const FOOTER_LEN: usize = 24;
 
 /// After this much the file is synced, so that its end is not one long sync behind which the log
 /// waits.
@@ -174,11 +175,7 @@ impl<D: Disk> SnapshotWriter<D> {
         if len == 0 {
             return Ok(());
         }
-        let (header, bytes) = self.chunk.split_at_mut(CHUNK_HEADER_LEN);
-        let crc = chunk_checksum(self.chunks, bytes);
-        let (len_field, crc_field) = header.split_at_mut(4);
-        len_field.copy_from_slice(&u32::try_from(len).map_err(io::Error::other)?.to_le_bytes());
-        crc_field.copy_from_slice(&crc.to_le_bytes());
+        seal_chunk(self.chunks, &mut self.chunk);
         self.file.write_at(&self.chunk, self.at)?;
         self.at += self.chunk.len() as u64;
         self.chunks += 1;
@@ -268,20 +265,6 @@ fn field_u64(bytes: &[u8], at: usize) -> u64 {
 
 fn field_u32(bytes: &[u8], at: usize) -> u32 {
     u32_at(bytes, at).expect("the field lies within what was read")
-}
-
-pub(crate) fn chunk_checksum(number: u64, bytes: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), bytes)
-}
-
-pub(crate) fn encode_footer(chunks: u64, bytes: u64) -> Vec<u8> {
-    let mut counts = Vec::with_capacity(16);
-    counts.extend_from_slice(&chunks.to_le_bytes());
-    counts.extend_from_slice(&bytes.to_le_bytes());
-    let mut footer = vec![0; 4];
-    footer.extend_from_slice(&crc32c::crc32c(&counts).to_le_bytes());
-    footer.extend_from_slice(&counts);
-    footer
 }
 
 impl<D: Disk> Write for SnapshotWriter<D> {
@@ -484,11 +467,6 @@ impl<D: Disk> Read for SnapshotReader<D> {
                 return Ok(0);
             }
         }
-        let (_, ready) = self.chunk.split_at(self.taken);
-        let len = ready.len().min(buf.len());
-        let (to, _) = buf.split_at_mut(len);
-        to.copy_from_slice(ready.split_at(len).0);
-        self.taken += len;
-        Ok(len)
+        Ok(hand_out(&self.chunk, &mut self.taken, buf))
     }
 }

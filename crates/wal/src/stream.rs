@@ -9,10 +9,11 @@
 //! A stream is written and read in one go, from front to back. So a reader learns only at the
 //! footer that nothing is missing: what it made of the bytes must not be used before.
 
-use crate::segment::{u32_at, u64_at};
-use crate::snapshot::{
-    CHUNK_BYTES_MAX, CHUNK_HEADER_LEN, FOOTER_LEN, chunk_checksum, encode_footer,
+use crate::chunk::{
+    CHUNK_BYTES_MAX, CHUNK_HEADER_LEN, FOOTER_LEN, chunk_checksum, encode_footer, hand_out,
+    seal_chunk,
 };
+use crate::segment::{u32_at, u64_at};
 use std::io::{self, Read, Write};
 
 const HEADER_LEN: usize = 16;
@@ -52,11 +53,7 @@ impl<W: Write> CheckedWriter<W> {
         if len == 0 {
             return Ok(());
         }
-        let (header, bytes) = self.chunk.split_at_mut(CHUNK_HEADER_LEN);
-        let (len_field, crc_field) = header.split_at_mut(4);
-        let len_u32 = u32::try_from(len).expect("a chunk has 64 KiB at most");
-        len_field.copy_from_slice(&len_u32.to_le_bytes());
-        crc_field.copy_from_slice(&chunk_checksum(self.chunks, bytes).to_le_bytes());
+        seal_chunk(self.chunks, &mut self.chunk);
         self.out.write_all(&self.chunk)?;
         self.chunks += 1;
         self.bytes += len as u64;
@@ -211,12 +208,7 @@ impl<R: Read> Read for CheckedReader<R> {
                 return Ok(0);
             }
         }
-        let (_, ready) = self.chunk.split_at(self.taken);
-        let len = ready.len().min(buf.len());
-        let (to, _) = buf.split_at_mut(len);
-        to.copy_from_slice(ready.split_at(len).0);
-        self.taken += len;
-        Ok(len)
+        Ok(hand_out(&self.chunk, &mut self.taken, buf))
     }
 }
 
