@@ -18,7 +18,7 @@ use crate::snapshot::format::{self, Header};
 use crate::types::{LogIndex, MemberId};
 use crate::waiting::proposal::Output;
 use crate::wire::raft_types::parse_conf_change;
-use crate::wire::record;
+use crate::wire::record::{self, Record};
 use raft::eraftpb::{ConfChangeV2, ConfState, Entry, EntryType, HardState};
 use raft::storage::MemStorage;
 use raft::{RawNode, ReadOnlyOption};
@@ -229,6 +229,10 @@ pub(super) fn load_snapshot<D: Disk>(disk: &D, limits: Limits) -> Result<Loaded,
     Ok(Loaded { header, store, log_seq, file, found_in })
 }
 
+fn decode(payload: &[u8]) -> Result<Record, Fatal> {
+    record::decode(payload).map_err(|_| Fatal::Log("a record has an unknown content".to_owned()))
+}
+
 impl Recovering {
     pub(super) fn from_snapshot(
         mut header: Header,
@@ -267,8 +271,10 @@ impl Recovering {
     /// Takes in one record. Entries that are known to be committed are applied at once, so that a
     /// long log is never in memory as a whole.
     fn replay(&mut self, payload: &[u8], now: Now) -> Result<(), Fatal> {
-        let record = record::decode(payload)
-            .map_err(|_| Fatal::Log("a record has an unknown content".to_owned()))?;
+        self.take_in(decode(payload)?, now)
+    }
+
+    fn take_in(&mut self, record: Record, now: Now) -> Result<(), Fatal> {
         while self.tail.back().is_some_and(|last| last.index > record.cut) {
             self.tail.pop_back();
         }
@@ -314,10 +320,10 @@ impl Recovering {
     /// As [`Recovering::replay`], where nobody is going to start from this. Gives the clocks that
     /// stand in the record.
     pub(super) fn replay_for_salvage(&mut self, payload: &[u8]) -> Result<(Stamp, Now), Fatal> {
-        let record = record::decode(payload)
-            .map_err(|_| Fatal::Log("a record has an unknown content".to_owned()))?;
-        self.replay(payload, record.seen)?;
-        Ok((record.stamp, record.seen))
+        let record = decode(payload)?;
+        let (stamp, seen) = (record.stamp, record.seen);
+        self.take_in(record, seen)?;
+        Ok((stamp, seen))
     }
 
     /// Applies what is not known to be committed as well. Gives the last entry that is.
