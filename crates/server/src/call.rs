@@ -4,6 +4,8 @@ use crate::net::tls;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
+use ureq::config::ConfigBuilder;
+use ureq::typestate::AgentScope;
 
 /// How long a server may take to begin its answer: a member that has lost its leader answers
 /// within its request time-out.
@@ -29,6 +31,18 @@ pub struct Access<'a> {
     pub shown: Option<(&'a Path, &'a Path)>,
 }
 
+/// How every call of this program is made: errors of HTTP are answers, redirects are not followed,
+/// and no proxy is asked.
+pub(crate) fn manners(connect_timeout: Duration) -> ConfigBuilder<AgentScope> {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_connect(Some(connect_timeout))
+        .proxy(None)
+        .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")))
+}
+
 /// What makes calls to one server. Errors of HTTP are answers, redirects are not followed, and no
 /// proxy is asked. With `patience` a call takes so long at most.
 ///
@@ -39,16 +53,10 @@ pub fn agent(
     access: Access<'_>,
     patience: Option<Duration>,
 ) -> Result<ureq::Agent, String> {
-    let builder = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
+    let builder = manners(CONNECT_TIMEOUT)
         .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
         .timeout_global(patience)
-        .timeout_connect(Some(CONNECT_TIMEOUT))
-        .timeout_recv_response(Some(ANSWER_TIMEOUT))
-        .proxy(None)
-        .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")));
+        .timeout_recv_response(Some(ANSWER_TIMEOUT));
     let config = match is_encrypted {
         true => builder.tls_config(tls::for_client(access.ca, access.shown)?).build(),
         false => builder.build(),

@@ -6,6 +6,7 @@
 //! Where the cluster has a secret each call is proven, and so is its answer (`proof.rs`); what is
 //! unproven is ignored. The secret itself is never sent, whatever address was named.
 
+use crate::call::manners;
 use crate::config::{Secret, TlsFiles};
 use crate::net::tls;
 use crate::proof::{Call, ProvenReply, ProvenRequest, Prover};
@@ -288,14 +289,7 @@ fn explain(body: &[u8]) -> String {
 }
 
 fn agent(patience: Duration, tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
-    let builder = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(patience))
-        .timeout_connect(Some(CONNECT_TIMEOUT))
-        .proxy(None)
-        .user_agent(concat!("stead/", env!("CARGO_PKG_VERSION")));
+    let builder = manners(CONNECT_TIMEOUT).timeout_global(Some(patience));
     match tls {
         None => builder.build().into(),
         Some(tls) => builder.tls_config(tls).build().into(),
