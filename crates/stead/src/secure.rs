@@ -132,6 +132,15 @@ fn read_token(path: &str) -> io::Result<(String, bool)> {
     Ok((word.to_owned(), metadata.permissions().mode() & 0o077 != 0))
 }
 
+/// The secret in a file that a command names.
+///
+/// # Errors
+/// Why it cannot be had, in a sentence.
+pub(crate) fn read_secret(path: &str) -> Result<String, String> {
+    let read = read_token(path).map_err(|error| format!("cannot read {path}: {error}"));
+    read.map(|(secret, _)| secret)
+}
+
 /// The warning at every start: whether anyone who reaches the peer port can join the cluster and
 /// change everything in it.
 ///

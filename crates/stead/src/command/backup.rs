@@ -3,6 +3,7 @@
 use super::args::{Args, Flags};
 use super::content::{self, Difference};
 use crate::console::{FAILED, USAGE, print, say};
+use crate::secure;
 use crate::source::Usage;
 use replica::BackupInfo;
 use server::Access;
@@ -70,7 +71,7 @@ fn make(args: &Args, file: &Path) -> Result<ExitCode, String> {
     if file.exists() && !args.has("force") {
         return Err(named(&"the file is there already; give another name, or --force"));
     }
-    let token = args.value("token-file").map(read_token).transpose()?;
+    let token = args.value("token-file").map(secure::read_secret).transpose()?;
     let shown = match (args.value("cert-file"), args.value("key-file")) {
         (None, None) => None,
         (Some(cert), Some(key)) => Some((Path::new(cert), Path::new(key))),
@@ -91,11 +92,6 @@ fn make(args: &Args, file: &Path) -> Result<ExitCode, String> {
         let _ = fs::remove_file(&partial);
     }
     result.map(|text| print(&text))
-}
-
-fn read_token(file: &str) -> Result<String, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
-    Ok(text.trim().to_owned())
 }
 
 /// Tries one endpoint after the other.

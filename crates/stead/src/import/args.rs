@@ -39,7 +39,7 @@ pub(super) struct Order {
 /// Files that a target with a secret, or with TLS, asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Files {
-    pub(super) token: Option<PathBuf>,
+    pub(super) token: Option<String>,
     pub(super) ca: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
@@ -173,7 +173,7 @@ impl Found {
             "--from-snapshot" => self.snapshot = Some(value.into()),
             "--wal-dir" => self.options.wal_dir = Some(value.into()),
             "--prefix" => self.prefix = prefix(&value)?,
-            "--token-file" => self.files.token = Some(value.into()),
+            "--token-file" => self.files.token = Some(value),
             "--ca-file" => self.files.ca = Some(value.into()),
             "--cert-file" => self.files.cert = Some(value.into()),
             "--key-file" => self.files.key = Some(value.into()),

@@ -2,6 +2,7 @@
 
 use super::args::Files;
 use super::key::{is_reserved, key_path};
+use crate::secure;
 use serde::Deserialize;
 use server::Access;
 use std::collections::BTreeMap;
@@ -81,11 +82,7 @@ impl Target {
         let access = Access { token: None, ca: files.ca.as_deref(), shown };
         let is_encrypted = urls.iter().any(|url| url.starts_with("https://"));
         let agent = server::agent(is_encrypted, access, Some(CALL_TIMEOUT))?;
-        let token = files.token.as_deref().map(|file| {
-            let text = std::fs::read_to_string(file);
-            text.map_err(|error| format!("{}: {error}", file.display()))
-        });
-        let token = token.transpose()?.map(|text| text.trim().to_owned());
+        let token = files.token.as_deref().map(secure::read_secret).transpose()?;
         Ok(Self { agent, urls: urls.to_vec(), at: 0, token })
     }
 
