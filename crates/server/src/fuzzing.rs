@@ -9,7 +9,8 @@ use crate::api::lock::request::{self as lock, Module};
 use crate::api::members::body::parse_peer_url;
 use crate::api::route::{Route, route};
 use crate::config::{Dialect, Port};
-use crate::http::reader::{self, Method, Progress, ReaderLimits, Request, Sender, State};
+use crate::http::reader::{self, PartialRequest, Progress};
+use crate::http::request::{Method, ReaderLimits, Request, Sender};
 use crate::http::url;
 use crate::join::body::{IdentityCard, JoinRequest, View};
 use crate::join::discovery;
@@ -43,11 +44,11 @@ pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, is_narrow: bool)
     let limits = if is_narrow { NARROW } else { WIDE };
     let mut said = Conversation { requests: Vec::new(), refused: None, used: 0 };
     let mut buf = Vec::new();
-    let mut state = State::default();
+    let mut partial = PartialRequest::default();
     for piece in pieces {
         buf.extend_from_slice(piece);
         while !buf.is_empty() {
-            let used = match reader::parse(&buf, &mut state, &limits) {
+            let used = match reader::parse(&buf, &mut partial, &limits) {
                 Progress::NeedMore { .. } => break,
                 Progress::Refused(refusal, is_keys) => {
                     said.refused = Some(format!("{refusal:?} {is_keys}"));
@@ -61,7 +62,7 @@ pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, is_narrow: bool)
             assert!(0 < used && used <= buf.len(), "{used} of {} bytes", buf.len());
             said.used += used;
             buf.drain(..used);
-            state = State::default();
+            partial = PartialRequest::default();
         }
     }
     said

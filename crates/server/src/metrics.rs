@@ -4,7 +4,7 @@
 //! asks, is in the table of `api/metrics`. One thread counts and shows, so that counting costs an
 //! addition.
 
-use crate::http::reader::Method;
+use crate::http::request::Method;
 use crate::net::Count;
 use replica::Now;
 use std::cell::{Cell, RefCell};

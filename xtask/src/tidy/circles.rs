@@ -1,6 +1,5 @@
 //! Files of one crate that use each other in a circle.
 
-use super::excused::{CIRCLES, Circles, stale};
 use super::modules::{Edge, Tests, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -36,16 +35,22 @@ fn name(path: &Path) -> String {
     path.trim_start_matches("crates/").to_owned()
 }
 
-/// Prints all circles, the excused ones too.
+/// Prints all circles.
 pub(crate) fn print() {
     for circle in all() {
         circle.print();
     }
 }
 
-/// The circles that nobody excused, and the excuses that are no longer needed.
+/// No circle is allowed.
 pub(crate) fn check(problems: &mut Vec<String>) {
-    judge(&all(), &CIRCLES, problems);
+    problems.extend(all().iter().map(|circle| {
+        let files: Vec<String> = circle.files.iter().map(|file| name(file)).collect();
+        format!(
+            "{} import each other in a cycle; run `cargo xtask tidy --circles` for the imports",
+            files.join(", ")
+        )
+    }));
 }
 
 fn all() -> Vec<Circle> {
@@ -54,29 +59,6 @@ fn all() -> Vec<Circle> {
     });
     let trees = roots.filter(|root| root.exists()).map(|root| Tree::read(&root, Tests::LeftOut));
     trees.flat_map(|tree| circles(&tree.edges())).collect()
-}
-
-fn judge(circles: &[Circle], excuses: &[Circles], problems: &mut Vec<String>) {
-    for circle in circles {
-        let files: BTreeSet<String> = circle.files.iter().map(|file| name(file)).collect();
-        let is_excused = |(excused, _): &&Circles| {
-            files.iter().all(|file| excused.iter().any(|one| one == file))
-        };
-        if !excuses.iter().any(|excuse| is_excused(&excuse)) {
-            let files = Vec::from_iter(files).join(", ");
-            problems.push(format!(
-                "{files} import each other in a cycle; run `cargo xtask tidy --circles` for the \
-                 imports"
-            ));
-        }
-    }
-    let in_circle: BTreeSet<String> =
-        circles.iter().flat_map(|circle| &circle.files).map(|file| name(file)).collect();
-    for file in excuses.iter().flat_map(|(files, _)| *files) {
-        if !in_circle.contains(*file) {
-            problems.push(stale(file, "no longer in a cycle"));
-        }
-    }
 }
 
 /// The strongly connected components of more than one file.
@@ -142,25 +124,5 @@ mod tests {
         assert!(found(&[root, ("a.rs", "use crate::B;"), ("b.rs", "struct B;")]).is_empty());
         let circle = [root, ("a.rs", "use crate::B;"), ("b.rs", "use crate::A;")];
         assert_eq!(found(&circle), [["a", "b"]]);
-    }
-
-    #[test]
-    fn excuses_cover_files_and_grow_stale() {
-        let files = [
-            ("lib.rs", "mod a; mod b;"),
-            ("a.rs", "use crate::b::B;"),
-            ("b.rs", "use crate::a::A;"),
-        ];
-        let circles = circles(&tree(&files).edges());
-        let judged = |excuses: &[Circles]| {
-            let mut problems = Vec::new();
-            judge(&circles, excuses, &mut problems);
-            problems
-        };
-        assert!(judged(&[(&["src/a.rs", "src/b.rs"], "")]).is_empty());
-        // Of two circles that became one.
-        assert_eq!(judged(&[(&["src/a.rs"], ""), (&["src/b.rs"], "")]).len(), 1);
-        let gone = judged(&[(&["src/a.rs", "src/b.rs", "src/c.rs"], "")]);
-        assert_eq!(gone, [stale("src/c.rs", "no longer in a cycle")]);
     }
 }

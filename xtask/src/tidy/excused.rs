@@ -1,9 +1,6 @@
 //! What is against the rules and was there before them. The lists only shrink: what is on them
 //! without need is against the rules too.
 
-/// Files of one crate that may use each other in a circle, and why they do.
-pub(crate) type Circles = (&'static [&'static str], &'static str);
-
 /// Files with lines that are wider than the rule allows: how many.
 pub(crate) const WIDE_LINES: [(&str, usize); 18] = [
     ("dashboard/api.js", 1),
@@ -24,18 +21,6 @@ pub(crate) const WIDE_LINES: [(&str, usize); 18] = [
     ("dashboard/test/looks.mjs", 8),
     ("dashboard/test/modes.mjs", 2),
     ("dashboard/tree.js", 9),
-];
-
-/// The circles that there are.
-pub(crate) const CIRCLES: [Circles; 2] = [
-    (
-        &["server/sys/disk/aside.rs", "server/sys/disk/contents.rs", "server/sys/disk/mod.rs"],
-        "DataDir and what its folder holds",
-    ),
-    (
-        &["server/http/reader/chunks.rs", "server/http/reader/headers.rs", "server/http/reader.rs"],
-        "the reader and its parts use its refusals",
-    ),
 ];
 
 /// What to say of an entry that is not needed.

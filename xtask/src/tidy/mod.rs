@@ -11,7 +11,7 @@ mod text;
 
 use std::path::Path;
 
-/// Prints the circles of files that use each other, the excused ones too.
+/// Prints the circles of files that use each other.
 pub(crate) fn print_circles() {
     circles::print();
 }

@@ -6,7 +6,7 @@ use super::json;
 use super::members::body::error_body;
 use super::pending::Waiting;
 use crate::http::browser::is_json;
-use crate::http::reader::{Method, Request};
+use crate::http::request::{Method, Request};
 use crate::member::context::Context;
 use crate::net::{Caller, Reply, Response};
 use replica::{Answer, ClusterConfig, Failure, Member, Ticket};

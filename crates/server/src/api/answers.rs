@@ -1,7 +1,7 @@
 //! Answers that several resources give.
 
 use super::error::{ApiError, INVALID_FORM};
-use crate::http::reader::Refusal;
+use crate::http::request::Refusal;
 use crate::http::response::JSON;
 use crate::member::context::Context;
 use crate::net::{Body, Response};

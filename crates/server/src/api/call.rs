@@ -7,7 +7,7 @@ use super::answers::error;
 use super::error::{ApiError, RAFT_INTERNAL, UNAUTHORIZED};
 use super::members;
 use crate::config::Port;
-use crate::http::reader::Request;
+use crate::http::request::Request;
 use crate::member::context::Context;
 use crate::member::greeting::complain;
 use crate::net::{Caller, Response};

@@ -12,7 +12,7 @@ use super::error::{ApiError, INVALID_FORM, RAFT_INTERNAL};
 use super::pending::{Joining, Waiting};
 use crate::config::{Secret, TlsFiles};
 use crate::http::browser::is_json;
-use crate::http::reader::Request;
+use crate::http::request::Request;
 use crate::http::url::encode_path;
 use crate::join::{CLUSTER_FULL, HttpCaller, IdentityCard, JoinRequest, View, asked_about};
 use crate::member::context::Context;

@@ -28,7 +28,7 @@ pub(crate) mod standbys;
 pub(crate) mod stats;
 
 use crate::config::{Config, Dashboard, Port};
-use crate::http::reader::{Method, Request};
+use crate::http::request::{Method, Request};
 use crate::http::url;
 use crate::join::IdentityCard;
 use crate::member::context::Context;

@@ -1,6 +1,6 @@
 //! Sending a client to the leader, as 0.4 did (docs/spec/cluster.md section 7).
 
-use crate::http::reader::{Method, Request};
+use crate::http::request::{Method, Request};
 use crate::net::Response;
 
 /// A 307: the same path and query at another machine. A read has a line for people whose client

@@ -2,7 +2,7 @@
 
 use crate::api::lock::request::Module;
 use crate::config::{Dialect, Port};
-use crate::http::reader::Method;
+use crate::http::request::Method;
 
 /// A resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 
 use super::cors::Cors;
 use crate::config::Config;
-use crate::http::reader::Sender;
+use crate::http::request::Sender;
 use std::net::IpAddr;
 
 /// The names under which this machine is reached.

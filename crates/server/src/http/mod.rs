@@ -2,7 +2,7 @@
 //!
 //! The loop keeps what has arrived on a connection and goes this way with it:
 //!
-//! 1. [`reader::parse`], on each arrival, until a request is whole or refused;
+//! 1. [`reader::parse`], on each arrival, until a [`request::Request`] is whole or refused;
 //! 2. [`url::decode`] and [`url::clean`] for its path; an unclean one is redirected;
 //! 3. `api::route` for the resource, and for the key space `api::keys` for what is wanted there,
 //!    which reads forms and queries by [`url::each_field`];
@@ -15,6 +15,7 @@
 pub(crate) mod browser;
 pub(crate) mod cors;
 pub(crate) mod reader;
+pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod time;
 pub(crate) mod url;

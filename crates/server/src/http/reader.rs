@@ -4,26 +4,17 @@
 //! request whose framing is ambiguous is refused and its connection closed (RFC 9112 section 6.3),
 //! since a proxy between the client and us may parse it differently (request smuggling).
 //!
-//! A request may come in any number of pieces. [`State`] remembers how far it was understood, so
-//! that a client that sends byte by byte does not make the server look at everything again.
+//! A request may come in any number of pieces. [`PartialRequest`] remembers how far it was
+//! understood, so that a client that sends byte by byte does not make the server look at everything
+//! again.
 
 mod chunks;
-mod headers;
 
+use super::request::{Method, ReaderLimits, Refusal, Request, Sender};
 use crate::proof::ProofHeaders;
 use chunks::Chunks;
-use headers::{Body, accepts_text, has_bare_line_end, is_form, read_headers};
-use std::fmt;
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
-
-/// Bounds on what a client may send.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ReaderLimits {
-    pub(crate) request_line_bytes: usize,
-    pub(crate) head_bytes: usize,
-    pub(crate) body_bytes: usize,
-}
 
 /// How many header lines a request may have.
 const HEADERS_MAX: usize = 100;
@@ -34,7 +25,7 @@ const BLANK_BYTES_MAX: usize = 16;
 
 /// What has been learned about a request that is still arriving.
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct PartialRequest {
     /// Parsing makes no sense before this many bytes are there.
     need: usize,
     /// How much of the head has been searched for its end.
@@ -45,134 +36,6 @@ pub(crate) struct State {
     is_keys: bool,
     /// Whether `100 Continue` was sent.
     pub(crate) continued: bool,
-}
-
-/// A request method. Others are not supported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
-    Get,
-    Head,
-    Put,
-    Post,
-    Delete,
-    Options,
-    Other,
-}
-
-impl Method {
-    fn parse(name: &str) -> Self {
-        match name {
-            "GET" => Method::Get,
-            "HEAD" => Method::Head,
-            "PUT" => Method::Put,
-            "POST" => Method::Post,
-            "DELETE" => Method::Delete,
-            "OPTIONS" => Method::Options,
-            _ => Method::Other,
-        }
-    }
-
-    /// The method of a request that was refused, as well as its bytes tell.
-    pub(crate) fn of(buf: &[u8]) -> Self {
-        let word = buf.trim_ascii_start().split(|byte| *byte == b' ').next();
-        Self::parse(word.and_then(|word| str::from_utf8(word).ok()).unwrap_or_default())
-    }
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Put => "PUT",
-            Method::Post => "POST",
-            Method::Delete => "DELETE",
-            Method::Options => "OPTIONS",
-            Method::Other => "OTHER",
-        }
-    }
-}
-
-/// A whole request. Texts are borrowed from the connection's bytes.
-#[derive(Debug)]
-pub(crate) struct Request<'a> {
-    pub(crate) method: Method,
-    /// The path as sent, without the query.
-    pub(crate) path: &'a str,
-    /// The query as sent, without the question mark.
-    pub(crate) query: &'a str,
-    pub(crate) is_http11: bool,
-    pub(crate) keep_alive: bool,
-    /// Whether the body is a form by its content type.
-    pub(crate) is_form: bool,
-    /// As sent.
-    pub(crate) content_type: Option<&'a [u8]>,
-    /// Whether the client asks for plain text.
-    pub(crate) accepts_text: bool,
-    /// Who sent it, as browsers say it, and whom they meant.
-    pub(crate) sender: Sender<'a>,
-    /// The protocol that the client asks to upgrade to.
-    pub(crate) upgrade: Option<&'a [u8]>,
-    /// The cluster's secret, as the sender knows it.
-    pub(crate) token: Option<&'a [u8]>,
-    /// How the sender proves that it knows it.
-    pub(crate) proof: ProofHeaders<'a>,
-    pub(crate) body: &'a [u8],
-}
-
-/// What a browser says of a page that sends a request. Other clients send the host alone.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sender<'a> {
-    /// Whom the sender meant: HOST or HOST:PORT.
-    pub(crate) host: Option<&'a [u8]>,
-    /// The page's origin.
-    pub(crate) origin: Option<&'a [u8]>,
-    /// `Sec-Fetch-Site`: how the page's site relates to this one.
-    pub(crate) fetch_site: Option<&'a [u8]>,
-}
-
-/// Why a request is refused. The connection is closed after the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// 400
-    Malformed(&'static str),
-    /// 413
-    BodyTooLarge,
-    /// 414
-    RequestLineTooLong,
-    /// 417
-    Expectation,
-    /// 431
-    HeadTooLarge,
-    /// 505
-    Version,
-}
-
-impl Refusal {
-    pub(crate) fn status(self) -> u16 {
-        match self {
-            Refusal::Malformed(_) => 400,
-            Refusal::BodyTooLarge => 413,
-            Refusal::RequestLineTooLong => 414,
-            Refusal::Expectation => 417,
-            Refusal::HeadTooLarge => 431,
-            Refusal::Version => 505,
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refusal::Malformed(detail) => detail,
-            Refusal::BodyTooLarge => "the request body is too large",
-            Refusal::RequestLineTooLong => "the request line is too long",
-            Refusal::Expectation => "unsupported Expect header: only 100-continue is supported",
-            Refusal::HeadTooLarge => "the request's headers are too large",
-            Refusal::Version => {
-                "unsupported protocol version: only HTTP/1.0 and HTTP/1.1 are \
-                                 supported"
-            }
-        })
-    }
 }
 
 /// What parsing came to.
@@ -187,14 +50,14 @@ pub(crate) enum Progress<'a> {
     Refused(Refusal, bool),
 }
 
-/// Looks for one request at the front of `buf`. `state` belongs to this request and is reset by the
-/// caller when one has been taken.
+/// Looks for one request at the front of `buf`. `partial` belongs to this request and is reset by
+/// the caller when one has been taken.
 pub(crate) fn parse<'a>(
     buf: &'a [u8],
-    state: &'a mut State,
+    partial: &'a mut PartialRequest,
     limits: &ReaderLimits,
 ) -> Progress<'a> {
-    let blank = match before_head(buf, state, limits) {
+    let blank = match before_head(buf, partial, limits) {
         ControlFlow::Continue(blank) => blank,
         ControlFlow::Break(progress) => return progress,
     };
@@ -203,7 +66,7 @@ pub(crate) fn parse<'a>(
     let head_len = match head.parse_with_uninit_headers(buf, &mut headers) {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => {
-            state.scanned = buf.len();
+            partial.scanned = buf.len();
             return unfinished(buf, limits);
         }
         Err(error) => return Progress::Refused(explain(error, buf), false),
@@ -214,8 +77,8 @@ pub(crate) fn parse<'a>(
     }
     let method = Method::parse(head.method.unwrap_or_default());
     let target = split_target(method, head.path.unwrap_or_default());
-    state.is_keys = target.is_some_and(|(path, _)| path.starts_with("/v2/keys"));
-    let is_keys = state.is_keys;
+    partial.is_keys = target.is_some_and(|(path, _)| path.starts_with("/v2/keys"));
+    let is_keys = partial.is_keys;
     let refuse = |refusal| Progress::Refused(refusal, is_keys);
     if let Some(refusal) = head_limits(buf.get(..head_len).unwrap_or(buf), limits) {
         return refuse(refusal);
@@ -228,16 +91,16 @@ pub(crate) fn parse<'a>(
         Ok(headers) => headers,
         Err(refusal) => return refuse(refusal),
     };
-    let end = match find_end(buf, head_len, headers.body, state, limits) {
+    let end = match find_end(buf, head_len, headers.framing, partial, limits) {
         Ok(Some(end)) => end,
         Ok(None) => {
-            let send_continue = headers.expects_continue && is_http11 && !state.continued;
-            state.continued |= send_continue;
+            let send_continue = headers.expects_continue && is_http11 && !partial.continued;
+            partial.continued |= send_continue;
             return Progress::NeedMore { send_continue };
         }
         Err(refusal) => return refuse(refusal),
     };
-    let body = match &state.chunks {
+    let body = match &partial.chunks {
         Some(chunks) => chunks.body(),
         None => buf.get(head_len..end).unwrap_or_default(),
     };
@@ -259,24 +122,31 @@ pub(crate) fn parse<'a>(
     Progress::Request(request, end)
 }
 
+/// Whether a line of the head ends without a carriage return. Some take that for the end of a line
+/// and some do not, so that what one of them lets through is two requests to the other.
+pub(super) fn has_bare_line_end(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head)
+        .any(|at| at.checked_sub(1).and_then(|before| head.get(before)) != Some(&b'\r'))
+}
+
 const MORE: Progress<'static> = Progress::NeedMore { send_continue: false };
 
 /// What can be said without a look at the head; else how many bytes of blank lines come before it.
 fn before_head(
     buf: &[u8],
-    state: &mut State,
+    partial: &mut PartialRequest,
     limits: &ReaderLimits,
 ) -> ControlFlow<Progress<'static>, usize> {
-    if buf.len() < state.need {
+    if buf.len() < partial.need {
         return ControlFlow::Break(MORE);
     }
-    if let Some(chunks) = &mut state.chunks {
+    if let Some(chunks) = &mut partial.chunks {
         // The head is looked at again only when the body is whole.
         match chunks.advance(buf, limits) {
             Ok(true) => {}
             Ok(false) => return ControlFlow::Break(MORE),
             Err(refusal) => {
-                return ControlFlow::Break(Progress::Refused(refusal, state.is_keys));
+                return ControlFlow::Break(Progress::Refused(refusal, partial.is_keys));
             }
         }
     }
@@ -285,8 +155,8 @@ fn before_head(
         let refusal = Refusal::Malformed("too many blank lines before the request");
         return ControlFlow::Break(Progress::Refused(refusal, false));
     }
-    if state.scanned > 0 && !has_head_end(buf, state.scanned) {
-        state.scanned = buf.len();
+    if partial.scanned > 0 && !has_head_end(buf, partial.scanned) {
+        partial.scanned = buf.len();
         return ControlFlow::Break(unfinished(buf, limits));
     }
     ControlFlow::Continue(blank)
@@ -365,13 +235,13 @@ fn split_target(method: Method, target: &str) -> Option<(&str, &str)> {
 fn find_end(
     buf: &[u8],
     head_len: usize,
-    body: Body,
-    state: &mut State,
+    framing: Framing,
+    partial: &mut PartialRequest,
     limits: &ReaderLimits,
 ) -> Result<Option<usize>, Refusal> {
-    state.scanned = 0;
-    let Body::Length(length) = body else {
-        let chunks = state.chunks.get_or_insert_with(|| Chunks::new(head_len));
+    partial.scanned = 0;
+    let Framing::Length(length) = framing else {
+        let chunks = partial.chunks.get_or_insert_with(|| Chunks::new(head_len));
         return Ok(chunks.advance(buf, limits)?.then_some(chunks.end()));
     };
     if length > limits.body_bytes {
@@ -379,10 +249,153 @@ fn find_end(
     }
     let end = head_len + length;
     if buf.len() < end {
-        state.need = end;
+        partial.need = end;
         return Ok(None);
     }
     Ok(Some(end))
+}
+
+/// What the headers say.
+struct Headers<'a> {
+    framing: Framing,
+    keep_alive: bool,
+    expects_continue: bool,
+    content_type: Option<&'a [u8]>,
+    accept: Option<&'a [u8]>,
+    sender: Sender<'a>,
+    upgrade: Option<&'a [u8]>,
+    token: Option<&'a [u8]>,
+    proof: ProofHeaders<'a>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Length(usize),
+    Chunked,
+}
+
+fn trim(value: &[u8]) -> &[u8] {
+    value.trim_ascii()
+}
+
+fn is_form(value: &[u8]) -> bool {
+    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    trim(kind).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
+
+fn accepts_text(value: &[u8]) -> bool {
+    value
+        .split(|byte| matches!(byte, b',' | b';'))
+        .any(|kind| trim(kind).eq_ignore_ascii_case(b"text/plain"))
+}
+
+impl<'a> Headers<'a> {
+    /// Where the first of the headers with a name is kept; nothing if it does not matter.
+    fn first_of(&mut self, name: &str) -> Option<&mut Option<&'a [u8]>> {
+        let is = |wanted| name.eq_ignore_ascii_case(wanted);
+        match name.len() {
+            6 if is("accept") => Some(&mut self.accept),
+            6 if is("origin") => Some(&mut self.sender.origin),
+            7 if is("upgrade") => Some(&mut self.upgrade),
+            11 if is("stead-token") => Some(&mut self.token),
+            11 if is("stead-nonce") => Some(&mut self.proof.nonce),
+            11 if is("stead-proof") => Some(&mut self.proof.proof),
+            12 if is("content-type") => Some(&mut self.content_type),
+            14 if is("sec-fetch-site") => Some(&mut self.sender.fetch_site),
+            15 if is("stead-challenge") => Some(&mut self.proof.challenge),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the headers that matter. Of several where one is allowed, the first counts.
+fn read_headers<'a>(
+    lines: &[httparse::Header<'a>],
+    is_http11: bool,
+) -> Result<Headers<'a>, Refusal> {
+    let mut length = None;
+    let mut is_chunked = false;
+    let mut has_host = false;
+    let mut closes = false;
+    let mut headers = Headers {
+        framing: Framing::Length(0),
+        keep_alive: is_http11,
+        expects_continue: false,
+        content_type: None,
+        accept: None,
+        sender: Sender::default(),
+        upgrade: None,
+        token: None,
+        proof: ProofHeaders::default(),
+    };
+    for header in lines {
+        let value = trim(header.value);
+        // Compared by length first, here and in `first_of`: most headers are none of these.
+        match header.name.len() {
+            4 if header.name.eq_ignore_ascii_case("host") => {
+                if has_host {
+                    return Err(Refusal::Malformed("more than one Host header"));
+                }
+                has_host = true;
+                headers.sender.host = Some(value);
+            }
+            6 if header.name.eq_ignore_ascii_case("expect") => {
+                if !value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Refusal::Expectation);
+                }
+                headers.expects_continue = true;
+            }
+            10 if header.name.eq_ignore_ascii_case("connection") => {
+                closes |= has_option(value, b"close");
+                headers.keep_alive |= has_option(value, b"keep-alive");
+            }
+            14 if header.name.eq_ignore_ascii_case("content-length") => {
+                let found = parse_length(value)?;
+                if length.is_some_and(|length| length != found) {
+                    return Err(Refusal::Malformed("more than one Content-Length header"));
+                }
+                length = Some(found);
+            }
+            17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                if is_chunked || !value.eq_ignore_ascii_case(b"chunked") || !is_http11 {
+                    return Err(Refusal::Malformed("unsupported Transfer-Encoding"));
+                }
+                is_chunked = true;
+            }
+            _ => {
+                if let Some(first) = headers.first_of(header.name) {
+                    first.get_or_insert(value);
+                }
+            }
+        }
+    }
+    if is_http11 && !has_host {
+        return Err(Refusal::Malformed("missing Host header"));
+    }
+    headers.keep_alive &= !closes;
+    headers.framing = match (length, is_chunked) {
+        (Some(_), true) => {
+            return Err(Refusal::Malformed("both Content-Length and Transfer-Encoding are set"));
+        }
+        (_, true) => Framing::Chunked,
+        (length, false) => Framing::Length(length.unwrap_or(0)),
+    };
+    Ok(headers)
+}
+
+/// Whether a list of words has this one.
+fn has_option(value: &[u8], name: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|option| trim(option).eq_ignore_ascii_case(name))
+}
+
+fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(value).ok().filter(|_| is_number);
+    match text.map(str::parse) {
+        Some(Ok(length)) => Ok(length),
+        Some(Err(_)) => Err(Refusal::BodyTooLarge),
+        None => Err(Refusal::Malformed("invalid Content-Length")),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! status, its headers and its body. Heads are put together by hand into the connection's outbox,
 //! since this is done for each request.
 
-use super::reader::Method;
+use super::request::Method;
 use std::io::Write as _;
 
 /// How the current request is answered.

@@ -7,7 +7,7 @@ use super::context::{Context, Effect};
 use super::inbound::InboundPeer;
 use super::peers;
 use crate::api::pending::{Guest, Waiting};
-use crate::http::reader::Request;
+use crate::http::request::Request;
 use crate::http::response::message_body;
 use crate::net::{Caller, Front, Key, Phase, Reply, Response};
 use crate::notice::notice;

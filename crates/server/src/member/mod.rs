@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
-use crate::http::reader::{Refusal, Request};
+use crate::http::request::{Refusal, Request};
 use crate::metrics::Meters;
 use crate::net::tls::Keyring;
 use crate::net::{

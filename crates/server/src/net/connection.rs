@@ -3,7 +3,7 @@
 use super::outbox::Outbox;
 use super::tls::Stream;
 use crate::config::{Dialect, Port};
-use crate::http::reader::State;
+use crate::http::reader::PartialRequest;
 use crate::http::response::ReplyMode;
 use crate::proof::Proven;
 
@@ -26,7 +26,7 @@ pub(crate) struct Connection<T> {
     pub(crate) port: Port,
     /// What has arrived and is not used up.
     pub(crate) input: Vec<u8>,
-    pub(crate) state: State,
+    pub(crate) partial: PartialRequest,
     pub(crate) outbox: Outbox,
     pub(crate) phase: Phase<T>,
     pub(crate) mode: ReplyMode,
@@ -66,7 +66,7 @@ impl<T> Connection<T> {
             socket,
             port,
             input: Vec::new(),
-            state: State::default(),
+            partial: PartialRequest::default(),
             outbox: Outbox::default(),
             phase: Phase::Idle,
             mode: ReplyMode::default(),

@@ -12,7 +12,7 @@ use super::{Caller, Count, Pending};
 use crate::config::{Limits, Port};
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
-use crate::http::reader;
+use crate::http::request::ReaderLimits;
 use crate::http::response::{Length, ResponseHead, put_piece};
 use crate::http::time::http_date;
 use crate::proof::{Gate, Proven, ProvenReply};
@@ -47,7 +47,7 @@ pub(crate) struct Listener {
 /// The limits of clients, in bytes, numbers and time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    pub(super) reader: reader::ReaderLimits,
+    pub(super) reader: ReaderLimits,
     pub(super) clients: usize,
     pub(super) peers: usize,
     pub(super) read_limit: u128,
@@ -121,7 +121,7 @@ impl<T: Pending> Front<T> {
         let FrontParts { limits, timeouts, cors, hosts, poll, keyring, listeners, .. } = parts;
         let FrontParts { gate, counters, refusal, now, .. } = parts;
         let bounds = Bounds {
-            reader: reader::ReaderLimits {
+            reader: ReaderLimits {
                 request_line_bytes: limits.request_line_bytes,
                 head_bytes: limits.head_bytes,
                 body_bytes: limits.body_bytes,

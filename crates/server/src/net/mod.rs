@@ -36,7 +36,7 @@ pub(crate) use slab::{Key, Slab};
 pub(crate) use tend::housekeep;
 
 use crate::config::Port;
-use crate::http::reader::{Method, Refusal, Request};
+use crate::http::request::{Method, Refusal, Request};
 use crate::http::response::ReplyMode;
 use std::time::Duration;
 

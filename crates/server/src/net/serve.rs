@@ -9,7 +9,8 @@ use super::slab::Key;
 use super::tend::shed_input;
 use super::{Caller, ClientEnd, Front, Pending, Reply, Response, Service, TOKEN_BASE};
 use crate::config::Port;
-use crate::http::reader::{self, Method, Progress, Request};
+use crate::http::reader::{self, Progress};
+use crate::http::request::{Method, Request};
 use crate::http::response::{ReplyMode, message_body};
 use crate::notice::notice;
 use mio::Token;
@@ -304,10 +305,10 @@ fn serve<S: Service>(service: &mut S, key: Key, bytes: &[u8]) -> (usize, bool) {
             return (used, false);
         }
         let Some(connection) = front.connections.get_mut(key) else { return (used, false) };
-        let mut state = std::mem::take(&mut connection.state);
-        match reader::parse(rest, &mut state, &front.bounds.reader) {
+        let mut partial = std::mem::take(&mut connection.partial);
+        match reader::parse(rest, &mut partial, &front.bounds.reader) {
             Progress::NeedMore { send_continue } => {
-                connection.state = state;
+                connection.partial = partial;
                 if send_continue {
                     front.append(key, b"HTTP/1.1 100 Continue\r\n\r\n");
                 }

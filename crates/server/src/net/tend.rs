@@ -5,7 +5,7 @@ use super::give::{close, reply_now};
 use super::handshake::is_late as is_handshake_late;
 use super::slab::Key;
 use super::{Front, Pending, Service};
-use crate::http::reader;
+use crate::http::reader::PartialRequest;
 use crate::http::response::ReplyMode;
 
 /// How long a client may keep sending after its last answer, in any case.
@@ -58,7 +58,7 @@ pub(super) fn shed_input<S: Service>(service: &mut S) {
     };
     let Some(connection) = front.connections.get_mut(key) else { return };
     connection.mode = ReplyMode { keep_alive: false, ..ReplyMode::default() };
-    connection.state = reader::State::default();
+    connection.partial = PartialRequest::default();
     // What follows cannot be told apart from the rest of this request.
     connection.input = vec![0];
     front.count(key);

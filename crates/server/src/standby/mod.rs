@@ -21,7 +21,7 @@ use crate::config::{Config, Port};
 use crate::error::StartError;
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
-use crate::http::reader::{Refusal, Request};
+use crate::http::request::{Refusal, Request};
 use crate::join::seek::Facts;
 use crate::join::{IdentityCard, JoinError, Start, View};
 use crate::member::greeting::refusal;

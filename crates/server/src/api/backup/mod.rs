@@ -11,7 +11,7 @@ use super::answers::{engine_error, error};
 use super::call::{self, Shape};
 use super::error::ApiError;
 use super::pending::Waiting;
-use crate::http::reader::Request;
+use crate::http::request::Request;
 use crate::http::response::{put_end, put_piece};
 use crate::member::backups::PROGRAM;
 use crate::member::context::Context;

@@ -15,7 +15,7 @@ use super::error::{ApiError, INVALID_FIELD};
 use super::pending::Waiting;
 use super::redirect;
 use crate::config::{Dialect, Port};
-use crate::http::reader::Request;
+use crate::http::request::Request;
 use crate::http::response::{JSON, print_piece, put_end};
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Front, Key, Phase, Reply, Response};

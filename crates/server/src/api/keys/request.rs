@@ -9,7 +9,7 @@ use crate::api::error::{
     REFRESH_TTL_REQUIRED, REFRESH_VALUE, TTL_NOT_A_NUMBER, VALUE_OR_TTL_REQUIRED,
 };
 use crate::config::Dialect;
-use crate::http::reader::{Method, Request};
+use crate::http::request::{Method, Request};
 use crate::http::url::{BadForm, each_field};
 use std::borrow::Cow;
 use store::{Command, InOrder, KeyPath};

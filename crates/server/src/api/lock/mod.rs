@@ -9,7 +9,7 @@ use super::answers::{engine_error, error, not_found};
 use super::error::{ApiError, INVALID_FIELD};
 use super::pending::Waiting;
 use crate::config::Port;
-use crate::http::reader::Request;
+use crate::http::request::Request;
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Reply, Response};
 use queueing::known;

@@ -7,7 +7,7 @@
 use crate::api::error::{ApiError, INVALID_FIELD, INVALID_FORM, TTL_NOT_A_NUMBER};
 use crate::api::keys::request::TTL_SECONDS_MAX;
 use crate::config::Dialect;
-use crate::http::reader::{Method, Request};
+use crate::http::request::{Method, Request};
 use crate::http::url::{BadForm, each_field};
 use std::borrow::Cow;
 use store::{ErrorCode, LockAction, LockEntry, Node};

@@ -8,7 +8,7 @@ pub(crate) mod body;
 
 use super::error::ApiError;
 use super::pending::{MemberChange, Waiting};
-use crate::http::reader::{Method, Request};
+use crate::http::request::{Method, Request};
 use crate::http::response::JSON;
 use crate::join::{derive_id, parse_id};
 use crate::member::context::Context;

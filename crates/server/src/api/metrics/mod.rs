@@ -318,7 +318,7 @@ fn peers(cx: &Context) -> Vec<Peer<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::reader::Method;
+    use crate::http::request::Method;
     use crate::net::Count as _;
     use prometheus::proto::MetricType;
     use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Each byte is looked at once, however the chunks are cut, and what frames them takes no more room
 //! than a body may. Extensions and trailer fields mean nothing here and are passed over.
 
-use super::{ReaderLimits, Refusal};
+use crate::http::request::{ReaderLimits, Refusal};
 
 /// A chunk's size line, extensions included.
 pub(super) const CHUNK_LINE_MAX: usize = 4096;

@@ -38,11 +38,11 @@ struct Conversation {
 fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &ReaderLimits) -> Conversation {
     let mut said = Conversation { requests: Vec::new(), refused: None, continues: 0, left: 0 };
     let mut buf = Vec::new();
-    let mut state = State::default();
+    let mut partial = PartialRequest::default();
     for piece in pieces {
         buf.extend_from_slice(piece);
         while !buf.is_empty() {
-            let used = match parse(&buf, &mut state, limits) {
+            let used = match parse(&buf, &mut partial, limits) {
                 Progress::NeedMore { send_continue } => {
                     said.continues += usize::from(send_continue);
                     break;
@@ -69,7 +69,7 @@ fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &ReaderLimit
             };
             assert!(0 < used && used <= buf.len(), "{used} of {} bytes", buf.len());
             buf.drain(..used);
-            state = State::default();
+            partial = PartialRequest::default();
         }
     }
     said.left = buf.len();

@@ -9,7 +9,9 @@
 //! mark names that too. When the old files have moved it is replaced by one that says so, for from
 //! then on the files that are here are the new ones.
 
+use super::contents::MARK_NAME;
 use super::directory::Directory;
+use super::mark::{Mark, unfinished};
 use super::told::{again, of_path};
 use super::{DataDir, contents};
 use std::fs::{self, DirBuilder};
@@ -18,49 +20,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use wal::Disk;
-
-/// The file that says that files are being set aside: a version, then the name of the
-/// sub-directory, a line each.
-pub(super) const MARK_NAME: &str = "set-aside";
-const MARK_VERSION: &str = "stead set-aside 1";
-/// The same where a third line names the sub-directory whose files come next.
-const THEN_VERSION: &str = "stead set-aside 2";
-/// Nothing is to be set aside any more: files come from the sub-directory that is named.
-const ADOPT_VERSION: &str = "stead adopt 1";
-
-/// What the mark says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// Files move into a sub-directory, and then others come from another one.
-    SetAside { target: String, then: Option<String> },
-    /// Files come from a sub-directory.
-    Adopt { built: String },
-}
-
-impl Mark {
-    fn text(&self) -> String {
-        match self {
-            Mark::SetAside { target, then: None } => format!("{MARK_VERSION}\n{target}\n"),
-            Mark::SetAside { target, then: Some(built) } => {
-                format!("{THEN_VERSION}\n{target}\n{built}\n")
-            }
-            Mark::Adopt { built } => format!("{ADOPT_VERSION}\n{built}\n"),
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let lines: Vec<&str> = text.lines().collect();
-        let name = |name: &str| contents::is_set_aside(name).then(|| name.to_owned());
-        match lines.as_slice() {
-            [MARK_VERSION, target] => Some(Mark::SetAside { target: name(target)?, then: None }),
-            [THEN_VERSION, target, built] => {
-                Some(Mark::SetAside { target: name(target)?, then: Some(name(built)?) })
-            }
-            [ADOPT_VERSION, built] => Some(Mark::Adopt { built: name(built)? }),
-            _ => None,
-        }
-    }
-}
 
 /// Directories of one label and second at most.
 const NUMBER_MAX: u32 = 1000;
@@ -244,27 +203,10 @@ fn move_into(from: &Path, to: &Path, name: &str) -> io::Result<()> {
     }
 }
 
-/// What was under way with the files of a directory when it was left; nothing if that is not so.
-pub(super) fn unfinished(path: &Path) -> Result<Option<Mark>, String> {
-    let mark = path.join(MARK_NAME);
-    let text = match fs::read_to_string(&mark) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot read {}: {error}", mark.display())),
-        Ok(text) => text,
-    };
-    match Mark::parse(&text) {
-        Some(mark) => Ok(Some(mark)),
-        None => Err(format!(
-            "{} records an unfinished move of files in a format that this version does not know: \
-             start the version that wrote it",
-            mark.display()
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::disk::mark::MARK_VERSION;
     use crate::sys::disk::tests::Scratch;
 
     const FILES: [&str; 6] = [

@@ -10,6 +10,9 @@ pub(super) const LOCK_NAME: &str = "LOCK";
 /// The file that says that the machine stands by.
 pub(super) const STANDBY_NAME: &str = "standby";
 
+/// The file that says that files are being set aside (`mark.rs`).
+pub(super) const MARK_NAME: &str = "set-aside";
+
 /// The maximum number of foreign names in a message.
 const NAMES_MAX: usize = 4;
 
@@ -93,7 +96,7 @@ pub(super) fn is_set_aside(name: &str) -> bool {
 /// Whether a file holds a word of ours, finished or not.
 fn is_word(name: &str) -> bool {
     let stem = name.strip_suffix(".tmp").unwrap_or(name);
-    stem == STANDBY_NAME || stem == super::aside::MARK_NAME
+    stem == STANDBY_NAME || stem == MARK_NAME
 }
 
 /// Whether a name is what a file system, a volume or an editor puts into every directory.

@@ -1,20 +1,22 @@
 //! The data directory on a real disk.
 //!
 //! `directory.rs` makes, syncs and locks directories, `contents.rs` says whose one is, `aside.rs`
-//! moves our files out of the way, `standby.rs` keeps the standby marker.
+//! moves our files out of the way, `mark.rs` says how far that is, `standby.rs` keeps the standby
+//! marker.
 
 mod aside;
 mod contents;
 mod directory;
 mod file;
+mod mark;
 mod standby;
 mod told;
 
 use crate::notice::notice;
-use aside::Mark;
-use contents::{Contents, LOCK_NAME, STANDBY_NAME};
+use contents::{Contents, LOCK_NAME, MARK_NAME, STANDBY_NAME};
 use directory::{Directory, try_lock};
 pub(crate) use file::DataFile;
+use mark::Mark;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -60,7 +62,7 @@ impl DataDir {
             failed(format!("cannot open {LOCK_NAME}: {}", explain(path, &error)))
         })?;
         let data_dir = Self::lock(path, dir, is_free, Some(lock))?;
-        for word in [STANDBY_NAME, aside::MARK_NAME] {
+        for word in [STANDBY_NAME, MARK_NAME] {
             // What a write that was never finished left behind; what cannot be removed harms
             // nobody.
             let _ = fs::remove_file(path.join(temporary_name(word)));
@@ -94,7 +96,7 @@ impl DataDir {
             opened => Some(opened.map_err(failed)?),
         };
         let data_dir = Self::lock(path, dir, is_free, lock)?;
-        match aside::unfinished(path)? {
+        match mark::unfinished(path)? {
             None => Ok(data_dir),
             Some(Mark::SetAside { target, .. }) => Err(format!(
                 "the files in {name} are being moved to {name}/{target}, and some are still here: \

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Dialect::{V2, V04};
-use crate::http::reader::Sender;
+use crate::http::request::Sender;
 use crate::proof::ProofHeaders;
 use proptest::prelude::*;
 

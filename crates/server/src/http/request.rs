@@ -1,0 +1,140 @@
+//! A request that came whole, or why it is refused.
+
+use crate::proof::ProofHeaders;
+use std::fmt;
+
+/// Bounds on what a client may send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReaderLimits {
+    pub(crate) request_line_bytes: usize,
+    pub(crate) head_bytes: usize,
+    pub(crate) body_bytes: usize,
+}
+
+/// A request method. Others are not supported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Head,
+    Put,
+    Post,
+    Delete,
+    Options,
+    Other,
+}
+
+impl Method {
+    pub(super) fn parse(name: &str) -> Self {
+        match name {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "PUT" => Method::Put,
+            "POST" => Method::Post,
+            "DELETE" => Method::Delete,
+            "OPTIONS" => Method::Options,
+            _ => Method::Other,
+        }
+    }
+
+    /// The method of a request that was refused, as well as its bytes tell.
+    pub(crate) fn of(buf: &[u8]) -> Self {
+        let word = buf.trim_ascii_start().split(|byte| *byte == b' ').next();
+        Self::parse(word.and_then(|word| str::from_utf8(word).ok()).unwrap_or_default())
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Put => "PUT",
+            Method::Post => "POST",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+            Method::Other => "OTHER",
+        }
+    }
+}
+
+/// A whole request. Texts are borrowed from the connection's bytes.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    /// The path as sent, without the query.
+    pub(crate) path: &'a str,
+    /// The query as sent, without the question mark.
+    pub(crate) query: &'a str,
+    pub(crate) is_http11: bool,
+    pub(crate) keep_alive: bool,
+    /// Whether the body is a form by its content type.
+    pub(crate) is_form: bool,
+    /// As sent.
+    pub(crate) content_type: Option<&'a [u8]>,
+    /// Whether the client asks for plain text.
+    pub(crate) accepts_text: bool,
+    /// Who sent it, as browsers say it, and whom they meant.
+    pub(crate) sender: Sender<'a>,
+    /// The protocol that the client asks to upgrade to.
+    pub(crate) upgrade: Option<&'a [u8]>,
+    /// The cluster's secret, as the sender knows it.
+    pub(crate) token: Option<&'a [u8]>,
+    /// How the sender proves that it knows it.
+    pub(crate) proof: ProofHeaders<'a>,
+    pub(crate) body: &'a [u8],
+}
+
+/// What a browser says of a page that sends a request. Other clients send the host alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sender<'a> {
+    /// Whom the sender meant: HOST or HOST:PORT.
+    pub(crate) host: Option<&'a [u8]>,
+    /// The page's origin.
+    pub(crate) origin: Option<&'a [u8]>,
+    /// `Sec-Fetch-Site`: how the page's site relates to this one.
+    pub(crate) fetch_site: Option<&'a [u8]>,
+}
+
+/// Why a request is refused. The connection is closed after the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 400
+    Malformed(&'static str),
+    /// 413
+    BodyTooLarge,
+    /// 414
+    RequestLineTooLong,
+    /// 417
+    Expectation,
+    /// 431
+    HeadTooLarge,
+    /// 505
+    Version,
+}
+
+impl Refusal {
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Refusal::Malformed(_) => 400,
+            Refusal::BodyTooLarge => 413,
+            Refusal::RequestLineTooLong => 414,
+            Refusal::Expectation => 417,
+            Refusal::HeadTooLarge => 431,
+            Refusal::Version => 505,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::Malformed(detail) => detail,
+            Refusal::BodyTooLarge => "the request body is too large",
+            Refusal::RequestLineTooLong => "the request line is too long",
+            Refusal::Expectation => "unsupported Expect header: only 100-continue is supported",
+            Refusal::HeadTooLarge => "the request's headers are too large",
+            Refusal::Version => {
+                "unsupported protocol version: only HTTP/1.0 and HTTP/1.1 are \
+                                 supported"
+            }
+        })
+    }
+}
