@@ -8,7 +8,7 @@ use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::api::pending::{OnStop, Waiting};
 use crate::api::{admin, backup, join, keys, lock, members};
-use crate::net::{Key, Reply, Response, give};
+use crate::net::{Key, Reply, Response, Service};
 use crate::notice::notice;
 use replica::{Answer, EngineError, Output, ReadAnswer};
 use store::Store;
@@ -67,7 +67,7 @@ impl EventLoop {
             | Waiting::Guest(_)
             | Waiting::Peer(_)) => Reply::Wait(other),
         };
-        give(self, key, reply);
+        self.front.give(key, reply, &self.cx.body);
     }
 
     /// A read index was reached, or cannot be.
@@ -84,7 +84,7 @@ impl EventLoop {
             Waiting::BackupRead => backup::read_ready(cx, key, read.outcome),
             other => Reply::Wait(other),
         };
-        give(self, key, reply);
+        self.front.give(key, reply, &self.cx.body);
     }
 
     /// Machines were dialled that ask for a place.
@@ -93,11 +93,11 @@ impl EventLoop {
         let Some(waiting) = self.front.take_pending(key) else { return };
         let reply = match waiting {
             // It has given up meanwhile, and may never learn that it is a member.
-            Waiting::Join(_) if has_ended => return crate::net::close(self, key),
+            Waiting::Join(_) if has_ended => return self.close(key),
             Waiting::Join(joining) => join::reached(&mut self.cx, key, joining, verdict),
             other => Reply::Wait(other),
         };
-        give(self, key, reply);
+        self.front.give(key, reply, &self.cx.body);
     }
 
     /// A snapshot of the leader took the place of the store.
@@ -107,7 +107,7 @@ impl EventLoop {
         }
         queueing::replace_watchers(&mut self.cx);
         for key in watch::replace_store(&mut self.cx, &mut self.front) {
-            crate::net::close(self, key);
+            self.close(key);
         }
     }
 

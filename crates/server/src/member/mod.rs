@@ -269,7 +269,7 @@ impl EventLoop {
                     Effect::AnswerLast(key, response) => {
                         self.front.answer_last(key, response, &[]);
                     }
-                    Effect::Close(key) => net::close(self, key),
+                    Effect::Close(key) => self.close(key),
                 }
             }
         }

@@ -5,7 +5,7 @@ use super::backlog::Backlog;
 use super::budget::{Budget, Memory};
 use super::connection::{Connection, HeldBytes, Phase};
 use super::handshake::Handshakes;
-use super::reply::{Body, Response};
+use super::reply::{Body, Reply, Response};
 use super::slab::{Key, Slab};
 use super::tls::Keyring;
 use super::{Caller, Count, Pending};
@@ -31,6 +31,9 @@ pub(crate) const TOKEN_BASE: usize = 16;
 
 /// Bytes read from a socket at a time.
 pub(super) const READ_BYTES: usize = 64 << 10;
+
+/// While so many bytes of its answers wait to be sent, a connection takes no next request.
+pub(super) const OUTBOX_SHARE: usize = 64 << 10;
 
 /// A body from this length on is handed over rather than copied.
 const SHARE_BYTES_MIN: usize = 128 << 10;
@@ -301,6 +304,38 @@ impl<T: Pending> Front<T> {
     /// How many connections there are, and what they hold together.
     pub(crate) fn load(&self) -> Load {
         Load { connections: self.connections.len(), held: self.memory.held() }
+    }
+
+    /// Carries out the reply to the request in hand. `printed` is what its handler printed.
+    pub(crate) fn give(&mut self, key: Key, reply: Reply<T>, printed: &[u8]) {
+        match reply {
+            Reply::Now(response) => self.answer(key, response, printed),
+            Reply::Last(response) => self.answer_last(key, response, printed),
+            Reply::Wait(pending) | Reply::Relay(pending) => self.set_pending(key, pending),
+            Reply::Upgrade { head, pending } => {
+                self.set_pending(key, pending);
+                if let Some(connection) = self.connections.get_mut(key) {
+                    connection.busy_since = self.now.monotonic;
+                    super::set_patience(connection.socket.socket());
+                }
+                self.append(key, head.as_bytes());
+            }
+            Reply::Stream { head, pending, is_held } => {
+                self.begin_stream(key, &head, printed);
+                let Some(connection) = self.connections.get_mut(key) else { return };
+                if connection.mode.is_head {
+                    // The head says it all.
+                    return self.end_answer(key);
+                }
+                let has_more = pending.has_more();
+                connection.phase = Phase::Waiting(pending);
+                if is_held && !has_more {
+                    self.hold_head(key);
+                } else {
+                    self.mark_dirty(key);
+                }
+            }
+        }
     }
 
     /// Appends an answer. `printed` is what its handler printed.

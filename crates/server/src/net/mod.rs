@@ -13,7 +13,6 @@ mod backlog;
 mod budget;
 mod connection;
 mod front;
-mod give;
 mod handshake;
 mod outbox;
 mod poll_wait;
@@ -26,7 +25,6 @@ pub(crate) mod tls;
 
 pub(crate) use connection::{Connection, Phase};
 pub(crate) use front::{Front, FrontParts, Listener, Load, TOKEN_BASE};
-pub(crate) use give::{close, give};
 pub(crate) use outbox::Outbox;
 pub(crate) use poll_wait::BusyPoll;
 pub(crate) use reply::{Body, Reply, Response};
@@ -113,6 +111,13 @@ pub(crate) trait Service: Sized {
 
     /// A connection is gone; `pending` is what its request waited for.
     fn client_gone(&mut self, key: Key, pending: Self::Pending);
+
+    /// Ends a connection and what its request waited for.
+    fn close(&mut self, key: Key) {
+        if let Some(pending) = self.front().remove(key) {
+            self.client_gone(key, pending);
+        }
+    }
 
     /// Whether what was gathered from requests is to be dealt with before more are taken.
     fn is_sated(&self) -> bool {

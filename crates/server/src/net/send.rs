@@ -1,7 +1,7 @@
 //! Sending the outboxes of connections, and what follows when one is empty.
 
 use super::connection::Phase;
-use super::give::{OUTBOX_SHARE, close};
+use super::front::OUTBOX_SHARE;
 use super::slab::Key;
 use super::{Front, Pending, Service};
 use std::io::{self, Write};
@@ -52,7 +52,7 @@ fn flush<S: Service>(service: &mut S, key: Key) {
     front.count(key);
     front.feed_starved();
     match takes_more {
-        Err(_) => close(service, key),
+        Err(_) => service.close(key),
         Ok(true) if left == 0 => drained(service, key),
         takes_more => {
             // It had its share: no event tells that the socket takes more.
@@ -105,6 +105,6 @@ fn hang_up<S: Service>(service: &mut S, key: Key) {
         connection.readable = true;
         front.mark_resume(key);
     } else {
-        close(service, key);
+        service.close(key);
     }
 }

@@ -2,8 +2,7 @@
 //! slice of each round in which all connections take turns.
 
 use super::connection::{HeldBytes, Phase};
-use super::front::READ_BYTES;
-use super::give::{OUTBOX_SHARE, close, give, reply_now};
+use super::front::{OUTBOX_SHARE, READ_BYTES};
 use super::send::flush_dirty;
 use super::slab::Key;
 use super::tend::shed_input;
@@ -104,7 +103,7 @@ pub(crate) fn take<S: Service>(service: &mut S, event: &Event) {
     let front = service.front();
     let Some(key) = front.key_of(event.token()) else { return };
     if event.is_error() {
-        return close(service, key);
+        return service.close(key);
     }
     let Some(connection) = front.connections.get_mut(key) else { return };
     let pending = connection.pending();
@@ -194,7 +193,7 @@ fn take_bytes<S: Service>(service: &mut S, key: Key, bytes: &[u8]) {
         Phase::Draining { left } => {
             *left = left.saturating_sub(bytes.len());
             if *left == 0 {
-                close(service, key);
+                service.close(key);
             }
             return;
         }
@@ -226,7 +225,7 @@ fn take_foreign<S: Service>(service: &mut S, key: Key, bytes: &[u8]) {
         input.extend_from_slice(bytes);
     }
     let all = if is_direct { bytes } else { input.as_slice() };
-    let Some(used) = service.take_bytes(key, all) else { return close(service, key) };
+    let Some(used) = service.take_bytes(key, all) else { return service.close(key) };
     if is_direct {
         input.extend_from_slice(bytes.get(used..).expect(
             "never more bytes are used than were \
@@ -320,7 +319,8 @@ fn serve<S: Service>(service: &mut S, key: Key, bytes: &[u8]) -> (usize, bool) {
                 // What follows cannot be told apart from the rest of this request.
                 connection.input = vec![0];
                 let response = service.refuse(refusal, is_keys);
-                reply_now(service, key, response);
+                let (front, printed) = service.parts();
+                front.answer(key, response, printed);
                 return (used, false);
             }
             Progress::Request(request, len) => {
@@ -366,7 +366,8 @@ fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> b
         service.request(caller, request)
     };
     let is_relayed = matches!(reply, Reply::Relay(_));
-    give(service, key, reply);
+    let (front, printed) = service.parts();
+    front.give(key, reply, printed);
     !is_relayed
 }
 
@@ -385,7 +386,7 @@ fn client_ended<S: Service>(service: &mut S, key: Key) {
         // What it sent ahead is answered first.
         connection.closes |= connection.input.is_empty();
     } else {
-        close(service, key);
+        service.close(key);
     }
 }
 
@@ -396,7 +397,7 @@ fn turn_away<S: Service>(service: &mut S, key: Key, error: &io::Error) {
     let front = service.front();
     let Some(connection) = front.connections.get_mut(key) else { return };
     if !connection.socket.is_shaking_hands() || !connection.socket.give_up() {
-        return close(service, key);
+        return service.close(key);
     }
     let port = connection.port;
     tracing::debug!(?port, "a TLS handshake failed: {error}");
@@ -412,10 +413,6 @@ fn turn_away<S: Service>(service: &mut S, key: Key, error: &io::Error) {
 }
 
 impl<T: Pending> Front<T> {
-    pub(super) fn is_head(&mut self, key: Key) -> bool {
-        self.connections.get_mut(key).is_some_and(|connection| connection.mode.is_head)
-    }
-
     /// Whether connections can go on without an event.
     pub(crate) fn can_go_on(&self) -> bool {
         !self.resume.is_empty() || !self.unfinished.is_empty()

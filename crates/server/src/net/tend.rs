@@ -1,7 +1,6 @@
 //! Periodic checks for clients that are too slow.
 
 use super::connection::Phase;
-use super::give::{close, reply_now};
 use super::handshake::is_late as is_handshake_late;
 use super::slab::Key;
 use super::{Front, Pending, Service};
@@ -27,11 +26,11 @@ const STALLED_NS: u128 = 5_000_000_000;
 pub(crate) fn housekeep<S: Service>(service: &mut S) {
     for key in service.front().connections.keys() {
         if service.front().is_late(key) {
-            close(service, key);
+            service.close(key);
         }
     }
     while let Some(key) = service.front().largest_stalled() {
-        close(service, key);
+        service.close(key);
     }
 }
 
@@ -52,7 +51,7 @@ pub(super) fn shed_input<S: Service>(service: &mut S) {
     };
     let Some(key) = largest(front, true) else {
         if let Some(key) = largest(front, false) {
-            close(service, key);
+            service.close(key);
         }
         return;
     };
@@ -63,8 +62,8 @@ pub(super) fn shed_input<S: Service>(service: &mut S) {
     connection.input = vec![0];
     front.count(key);
     let why = "too many requests have arrived in part; try again later";
-    let response = (service.front().refusal)(why);
-    reply_now(service, key, response);
+    let (front, printed) = service.parts();
+    front.answer(key, (front.refusal)(why), printed);
 }
 
 impl<T: Pending> Front<T> {

@@ -366,9 +366,9 @@ impl Standby<'_> {
         let Some(mut tunnel) = self.front.take_pending(key) else { return };
         let Some(connection) = self.front.get_mut(key) else { return };
         match tunnel.carry(connection) {
-            Ok(Moved::Finished) => return net::close(self, key),
+            Ok(Moved::Finished) => return self.close(key),
             Err(error) if !tunnel.is_open => return self.give_up(key, &error.to_string()),
-            Err(_) => return net::close(self, key),
+            Err(_) => return self.close(key),
             Ok(Moved::Share) => self.unfinished.push(key),
             Ok(Moved::Everything) => {}
         }
