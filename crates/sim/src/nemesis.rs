@@ -16,7 +16,7 @@ const DAMAGED_TAIL_MAX: u64 = 2 * 256;
 
 /// A kind of fault that a run may have.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum FaultKind {
     Crash,
     CrashAll,
     CrashAtOperation,
@@ -41,27 +41,30 @@ enum Kind {
 }
 
 impl World {
-    fn kinds(&self) -> Vec<Kind> {
+    fn kinds(&self) -> Vec<FaultKind> {
         let plan = &self.plan;
-        let mut kinds = vec![Kind::HandOver, Kind::Storm, Kind::Break];
-        let mut add = |wanted: bool, more: &[Kind]| {
+        let mut kinds = vec![FaultKind::HandOver, FaultKind::Storm, FaultKind::Break];
+        let mut add = |wanted: bool, more: &[FaultKind]| {
             if wanted {
                 kinds.extend_from_slice(more);
             }
         };
-        add(plan.crashes, &[Kind::Crash, Kind::Crash, Kind::CrashAtOperation, Kind::CrashAll]);
-        add(plan.pauses, &[Kind::Pause]);
-        add(plan.partitions, &[Kind::Partition, Kind::OneWay, Kind::Isolate]);
-        add(plan.bad_network || plan.wild_network, &[Kind::Network]);
-        add(plan.slow_disks, &[Kind::SlowDisk]);
-        add(plan.failing_disks, &[Kind::FailSyncs, Kind::RefuseWrites]);
-        add(plan.full_disks, &[Kind::FullDisk]);
-        add(plan.wall_jumps, &[Kind::WallJump, Kind::WallJump]);
-        add(plan.churn, &[Kind::Churn]);
-        add(plan.losses, &[Kind::LoseDisk]);
-        add(plan.doubles, &[Kind::Double, Kind::Double]);
-        add(plan.moves, &[Kind::Move]);
-        add(plan.liars, &[Kind::Lie, Kind::Lie]);
+        add(
+            plan.crashes,
+            &[FaultKind::Crash, FaultKind::Crash, FaultKind::CrashAtOperation, FaultKind::CrashAll],
+        );
+        add(plan.pauses, &[FaultKind::Pause]);
+        add(plan.partitions, &[FaultKind::Partition, FaultKind::OneWay, FaultKind::Isolate]);
+        add(plan.bad_network || plan.wild_network, &[FaultKind::Network]);
+        add(plan.slow_disks, &[FaultKind::SlowDisk]);
+        add(plan.failing_disks, &[FaultKind::FailSyncs, FaultKind::RefuseWrites]);
+        add(plan.full_disks, &[FaultKind::FullDisk]);
+        add(plan.wall_jumps, &[FaultKind::WallJump, FaultKind::WallJump]);
+        add(plan.churn, &[FaultKind::Churn]);
+        add(plan.losses, &[FaultKind::LoseDisk]);
+        add(plan.doubles, &[FaultKind::Double, FaultKind::Double]);
+        add(plan.moves, &[FaultKind::Move]);
+        add(plan.liars, &[FaultKind::Lie, FaultKind::Lie]);
         kinds
     }
 
@@ -80,34 +83,34 @@ impl World {
         self.queue.push(when, Event::Fault);
     }
 
-    fn inflict(&mut self, kind: Kind, at: usize) {
+    fn inflict(&mut self, kind: FaultKind, at: usize) {
         match kind {
-            Kind::Crash => self.strike_down(at),
-            Kind::CrashAll => {
+            FaultKind::Crash => self.strike_down(at),
+            FaultKind::CrashAll => {
                 // All at once is rare.
                 if self.rng.permille(300) {
                     (0..self.machines.len()).for_each(|at| self.strike_down(at));
                 }
             }
-            Kind::CrashAtOperation => {
+            FaultKind::CrashAtOperation => {
                 let operations = self.rng.below(12);
                 self.sicken(at, Fault::CrashInTurn, |disk| disk.fail_after(Some(operations)));
             }
-            Kind::FailSyncs => {
+            FaultKind::FailSyncs => {
                 self.sicken(at, Fault::FailedSync, |disk| disk.set_fail_syncs(true));
             }
-            Kind::RefuseWrites => self.refuse_writes(at),
-            Kind::FullDisk => self.fill_disk(at),
-            Kind::SlowDisk => self.slow_disk(at),
-            Kind::Pause => self.pause(at),
-            Kind::Partition => self.partition(),
-            Kind::OneWay => {
+            FaultKind::RefuseWrites => self.refuse_writes(at),
+            FaultKind::FullDisk => self.fill_disk(at),
+            FaultKind::SlowDisk => self.slow_disk(at),
+            FaultKind::Pause => self.pause(at),
+            FaultKind::Partition => self.partition(),
+            FaultKind::OneWay => {
                 let other = self.rng.index(self.machines.len());
                 self.network.cut(at, other);
                 self.faults.count(Fault::OneWayCut);
                 self.heal_network_later();
             }
-            Kind::Isolate => {
+            FaultKind::Isolate => {
                 for other in 0..self.machines.len() {
                     self.network.cut(at, other);
                     self.network.cut(other, at);
@@ -115,21 +118,21 @@ impl World {
                 self.faults.count(Fault::Isolation);
                 self.heal_network_later();
             }
-            Kind::Break => self.break_connection(at),
-            Kind::Network => {
+            FaultKind::Break => self.break_connection(at),
+            FaultKind::Network => {
                 let is_wild = self.plan.wild_network;
                 self.network.quality = Quality::draw(&mut self.rng, is_wild);
                 self.faults.count(Fault::NetworkChange);
                 self.heal_network_later();
             }
-            Kind::WallJump => self.set_wall(at),
-            Kind::HandOver => self.hand_over(),
-            Kind::Storm => self.storm(),
-            Kind::Churn => self.churn(),
-            Kind::Lie => self.lie(at),
-            Kind::LoseDisk => self.lose_disk(),
-            Kind::Double => self.double(at),
-            Kind::Move => self.move_machines(at),
+            FaultKind::WallJump => self.set_wall(at),
+            FaultKind::HandOver => self.hand_over(),
+            FaultKind::Storm => self.storm(),
+            FaultKind::Churn => self.churn(),
+            FaultKind::Lie => self.lie(at),
+            FaultKind::LoseDisk => self.lose_disk(),
+            FaultKind::Double => self.double(at),
+            FaultKind::Move => self.move_machines(at),
         }
     }
 

@@ -327,7 +327,7 @@ impl EventLoop {
         self.front.keyring.refresh(self.cx.now.wall);
         self.cx.certificate = self.front.keyring.ends_first().cloned();
         self.cx.driver.network_mut().set_tls(self.front.keyring.dialer());
-        net::housekeep(self);
+        net::close_slow(self);
         self.carry_out();
     }
 }

@@ -156,7 +156,7 @@ pub(crate) fn asked(cx: &mut Context, answers: &AnsweredViews) {
             );
         }
     }
-    cx.driver.network_mut().tend(cx.now.monotonic);
+    cx.driver.network_mut().dial_due(cx.now.monotonic);
 }
 
 /// Says when the start line would begin another cluster than the one that is served.

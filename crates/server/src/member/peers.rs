@@ -62,7 +62,7 @@ pub(crate) fn peer_left(cx: &mut Context, key: Key, from: MemberId) {
 /// Looks after the connections to other members.
 pub(crate) fn maintain(cx: &mut Context) {
     let now = cx.now.monotonic;
-    cx.driver.network_mut().tend(now);
+    cx.driver.network_mut().dial_due(now);
     for event in cx.driver.network_mut().take_events() {
         match event {
             PeerEvent::Welcome(id) => cx.driver.confirmed(id),

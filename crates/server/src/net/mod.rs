@@ -20,7 +20,7 @@ mod reply;
 mod send;
 mod serve;
 mod slab;
-mod tend;
+mod slow_clients;
 pub(crate) mod tls;
 
 pub(crate) use connection::{Connection, Phase};
@@ -31,7 +31,7 @@ pub(crate) use reply::{Body, Reply, Response};
 pub(crate) use send::flush_dirty;
 pub(crate) use serve::{begin_round, go_on, take};
 pub(crate) use slab::{Key, Slab};
-pub(crate) use tend::housekeep;
+pub(crate) use slow_clients::close_slow;
 
 use crate::config::Port;
 use crate::http::request::{Method, Refusal, Request};

@@ -5,7 +5,7 @@ use super::connection::{HeldBytes, Phase};
 use super::front::{OUTBOX_SHARE, READ_BYTES};
 use super::send::flush_dirty;
 use super::slab::Key;
-use super::tend::shed_input;
+use super::slow_clients::shed_input;
 use super::{Caller, ClientEnd, Front, Pending, Reply, Response, Service, TOKEN_BASE};
 use crate::config::Port;
 use crate::http::reader::{self, Progress};

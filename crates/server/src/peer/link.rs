@@ -45,7 +45,7 @@ pub(crate) struct LinkStats {
 }
 
 #[derive(Debug)]
-enum State {
+enum LinkState {
     /// Not connected; dialled again at this time.
     Waiting { until: u64 },
     /// The host's name is being looked up.
@@ -113,7 +113,7 @@ pub(crate) struct Link {
     pub(crate) hint: Option<String>,
     takes_hint: bool,
     hello: Greeted,
-    state: State,
+    state: LinkState,
     pause_ns: u64,
     waiting: FrameQueue,
     /// Whether raft knows that messages are lost.
@@ -132,7 +132,7 @@ impl Link {
             hint: None,
             takes_hint: false,
             hello,
-            state: State::Waiting { until: 0 },
+            state: LinkState::Waiting { until: 0 },
             pause_ns: PAUSE_MIN_NS,
             waiting: FrameQueue::default(),
             is_reported: false,
@@ -157,7 +157,7 @@ impl Link {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.state, State::Open { .. })
+        matches!(self.state, LinkState::Open { .. })
     }
 
     /// Takes a message. Says whether it is on its way.
@@ -175,28 +175,28 @@ impl Link {
     /// Whether it is time to dial, or to give up dialling.
     pub(crate) fn is_due(&self, now: u64) -> bool {
         match self.state {
-            State::Waiting { until } => now >= until,
-            State::Resolving { since } => now.saturating_sub(since) > GREETING_NS,
-            State::Greeting { since, is_connected, .. } => {
+            LinkState::Waiting { until } => now >= until,
+            LinkState::Resolving { since } => now.saturating_sub(since) > GREETING_NS,
+            LinkState::Greeting { since, is_connected, .. } => {
                 let limit = if is_connected { GREETING_NS } else { CONNECTING_NS };
                 now.saturating_sub(since) > limit
             }
-            State::Open { since, is_admitted, .. } => {
+            LinkState::Open { since, is_admitted, .. } => {
                 !is_admitted && now.saturating_sub(since) > GREETING_NS
             }
         }
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting { .. })
+        matches!(self.state, LinkState::Waiting { .. })
     }
 
     pub(crate) fn is_resolving(&self) -> bool {
-        matches!(self.state, State::Resolving { .. })
+        matches!(self.state, LinkState::Resolving { .. })
     }
 
     pub(crate) fn resolve(&mut self, now: u64) {
-        self.state = State::Resolving { since: now };
+        self.state = LinkState::Resolving { since: now };
     }
 
     /// Dials.
@@ -223,7 +223,7 @@ impl Link {
             Ok(socket) => {
                 let (answer, said) = (Vec::new(), None);
                 self.state =
-                    State::Greeting { socket, since: now, is_connected: false, said, answer };
+                    LinkState::Greeting { socket, since: now, is_connected: false, said, answer };
                 LinkChange::None
             }
             Err(error) => self.fail(&error.to_string(), now),
@@ -233,7 +233,8 @@ impl Link {
     /// Gives the connection up and waits before the next.
     pub(crate) fn fail(&mut self, why: &str, now: u64) -> LinkChange {
         // What was wrong before it worked for a while is news when it is so again.
-        if matches!(self.state, State::Open { since, .. } if now.saturating_sub(since) > WORKED_NS)
+        if let LinkState::Open { since, .. } = self.state
+            && now.saturating_sub(since) > WORKED_NS
         {
             self.refusal.clear();
         }
@@ -241,7 +242,7 @@ impl Link {
             why.clone_into(&mut self.refusal);
             tracing::debug!(peer = self.target(), "no connection to a member: {why}");
         }
-        self.state = State::Waiting { until: now.saturating_add(self.pause_ns) };
+        self.state = LinkState::Waiting { until: now.saturating_add(self.pause_ns) };
         self.pause_ns = (self.pause_ns * 2).min(PAUSE_MAX_NS);
         self.takes_hint = self.hint.is_some() && !self.takes_hint;
         self.waiting = FrameQueue::default();
@@ -280,23 +281,23 @@ impl Link {
 
     fn stay_away(&mut self, why: &str, now: u64) -> LinkChange {
         let change = self.fail(why, now);
-        self.state = State::Waiting { until: now.saturating_add(PAUSE_REFUSED_NS) };
+        self.state = LinkState::Waiting { until: now.saturating_add(PAUSE_REFUSED_NS) };
         change
     }
 
     /// Something happened to the socket.
     pub(crate) fn ready(&mut self, now: u64, own: Own<'_>) -> LinkChange {
         match &self.state {
-            State::Waiting { .. } | State::Resolving { .. } => LinkChange::None,
-            State::Greeting { .. } => self.greet(now, own),
-            State::Open { .. } => self.listen(now, own.prover),
+            LinkState::Waiting { .. } | LinkState::Resolving { .. } => LinkChange::None,
+            LinkState::Greeting { .. } => self.greet(now, own),
+            LinkState::Open { .. } => self.listen(now, own.prover),
         }
     }
 
     fn greet(&mut self, now: u64, own: Own<'_>) -> LinkChange {
         let target = self.target().to_owned();
         let Greeted { cluster, to, at } = self.hello.clone();
-        let State::Greeting { socket, is_connected, said, answer, .. } = &mut self.state else {
+        let LinkState::Greeting { socket, is_connected, said, answer, .. } = &mut self.state else {
             return LinkChange::None;
         };
         let mut advance = || {
@@ -348,8 +349,8 @@ impl Link {
         nonce: &str,
         proof: &str,
     ) -> LinkChange {
-        let state = std::mem::replace(&mut self.state, State::Waiting { until: 0 });
-        let State::Greeting { mut socket, said: Some(said), .. } = state else {
+        let state = std::mem::replace(&mut self.state, LinkState::Waiting { until: 0 });
+        let LinkState::Greeting { mut socket, said: Some(said), .. } = state else {
             return LinkChange::None;
         };
         if let Some(prover) = prover {
@@ -367,14 +368,14 @@ impl Link {
             self.waiting.push(said.hello(prover, nonce).as_bytes());
         }
         let is_admitted = prover.is_none();
-        self.state = State::Open { socket, since: now, said, heard: Vec::new(), is_admitted };
+        self.state = LinkState::Open { socket, since: now, said, heard: Vec::new(), is_admitted };
         self.stats.connects += 1;
         self.pause_ns = PAUSE_MIN_NS;
         self.is_reported = false;
         self.flush(now);
         match self.state {
-            State::Open { is_admitted: true, .. } => LinkChange::Admitted,
-            State::Open { .. } => LinkChange::Opened,
+            LinkState::Open { is_admitted: true, .. } => LinkChange::Admitted,
+            LinkState::Open { .. } => LinkChange::Opened,
             _ => LinkChange::Broken,
         }
     }
@@ -382,8 +383,8 @@ impl Link {
     /// The other side does not take this one. It is believed only as far as it proves itself.
     fn refused(&mut self, now: u64, prover: Option<&Prover>, refusal: &HelloRefusal) -> LinkChange {
         let said = match &self.state {
-            State::Greeting { said, .. } => said.as_ref(),
-            State::Open { said, .. } => Some(said),
+            LinkState::Greeting { said, .. } => said.as_ref(),
+            LinkState::Open { said, .. } => Some(said),
             _ => None,
         };
         let HelloRefusal { status, body, proof } = refusal;
@@ -417,7 +418,7 @@ impl Link {
                 let change = self.fail(&format!("refused with {status}: {why}"), now);
                 if was_open {
                     let until = now.saturating_add(PAUSE_REFUSED_NS);
-                    self.state = State::Waiting { until };
+                    self.state = LinkState::Waiting { until };
                 }
                 change
             }
@@ -426,7 +427,9 @@ impl Link {
 
     /// All that the other side says is its verdict, and it ends the connection.
     fn listen(&mut self, now: u64, prover: Option<&Prover>) -> LinkChange {
-        let State::Open { socket, heard, .. } = &mut self.state else { return LinkChange::None };
+        let LinkState::Open { socket, heard, .. } = &mut self.state else {
+            return LinkChange::None;
+        };
         let is_all = match read_into(socket, heard, hello::ANSWER_MAX) {
             Ok(false) if heard.is_empty() => return self.flush(now),
             Ok(is_all) => is_all,
@@ -444,7 +447,7 @@ impl Link {
     }
 
     fn admitted(&mut self, now: u64, prover: Option<&Prover>, proof: &str) -> LinkChange {
-        let State::Open { said, heard, is_admitted, .. } = &mut self.state else {
+        let LinkState::Open { said, heard, is_admitted, .. } = &mut self.state else {
             return LinkChange::None;
         };
         let is_proven = prover.is_some_and(|prover| said.is_verdict(prover, (200, b""), proof));
@@ -461,7 +464,7 @@ impl Link {
 
     /// Sends what waits, as much as the socket takes.
     pub(crate) fn flush(&mut self, now: u64) -> LinkChange {
-        let State::Open { socket, .. } = &mut self.state else { return LinkChange::None };
+        let LinkState::Open { socket, .. } = &mut self.state else { return LinkChange::None };
         match self.waiting.send_to(socket) {
             Ok(_) => LinkChange::None,
             Err(error) => self.fail(&error.to_string(), now),

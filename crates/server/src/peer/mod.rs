@@ -135,7 +135,7 @@ impl PeerLinks {
         if self.links.get(&id).is_none_or(|link| link.address != at && link.target() != at) {
             let link = self.link(id, at);
             self.links.insert(id, link);
-            self.tend(self.now);
+            self.dial_due(self.now);
         }
         true
     }
@@ -180,7 +180,7 @@ impl PeerLinks {
             link.name = names.remove(&id).unwrap_or_default();
             self.links.insert(id, link);
         }
-        self.tend(self.now);
+        self.dial_due(self.now);
     }
 
     pub(crate) fn take_events(&mut self) -> Vec<PeerEvent> {
@@ -208,7 +208,7 @@ impl PeerLinks {
     }
 
     /// Dials all links that are due.
-    pub(crate) fn tend(&mut self, now: u64) {
+    pub(crate) fn dial_due(&mut self, now: u64) {
         self.now = now;
         while let Ok((id, address, found)) = self.resolved_rx.try_recv() {
             let Some(link) = self.links.get_mut(&id) else { continue };

@@ -397,7 +397,7 @@ impl Standby<'_> {
                 self.give_up(key, "no answer");
             }
         }
-        net::housekeep(self);
+        net::close_slow(self);
     }
 }
 

@@ -45,7 +45,7 @@ impl KeysRequest<'_> {
 /// A mutation, with its strings.
 #[derive(Debug)]
 pub(crate) struct Write<'a> {
-    kind: Kind,
+    kind: WriteKind,
     fields: Fields<'a>,
     ttl: Option<i64>,
     prev_index: Option<u64>,
@@ -54,7 +54,7 @@ pub(crate) struct Write<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum WriteKind {
     Set,
     Create,
     CreateInOrder(InOrder),
@@ -64,11 +64,11 @@ enum Kind {
     CompareAndDelete,
 }
 
-impl Kind {
+impl WriteKind {
     /// Whether `noValueOnSuccess` means anything: removals pass over it (docs/spec/keys.md section
     /// 5.3).
     fn may_be_short(self) -> bool {
-        !matches!(self, Kind::Delete | Kind::CompareAndDelete)
+        !matches!(self, WriteKind::Delete | WriteKind::CompareAndDelete)
     }
 }
 
@@ -208,7 +208,7 @@ impl<'a> V04<'a> {
             Method::Put => self.put(),
             Method::Post => {
                 let ttl = self.ttl("Create")?;
-                let kind = Kind::CreateInOrder(InOrder::Plain);
+                let kind = WriteKind::CreateInOrder(InOrder::Plain);
                 Ok(self.write(kind, ttl, None))
             }
             Method::Delete => self.delete(),
@@ -239,7 +239,7 @@ impl<'a> V04<'a> {
         }
     }
 
-    fn write(self, kind: Kind, ttl: Option<i64>, prev_index: Option<u64>) -> KeysRequest<'a> {
+    fn write(self, kind: WriteKind, ttl: Option<i64>, prev_index: Option<u64>) -> KeysRequest<'a> {
         let no_value = is_true(&self.fields.no_value) && kind.may_be_short();
         KeysRequest::Write(Write { kind, fields: self.fields, ttl, prev_index, no_value })
     }
@@ -260,11 +260,11 @@ impl<'a> V04<'a> {
             return if has_condition {
                 self.compare_and_swap(ttl)
             } else {
-                Ok(self.write(Kind::Set, ttl, None))
+                Ok(self.write(WriteKind::Set, ttl, None))
             };
         };
         if prev_exist.eq_ignore_ascii_case("false") {
-            return Ok(self.write(Kind::Create, ttl, None));
+            return Ok(self.write(WriteKind::Create, ttl, None));
         }
         if !prev_exist.eq_ignore_ascii_case("true") || has_condition {
             return self.compare_and_swap(ttl);
@@ -272,7 +272,7 @@ impl<'a> V04<'a> {
         if text(&fields.value).is_empty() && ttl.is_none() {
             return self.error(VALUE_OR_TTL_REQUIRED, "Update");
         }
-        Ok(self.write(Kind::Update, ttl, None))
+        Ok(self.write(WriteKind::Update, ttl, None))
     }
 
     fn compare_and_swap(self, ttl: Option<i64>) -> Result<KeysRequest<'a>, ApiError> {
@@ -282,16 +282,16 @@ impl<'a> V04<'a> {
         let or_create = prev_index == Some(0)
             && self.fields.prev_value.is_none()
             && self.fields.prev_exist.is_none();
-        Ok(self.write(Kind::CompareAndSwap { or_create }, ttl, prev_index))
+        Ok(self.write(WriteKind::CompareAndSwap { or_create }, ttl, prev_index))
     }
 
     fn delete(self) -> Result<KeysRequest<'a>, ApiError> {
         if self.fields.prev_value.is_none() && self.fields.prev_index.is_none() {
-            return Ok(self.write(Kind::Delete, None, None));
+            return Ok(self.write(WriteKind::Delete, None, None));
         }
         let prev_index = self.prev_index("CompareAndDelete")?;
         self.check_prev_value("CompareAndDelete")?;
-        Ok(self.write(Kind::CompareAndDelete, None, prev_index))
+        Ok(self.write(WriteKind::CompareAndDelete, None, prev_index))
     }
 
     fn get(self) -> Result<KeysRequest<'a>, ApiError> {
@@ -373,13 +373,13 @@ fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiEr
     let no_value = v2_bool(&fields.no_value, "invalid value for noValueOnSuccess")?;
     let has_condition = prev_index > 0 || fields.prev_value.is_some();
     let kind = match (method, prev_exist) {
-        (Method::Put, Some(false)) => Kind::Create,
-        (Method::Put, Some(true)) if !has_condition => Kind::Update,
-        (Method::Put, None) if !has_condition => Kind::Set,
-        (Method::Put, _) => Kind::CompareAndSwap { or_create: false },
-        (Method::Post, _) => Kind::CreateInOrder(InOrder::Padded),
-        (Method::Delete, _) if has_condition => Kind::CompareAndDelete,
-        (Method::Delete, _) => Kind::Delete,
+        (Method::Put, Some(false)) => WriteKind::Create,
+        (Method::Put, Some(true)) if !has_condition => WriteKind::Update,
+        (Method::Put, None) if !has_condition => WriteKind::Set,
+        (Method::Put, _) => WriteKind::CompareAndSwap { or_create: false },
+        (Method::Post, _) => WriteKind::CreateInOrder(InOrder::Padded),
+        (Method::Delete, _) if has_condition => WriteKind::CompareAndDelete,
+        (Method::Delete, _) => WriteKind::Delete,
         _ if wait && !quorum => {
             return Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index }));
         }
@@ -411,15 +411,15 @@ impl Write<'_> {
         let refresh = flag(&fields.refresh);
         let dir = flag(&fields.dir);
         match self.kind {
-            Kind::Set => {
+            WriteKind::Set => {
                 Command::Set { path, value: if dir { "" } else { value }, dir, ttl, refresh }
             }
-            Kind::Create => Command::Create { path, value, dir, ttl, in_order: None },
-            Kind::CreateInOrder(naming) => {
+            WriteKind::Create => Command::Create { path, value, dir, ttl, in_order: None },
+            WriteKind::CreateInOrder(naming) => {
                 Command::Create { path, value, dir, ttl, in_order: Some(naming) }
             }
-            Kind::Update => Command::Update { path, value, ttl, refresh },
-            Kind::CompareAndSwap { or_create } => Command::CompareAndSwap {
+            WriteKind::Update => Command::Update { path, value, ttl, refresh },
+            WriteKind::CompareAndSwap { or_create } => Command::CompareAndSwap {
                 path,
                 value,
                 ttl,
@@ -428,11 +428,11 @@ impl Write<'_> {
                 prev_index: self.prev_index,
                 or_create,
             },
-            Kind::Delete => {
+            WriteKind::Delete => {
                 let recursive = flag(&fields.recursive);
                 Command::Delete { path, dir, recursive }
             }
-            Kind::CompareAndDelete => Command::CompareAndDelete {
+            WriteKind::CompareAndDelete => Command::CompareAndDelete {
                 path,
                 prev_value: fields.prev_value.as_deref(),
                 prev_index: self.prev_index,

@@ -13,7 +13,7 @@ const MALFORMED_SIZE: Refusal = Refusal::Malformed("malformed chunk size");
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ChunkStage {
     /// A chunk.
     Chunk,
     /// A field of the trailer, which has had so many bytes so far, or the empty line that ends it.
@@ -30,12 +30,12 @@ pub(super) struct Chunks {
     /// Where decoding goes on.
     at: usize,
     body: Vec<u8>,
-    stage: Stage,
+    stage: ChunkStage,
 }
 
 impl Chunks {
     pub(super) fn new(start: usize) -> Self {
-        Self { start, at: start, body: Vec::new(), stage: Stage::Chunk }
+        Self { start, at: start, body: Vec::new(), stage: ChunkStage::Chunk }
     }
 
     /// What has been decoded.
@@ -53,9 +53,9 @@ impl Chunks {
         loop {
             let rest = buf.get(self.at..).unwrap_or_default();
             let goes_on = match self.stage {
-                Stage::Done => return Ok(true),
-                Stage::Chunk => self.take_chunk(rest, limits)?,
-                Stage::Trailer(len) => self.take_field(rest, len, limits)?,
+                ChunkStage::Done => return Ok(true),
+                ChunkStage::Chunk => self.take_chunk(rest, limits)?,
+                ChunkStage::Trailer(len) => self.take_field(rest, len, limits)?,
             };
             if !goes_on {
                 return Ok(false);
@@ -74,7 +74,7 @@ impl Chunks {
         let data_at = line_end + 1;
         if size == 0 {
             self.at += data_at;
-            self.stage = Stage::Trailer(0);
+            self.stage = ChunkStage::Trailer(0);
             return Ok(true);
         }
         let framing = self.at + data_at - self.start - self.body.len();
@@ -105,8 +105,8 @@ impl Chunks {
         let line = rest.get(..line_end).and_then(|line| line.strip_suffix(b"\r"));
         let line = line.ok_or(Refusal::Malformed("malformed trailer"))?;
         self.stage = match line {
-            b"" => Stage::Done,
-            _ => Stage::Trailer(len + line_end + 1),
+            b"" => ChunkStage::Done,
+            _ => ChunkStage::Trailer(len + line_end + 1),
         };
         self.at += line_end + 1;
         Ok(true)

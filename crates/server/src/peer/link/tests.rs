@@ -90,7 +90,9 @@ fn a_welcome_is_no_admission_where_there_is_a_secret() {
         link.connect(to, None, 0, poll.registry());
         let (mut socket, _) = listener.accept().unwrap();
         assert_eq!(link.ready(1, own), LinkChange::None);
-        let State::Greeting { said: Some(said), .. } = &link.state else { panic!("it said hello") };
+        let LinkState::Greeting { said: Some(said), .. } = &link.state else {
+            panic!("it said hello")
+        };
         let said = said.clone();
         let nonce = draw_nonce().unwrap();
         let welcome = hello::welcome(Some((&nonce, &said.welcome(&prover, &nonce))));

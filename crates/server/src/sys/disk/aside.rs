@@ -11,8 +11,8 @@
 
 use super::contents::MARK_NAME;
 use super::directory::Directory;
+use super::io_error::{again, of_path};
 use super::mark::{Mark, unfinished};
-use super::told::{again, of_path};
 use super::{DataDir, contents};
 use std::fs::{self, DirBuilder};
 use std::io;

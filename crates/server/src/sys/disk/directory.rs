@@ -1,6 +1,6 @@
 //! A directory as such: how it is made, made durable, locked and kept from others.
 
-use super::told::{again, explain, of_file};
+use super::io_error::{again, explain, of_file};
 use crate::notice::notice;
 use std::fs::{self, File, Permissions};
 use std::io;

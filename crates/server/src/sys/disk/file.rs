@@ -1,6 +1,6 @@
 //! A file in a data directory.
 
-use super::told::{INTERRUPTS_MAX, of_file};
+use super::io_error::{INTERRUPTS_MAX, of_file};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use std::fs::File;

@@ -8,21 +8,21 @@ mod aside;
 mod contents;
 mod directory;
 mod file;
+mod io_error;
 mod mark;
 mod standby;
-mod told;
 
 use crate::notice::notice;
 use contents::{Contents, LOCK_NAME, MARK_NAME, STANDBY_NAME};
 use directory::{Directory, try_lock};
 pub(crate) use file::DataFile;
+use io_error::{again, explain, of_path};
 use mark::Mark;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use told::{again, explain, of_path};
 use wal::Disk;
 
 /// A data directory that this process owns: no other process can open it while a clone of this

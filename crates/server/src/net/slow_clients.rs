@@ -1,4 +1,4 @@
-//! Periodic checks for clients that are too slow.
+//! Clients that are too slow: looked for periodically, and when memory is short.
 
 use super::connection::Phase;
 use super::handshake::is_late as is_handshake_late;
@@ -23,7 +23,7 @@ const SHED_BYTES_MIN: usize = 4 << 10;
 const STALLED_NS: u128 = 5_000_000_000;
 
 /// Ends the connections of clients that neither send nor read in time.
-pub(crate) fn housekeep<S: Service>(service: &mut S) {
+pub(crate) fn close_slow<S: Service>(service: &mut S) {
     for key in service.front().connections.keys() {
         if service.front().is_late(key) {
             service.close(key);
