@@ -239,5 +239,20 @@ pub(crate) fn put_event(out: &mut Vec<u8>, event: &Event, dialect: Dialect) {
     out.push(b'}');
 }
 
+/// Prints an event as the answer to a write or to a long poll.
+pub(crate) fn print_event(body: &mut Vec<u8>, dialect: Dialect, event: &Event, no_value: bool) {
+    body.clear();
+    if no_value {
+        body.extend_from_slice(b"{\"action\":\"");
+        body.extend_from_slice(event.action.as_str().as_bytes());
+        body.extend_from_slice(b"\"}\n");
+        return;
+    }
+    put_event(body, event, dialect);
+    if dialect == Dialect::V2 {
+        body.push(b'\n');
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -59,18 +59,3 @@ fn print(event: &Event, shape: Shape) -> Vec<u8> {
     }
     out
 }
-
-/// Prints an event as the answer to a write or to a long poll.
-pub(super) fn print_event(body: &mut Vec<u8>, dialect: Dialect, event: &Event, no_value: bool) {
-    body.clear();
-    if no_value {
-        body.extend_from_slice(b"{\"action\":\"");
-        body.extend_from_slice(event.action.as_str().as_bytes());
-        body.extend_from_slice(b"\"}\n");
-        return;
-    }
-    json::put_event(body, event, dialect);
-    if dialect == Dialect::V2 {
-        body.push(b'\n');
-    }
-}

@@ -12,6 +12,7 @@ pub(crate) mod watching;
 
 use super::answers::{engine_error, error, not_found};
 use super::error::{ApiError, INVALID_FIELD};
+use super::json::print_event;
 use super::pending::Waiting;
 use super::redirect;
 use crate::config::{Dialect, Port};
@@ -19,7 +20,6 @@ use crate::http::request::Request;
 use crate::http::response::{JSON, print_piece, put_end};
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Front, Key, Phase, Reply, Response};
-use event_bytes::print_event;
 use listing::{Listing, Portion, Style};
 use replica::{EngineError, Failure, Role, Ticket};
 use request::{Get, KeysRequest, Write};

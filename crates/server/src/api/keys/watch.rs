@@ -4,11 +4,12 @@
 //! waits to be sent, it takes its events from the history when there is room again; only when the
 //! history no longer reaches back far enough does it end, with error 401 as its last line.
 
-use super::event_bytes::{Shape, print_event};
+use super::event_bytes::Shape;
 use super::request::Watch;
 use super::watching::Watching;
 use crate::api::answers::error;
 use crate::api::error::ApiError;
+use crate::api::json::print_event;
 use crate::api::pending::Waiting;
 use crate::http::response::{put_end, put_piece};
 use crate::member::context::Context;
