@@ -22,12 +22,12 @@ mod disk;
 mod error;
 mod files;
 mod fill;
-mod gate;
 mod log;
 mod look;
 pub mod mem;
 mod onward;
 mod recover;
+mod release;
 mod scan;
 mod segment;
 mod seq;
@@ -40,7 +40,6 @@ pub use check::{Report, check};
 pub use disk::{Disk, DiskFile, file_len};
 pub use error::{Error, REMEDY};
 pub use fill::FillTask;
-pub use gate::SyncTarget;
 pub use log::{Options, Wal, WalStats};
 pub use look::look;
 pub use recover::{Cut, Records, Recovered};
@@ -51,3 +50,4 @@ pub use snapshot::{
     remove_older_snapshots, snapshot_name,
 };
 pub use stream::{CheckedReader, CheckedWriter};
+pub use sync::SyncTarget;

@@ -8,9 +8,9 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, Error};
 use crate::files::{Active, Closed, Left, Spare, Unsynced};
 use crate::fill::{FillTask, Filling};
-use crate::gate::Gate;
 use crate::segment::{self, HEADER_LEN, Label, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::seq::Seq;
+use crate::sync::{Gate, SyncTarget};
 use std::collections::VecDeque;
 use std::io;
 
@@ -265,6 +265,60 @@ impl<D: Disk> Wal<D> {
         Ok(())
     }
 
+    /// Makes everything that was appended durable.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the log then refuses everything, and a sync is never tried again.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        self.refuse_after_failure()?;
+        let target = self.sync_target();
+        let result = target.sync();
+        self.synced(target.seq, result)
+    }
+
+    /// What another thread has to sync, as of now. Report the result with [`Wal::synced`].
+    pub fn sync_target(&self) -> SyncTarget<D> {
+        let files = self.unsynced.iter().map(|unsynced| unsynced.file.clone()).collect();
+        let has_new_names = self.names_synced_with > self.synced_seq;
+        let dir = has_new_names.then(|| self.disk.clone());
+        SyncTarget { files, dir, seq: Seq(self.next_seq - 1), gate: self.gate.clone() }
+    }
+
+    /// Takes note of a sync's result.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it failed; the log then refuses everything.
+    pub fn synced(&mut self, seq: Seq, result: io::Result<()>) -> Result<(), Error> {
+        self.refuse_after_failure()?;
+        assert!(seq.0 < self.next_seq, "a sync covers records that were appended");
+        if let Err(error) = result.context("sync", "the log") {
+            return self.fail(error);
+        }
+        self.synced_seq = self.synced_seq.max(seq.0);
+        while self.unsynced.front().is_some_and(|file| file.last_seq <= self.synced_seq) {
+            self.unsynced.pop_front();
+        }
+        self.mark_left()
+    }
+
+    /// Ends a log whose owner stops in order: everything is durable, and a last record says so.
+    /// Without it nothing says of the last record that it was durable, and damage to it would be
+    /// taken for a write that was never finished. Where there is no room for it, it is left out.
+    ///
+    /// # Errors
+    /// As [`Wal::sync`].
+    pub fn close(&mut self) -> Result<(), Error> {
+        self.sync()?;
+        if self.is_closed {
+            return Ok(());
+        }
+        match self.append(0, &[]) {
+            Ok(_) => self.sync(),
+            Err(error) if error.is_full() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes another segment the active one, with room for `need` bytes.
     fn rotate(&mut self, need: u64) -> Result<(), Error> {
         let fits = |spare: &Spare<D::File>| self.is_usable(spare) && spare.len >= need;
@@ -393,56 +447,6 @@ impl<D: Disk> Wal<D> {
     pub(crate) fn fail<T>(&mut self, error: Error) -> Result<T, Error> {
         self.has_failed = true;
         Err(error)
-    }
-
-    /// Lets go of segments whose records all have marks of `mark` or below. They become spares, or
-    /// are removed when there are enough. The segment of the last durable record always stays, and
-    /// all behind it: the caller's newest state is in that record.
-    ///
-    /// A spare made here is used only when its new name is durable. Were it lost, and records
-    /// written in the file by then, a segment would be found with another's content.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; the segments that were not let go of are still there.
-    pub fn release(&mut self, mark: u64) -> Result<(), Error> {
-        self.refuse_after_failure()?;
-        while let Some(closed) = self.closed.front() {
-            let next = self.closed.get(1).map(|next| next.first_seq);
-            let next = next.or(self.active.as_ref().map(|active| active.first_seq));
-            if closed.mark_max > mark || next.is_none_or(|next| next > self.synced_seq) {
-                break;
-            }
-            let recyclable = closed.is_filled
-                && closed.len >= self.options.segment_bytes
-                && closed.len < self.options.segment_bytes.saturating_mul(2)
-                && self.spares.len() < self.options.spares_max;
-            let file = if recyclable { self.disk.open(&closed.name).ok() } else { None };
-            let name = segment::spare_name(self.next_spare);
-            let gone = match &file {
-                Some(_) => self.disk.rename(&closed.name, &name).context("rename", &closed.name),
-                None => self.disk.remove(&closed.name).context("remove", &closed.name),
-            };
-            match gone {
-                Ok(()) => {}
-                // Names take room as well where they are copied on write. What is not let go of
-                // now is with the next snapshot.
-                Err(error) if error.is_full() => {
-                    self.is_full = true;
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-            if let Some(file) = file {
-                self.next_spare += 1;
-                let (len, usable_from) = (closed.len, self.next_seq);
-                self.spares.push_back(Spare { name, file, len, is_filled: true, usable_from });
-            }
-            self.names_synced_with = self.next_seq;
-            self.closed.pop_front();
-        }
-        let has_newest = self.active.is_some() || self.closed.is_empty();
-        assert!(has_newest, "the segment of the last record is never let go of");
-        Ok(())
     }
 
     /// How much of the disk the log has taken so far, from the oldest segment on that was found at
