@@ -31,6 +31,7 @@ use crate::driver::unwritten::Unwritten;
 use crate::error::{EngineError, Fatal};
 use crate::identity::claims::Claims;
 use crate::limits::{MEMBERSHIP_CHECK_NS, RECORD_BYTES_MAX, RECORD_OVERHEAD};
+use crate::membership::configuration::voters;
 use crate::replica::Replica;
 use crate::snapshot::install::Incoming;
 use crate::snapshot::transfer::Outgoing;
@@ -39,7 +40,7 @@ use crate::types::{ClusterId, LogIndex, MemberId};
 use crate::waiting::proposal::Output;
 use crate::wire::raft_message;
 use raft::Ready;
-use raft::eraftpb::{Message, MessageType};
+use raft::eraftpb::{Entry, Message, MessageType};
 use wal::{Disk, Seq, SyncTarget, Wal};
 
 /// One member with its disk, network and clock.
@@ -328,6 +329,45 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.persisted(number);
         }
         Ok(())
+    }
+
+    /// Applies what was committed, behind what is held back already. Says whether anything was
+    /// applied.
+    fn apply_committed(
+        &mut self,
+        committed: Vec<Entry>,
+        now: Now,
+        out: &mut Output,
+    ) -> Result<bool, Fatal> {
+        self.unwritten.hold(committed);
+        let Some(held) = self.unwritten.holds() else { return Ok(false) };
+        let must_keep = held.has_changes;
+        if must_keep
+            && (self.must_stay() || self.unwritten.has_records() || !self.keep_commit_index(now)?)
+        {
+            self.unwritten.note(now.mono());
+            return Ok(false);
+        }
+        let entries = self.unwritten.take_held(now.mono());
+        let farewells = if must_keep { self.replica.farewells(&entries) } else { Vec::new() };
+        self.replica.apply(&entries, now, out)?;
+        self.send(farewells);
+        Ok(true)
+    }
+
+    /// Whether this member must not leave yet: nobody else may know that its removal is committed,
+    /// and the others may need its vote to find out. A leader hands its part over for that; the one
+    /// that follows tells it when it knows for good.
+    fn must_stay(&mut self) -> bool {
+        let own = self.replica.id();
+        let removal = self.unwritten.removal_of(own);
+        let has_others = voters(self.replica.conf_state()).any(|id| id != own);
+        let must_stay = has_others && removal.is_some_and(|index| index > self.told_commit);
+        self.unwritten.set_leaving(must_stay);
+        if must_stay {
+            self.replica.transfer_leadership();
+        }
+        must_stay
     }
 
     fn send(&mut self, messages: Vec<Message>) {

@@ -27,7 +27,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// that the failure is true between the coming of the request and its answer. In a cluster
     /// another member may have been told of a change that this one has not applied.
     pub fn refuse(&mut self, command: &Command<'_>) -> Option<StoreError> {
-        self.replica.refuse_early(command)
+        if !self.replica.decides_alone() {
+            return None;
+        }
+        self.replica.store_mut().refuse(command)
     }
 
     /// When a request came, by the monotonic clock. Those of one turn share a reading.

@@ -6,9 +6,7 @@ use crate::driver::network::Network;
 use crate::driver::unwritten::Waiting;
 use crate::error::Fatal;
 use crate::limits::RECORD_BYTES_MAX;
-use crate::membership::configuration::voters;
 use crate::replica::ready::durable_hard_state;
-use crate::waiting::proposal::Output;
 use crate::wire::{batch, record};
 use raft::Ready;
 use raft::eraftpb::Entry;
@@ -72,45 +70,6 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         self.unwritten.note(now.mono());
         Ok(())
-    }
-
-    /// Applies what was committed, behind what is held back already. Says whether anything was
-    /// applied.
-    pub(super) fn apply_committed(
-        &mut self,
-        committed: Vec<Entry>,
-        now: Now,
-        out: &mut Output,
-    ) -> Result<bool, Fatal> {
-        self.unwritten.hold(committed);
-        let Some(held) = self.unwritten.holds() else { return Ok(false) };
-        let must_keep = held.has_changes;
-        if must_keep
-            && (self.must_stay() || self.unwritten.has_records() || !self.keep_commit_index(now)?)
-        {
-            self.unwritten.note(now.mono());
-            return Ok(false);
-        }
-        let entries = self.unwritten.take_held(now.mono());
-        let farewells = if must_keep { self.replica.farewells(&entries) } else { Vec::new() };
-        self.replica.apply(&entries, now, out)?;
-        self.send(farewells);
-        Ok(true)
-    }
-
-    /// Whether this member must not leave yet: nobody else may know that its removal is committed,
-    /// and the others may need its vote to find out. A leader hands its part over for that; the one
-    /// that follows tells it when it knows for good.
-    fn must_stay(&mut self) -> bool {
-        let own = self.replica.id();
-        let removal = self.unwritten.removal_of(own);
-        let has_others = voters(self.replica.conf_state()).any(|id| id != own);
-        let must_stay = has_others && removal.is_some_and(|index| index > self.told_commit);
-        self.unwritten.set_leaving(must_stay);
-        if must_stay {
-            self.replica.transfer_leadership();
-        }
-        must_stay
     }
 
     /// Makes the commit index durable. It usually need not be; but who left the cluster by a change

@@ -4,10 +4,11 @@ use crate::clock::Now;
 use crate::error::{EngineError, Failure, Fatal};
 use crate::membership::Member;
 use crate::replica::Replica;
+use crate::replica::progress;
 use crate::replica::settle::{Group, LocalWaiters};
 use crate::replica::state::State;
 use crate::snapshot::format::Header;
-use crate::types::LogPosition;
+use crate::types::{LogIndex, LogPosition, Term};
 use crate::waiting::proposal::{Answer, Output, Waiters, fail};
 use crate::wire::batch::{self, BatchReader, Control, Item};
 use crate::wire::codec::Malformed;
@@ -128,6 +129,13 @@ pub(crate) struct AppliedBatch {
 }
 
 impl State {
+    /// An entry was applied.
+    pub(crate) fn note_applied(&mut self, entry: &Entry) {
+        self.applied = LogIndex(entry.index);
+        self.applied_term = Term(entry.term);
+        self.hash = progress::advance(self.hash, LogPosition::of(entry), &entry.data);
+    }
+
     /// Applies the items of an entry, and answers who waits for them. A request that was carried
     /// out before is passed over.
     pub(crate) fn apply_items(

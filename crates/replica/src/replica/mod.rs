@@ -33,10 +33,8 @@ use crate::waiting::gather::Gathering;
 use crate::waiting::inbox::{DedupWindow, Inbox};
 use crate::waiting::proposal::{Output, Proposals, fail, waiter};
 use crate::waiting::read::Reads;
-use crate::wire::batch::{Control, EntryWriter, Items};
-use crate::wire::envelope::Envelope;
-use raft::eraftpb::{ConfChangeV2, Message};
-use raft::{Changer, RawNode, StateRole};
+use raft::eraftpb::Message;
+use raft::{RawNode, StateRole};
 use std::collections::VecDeque;
 
 /// A change of the membership that waits to be proposed.
@@ -232,90 +230,6 @@ impl Replica {
     /// of which there would be no end.
     pub(crate) fn rest_expiry(&mut self, now: Now) {
         self.expiry_rests_until = now.mono().after(TICK_NS);
-    }
-
-    /// Proposes what has gathered as one entry, or passes it on, and starts one round for the reads
-    /// that gathered.
-    pub(crate) fn flush(&mut self, now: Now, out: &mut Output) {
-        if self.can_decide() {
-            self.propose_gathered(now, out);
-            self.flush_change(now, out);
-        } else {
-            if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
-                self.refuse_taken(EngineError::NotLeader);
-            }
-            if let Some(leader) = self.reachable_leader() {
-                self.forward(leader, now.mono());
-            }
-        }
-        // raft drops a read that comes before the leader has committed in its own term.
-        let can_ask = if self.is_leader() {
-            self.raw.raft.commit_to_current_term()
-        } else {
-            self.raw.raft.leader_id != 0
-        };
-        if self.reads.has_gathered() && can_ask {
-            let context = self.reads.start_round(now.mono());
-            self.raw.read_index(context);
-        }
-    }
-
-    /// Proposes the next change of the membership, if the last one is applied.
-    fn flush_change(&mut self, now: Now, out: &mut Output) {
-        if self.raw.raft.has_pending_conf() {
-            return;
-        }
-        let Some(pending) = self.changes.pop_front() else { return };
-        if pending.change.leaver() == Some(self.id) && !self.is_alone() {
-            // Another leader carries it out; this one hands over first.
-            self.changes.push_front(pending);
-            return self.transfer_leadership();
-        }
-        let standings = self.standings(now);
-        let mut checked = standings.check(&pending.change, &self.state.membership);
-        if checked.is_ok() {
-            let change = pending.change.to_raft(self.change_context(&pending.change, now));
-            checked = self.simulate(&change);
-            checked = checked.and_then(|()| {
-                let proposed = self.raw.propose_conf_change(Vec::new(), change);
-                proposed.map_err(|_| EngineError::Overloaded)
-            });
-        }
-        let position = self.last_position();
-        match (checked, pending.origin) {
-            (Ok(()), Origin::Own(ticket)) => {
-                self.proposals.register(position, pending.since, waiter(0, ticket));
-            }
-            (Ok(()), Origin::Member(from, id)) => {
-                let accepted = Envelope::ForwardAccepted { id, position, offset: 0 };
-                self.outgoing.push((from, accepted.encode()));
-            }
-            (Err(error), Origin::Own(ticket)) => fail(waiter(0, ticket), error, &mut out.answers),
-            (Err(error), Origin::Member(from, id)) => self.refuse(from, id, error),
-        }
-    }
-
-    /// Makes a change on a copy of the configuration: what raft would refuse when it is applied, or
-    /// would leave nobody to decide, is never put into the log.
-    fn simulate(&self, change: &ConfChangeV2) -> Result<(), EngineError> {
-        let mut changer = Changer::new(self.raw.raft.prs());
-        changer.simple(&change.changes).map(|_| ()).map_err(|_| EngineError::QuorumAtRisk)
-    }
-
-    /// What is written into the store together with a change of the membership.
-    fn change_context(&self, change: &Change, now: Now) -> Vec<u8> {
-        let mut items = Items::default();
-        match change {
-            Change::Join(member) => {
-                items.push_control(&Control::Register { member: member.clone(), config: None });
-            }
-            Change::Remove(id) => items.push_control(&Control::Remove(*id)),
-            Change::Expel(id) => items.push_control(&Control::Expel(*id)),
-            Change::Promote(_) => return Vec::new(),
-        }
-        let mut entry = EntryWriter::default();
-        entry.push_items(&items.bytes);
-        entry.finish(self.clock.stamp(now))
     }
 
     /// A member's connection broke.

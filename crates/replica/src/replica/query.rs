@@ -11,7 +11,7 @@ use crate::snapshot::backup::{Backup, BackupInfo};
 use crate::types::{ClusterId, LogIndex, LogPosition, MemberId, Term};
 use crate::wire::batch::Control;
 use raft::eraftpb::{ConfState, Entry, Message, MessageType};
-use store::{Command, Stamp, Store, StoreError};
+use store::{Stamp, Store};
 
 impl Replica {
     pub(crate) fn id(&self) -> MemberId {
@@ -209,14 +209,6 @@ impl Replica {
             membership: state.membership.clone(),
         };
         Backup::new(info, state.store.snapshot())
-    }
-
-    /// The error of a command that is sure to fail, where this member decides alone.
-    pub(crate) fn refuse_early(&mut self, command: &Command<'_>) -> Option<StoreError> {
-        if !self.decides_alone() {
-            return None;
-        }
-        self.state.store.refuse(command)
     }
 
     /// Answers the read index that another member asks for, without a round, where its request is

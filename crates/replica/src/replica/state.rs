@@ -1,11 +1,9 @@
 //! The replicated state: the key space, the members, and which requests were carried out.
 
 use crate::membership::{ClusterConfig, Member, Membership};
-use crate::replica::progress;
 use crate::session::Sessions;
 use crate::types::{LogIndex, LogPosition, Term};
 use crate::wire::batch::Control;
-use raft::eraftpb::Entry;
 use store::Store;
 
 /// What the state machine holds at the moment when raft starts: loaded, or empty.
@@ -29,12 +27,6 @@ impl State {
     /// The entry that was applied last.
     pub(crate) fn position(&self) -> LogPosition {
         LogPosition { index: self.applied, term: self.applied_term }
-    }
-
-    pub(crate) fn note_applied(&mut self, entry: &Entry) {
-        self.applied = LogIndex(entry.index);
-        self.applied_term = Term(entry.term);
-        self.hash = progress::advance(self.hash, LogPosition::of(entry), &entry.data);
     }
 
     /// What this member must tell the cluster about itself, if anything has changed.
