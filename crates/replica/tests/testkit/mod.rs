@@ -1,15 +1,20 @@
 //! A cluster in one thread: real drivers on disks in memory, a network that delivers in order, and
 //! clocks that a test moves. One step is one tick of raft, 10 ms.
 
+mod asking;
+mod letters;
 pub(crate) mod script;
 mod wire;
 
+pub(crate) use letters::Letter;
+
+use letters::{TestNetwork, Wire};
 use replica::{
     Clock, ClusterConfig, ClusterId, Driver, EngineError, Failure, InitialIdentity, Member,
-    MemberId, Network, Now, Options, Output, Role, SnapshotJob, SyncMode, Ticket, prepare,
+    MemberId, Now, Options, Output, Role, SnapshotJob, SyncMode, prepare,
 };
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use store::{Command, KeyPath};
 use wal::mem::MemDisk;
@@ -25,31 +30,6 @@ pub(crate) struct TestClock(Rc<Cell<Now>>);
 impl Clock for TestClock {
     fn now(&self) -> Now {
         self.0.get()
-    }
-}
-
-/// From whom, to whom, and what.
-pub(crate) type Letter = (MemberId, MemberId, Vec<u8>);
-
-type Wire = Rc<RefCell<VecDeque<Letter>>>;
-
-pub(crate) struct TestNetwork {
-    own: MemberId,
-    wire: Wire,
-    /// It hears the others and has no connection to them.
-    is_mute: bool,
-}
-
-impl Network for TestNetwork {
-    fn can_send(&self, _to: MemberId) -> bool {
-        !self.is_mute
-    }
-
-    fn send(&mut self, to: MemberId, message: Vec<u8>) {
-        if self.is_mute {
-            return;
-        }
-        self.wire.borrow_mut().push_back((self.own, to, message));
     }
 }
 
@@ -222,20 +202,10 @@ impl Cluster {
         })
     }
 
-    pub(crate) fn isolate(&mut self, at: usize, isolated: bool) {
-        self.places[at].isolated = isolated;
-    }
-
     /// A member's process stands still, or goes on. What is sent to it meanwhile is lost.
     pub(crate) fn hang(&mut self, at: usize, is_stopped: bool) {
         self.places[at].is_stopped = is_stopped;
         self.isolate(at, is_stopped);
-    }
-
-    /// The others notice at once that a member is not heard any more; it does not.
-    pub(crate) fn cut_off(&mut self, at: usize) {
-        self.isolate(at, true);
-        self.tell_lost(at);
     }
 
     /// From now on work beside a member's loop does not end, until it may again.
@@ -250,18 +220,6 @@ impl Cluster {
 
     pub(crate) fn disk(&self, at: usize) -> &MemDisk {
         &self.places[at].disk
-    }
-
-    /// Delivers as many letters at most; those that they lead to count as well.
-    pub(crate) fn deliver_some(&mut self, count: usize) {
-        for _ in 0..count {
-            let Some(next) = self.wire.borrow_mut().pop_front() else { return };
-            self.hand_to(next);
-        }
-    }
-
-    pub(crate) fn mute(&mut self, at: usize, is_mute: bool) {
-        self.member_mut(at).network_mut().is_mute = is_mute;
     }
 
     pub(crate) fn set_wall_ahead(&mut self, at: usize, ms: u64) {
@@ -296,13 +254,6 @@ impl Cluster {
         self.prepare(at, ClusterId(9), founders);
     }
 
-    /// Hands a member a message as if another one had sent it.
-    pub(crate) fn say(&mut self, from: MemberId, at: usize, bytes: Vec<u8>) {
-        let to = self.places[at].id;
-        self.hand_to((from, to, bytes));
-        self.turn(at);
-    }
-
     /// Power loss: what was not synced is lost, and so is what is on the way.
     pub(crate) fn crash(&mut self, at: usize) {
         self.places[at].driver = None;
@@ -317,16 +268,6 @@ impl Cluster {
         let id = self.places[at].id;
         self.wire.borrow_mut().retain(|(from, to, _)| *from != id && *to != id);
         self.tell_lost(at);
-    }
-
-    fn tell_lost(&mut self, at: usize) {
-        let id = self.places[at].id;
-        for place in self.places.iter_mut().filter(|place| place.id != id) {
-            if let Some(driver) = &mut place.driver {
-                driver.unreachable(id);
-                driver.peer_lost(id, &mut place.out);
-            }
-        }
     }
 
     pub(crate) fn restart(&mut self, at: usize) {
@@ -368,24 +309,6 @@ impl Cluster {
         let now = clock.0.get();
         let ns = STEP_MS * 1_000_000;
         clock.0.set(Now { monotonic: now.monotonic + ns, wall: now.wall + ns, ..now });
-    }
-
-    fn deliver(&mut self) {
-        self.deliver_some(100_000);
-        assert!(self.wire.borrow().is_empty(), "messages without end");
-    }
-
-    fn hand_to(&mut self, (from, to, bytes): Letter) {
-        let is_cut = |id| self.places.iter().any(|place| place.id == id && place.isolated);
-        if is_cut(from) || is_cut(to) {
-            return;
-        }
-        let Some(at) = self.places.iter().position(|place| place.id == to) else { return };
-        let place = &mut self.places[at];
-        if let Some(driver) = &mut place.driver {
-            driver.receive(from, &bytes, &mut place.out).expect("sound");
-            self.turn(at);
-        }
     }
 
     /// One tick; nothing is delivered.
@@ -460,151 +383,6 @@ impl Cluster {
         self.run(250);
     }
 
-    fn ticket(&mut self) -> Ticket {
-        self.next_ticket += 1;
-        Ticket(self.next_ticket)
-    }
-
-    pub(crate) fn propose(&mut self, at: usize, command: &Command<'_>) -> Ticket {
-        let ticket = self.ticket();
-        self.member_mut(at).propose(ticket, command).expect("there is room");
-        ticket
-    }
-
-    pub(crate) fn is_answered(&self, ticket: Ticket) -> bool {
-        self.outcomes.contains_key(&ticket.0)
-    }
-
-    /// The outcome of a write, if it is there.
-    pub(crate) fn outcome_of(&self, ticket: Ticket) -> Option<&Result<(), Failure>> {
-        self.outcomes.get(&ticket.0)
-    }
-
-    pub(crate) fn outcome(&mut self, ticket: Ticket) -> Result<(), Failure> {
-        self.deliver();
-        self.run_until(|cluster| cluster.outcomes.contains_key(&ticket.0));
-        self.outcomes.remove(&ticket.0).expect("just seen")
-    }
-
-    pub(crate) fn write(&mut self, at: usize, command: &Command<'_>) -> Result<(), Failure> {
-        let ticket = self.propose(at, command);
-        self.turn(at);
-        self.outcome(ticket)
-    }
-
-    pub(crate) fn read(&mut self, at: usize) -> Result<(), EngineError> {
-        let ticket = self.ticket();
-        self.member_mut(at).read(ticket)?;
-        self.turn(at);
-        self.deliver();
-        self.run_until(|cluster| cluster.reads.contains_key(&ticket.0));
-        self.reads.remove(&ticket.0).expect("just seen")
-    }
-
-    /// Asks for a quorum read; its request may be [held](Self::hold) and delivered late.
-    pub(crate) fn begin_read(&mut self, at: usize) -> Ticket {
-        let ticket = self.ask_read(at);
-        self.turn(at);
-        ticket
-    }
-
-    /// Asks for a quorum read without a turn.
-    fn ask_read(&mut self, at: usize) -> Ticket {
-        let ticket = self.ticket();
-        self.member_mut(at).read(ticket).expect("there is room");
-        ticket
-    }
-
-    /// Whether a read was confirmed, once it is answered.
-    pub(crate) fn read_outcome(&self, ticket: Ticket) -> Option<Result<(), EngineError>> {
-        self.reads.get(&ticket.0).copied()
-    }
-
-    /// Takes what is on its way now off the wire.
-    pub(crate) fn hold(&mut self) -> Vec<Letter> {
-        self.wire.borrow_mut().drain(..).collect()
-    }
-
-    /// Delivers letters that were held.
-    pub(crate) fn hand_out(&mut self, held: Vec<Letter>) {
-        held.into_iter().for_each(|letter| self.hand_to(letter));
-    }
-
-    pub(crate) fn hand_over(&mut self, at: usize) {
-        self.member_mut(at).transfer_leadership();
-    }
-
-    /// Asks a member for a change, and waits for what comes of it.
-    fn change(
-        &mut self,
-        at: usize,
-        ask: impl FnOnce(&mut TestDriver, Ticket),
-    ) -> Result<(), EngineError> {
-        let ticket = self.ticket();
-        ask(self.member_mut(at), ticket);
-        self.turn(at);
-        match self.outcome(ticket) {
-            Ok(()) => Ok(()),
-            Err(Failure::Engine(error)) => Err(error),
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-
-    pub(crate) fn configure(
-        &mut self,
-        at: usize,
-        config: ClusterConfig,
-    ) -> Result<(), EngineError> {
-        self.change(at, |member, ticket| member.propose_config(ticket, config))
-    }
-
-    pub(crate) fn expect(&mut self, at: usize, machine: Member) -> Result<(), EngineError> {
-        self.change(at, |member, ticket| member.propose_member(ticket, machine))
-    }
-
-    pub(crate) fn forget(&mut self, at: usize, id: MemberId) -> Result<(), EngineError> {
-        self.change(at, |member, ticket| member.propose_forgetting(ticket, id))
-    }
-
-    /// Proposes without a turn.
-    pub(crate) fn try_propose(
-        &mut self,
-        at: usize,
-        command: &Command<'_>,
-    ) -> Result<Ticket, EngineError> {
-        let ticket = self.ticket();
-        self.member_mut(at).propose(ticket, command)?;
-        Ok(ticket)
-    }
-
-    /// Asks for a quorum read without a turn.
-    pub(crate) fn try_read(&mut self, at: usize) -> Result<(), EngineError> {
-        let ticket = self.ticket();
-        self.member_mut(at).read(ticket)
-    }
-
-    /// Asks a member for a removal; what it has to say to others is on its way then.
-    pub(crate) fn begin_removal(&mut self, at: usize, id: MemberId) {
-        let ticket = self.ticket();
-        self.member_mut(at).propose_removal(ticket, id);
-        self.turn(at);
-    }
-
-    /// Asks a member to put a member's addresses into its log; nobody hears of it yet.
-    pub(crate) fn begin_registration(&mut self, at: usize, member: Member) {
-        let ticket = self.ticket();
-        self.member_mut(at).propose_member(ticket, member);
-        self.turn(at);
-    }
-
-    pub(crate) fn remove(&mut self, at: usize, id: MemberId) -> Result<(), EngineError> {
-        self.change(at, |member, ticket| member.propose_removal(ticket, id))
-    }
-
-    pub(crate) fn ask_join(&mut self, at: usize, machine: Member) -> Result<(), EngineError> {
-        self.change(at, |member, ticket| member.propose_join(ticket, machine))
-    }
-
     /// A new machine asks the member at `at`, and starts.
     pub(crate) fn join(&mut self, at: usize) -> Result<usize, EngineError> {
         let new = self.places.len();
@@ -624,14 +402,6 @@ impl Cluster {
         self.prepare(new, cluster, founders);
         self.restart(new);
         Ok(new)
-    }
-
-    pub(crate) fn answers_ok(&self) -> usize {
-        self.outcomes.values().filter(|outcome| outcome.is_ok()).count()
-    }
-
-    pub(crate) fn failures(&self) -> Vec<&Failure> {
-        self.outcomes.values().filter_map(|outcome| outcome.as_ref().err()).collect()
     }
 
     /// All members that run hold the same bytes and the same hash.

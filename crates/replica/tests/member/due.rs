@@ -1,6 +1,6 @@
 //! When a snapshot is due by the bytes of the log.
 
-use crate::{Member, Nobody, TestClock, options, set, write};
+use crate::kit::{Member, Nobody, TestClock, options, set, write};
 use replica::{Driver, Options};
 use wal::mem::MemDisk;
 
