@@ -8,6 +8,7 @@ mod markdown;
 mod modules;
 mod paths;
 mod text;
+mod walk;
 
 use std::path::Path;
 
@@ -28,5 +29,6 @@ pub(crate) fn check() -> Vec<String> {
     crates::check(&mut problems);
     circles::check(&mut problems);
     markdown::check(&mut problems);
+    walk::check(&mut problems);
     problems
 }
