@@ -16,6 +16,7 @@ pub(crate) struct ApiError {
 }
 
 pub(crate) const UNAUTHORIZED: u16 = 110;
+pub(crate) const VALUE_REQUIRED: u16 = 200;
 pub(crate) const PREV_VALUE_REQUIRED: u16 = 201;
 pub(crate) const TTL_NOT_A_NUMBER: u16 = 202;
 pub(crate) const INDEX_NOT_A_NUMBER: u16 = 203;
@@ -41,7 +42,7 @@ fn message(code: u16) -> &'static str {
         108 => "Directory not empty",
         109 => "Peer address has existed",
         110 => "The request requires user authentication",
-        200 => "Value is Required in POST form",
+        VALUE_REQUIRED => "Value is Required in POST form",
         PREV_VALUE_REQUIRED => "PrevValue is Required in POST form",
         TTL_NOT_A_NUMBER => "The given TTL in POST form is not a number",
         INDEX_NOT_A_NUMBER => "The given index in POST form is not a number",

@@ -106,6 +106,7 @@ pub(crate) fn respond(
 ) -> Reply<Waiting> {
     enter(Served::of(&cx.config), caller.port, request, |route| match route {
         Route::Keys(node) => keys::serve(cx, caller, request, node),
+        Route::V1(what, node) => keys::serve_v1(cx, caller, request, (what, node)),
         Route::Module(module, name) => lock::serve(cx, caller, request, module, name),
         Route::PeerStream => greeting::upgrade(cx, caller, request, &origin()),
         _ => resource(cx, caller, request, route, origin),
@@ -163,7 +164,11 @@ fn resource(
         Route::Livez => health::livez(request.query).into(),
         Route::Readyz => health::readyz(cx, request.query).into(),
         Route::Metrics => metrics::serve(cx).into(),
-        Route::PeerStream | Route::Keys(_) | Route::Module(..) | Route::NotFound => {
+        Route::PeerStream
+        | Route::Keys(_)
+        | Route::V1(..)
+        | Route::Module(..)
+        | Route::NotFound => {
             unreachable!("served or refused above")
         }
     }

@@ -5,8 +5,8 @@
 //! compile without that.
 
 use super::backup::sending::Sending;
-use super::keys::listing::Listing;
-use super::keys::request::Get;
+use super::keys::listing::Print;
+use super::keys::request::{Form, Get};
 use super::keys::watching::Watching;
 use super::lock::request::LockField;
 use crate::join::JoinRequest;
@@ -22,8 +22,7 @@ const PROOF_NS: u128 = 2_000_000_000;
 pub(crate) enum Waiting {
     /// The outcome of a write that was proposed.
     Write {
-        /// Whether only the action is answered.
-        no_value: bool,
+        form: Form,
         /// When it came, by the monotonic clock.
         since: u64,
     },
@@ -32,7 +31,7 @@ pub(crate) enum Waiting {
     /// An event.
     Watch(Box<Watching>),
     /// Room for more of a long answer.
-    List(Box<Listing>),
+    List(Box<dyn Print>),
     /// The read index behind which a backup is made.
     BackupRead,
     /// A piece of a backup.

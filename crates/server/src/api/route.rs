@@ -1,5 +1,6 @@
 //! Which resource does a path name, and which methods has it?
 
+use crate::api::keys::V1;
 use crate::api::lock::request::Module;
 use crate::config::{Dialect, Port};
 use crate::http::request::Method;
@@ -9,6 +10,8 @@ use crate::http::request::Method;
 pub(crate) enum Route<'a> {
     /// A node: the key as it stands behind `/v2/keys`, without its trailing slash.
     Keys(&'a str),
+    /// A node in the API before v2, in the same way.
+    V1(V1, &'a str),
     Version,
     Machines,
     Leader,
@@ -54,7 +57,8 @@ impl Route<'_> {
     /// The methods that the resource takes.
     pub(crate) fn allowed(self) -> &'static str {
         match self {
-            Route::Keys(_) => KEYS_METHODS,
+            Route::Keys(_) | Route::V1(V1::Key, _) => KEYS_METHODS,
+            Route::V1(V1::Watch, _) => "GET,HEAD,POST",
             Route::AdminConfig => "GET,HEAD,PUT",
             Route::AdminMachine(_) => "GET,HEAD,DELETE",
             Route::Members => "GET,HEAD,POST",
@@ -79,14 +83,7 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
         if key.is_empty() {
             return Route::Keys("/");
         }
-        if key.starts_with('/') {
-            return Route::Keys(match key.strip_suffix('/') {
-                Some("") => "/",
-                Some(shorter) => shorter,
-                None => key,
-            });
-        }
-        return Route::NotFound;
+        return node(key).map_or(Route::NotFound, Route::Keys);
     }
     let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
     let shared = match trimmed {
@@ -124,6 +121,9 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
     if trimmed == "/dashboard" || trimmed == "/mod/dashboard" {
         return Route::Dashboard(None);
     }
+    if let (Dialect::V04, Some(rest)) = (dialect, path.strip_prefix("/v1/")) {
+        return route_v1(rest);
+    }
     if let Some(id) = trimmed.strip_prefix("/v2/members/") {
         return Route::Member(id);
     }
@@ -138,6 +138,33 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
         ("/v2/stats/cluster", _) => Route::StatsCluster,
         ("/metrics", _) => Route::Metrics,
         _ => shared,
+    }
+}
+
+/// A key without its trailing slash; nothing if it does not begin with one.
+fn node(key: &str) -> Option<&str> {
+    key.starts_with('/').then(|| match key.strip_suffix('/') {
+        Some("") => "/",
+        Some(shorter) => shorter,
+        None => key,
+    })
+}
+
+/// The API before v2, which only 0.4 served. `path` is what stands behind `/v1/`.
+fn route_v1(path: &str) -> Route<'_> {
+    for (prefix, what) in [("keys", V1::Key), ("watch", V1::Watch)] {
+        if let Some(key) = path.strip_prefix(prefix).and_then(node) {
+            return Route::V1(what, key);
+        }
+    }
+    match path {
+        "leader" => Route::Leader,
+        "machines" => Route::Machines,
+        "peers" => Route::Peers,
+        "stats/self" => Route::StatsSelf,
+        "stats/store" => Route::StatsStore,
+        "stats/leader" => Route::StatsLeader,
+        _ => Route::NotFound,
     }
 }
 

@@ -48,8 +48,8 @@ impl EventLoop {
         let Some(waiting) = self.front.take_pending(key) else { return };
         let cx = &mut self.cx;
         let reply = match waiting {
-            Waiting::Write { no_value, since } => {
-                keys::written(cx, caller, (no_value, since), &answer.outcome).into()
+            Waiting::Write { form, since } => {
+                keys::written(cx, caller, (form, since), &answer.outcome).into()
             }
             Waiting::LockWrite => lock::written(cx, answer).into(),
             Waiting::Configure => admin::configured(cx, answer).into(),

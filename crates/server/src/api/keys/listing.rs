@@ -21,6 +21,14 @@ pub(crate) struct Portion {
     pub(crate) visits: usize,
 }
 
+/// An answer that is printed piece by piece.
+pub(crate) trait Print: std::fmt::Debug {
+    /// Prints on until a portion is done, or all is printed.
+    fn fill(&mut self, out: &mut Vec<u8>, portion: Portion);
+
+    fn is_done(&self) -> bool;
+}
+
 /// How a read is answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
@@ -125,18 +133,6 @@ impl Listing {
         self.is_done = true;
     }
 
-    pub(crate) fn is_done(&self) -> bool {
-        self.is_done
-    }
-
-    /// Prints on until a portion is done, or all is printed.
-    pub(crate) fn fill(&mut self, out: &mut Vec<u8>, portion: Portion) {
-        let mut visits = portion.visits;
-        while !self.is_done && out.len() < portion.bytes && visits > 0 {
-            self.fill_level(out, portion.bytes, &mut visits);
-        }
-    }
-
     /// Prints children of the innermost directory until one of them is to be descended into, `out`
     /// is full, or there are no more.
     fn fill_level(&mut self, out: &mut Vec<u8>, len_max: usize, visits: &mut usize) {
@@ -194,6 +190,19 @@ impl Listing {
             out.push(b'}');
             self.finish(out);
         }
+    }
+}
+
+impl Print for Listing {
+    fn fill(&mut self, out: &mut Vec<u8>, portion: Portion) {
+        let mut visits = portion.visits;
+        while !self.is_done && out.len() < portion.bytes && visits > 0 {
+            self.fill_level(out, portion.bytes, &mut visits);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_done
     }
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod event_bytes;
 pub(crate) mod listing;
 pub(crate) mod request;
+mod v1;
 pub(crate) mod watch;
 pub(crate) mod watching;
 
@@ -17,12 +18,12 @@ use super::pending::Waiting;
 use super::redirect;
 use crate::config::{Dialect, Port};
 use crate::http::request::Request;
-use crate::http::response::{JSON, print_piece, put_end};
+use crate::http::response::{JSON, TEXT, print_piece, put_end};
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Front, Key, Phase, Reply, Response};
-use listing::{Listing, Portion, Style};
+use listing::{Listing, Portion, Print, Style};
 use replica::{EngineError, Failure, Role, Ticket};
-use request::{Get, KeysRequest, Write};
+use request::{Form, Get, KeysRequest, Write};
 use std::time::Duration;
 use store::{Action, Applied, KeyPath, Node, PathError};
 
@@ -51,14 +52,49 @@ pub(crate) fn serve(
 ) -> Reply<Waiting> {
     let Port::Client(dialect) = caller.port else { return not_found().into() };
     let index = cx.index();
-    let wanted = match request::parse(request, dialect, index) {
-        Ok(wanted) => wanted,
-        Err(refused) => return error(cx, &refused).into(),
+    match request::parse(request, dialect, index) {
+        Ok(wanted) => carry_out(cx, caller, request, node, wanted),
+        Err(refused) => error(cx, &refused).into(),
+    }
+}
+
+/// What a path of the API before v2 names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum V1 {
+    Key,
+    Watch,
+}
+
+/// Serves a request of the API before v2.
+pub(crate) fn serve_v1(
+    cx: &mut Context,
+    caller: Caller,
+    request: &Request<'_>,
+    (what, node): (V1, &str),
+) -> Reply<Waiting> {
+    let index = cx.index();
+    let wanted = match what {
+        V1::Key => request::v1::parse_key(request, index),
+        V1::Watch => request::v1::parse_watch(request, index),
     };
+    match wanted {
+        Ok(wanted) => carry_out(cx, caller, request, node, wanted),
+        Err(refused) => error(cx, &refused).into(),
+    }
+}
+
+fn carry_out(
+    cx: &mut Context,
+    caller: Caller,
+    request: &Request<'_>,
+    node: &str,
+    wanted: KeysRequest<'_>,
+) -> Reply<Waiting> {
+    let dialect = caller.port.dialect();
     let path = match KeyPath::parse(node) {
         Ok(path) => path,
         Err(wrong @ (PathError::TooDeep | PathError::NotClean)) => {
-            return error(cx, &ApiError::new(INVALID_FIELD, wrong.to_string(), index)).into();
+            return error(cx, &ApiError::new(INVALID_FIELD, wrong.to_string(), cx.index())).into();
         }
     };
     if wanted.needs_leader()
@@ -97,7 +133,7 @@ fn propose(
         return error(cx, &ApiError::from_store(&refused, hides_root)).into();
     }
     match cx.driver.propose(Ticket(caller.key.to_u64()), &command) {
-        Ok(()) => Reply::Wait(Waiting::Write { no_value: write.no_value, since: cx.now.monotonic }),
+        Ok(()) => Reply::Wait(Waiting::Write { form: write.form, since: cx.now.monotonic }),
         Err(failed) => engine_error(cx, failed).into(),
     }
 }
@@ -174,14 +210,32 @@ fn answer_node(
     node: Node,
     get: Get,
 ) -> Reply<Waiting> {
-    let numbers = cx.numbers(cx.driver.store().index());
+    let index = cx.driver.store().index();
     let now = cx.driver.stamp_now();
+    cx.body.clear();
+    if get.form == Form::V1 {
+        if !node.is_dir() {
+            v1::put_file(&mut cx.body, path, &node, now, index);
+            return Response::new(200, TEXT, Body::Printed).into();
+        }
+        let array = v1::Array::start(&mut cx.body, path, node, index);
+        return answer_listing(cx, caller, array, Response::new(200, TEXT, Body::Empty));
+    }
     let Get { recursive, hidden, .. } = get;
     let style = Style { recursive, hidden, dialect: caller.port.dialect(), now };
-    cx.body.clear();
-    let mut listing = Listing::start(&mut cx.body, path, node, style);
-    let is_http11 = caller.mode.is_http11;
-    let portion = match is_http11 {
+    let listing = Listing::start(&mut cx.body, path, node, style);
+    let head = Response::json(200, Body::Empty).at(cx.numbers(index));
+    answer_listing(cx, caller, listing, head)
+}
+
+/// Answers with a listing, at once as far as it is short.
+fn answer_listing(
+    cx: &mut Context,
+    caller: Caller,
+    mut listing: impl Print + 'static,
+    head: Response,
+) -> Reply<Waiting> {
+    let portion = match caller.mode.is_http11 {
         true => Portion { bytes: PIECE_BYTES, visits: PIECE_VISITS },
         false => Portion { bytes: WHOLE_BYTES_MAX, visits: WHOLE_VISITS_MAX },
     };
@@ -191,7 +245,7 @@ fn answer_node(
         true => Body::Owned(std::mem::take(&mut cx.body)),
         false => Body::Printed,
     };
-    let head = Response::json(200, body).at(numbers);
+    let head = Response { body, ..head };
     match listing.is_done() {
         true => Reply::Now(head),
         false => Reply::Stream { head, pending: Waiting::List(Box::new(listing)), is_held: false },
@@ -230,16 +284,19 @@ pub(crate) fn list_on(front: &mut Front<Waiting>, key: Key) {
 pub(crate) fn written(
     cx: &mut Context,
     caller: Caller,
-    (no_value, since): (bool, u64),
+    (form, since): (Form, u64),
     outcome: &Result<Applied, Failure>,
 ) -> Response {
     match outcome {
         Ok(Applied::Event(event)) => {
             let took = cx.now.monotonic.saturating_sub(since);
             cx.meters.wrote(event.action, Duration::from_nanos(took));
+            if form == Form::V1 {
+                return v1::event(event, event.index);
+            }
             let is_new = event.action == Action::Create
                 || (event.action == Action::Set && event.prev.is_none());
-            print_event(&mut cx.body, caller.port.dialect(), event, no_value);
+            print_event(&mut cx.body, caller.port.dialect(), event, form == Form::ActionOnly);
             let numbers = cx.numbers(event.index);
             Response::new(if is_new { 201 } else { 200 }, JSON, Body::Printed).at(numbers)
         }

@@ -18,6 +18,18 @@ use store::{Command, InOrder, KeyPath};
 /// 6).
 pub(crate) const TTL_SECONDS_MAX: i64 = 9_223_372_036;
 
+pub(crate) mod v1;
+
+/// In the words of which API a request is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    V2,
+    /// v2's short one: only the action of a write.
+    ActionOnly,
+    /// The API before v2.
+    V1,
+}
+
 /// The operation of a request about the key space.
 #[derive(Debug)]
 // It lives on the stack for the length of one request; a box would cost an allocation.
@@ -49,8 +61,7 @@ pub(crate) struct Write<'a> {
     fields: Fields<'a>,
     ttl: Option<i64>,
     prev_index: Option<u64>,
-    /// Whether only the action is answered.
-    pub(crate) no_value: bool,
+    pub(crate) form: Form,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +76,13 @@ enum WriteKind {
 }
 
 impl WriteKind {
-    /// Whether `noValueOnSuccess` means anything: removals pass over it (docs/spec/keys.md section
-    /// 5.3).
-    fn may_be_short(self) -> bool {
-        !matches!(self, WriteKind::Delete | WriteKind::CompareAndDelete)
+    /// How it is answered: removals pass over `noValueOnSuccess` (docs/spec/keys.md section 5.3).
+    fn form(self, no_value: bool) -> Form {
+        match self {
+            WriteKind::Delete | WriteKind::CompareAndDelete => Form::V2,
+            _ if no_value => Form::ActionOnly,
+            _ => Form::V2,
+        }
     }
 }
 
@@ -80,6 +94,7 @@ pub(crate) struct Get {
     pub(crate) hidden: bool,
     /// Whether the answer must hold every write that was answered before.
     pub(crate) quorum: bool,
+    pub(crate) form: Form,
 }
 
 /// A watch.
@@ -89,6 +104,7 @@ pub(crate) struct Watch {
     pub(crate) stream: bool,
     /// The first index of interest; zero for "from now on".
     pub(crate) wait_index: u64,
+    pub(crate) form: Form,
 }
 
 /// The parameters that mean anything, as they were first given.
@@ -104,6 +120,8 @@ struct Fields<'a> {
     no_value: Option<Cow<'a, str>>,
     wait: Option<Cow<'a, str>>,
     wait_index: Option<Cow<'a, str>>,
+    /// The `waitIndex` of v1.
+    index: Option<Cow<'a, str>>,
     stream: Option<Cow<'a, str>>,
     recursive: Option<Cow<'a, str>>,
     sorted: Option<Cow<'a, str>>,
@@ -149,6 +167,7 @@ impl<'a> Fields<'a> {
             "noValueOnSuccess" => &mut self.no_value,
             "wait" => &mut self.wait,
             "waitIndex" => &mut self.wait_index,
+            "index" => &mut self.index,
             "stream" => &mut self.stream,
             "recursive" => &mut self.recursive,
             "sorted" => &mut self.sorted,
@@ -240,8 +259,8 @@ impl<'a> V04<'a> {
     }
 
     fn write(self, kind: WriteKind, ttl: Option<i64>, prev_index: Option<u64>) -> KeysRequest<'a> {
-        let no_value = is_true(&self.fields.no_value) && kind.may_be_short();
-        KeysRequest::Write(Write { kind, fields: self.fields, ttl, prev_index, no_value })
+        let form = kind.form(is_true(&self.fields.no_value));
+        KeysRequest::Write(Write { kind, fields: self.fields, ttl, prev_index, form })
     }
 
     fn put(self) -> Result<KeysRequest<'a>, ApiError> {
@@ -302,7 +321,7 @@ impl<'a> V04<'a> {
             // original sent `consistent` readers to any member that believed to lead.
             let quorum = is_true(&fields.quorum) || is_true(&fields.consistent);
             let hidden = is_true(&fields.hidden);
-            return Ok(KeysRequest::Get(Get { recursive, hidden, quorum }));
+            return Ok(KeysRequest::Get(Get { recursive, hidden, quorum, form: Form::V2 }));
         }
         let wait_index = match text(&fields.wait_index) {
             "" => 0,
@@ -312,7 +331,7 @@ impl<'a> V04<'a> {
             },
         };
         let stream = is_true(&fields.stream);
-        Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index }))
+        Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index, form: Form::V2 }))
     }
 }
 
@@ -381,16 +400,16 @@ fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiEr
         (Method::Delete, _) if has_condition => WriteKind::CompareAndDelete,
         (Method::Delete, _) => WriteKind::Delete,
         _ if wait && !quorum => {
-            return Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index }));
+            return Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index, form: Form::V2 }));
         }
         _ => {
             let quorum = quorum || is_true(&fields.consistent);
             let hidden = is_true(&fields.hidden);
-            return Ok(KeysRequest::Get(Get { recursive, hidden, quorum }));
+            return Ok(KeysRequest::Get(Get { recursive, hidden, quorum, form: Form::V2 }));
         }
     };
-    let no_value = no_value && kind.may_be_short();
-    Ok(KeysRequest::Write(Write { kind, fields, ttl, prev_index: Some(prev_index), no_value }))
+    let form = kind.form(no_value);
+    Ok(KeysRequest::Write(Write { kind, fields, ttl, prev_index: Some(prev_index), form }))
 }
 
 /// 2.x takes more words than 0.4 for true; all that 0.4 takes are among them but for letter case.

@@ -5,7 +5,8 @@
 //! history no longer reaches back far enough does it end, with error 401 as its last line.
 
 use super::event_bytes::Shape;
-use super::request::Watch;
+use super::request::{Form, Watch};
+use super::v1;
 use super::watching::Watching;
 use crate::api::answers::error;
 use crate::api::error::ApiError;
@@ -43,6 +44,7 @@ pub(super) fn begin(
     let from = StoreIndex(watch.wait_index);
     if watch.wait_index > 0 {
         match cx.driver.store().next_event(&filter, from) {
+            Ok(Some(event)) if watch.form == Form::V1 => return v1::event(&event, index).into(),
             Ok(Some(event)) if !watch.stream => {
                 print_event(&mut cx.body, caller.port.dialect(), &event, false);
                 let numbers = cx.numbers(index);
@@ -63,11 +65,12 @@ pub(super) fn begin(
     let is_head = caller.mode.is_head;
     let lags = watch.stream && watch.wait_index > 0 && from <= index && !is_head;
     let next = if watch.wait_index > 0 { from } else { next };
-    let stream = watch.stream;
-    let watching = Watching { filter, watcher, stream, next, lags, pending: None };
+    let Watch { stream, form, .. } = watch;
+    let watching = Watching { filter, watcher, stream, form, next, lags, pending: None };
     let pending = Waiting::Watch(Box::new(watching));
-    if is_head {
-        // A head alone is all that HEAD gets, and it gets it when the event comes.
+    if is_head || form == Form::V1 {
+        // A head alone is all that HEAD gets, and it gets it when the event comes; an answer of v1
+        // has its length in front.
         return Reply::Wait(pending);
     }
     let head = Response::json(200, Body::Empty).at(cx.numbers(index));
@@ -107,9 +110,12 @@ pub(crate) fn deliver(cx: &mut Context, front: &mut Front<Waiting>, wake: &Wake)
 fn end_poll(cx: &mut Context, front: &mut Front<Waiting>, key: Key, event: &Arc<Event>) {
     let Some(connection) = front.get_mut(key) else { return };
     let (dialect, mode) = (connection.dialect(), connection.mode);
+    let index = cx.driver.store().index();
+    if watching(connection).is_some_and(|watching| watching.form == Form::V1) {
+        return front.answer(key, v1::event(event, index), &[]);
+    }
     if mode.is_head {
-        let numbers = cx.numbers(cx.driver.store().index());
-        return front.answer(key, Response::json(200, Body::Empty).at(numbers), &[]);
+        return front.answer(key, Response::json(200, Body::Empty).at(cx.numbers(index)), &[]);
     }
     connection.phase = Phase::Idle;
     let shape = Shape { dialect, stream: false, is_chunked: mode.is_http11 };
@@ -167,14 +173,17 @@ pub(crate) fn catch_up(cx: &mut Context, front: &mut Front<Waiting>, key: Key) {
 }
 
 /// Ends a stream that fell behind, with the reason as its last line.
-fn end_stream(cx: &mut Context, front: &mut Front<Waiting>, key: Key, error: &ApiError) {
+fn end_stream(cx: &mut Context, front: &mut Front<Waiting>, key: Key, why: &ApiError) {
     cx.meters.watchers_cleared.add_one();
     let Some(connection) = front.get_mut(key) else { return };
     let Some(Waiting::Watch(watching)) = connection.take_pending() else { return };
     cx.driver.store_mut().unwatch(watching.watcher);
+    if !watching.has_head(connection.mode.is_head) {
+        return front.answer(key, error(cx, why), &[]);
+    }
     let is_chunked = connection.mode.is_http11;
     connection.outbox.append(|out| {
-        put_piece(out, &error.body(), is_chunked);
+        put_piece(out, &why.body(), is_chunked);
         put_end(out, is_chunked);
     });
     connection.closes = true;
@@ -224,8 +233,10 @@ fn resume_poll(cx: &mut Context, front: &mut Front<Waiting>, key: Key) {
 pub(crate) fn end_all(store: &mut Store, front: &mut Front<Waiting>) {
     for key in front.keys() {
         let Some(connection) = front.get_mut(key) else { continue };
-        let Some(watcher) = watching(connection).map(|watching| watching.watcher) else { continue };
-        let is_chunked = connection.mode.is_http11 && !connection.mode.is_head;
+        let mode = connection.mode;
+        let Some(watching) = watching(connection) else { continue };
+        let watcher = watching.watcher;
+        let is_chunked = mode.is_http11 && watching.has_head(mode.is_head);
         connection.phase = Phase::Idle;
         connection.closes = true;
         connection.outbox.append(|out| put_end(out, is_chunked));

@@ -1,5 +1,6 @@
 //! What is known of a watch between two events.
 
+use super::request::Form;
 use std::sync::Arc;
 use store::{Event, StoreIndex, WatchFilter, WatcherId};
 
@@ -9,6 +10,7 @@ pub(crate) struct Watching {
     pub(super) filter: WatchFilter,
     pub(crate) watcher: WatcherId,
     pub(super) stream: bool,
+    pub(super) form: Form,
     /// The index behind the last event that was delivered.
     pub(super) next: StoreIndex,
     /// Whether events are taken from the history until it has caught up.
@@ -16,4 +18,12 @@ pub(crate) struct Watching {
     /// The event that a lagging stream is to be given next, where that is known already: an index
     /// alone does not tell, since the events of an internal command share one.
     pub(super) pending: Option<Arc<Event>>,
+}
+
+impl Watching {
+    /// Whether the head of the answer was sent when the watch began. `is_head` says that the client
+    /// asked for nothing else.
+    pub(super) fn has_head(&self, is_head: bool) -> bool {
+        !is_head && self.form != Form::V1
+    }
 }

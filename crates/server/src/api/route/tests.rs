@@ -129,3 +129,23 @@ fn methods_are_allowed_as_they_are_listed() {
     }
     assert_eq!(Route::Keys("/").allowed(), "HEAD,GET,PUT,POST,DELETE");
 }
+
+#[test]
+fn the_api_before_v2_is_there_for_clients_of_0_4_alone() {
+    for (path, want) in [
+        ("/v1/keys/a/b", Route::V1(V1::Key, "/a/b")),
+        ("/v1/keys/a/", Route::V1(V1::Key, "/a")),
+        ("/v1/keys/", Route::V1(V1::Key, "/")),
+        ("/v1/watch/a", Route::V1(V1::Watch, "/a")),
+        ("/v1/leader", Route::Leader),
+        ("/v1/machines", Route::Machines),
+        ("/v1/stats/store", Route::StatsStore),
+        ("/v1/keysa", Route::NotFound),
+        ("/v1/keys", Route::NotFound),
+        ("/v1/members", Route::NotFound),
+    ] {
+        assert_eq!(route(V04, path), want, "{path}");
+        assert_eq!(route(Port::Client(Dialect::V2), path), Route::NotFound, "{path}");
+        assert_eq!(route(Port::Peer, path), Route::NotFound, "{path}");
+    }
+}

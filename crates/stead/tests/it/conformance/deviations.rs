@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::TAGS_LEFT_OUT;
-use super::case::{load_cases, load_overrides};
+use super::case::load_overrides;
 
 const HEAD: &str = "\
 # Deviations by name
@@ -31,13 +30,6 @@ fn page() -> String {
         let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
         let reason = reason.replace('|', "\\|");
         let _ = writeln!(out, "| `{case}` | {} | {reason} |", steps.join(", "));
-    }
-    out.push_str("\n## Left out\n\nThese speak to what this version does not have.\n\n");
-    for (tag, what) in TAGS_LEFT_OUT {
-        let cases = load_cases();
-        let names = cases.iter().filter(|case| case.has_tag(tag));
-        let names: Vec<String> = names.map(|case| format!("`{}`", case.name)).collect();
-        let _ = writeln!(out, "- {what}: {}", names.join(", "));
     }
     out
 }

@@ -31,9 +31,6 @@ use crate::testkit::{Server, Site};
 /// there are processors.
 const WORKERS: usize = 6;
 
-/// Cases of endpoints that this version does not have.
-const TAGS_LEFT_OUT: [(&str, &str); 1] = [("v1", "the API before v2")];
-
 #[test]
 fn recorded_conversations_are_answered_as_recorded() {
     let only = std::env::var("STEAD_CASES").unwrap_or_default();
@@ -49,9 +46,7 @@ fn recorded_conversations_are_answered_as_recorded() {
 
 /// The cases to run, the longest first, so that the end is not one worker waiting alone.
 fn choose(all: Vec<Case>, only: &str) -> Vec<Case> {
-    let is_left_out = |case: &Case| TAGS_LEFT_OUT.iter().any(|(tag, _)| case.has_tag(tag));
-    let mut cases: Vec<Case> =
-        all.into_iter().filter(|case| !is_left_out(case) && case.name.contains(only)).collect();
+    let mut cases: Vec<Case> = all.into_iter().filter(|case| case.name.contains(only)).collect();
     cases.sort_by_key(|case| std::cmp::Reverse(case.weight_ms()));
     cases
 }

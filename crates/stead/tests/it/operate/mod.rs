@@ -1,6 +1,7 @@
 //! What an operator and an HTTP client may rely on: starting, ending, damage, full disks, limits,
 //! and the protocol around the key space.
 
+mod before_v2;
 mod damage;
 mod dashboard;
 mod data_dir;

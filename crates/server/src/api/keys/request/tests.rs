@@ -96,7 +96,8 @@ fn said(dialect: Dialect, text: &str) -> String {
     match parse(&request(text), dialect, INDEX) {
         Ok(KeysRequest::Write(write)) => {
             let path = KeyPath::parse("/k").expect("clean");
-            command_text(&write.command(path, dialect)) + &flag(write.no_value, "no-value")
+            command_text(&write.command(path, dialect))
+                + &flag(write.form == Form::ActionOnly, "no-value")
         }
         Ok(KeysRequest::Get(get)) => {
             format!("get{}{}", flag(get.recursive, "recursive"), flag(get.quorum, "quorum"))
