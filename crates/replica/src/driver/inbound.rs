@@ -47,6 +47,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Envelope::Beacon { index, hash, uptime, version } => {
                 self.replica.note_beacon(from, (index, hash), uptime, version);
             }
+            Envelope::Disk { is_stuck } => self.replica.note_disk(from, is_stuck, now.mono()),
         }
         Ok(())
     }

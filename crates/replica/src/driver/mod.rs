@@ -30,7 +30,7 @@ use crate::driver::unsynced::Unsynced;
 use crate::driver::unwritten::Unwritten;
 use crate::error::{EngineError, Fatal};
 use crate::identity::claims::Claims;
-use crate::limits::{MEMBERSHIP_CHECK_NS, RECORD_BYTES_MAX, RECORD_OVERHEAD};
+use crate::limits::{BATCH_BYTES_MAX, MEMBERSHIP_CHECK_NS, RECORD_BYTES_MAX, RECORD_OVERHEAD};
 use crate::membership::configuration::voters;
 use crate::replica::Replica;
 use crate::snapshot::install::Incoming;
@@ -42,6 +42,9 @@ use crate::wire::raft_message;
 use raft::Ready;
 use raft::eraftpb::{Entry, Message, MessageType};
 use wal::{Disk, Seq, SyncTarget, Wal};
+
+/// How often it is looked whether a disk that was full has room again: 1 s.
+const ROOM_CHECK_NS: u64 = 1_000_000_000;
 
 /// One member with its disk, network and clock.
 pub struct Driver<D: Disk, N: Network, C: Clock> {
@@ -68,6 +71,10 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     /// Whether the cluster knew this member as it is once since it started.
     was_announced: bool,
     last_beacon: MonoTime,
+    /// When it was last looked for room on a disk that was full.
+    last_room_check: MonoTime,
+    /// Whether the others were told last that this member's disk takes no writes.
+    told_stuck: bool,
     /// How far leaders have said that the log is committed since this process started.
     told_commit: LogIndex,
     /// Nanoseconds of each sync in place that was not asked for yet.
@@ -123,6 +130,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             last_announcement: None,
             was_announced: false,
             last_beacon: MonoTime::default(),
+            last_room_check: now.mono(),
+            told_stuck: false,
             told_commit: LogIndex(0),
             sync_times: Vec::new(),
             log_start: 0,
@@ -158,6 +167,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.write_identity(self.claims.identity())?;
         }
         self.write_waiting(now)?;
+        self.seek_room(now)?;
         self.replica.expire_due(now);
         // A member that has just started may hear its leader before it can speak to it. What it
         // would pass on then is lost without a sign, so it waits.
@@ -229,6 +239,17 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             return Ok(());
         }
         Ok(self.wal.close()?)
+    }
+
+    /// Looks now and then whether a disk that was full has room again. Without that only a write
+    /// would find out, and nobody sends one where it is said that none would work.
+    fn seek_room(&mut self, now: Now) -> Result<(), Fatal> {
+        let rests = now.mono().since(self.last_room_check) < ROOM_CHECK_NS;
+        if self.wal.is_full() && !self.is_held_up() && !rests {
+            self.last_room_check = now.mono();
+            self.wal.make_room(BATCH_BYTES_MAX + RECORD_OVERHEAD)?;
+        }
+        Ok(())
     }
 
     /// Whether requests have come for which there is no room in the log.

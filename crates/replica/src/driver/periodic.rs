@@ -153,10 +153,25 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 self.replica.transfer_leadership();
             }
         }
-        if now.mono().since(self.last_beacon) >= BEACON_NS {
+        let (is_stuck, was_stuck) = (self.is_stuck(), self.told_stuck);
+        let is_beacon_due = now.mono().since(self.last_beacon) >= BEACON_NS;
+        if is_stuck != was_stuck || is_stuck && is_beacon_due {
+            self.told_stuck = is_stuck;
+            for id in self.others() {
+                self.network.send(id, Envelope::Disk { is_stuck }.encode());
+            }
+        }
+        if is_beacon_due {
             self.last_beacon = now.mono();
             self.send_beacons();
         }
+    }
+
+    /// All other members by raft's configuration.
+    fn others(&self) -> Vec<MemberId> {
+        let (own, conf) = (self.replica.id(), self.replica.conf_state());
+        let ids = conf.voters.iter().chain(&conf.learners).copied().map(MemberId);
+        ids.filter(|id| *id != own).collect()
     }
 
     fn send_beacons(&mut self) {
@@ -164,11 +179,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let uptime = self.now.mono().since(self.started) / 1_000_000_000;
         let version = &self.options.version;
         let beacon = Envelope::Beacon { index, hash, uptime, version }.encode();
-        let own = self.replica.id();
         let conf = self.replica.conf_state();
-        let ids: Vec<u64> = conf.voters.iter().chain(&conf.learners).copied().collect();
-        let members = Envelope::Members(ids.iter().copied().map(MemberId).collect()).encode();
-        for id in ids.into_iter().map(MemberId).filter(|id| *id != own) {
+        let ids = conf.voters.iter().chain(&conf.learners).copied().map(MemberId);
+        let members = Envelope::Members(ids.collect()).encode();
+        for id in self.others() {
             self.network.send(id, beacon.clone());
             self.network.send(id, members.clone());
         }

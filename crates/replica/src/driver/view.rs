@@ -186,6 +186,20 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.unsynced.syncs_since().map(|at| self.now.mono().since(at))
     }
 
+    /// Whether the disk takes no writes now: it is full, or a sync has been under way for longer
+    /// than an election time-out.
+    pub fn is_stuck(&self) -> bool {
+        let patience_ns = self.options.election_timeout_ms.saturating_mul(1_000_000);
+        let is_full = self.wal.is_full() || self.is_held_up();
+        is_full || self.syncing_ns().is_some_and(|ns| ns > patience_ns)
+    }
+
+    /// Whether another member said within the last `ns` nanoseconds that its disk takes no writes.
+    pub fn is_peer_stuck(&self, id: MemberId, ns: u64) -> bool {
+        let said_at = self.replica.peer(id).and_then(|peer| peer.stuck_at);
+        said_at.is_some_and(|at| self.now.monotonic.saturating_sub(at) <= ns)
+    }
+
     /// The way to the other members.
     pub fn network_mut(&mut self) -> &mut N {
         &mut self.network

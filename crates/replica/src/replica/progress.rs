@@ -61,6 +61,9 @@ pub struct Peer {
     pub version: String,
     /// Whether its state was found to differ from this member's at the same log index.
     pub diverged: bool,
+    /// When it last said that its disk takes no writes, by this machine's monotonic clock; nothing
+    /// if it said later that it does.
+    pub stuck_at: Option<u64>,
     /// What the latest comparison of the two states said; nothing before the first.
     pub(crate) agrees: Option<bool>,
     /// When the call was sent that is not answered.

@@ -140,6 +140,11 @@ impl Replica {
         }
     }
 
+    /// Another member says whether its disk takes writes.
+    pub(crate) fn note_disk(&mut self, from: MemberId, is_stuck: bool, now: MonoTime) {
+        self.peers.entry(from).stuck_at = is_stuck.then_some(now.0);
+    }
+
     /// The sending of a snapshot has ended.
     pub(crate) fn note_snapshot_sent(&mut self, to: MemberId, status: SnapshotStatus) {
         self.raw.report_snapshot(to.0, status);

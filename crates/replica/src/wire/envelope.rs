@@ -8,6 +8,7 @@
 //! 68 piece: snapshot term, index, member term, offset, total u64 | configuration | bytes
 //! 74 report: nonce, term, last index, last term u64 | voter id u64, ...
 //! 69 piece wanted: index, offset u64             70 beacon: index, hash, uptime u64 | version text
+//! 75 disk: 1 while it takes no writes, else 0, u64
 //! ```
 //! Members trust one another, but not their bytes: what cannot be is dropped.
 
@@ -35,6 +36,7 @@ const BEACON: u8 = 70;
 const MEMBERS: u8 = 72;
 const DOUBLED: u8 = 73;
 const REPORT: u8 = 74;
+const DISK: u8 = 75;
 
 /// How many members are named to another one at most.
 const MEMBERS_MAX: usize = 256;
@@ -114,6 +116,11 @@ pub(crate) enum Envelope<'a> {
     Doubled {
         address: &'a str,
     },
+    /// Whether the sender's disk takes no writes. It is said when that changes, and once a second
+    /// while it is so.
+    Disk {
+        is_stuck: bool,
+    },
 }
 
 impl Envelope<'_> {
@@ -144,6 +151,7 @@ impl Envelope<'_> {
                 (REPORT, numbers)
             }
             Envelope::Doubled { .. } => (DOUBLED, Vec::new()),
+            Envelope::Disk { is_stuck } => (DISK, vec![u64::from(*is_stuck)]),
         };
         let mut out = vec![VERSION, kind];
         numbers.iter().for_each(|number| codec::put_u64(&mut out, *number));
@@ -229,6 +237,10 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
             }
             return Ok(Envelope::Doubled { address });
         }
+        DISK => match codec::take_u64(input)? {
+            word @ 0..=1 => Envelope::Disk { is_stuck: word == 1 },
+            _ => return Err(Malformed),
+        },
         _ => return Err(Malformed),
     };
     if input.is_empty() { Ok(envelope) } else { Err(Malformed) }
@@ -309,6 +321,8 @@ mod tests {
                 },
             },
             Envelope::Doubled { address: "127.0.0.1:7003" },
+            Envelope::Disk { is_stuck: false },
+            Envelope::Disk { is_stuck: true },
         ]
     }
 

@@ -36,6 +36,33 @@ fn a_follower_that_cannot_write_is_done_without_and_comes_back() {
     assert!(!cluster.member(full).status().is_disk_full);
 }
 
+/// How long a word of another member about its disk counts: 3 s.
+const COUNTS_NS: u64 = 3_000_000_000;
+
+#[test]
+fn that_a_disk_takes_no_writes_is_told_to_the_others_and_so_is_that_it_does() {
+    let (mut cluster, leader) = Cluster::led(3);
+    let full = (leader + 1) % 3;
+    let id = cluster.id(full);
+    let others = [leader, (leader + 2) % 3];
+    let is_known =
+        |cluster: &Cluster| others.map(|at| cluster.member(at).is_peer_stuck(id, COUNTS_NS));
+    cluster.write(leader, &set("/before", "v")).expect("all are there");
+    cluster.settle();
+    assert_eq!(is_known(&cluster), [false; 2]);
+    cluster.disk(full).set_refuse_writes(true);
+    cluster.write(leader, &set("/during", "v")).expect("two of three");
+    cluster.run(100);
+    assert!(cluster.member(full).is_stuck());
+    assert_eq!(is_known(&cluster), [true; 2], "within ticks");
+    cluster.run(10_000);
+    assert_eq!(is_known(&cluster), [true; 2], "it is said again");
+    cluster.disk(full).set_refuse_writes(false);
+    cluster.settle();
+    assert!(!cluster.member(full).is_stuck());
+    assert_eq!(is_known(&cluster), [false; 2], "long before the word is too old");
+}
+
 #[test]
 fn a_leader_that_cannot_write_hands_over_and_its_write_has_one_outcome() {
     let (mut cluster, leader) = Cluster::led(3);

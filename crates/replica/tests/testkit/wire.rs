@@ -52,6 +52,7 @@ pub(crate) fn kind(bytes: &[u8]) -> &'static str {
         71 => "forward",
         72 => "members",
         73 => "doubled",
+        75 => "disk",
         other => panic!("a message of kind {other}"),
     }
 }
@@ -96,6 +97,7 @@ pub(crate) fn describe(bytes: &[u8], name: impl Fn(u64) -> String) -> String {
             let ids = rest.0.chunks(8).map(|id| u64::from_le_bytes(id.try_into().expect("eight")));
             ids.map(name).collect::<Vec<_>>().join(" ")
         }
+        75 => if rest.u64() == 1 { "stuck" } else { "takes writes" }.to_owned(),
         _ => String::from_utf8_lossy(rest.0).into_owned(),
     };
     format!("{kind} {fields}").trim_end().to_owned()

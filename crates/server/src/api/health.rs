@@ -1,8 +1,11 @@
 //! Whether a member lives and is ready, and what it is.
 
+use super::pending::Waiting;
 use crate::http::response::{JSON, TEXT};
 use crate::member::context::Context;
-use crate::net::Response;
+use crate::member::probe::Asked;
+use crate::member::waiter::Waiter;
+use crate::net::{Caller, Key, Reply, Response};
 use crate::text::span;
 use std::fmt::Write;
 
@@ -23,6 +26,9 @@ pub(crate) fn version(accepts_text: bool) -> Response {
 
 /// The check of the backups that this member makes by itself.
 const BACKUP_AGE: &str = "backup-age";
+
+/// The check that only the cluster can answer.
+const MAJORITY: &str = "majority";
 
 /// What `/health` says.
 pub(crate) fn health_of(is_healthy: bool) -> Response {
@@ -48,9 +54,13 @@ pub(crate) struct Check {
 /// The answer to `/livez` and `/readyz`: `ready` where no check fails, else the first reason. With
 /// `verbose` there is a line for each check, as Kubernetes and etcd print them, and `notes` follow.
 pub(crate) fn answer(checks: &[Check], query: &str, ready: &str, notes: &[String]) -> Response {
+    print(checks, is_verbose(query), ready, notes)
+}
+
+fn print(checks: &[Check], is_verbose: bool, ready: &str, notes: &[String]) -> Response {
     let failed = checks.iter().find_map(|check| check.failure.as_deref());
     let status = if failed.is_some() { 503 } else { 200 };
-    if !is_verbose(query) {
+    if !is_verbose {
         return Response::text(status, format!("{}\n", failed.unwrap_or(ready)));
     }
     let mut text = String::new();
@@ -77,9 +87,32 @@ pub(crate) fn livez(query: &str) -> Response {
     answer(&[Check { name: "loop", failure: None }], query, "ok", &[])
 }
 
+/// A request to `/readyz`.
+pub(crate) fn ready(query: &str) -> Asked {
+    Asked::Ready { is_verbose: is_verbose(query) }
+}
+
+fn print_for(asked: Asked, cx: &Context, checks: &[Check]) -> Response {
+    match asked {
+        Asked::Health => health_of(!checks.iter().any(forbids_writes)),
+        Asked::Ready { is_verbose } => print(checks, is_verbose, "ok", &cx.config.warnings),
+    }
+}
+
+/// Whether a majority follows the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// The cluster has just said so, or is this member alone.
+    Given,
+    /// The cluster did not say so in time.
+    Missing,
+    /// It was not asked.
+    Unknown,
+}
+
 /// What this member can be asked about, in the order in which reasons are told. A new check is
 /// explained in docs/operating.md.
-fn checks(cx: &Context) -> [Check; 8] {
+fn checks(cx: &Context, proof: Proof) -> [Check; 8] {
     let check = |name, failure| Check { name, failure };
     let differs = cx.driver.has_diverged();
     let unfit = cx.driver.unfit().err().map(|error| error.to_string());
@@ -88,11 +121,59 @@ fn checks(cx: &Context) -> [Check; 8] {
         check("members-differ", unfit.filter(|_| differs)),
         check("disk", why_disk(cx)),
         check("leader", why_leader(cx)),
-        check("majority", why_majority(cx)),
+        check(MAJORITY, why_majority(cx, proof)),
         check("store", why_store(cx)),
         check("certificate", why_certificate(cx)),
         check(BACKUP_AGE, cx.backups.why_late(cx.now.wall)),
     ]
+}
+
+fn forbids_writes(check: &Check) -> bool {
+    check.failure.is_some() && check.name != BACKUP_AGE
+}
+
+/// `/health` and `/readyz`: asks the cluster, unless it has just answered or this member knows
+/// already that a write would not work.
+pub(crate) fn serve(cx: &mut Context, caller: Caller, asked: Asked) -> Reply<Waiting> {
+    let now = cx.now.monotonic;
+    let is_given = cx.votes_alone() || cx.probe.is_confirmed(now);
+    let proof = if is_given { Proof::Given } else { Proof::Unknown };
+    let known = checks(cx, proof);
+    let fails = |check: &Check| forbids_writes(check) && check.name != MAJORITY;
+    if is_given || known.iter().any(fails) {
+        return print_for(asked, cx, &known).into();
+    }
+    if let Some(number) = cx.probe.next_question(now)
+        && cx.driver.read(Waiter::Probe(number).ticket()).is_err()
+    {
+        // More reads wait than may.
+        return print_for(asked, cx, &checks(cx, Proof::Missing)).into();
+    }
+    cx.probe.wait(caller.key, asked);
+    Reply::Wait(Waiting::Health)
+}
+
+/// The cluster has confirmed that a majority follows the leader.
+pub(crate) fn answer_confirmed(cx: &mut Context, number: u32) {
+    let waiting = cx.probe.answered(number, cx.now.monotonic);
+    answer_all(cx, waiting, Proof::Given);
+}
+
+/// Answers those who have waited for that as long as it may take.
+pub(crate) fn answer_late(cx: &mut Context) {
+    let waiting = cx.probe.take_late(cx.now.monotonic);
+    answer_all(cx, waiting, Proof::Missing);
+}
+
+fn answer_all(cx: &mut Context, waiting: Vec<(Key, Asked)>, proof: Proof) {
+    if waiting.is_empty() {
+        return;
+    }
+    let checks = checks(cx, proof);
+    for (key, asked) in waiting {
+        let response = print_for(asked, cx, &checks);
+        cx.answer(key, response);
+    }
 }
 
 fn why_disk(cx: &Context) -> Option<String> {
@@ -105,17 +186,33 @@ fn why_disk(cx: &Context) -> Option<String> {
 }
 
 fn why_leader(cx: &Context) -> Option<String> {
-    let is_heard = cx.is_led();
-    (!is_heard).then(|| format!("no leader is reachable{}", cx.who_is_unreachable()))
+    if !cx.is_led() {
+        return Some(format!("no leader is reachable{}", cx.who_is_unreachable()));
+    }
+    let status = cx.driver.status();
+    let leader = status.leader.filter(|id| *id != status.id && cx.is_stuck(*id))?;
+    Some(format!("the disk of {}, which leads, takes no writes", cx.name_of(leader)))
 }
 
-fn why_majority(cx: &Context) -> Option<String> {
+fn why_majority(cx: &Context, proof: Proof) -> Option<String> {
     let (reached, voters) = cx.voters_reached();
-    let is_majority = reached > voters / 2;
-    (!is_majority).then(|| {
-        let gone = cx.who_is_unreachable();
-        format!("{reached} of {voters} voters are reachable from here{gone}")
-    })
+    let stuck = cx.driver.voters().filter(|id| cx.is_stuck(*id)).count();
+    if voters - stuck <= voters / 2 {
+        return Some(format!("the disks of {stuck} of {voters} voters take no writes"));
+    }
+    let is_reached = reached > voters / 2;
+    match proof {
+        Proof::Given => None,
+        Proof::Unknown if is_reached => None,
+        Proof::Missing if is_reached => {
+            let patience = span(cx.probe.patience_ns());
+            Some(format!("no majority has confirmed within {patience} that it follows the leader"))
+        }
+        Proof::Unknown | Proof::Missing => {
+            let gone = cx.who_is_unreachable();
+            Some(format!("{reached} of {voters} voters are reachable from here{gone}"))
+        }
+    }
 }
 
 fn why_store(cx: &Context) -> Option<String> {
@@ -126,17 +223,6 @@ fn why_store(cx: &Context) -> Option<String> {
 fn why_certificate(cx: &Context) -> Option<String> {
     let expiry = cx.certificate.as_ref().filter(|one| one.left_ns(cx.now.wall).is_none())?;
     Some(format!("{} has ended: replace the file", expiry.file.display()))
-}
-
-/// `/health`: whether a write would work, which it does however old the last backup is.
-pub(crate) fn health(cx: &Context) -> Response {
-    let failed = |check: &Check| check.failure.is_some() && check.name != BACKUP_AGE;
-    health_of(!checks(cx).iter().any(failed))
-}
-
-/// `/readyz`.
-pub(crate) fn readyz(cx: &Context, query: &str) -> Response {
-    answer(&checks(cx), query, "ok", &cx.config.warnings)
 }
 
 #[cfg(test)]

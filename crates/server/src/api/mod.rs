@@ -33,6 +33,7 @@ use crate::http::url;
 use crate::join::IdentityCard;
 use crate::member::context::Context;
 use crate::member::greeting;
+use crate::member::probe::Asked;
 use crate::net::{Caller, Reply, Response};
 use answers::{not_found, redirect_to};
 use call::Shape;
@@ -160,9 +161,9 @@ fn resource(
             let (id, name) = (cx.driver.status().id, cx.config.name.clone());
             Response::json(200, IdentityCard { id, name }.to_json()).into()
         }
-        Route::Health => health::health(cx).into(),
+        Route::Health => health::serve(cx, caller, Asked::Health),
         Route::Livez => health::livez(request.query).into(),
-        Route::Readyz => health::readyz(cx, request.query).into(),
+        Route::Readyz => health::serve(cx, caller, health::ready(request.query)),
         Route::Metrics => metrics::serve(cx).into(),
         Route::PeerStream
         | Route::Keys(_)

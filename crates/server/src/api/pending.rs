@@ -52,6 +52,8 @@ pub(crate) enum Waiting {
     Remove(MemberId),
     /// A change of the members that was asked for in the words of 2.x.
     Member(Box<MemberChange>),
+    /// Whether a write would work (`member/probe.rs`).
+    Health,
     /// The proof that a member that was welcomed knows the cluster's secret.
     Guest(Box<Guest>),
     /// Messages of another member, on an upgraded connection.
@@ -116,7 +118,8 @@ impl Waiting {
             | Waiting::Configure
             | Waiting::RaiseIndex
             | Waiting::Join(_)
-            | Waiting::Remove(_) => OnStop::Refuse,
+            | Waiting::Remove(_)
+            | Waiting::Health => OnStop::Refuse,
             Waiting::Watch(_)
             | Waiting::List(_)
             | Waiting::Backup(_)
@@ -141,7 +144,8 @@ impl Pending for Waiting {
             | Waiting::RaiseIndex
             | Waiting::Join(_)
             | Waiting::Remove(_)
-            | Waiting::Member(_) => ClientEnd::Answer,
+            | Waiting::Member(_)
+            | Waiting::Health => ClientEnd::Answer,
             Waiting::Watch(_) | Waiting::Lock(_) | Waiting::Guest(_) | Waiting::Peer(_) => {
                 ClientEnd::Forget
             }

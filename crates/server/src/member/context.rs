@@ -5,6 +5,7 @@ use super::backups::Backups;
 use super::hints::Inquiry;
 use super::inbound::Inbound;
 use super::incidents::Incidents;
+use super::probe::Probe;
 use super::worker::Workers;
 use crate::api::dial_backs::DialBacks;
 use crate::api::keys::event_bytes::EventBytes;
@@ -85,6 +86,8 @@ pub(crate) struct Context {
     pub(crate) backups: Backups,
     /// What the log was told of the cluster.
     pub(crate) incidents: Incidents,
+    /// Whether a write would work, as the cluster said last.
+    pub(crate) probe: Probe,
     /// The certificate of this machine that ends first, if it has any.
     pub(crate) certificate: Option<Expiry>,
     /// How this machine was removed, if it was.
@@ -145,10 +148,25 @@ impl Context {
         status.leader.is_some_and(hears)
     }
 
-    /// The same within a heartbeat or two: whether a write could begin now.
+    /// Whether there is a leader that can be spoken to.
     pub(crate) fn is_led(&self) -> bool {
         let status = self.driver.status();
-        status.leader.is_some_and(|leader| leader == status.id || self.beats(leader))
+        let can_ask = |leader| leader == status.id || self.driver.network().can_send(leader);
+        status.leader.is_some_and(can_ask)
+    }
+
+    /// Whether this member is the only one that votes, so that nobody has to be asked.
+    pub(crate) fn votes_alone(&self) -> bool {
+        let own = self.driver.status().id;
+        self.driver.voters().eq([own])
+    }
+
+    /// Whether the disk of a member takes no writes, as far as is known here.
+    pub(crate) fn is_stuck(&self, id: MemberId) -> bool {
+        if id == self.driver.status().id {
+            return self.driver.is_stuck();
+        }
+        self.driver.is_peer_stuck(id, SILENCE_NS)
     }
 
     /// Whether a member that exchanges heartbeats with this one did so lately: it missed one at

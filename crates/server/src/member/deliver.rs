@@ -7,7 +7,7 @@ use crate::api::answers::engine_error;
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::api::pending::{OnStop, Waiting};
-use crate::api::{admin, backup, join, keys, lock, members};
+use crate::api::{admin, backup, health, join, keys, lock, members};
 use crate::net::{Key, Reply, Response, Service};
 use crate::notice::notice;
 use replica::{Answer, EngineError, Output, ReadAnswer};
@@ -26,6 +26,7 @@ impl EventLoop {
             match Waiter::of(answer.ticket.0) {
                 Waiter::Connection(key) => self.deliver_answer(key, &answer),
                 Waiter::Lock(key) => queueing::deliver(&mut self.cx, key, &answer),
+                Waiter::Probe(_) => unreachable!("a question writes nothing"),
             }
         }
         for read in out.reads.drain(..) {
@@ -35,6 +36,7 @@ impl EventLoop {
             match Waiter::of(wake.owner) {
                 Waiter::Connection(_) => watch::deliver(&mut self.cx, &mut self.front, &wake),
                 Waiter::Lock(_) => queueing::deliver_wake(&mut self.cx, &wake),
+                Waiter::Probe(_) => unreachable!("a question watches nothing"),
             }
         }
         self.cx.events.clear();
@@ -64,6 +66,7 @@ impl EventLoop {
             | Waiting::Backup(_)
             | Waiting::Lock(_)
             | Waiting::LockRead { .. }
+            | Waiting::Health
             | Waiting::Guest(_)
             | Waiting::Peer(_)) => Reply::Wait(other),
         };
@@ -72,7 +75,13 @@ impl EventLoop {
 
     /// A read index was reached, or cannot be.
     fn deliver_read(&mut self, read: &ReadAnswer) {
-        let Waiter::Connection(key) = Waiter::of(read.ticket.0) else { return };
+        let key = match Waiter::of(read.ticket.0) {
+            Waiter::Connection(key) => key,
+            Waiter::Probe(number) if read.outcome.is_ok() => {
+                return health::answer_confirmed(&mut self.cx, number);
+            }
+            Waiter::Probe(_) | Waiter::Lock(_) => return,
+        };
         let Some(caller) = self.front.caller(key) else { return };
         let Some(waiting) = self.front.take_pending(key) else { return };
         let cx = &mut self.cx;

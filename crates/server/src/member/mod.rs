@@ -20,6 +20,7 @@ mod inquiry;
 pub(crate) mod moved;
 mod observe;
 mod peers;
+pub(crate) mod probe;
 mod rounds;
 mod shutdown;
 pub(crate) mod waiter;
@@ -29,7 +30,7 @@ use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::api::lock::waiters::LockWaiters;
 use crate::api::pending::Waiting;
-use crate::api::{self, backup, keys};
+use crate::api::{self, backup, health, keys};
 use crate::config::Config;
 use crate::error::StartError;
 use crate::http::browser::Hosts;
@@ -126,6 +127,7 @@ impl EventLoop {
         });
         front.open(|_| true)?;
         let backups = backups::Backups::new(config.backups.as_ref(), &config.name, now);
+        let probe = probe::Probe::new(config.heartbeat_interval_ms);
         let busy_poll = BusyPoll::new(Duration::from_micros(config.busy_poll_us));
         let cx = Context {
             config,
@@ -148,6 +150,7 @@ impl EventLoop {
             sending_backups: Arc::default(),
             backups,
             incidents: incidents::Incidents::new(now),
+            probe,
             certificate: None,
             removal: None,
             inquiry: hints::Inquiry::default(),
@@ -199,6 +202,8 @@ impl EventLoop {
             queueing::advance(&mut self.cx);
             self.carry_out();
             self.turn()?;
+            health::answer_late(&mut self.cx);
+            self.carry_out();
             if let Some(removal) = self.cx.removal {
                 self.finish_up()?;
                 self.cx.workers.finish();
@@ -240,7 +245,8 @@ impl EventLoop {
         let due = self.cx.driver.until_due().unwrap_or(u64::MAX).min(HOUSEKEEPING_NS);
         let lock_due = self.cx.locks.next_due().unwrap_or(u64::MAX);
         let lock_due = lock_due.saturating_sub(self.cx.now.monotonic);
-        Duration::from_nanos(due.min(self.front.until_due()).min(lock_due))
+        let probe_due = self.cx.probe.until_due(self.cx.now.monotonic).unwrap_or(u64::MAX);
+        Duration::from_nanos(due.min(self.front.until_due()).min(lock_due).min(probe_due))
     }
 
     fn take(&mut self, event: &Event) {
@@ -400,6 +406,7 @@ impl Service for EventLoop {
             | Waiting::Join(_)
             | Waiting::Remove(_)
             | Waiting::Member(_)
+            | Waiting::Health
             | Waiting::Guest(_) => {}
         }
     }

@@ -1,9 +1,9 @@
 //! Graceful shutdown: leadership is transferred, requests in hand are answered, then all is closed.
 
 use super::{EventLoop, background, observe};
-use crate::api::backup;
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
+use crate::api::{backup, health};
 use crate::error::StartError;
 use crate::net;
 use crate::notice::notice;
@@ -87,6 +87,8 @@ impl EventLoop {
             self.take_results()?;
             self.maintain_peers();
             self.turn()?;
+            health::answer_late(&mut self.cx);
+            self.carry_out();
             let passed = self.cx.clock.now().monotonic.saturating_sub(start);
             let is_done = self.front.is_quiet(passed >= DRAIN_NS)
                 && !self.cx.driver.is_syncing()

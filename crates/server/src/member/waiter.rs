@@ -6,6 +6,13 @@ use replica::Ticket;
 /// Tells tickets and watchers of the lock module from those of connections: keys leave it free.
 const LOCK_BIT: u64 = 1 << 63;
 
+/// No connection has this slot: with the bit of locks it tells questions of the cluster's health,
+/// whose number takes the place of the generation.
+const PROBE_SLOT: u64 = u32::MAX as u64;
+
+/// The highest number of such a question.
+pub(super) const NUMBER_MAX: u32 = (1 << 31) - 1;
+
 /// Who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiter {
@@ -13,6 +20,8 @@ pub(crate) enum Waiter {
     Connection(Key),
     /// A client that waits for a lock.
     Lock(Key),
+    /// All who ask whether a write would work: the number of their question.
+    Probe(u32),
 }
 
 impl Waiter {
@@ -20,9 +29,13 @@ impl Waiter {
     pub(crate) const ANY_LOCK: u64 = LOCK_BIT;
 
     pub(crate) fn of(packed: u64) -> Self {
+        let (rest, slot) = (packed & !LOCK_BIT, packed & PROBE_SLOT);
         match packed & LOCK_BIT {
             0 => Waiter::Connection(Key::from_u64(packed)),
-            _ => Waiter::Lock(Key::from_u64(packed & !LOCK_BIT)),
+            _ if slot == PROBE_SLOT => {
+                Waiter::Probe(u32::try_from(rest >> 32).expect("31 bits are left"))
+            }
+            _ => Waiter::Lock(Key::from_u64(rest)),
         }
     }
 
@@ -31,6 +44,7 @@ impl Waiter {
         match self {
             Waiter::Connection(key) => Ticket(key.to_u64()),
             Waiter::Lock(key) => Ticket(key.to_u64() | LOCK_BIT),
+            Waiter::Probe(number) => Ticket(LOCK_BIT | u64::from(number) << 32 | PROBE_SLOT),
         }
     }
 }
@@ -44,7 +58,8 @@ mod tests {
     fn a_ticket_tells_who_waits() {
         let mut slab = Slab::new();
         let key = slab.insert(());
-        for waiter in [Waiter::Connection(key), Waiter::Lock(key)] {
+        let probes = [0, 7, NUMBER_MAX].map(Waiter::Probe);
+        for waiter in [Waiter::Connection(key), Waiter::Lock(key)].into_iter().chain(probes) {
             assert_eq!(Waiter::of(waiter.ticket().0), waiter);
         }
         assert!(matches!(Waiter::of(Waiter::ANY_LOCK), Waiter::Lock(_)));

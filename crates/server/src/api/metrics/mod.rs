@@ -142,6 +142,11 @@ const TABLE: &[Metric] = &[
         "How often another leader was seen since the start.",
         Member(|cx| cx.leader_changes as f64),
     ),
+    counter(
+        "stead_health_questions_total",
+        "Read indexes that were asked for to answer /health and /readyz.",
+        Member(|cx| cx.probe.count as f64),
+    ),
     // Other members.
     gauge(
         "stead_peer_connected",

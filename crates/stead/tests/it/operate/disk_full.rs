@@ -93,6 +93,10 @@ fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     let index = listing.index();
     assert!(server.is_running());
     fs::remove_file(filler).unwrap();
+    // Without a write: nobody sends any to a machine that is not well.
+    wait_until("it is well again", Duration::from_secs(15), || {
+        ask(addr, &Request::get("/health")).status() == 200
+    });
     wait_until("writes resume", Duration::from_secs(15), || write(5_000).status() < 300);
     let room = "INFO the disk has room again: ";
     wait_until("the log says that too", Duration::from_secs(15), || log_has(room));

@@ -2,10 +2,10 @@
 
 use super::{Logs, PATIENCE, others};
 use crate::cluster::kit::{Cluster, Machine, members, metric, state};
-use crate::testkit::{Request, Site, ask, send, wait_until};
+use crate::testkit::wait::holds_within;
+use crate::testkit::{Request, Site, ask, wait_until};
 use rustix::process::Signal;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn the_death_of_a_leader_is_told_by_those_that_go_on() {
@@ -71,56 +71,16 @@ fn a_lost_majority_is_told_with_those_that_are_missing_and_so_is_its_return() {
         logs.wait(&cluster, at, &["leader: "]);
     }
     for at in &stopped {
-        logs.wait(&cluster, *at, &["WARN this process stood still: for "]);
+        // The stop may come in the middle of a round.
+        let says = |line: &String| {
+            let words =
+                ["WARN this process stood still: for ", "WARN slow round of the event loop"];
+            words.iter().any(|words| line.contains(words))
+        };
+        let is_told = holds_within(PATIENCE, || logs.lines(&cluster, *at).iter().any(says));
+        assert!(is_told, "{}", logs.lines(&cluster, *at).join("\n"));
     }
     logs.check_few(&cluster);
-}
-
-fn is_healthy(addr: SocketAddr) -> bool {
-    send(addr, &Request::get("/health")).is_ok_and(|answer| answer.status() == 200)
-}
-
-#[test]
-fn health_is_false_as_soon_as_a_write_would_not_work() {
-    let mut cluster = Cluster::start("told-health", 3, "");
-    let leader = cluster.leader();
-    let addr = cluster.machines[leader].addr();
-    wait_until("all are well", PATIENCE, || {
-        cluster.machines.iter().all(|machine| is_healthy(machine.addr()))
-    });
-    let ready = ask(addr, &Request::get("/readyz?verbose"));
-    assert_eq!(ready.status(), 200, "{}", ready.text());
-    for check in ["leader", "store", "disk", "majority", "members-differ", "certificate"] {
-        assert!(ready.text().contains(&format!("[+]{check} ok\n")), "{}", ready.text());
-    }
-    assert_eq!(ask(addr, &Request::get("/readyz")).text(), "ok\n");
-    assert_eq!(ask(addr, &Request::get("/livez?verbose")).text(), "[+]loop ok\nok\n");
-    for at in others(&cluster, leader) {
-        cluster.machines[at].server().signal(Signal::STOP);
-    }
-    let began = Instant::now();
-    wait_until("it is not well", Duration::from_secs(2), || !is_healthy(addr));
-    println!("health was false {:?} after the others stopped", began.elapsed());
-    wait_until("that it is not ready is explained", PATIENCE, || {
-        let ready = ask(addr, &Request::get("/readyz?verbose=1"));
-        let text = ready.text();
-        assert_eq!(ready.status(), 503, "{text}");
-        text.contains("[-]majority failed: 1 of 3 voters are reachable from here")
-            && text.contains("[-]leader failed: no leader is reachable; unreachable: m")
-            && text.contains("[+]disk ok\n")
-            && text.ends_with("not ready\n")
-    });
-    let plain = ask(addr, &Request::get("/readyz"));
-    assert!(plain.text().starts_with("no leader is reachable; unreachable: m"), "{plain:?}");
-    assert_eq!(ask(addr, &Request::get("/health")).text(), "{\"health\": \"false\"}\n");
-    assert_eq!(ask(addr, &Request::get("/livez")).status(), 200);
-    for at in others(&cluster, leader) {
-        cluster.machines[at].server().signal(Signal::CONT);
-    }
-    wait_until("all are well again", PATIENCE, || {
-        cluster.machines.iter().all(|machine| is_healthy(machine.addr()))
-    });
-    cluster.machines.iter_mut().for_each(Machine::kill);
 }
 
 /// For a moment after its start a member takes changes of the membership for those of the past.
