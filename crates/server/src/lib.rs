@@ -29,6 +29,9 @@ mod text;
 pub use call::{Access, agent, download};
 pub use error::StartError;
 pub use http::time::rfc3339;
-pub use rebuild::{Deadlines, Home, Rebuilt, look_at_survivor, read_backup, recover, restore};
+pub use rebuild::{
+    Deadlines, Home, Rebuilt, last_seen, look_at_survivor, read_backup, recover, restore,
+};
 pub use start::{check, run};
+pub use sys::disk::Sighting;
 pub use sys::signal::on_hangup;

@@ -7,7 +7,7 @@
 use crate::error::StartError;
 use crate::start::draw_seed;
 use crate::sys::clock::{Now, SystemClock};
-use crate::sys::disk::DataDir;
+use crate::sys::disk::{DataDir, Sighting};
 use replica::{BackupInfo, Clock, Inheritance, InitialIdentity, Salvage};
 use std::fs::File;
 use std::io::BufReader;
@@ -104,6 +104,13 @@ pub fn look_at_survivor(data_dir: &Path) -> Result<Salvage, StartError> {
     let disk = DataDir::look(data_dir).map_err(StartError::DataDir)?;
     let salvaged = replica::salvage(&disk, Limits::default());
     salvaged.map_err(|fatal| StartError::from(fatal).on(data_dir))
+}
+
+/// How far the other members were when that one last heard of them; nothing where its directory
+/// does not say.
+pub fn last_seen(data_dir: &Path, survivor: &Salvage) -> Option<Vec<Sighting>> {
+    let disk = DataDir::look(data_dir).ok()?;
+    disk.seen(survivor.cluster, survivor.id)
 }
 
 /// Makes a cluster of one from what a stopped member has, in its own directory. `margin` is how

@@ -45,7 +45,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Envelope::Report { nonce, report } => self.note_report(from, nonce, report),
             Envelope::Doubled { address } => out.doubled = Some(address.to_owned()),
             Envelope::Beacon { index, hash, uptime, version } => {
-                self.replica.note_beacon(from, (index, hash), uptime, version);
+                self.replica.note_beacon(from, (index, hash), uptime, version, now.mono());
             }
             Envelope::Disk { is_stuck } => self.replica.note_disk(from, is_stuck, now.mono()),
         }

@@ -200,6 +200,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         said_at.is_some_and(|at| self.now.monotonic.saturating_sub(at) <= ns)
     }
 
+    /// Where the member's files are.
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// The way to the other members.
     pub fn network_mut(&mut self) -> &mut N {
         &mut self.network

@@ -55,6 +55,8 @@ pub struct Peer {
     pub latency: Latency,
     /// How far it said that it had applied.
     pub applied: u64,
+    /// When it said so, by this machine's monotonic clock; nothing if never.
+    pub told_at: Option<u64>,
     /// For how many seconds it had been running, as it said.
     pub uptime: u64,
     /// The version of its program, as it said.

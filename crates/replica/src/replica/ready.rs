@@ -127,10 +127,11 @@ impl Replica {
         (index, hash): (u64, u64),
         uptime: u64,
         version: &str,
+        now: MonoTime,
     ) {
         let differs = self.marks.differs(index, hash);
         let peer = self.peers.entry(from);
-        peer.applied = index;
+        (peer.applied, peer.told_at) = (index, Some(now.0));
         peer.uptime = uptime;
         peer.diverged |= differs == Some(true);
         peer.agrees =

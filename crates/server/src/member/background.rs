@@ -7,7 +7,7 @@ use super::{inquiry, moved, observe};
 use crate::error::StartError;
 use crate::net::Key;
 use crate::notice::notice;
-use crate::sys::disk::DataDir;
+use crate::sys::disk::{DataDir, print_seen};
 use crate::text::{size, span_of};
 use replica::{Fatal, SnapshotDone};
 use std::io;
@@ -77,6 +77,7 @@ pub(super) fn take_results(cx: &mut Context) -> Result<ForConnections, StartErro
             }
             Done::BackupPiece(key) => results.backups.push(key),
             Done::BackupKept(result, wall) => backup_done(cx, result, wall),
+            Done::SeenKept => cx.seen.is_busy = false,
             Done::Asked(answers) => moved::asked(cx, &answers),
             Done::Inquired(answers) => inquiry::answered(cx, &answers),
         }
@@ -123,6 +124,38 @@ fn snapshot_done(
                 "{error}, in {place}: the log is kept, and grows until one succeeds"
             );
             cx.driver.snapshot_finished(None)
+        }
+    }
+}
+
+/// Takes note of how far the other members are, and has it written where that is due.
+pub(super) fn note_seen(cx: &mut Context) {
+    gather_seen(cx);
+    if let Some(all) = cx.seen.take_due(cx.now.monotonic) {
+        let text = print_seen(cx.driver.cluster(), cx.driver.status().id, &all);
+        cx.seen.is_busy = cx.workers.keep_seen(cx.driver.disk().clone(), text).is_ok();
+    }
+}
+
+/// Writes it once more: this member stops.
+pub(super) fn write_seen(cx: &mut Context) {
+    gather_seen(cx);
+    let all = cx.seen.all();
+    if !cx.seen.is_busy && !all.is_empty() {
+        let text = print_seen(cx.driver.cluster(), cx.driver.status().id, &all);
+        // It is only shown: what else cannot be written is told.
+        let _ = cx.driver.disk().write_seen(&text);
+    }
+}
+
+fn gather_seen(cx: &mut Context) {
+    let Context { driver, seen, now, .. } = cx;
+    let own = driver.status().id;
+    // After a start the table may be an old one: who is not in it yet is not forgotten.
+    seen.retain(|id| !driver.membership().was_removed(id));
+    for id in driver.membership().members().map(|member| member.id).filter(|id| *id != own) {
+        if let Some(peer) = driver.peer(id) {
+            seen.note(id, peer, *now);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::hints::Inquiry;
 use super::inbound::Inbound;
 use super::incidents::Incidents;
 use super::probe::Probe;
+use super::seen::Seen;
 use super::worker::Workers;
 use crate::api::dial_backs::DialBacks;
 use crate::api::keys::event_bytes::EventBytes;
@@ -88,6 +89,8 @@ pub(crate) struct Context {
     pub(crate) incidents: Incidents,
     /// Whether a write would work, as the cluster said last.
     pub(crate) probe: Probe,
+    /// How far the others were when they last said so.
+    pub(crate) seen: Seen,
     /// The certificate of this machine that ends first, if it has any.
     pub(crate) certificate: Option<Expiry>,
     /// How this machine was removed, if it was.

@@ -22,6 +22,7 @@ mod observe;
 mod peers;
 pub(crate) mod probe;
 mod rounds;
+mod seen;
 mod shutdown;
 pub(crate) mod waiter;
 pub(crate) mod worker;
@@ -128,6 +129,8 @@ impl EventLoop {
         front.open(|_| true)?;
         let backups = backups::Backups::new(config.backups.as_ref(), &config.name, now);
         let probe = probe::Probe::new(config.heartbeat_interval_ms);
+        let seen = driver.disk().seen(driver.cluster(), driver.status().id);
+        let seen = seen::Seen::new(seen);
         let busy_poll = BusyPoll::new(Duration::from_micros(config.busy_poll_us));
         let cx = Context {
             config,
@@ -151,6 +154,7 @@ impl EventLoop {
             backups,
             incidents: incidents::Incidents::new(now),
             probe,
+            seen,
             certificate: None,
             removal: None,
             inquiry: hints::Inquiry::default(),
@@ -329,6 +333,7 @@ impl EventLoop {
         peers::report(&mut self.cx);
         moved::look_for_moved(&mut self.cx);
         background::make_backup(&mut self.cx);
+        background::note_seen(&mut self.cx);
         notice::tell_waiting();
         self.front.keyring.refresh(self.cx.now.wall);
         self.cx.certificate = self.front.keyring.ends_first().cloned();

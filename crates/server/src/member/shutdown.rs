@@ -65,6 +65,7 @@ impl EventLoop {
         self.transfer_leadership()?;
         self.finish_up()?;
         self.cx.driver.close()?;
+        background::write_seen(&mut self.cx);
         notice!(Stopped, "", "");
         Ok(())
     }

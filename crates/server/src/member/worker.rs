@@ -42,6 +42,8 @@ pub(crate) enum Done {
     BackupKept(io::Result<(PathBuf, u64)>, u64),
     /// Who is reached where.
     Asked(AnsweredViews),
+    /// What is known of the other members was written.
+    SeenKept,
     /// What others say of the claim that this machine was removed.
     Inquired(Vec<HintAnswer>),
 }
@@ -55,6 +57,7 @@ pub(crate) struct Workers {
     fills: Option<Sender<FillTask<DataDir>>>,
     snapshots: Option<Sender<SnapshotJob<DataDir>>>,
     garbage: Option<Sender<Disposal>>,
+    seen: Option<Sender<(DataDir, String)>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -75,6 +78,7 @@ impl Workers {
             fills: None,
             snapshots: None,
             garbage: None,
+            seen: None,
             threads: Vec::new(),
         }
     }
@@ -86,7 +90,8 @@ impl Workers {
 
     /// Waits until all work in hand is done: nothing is written to the data directory after this.
     pub(crate) fn finish(&mut self) {
-        (self.syncs, self.fills, self.snapshots, self.garbage) = (None, None, None, None);
+        (self.syncs, self.fills, self.snapshots) = (None, None, None);
+        (self.garbage, self.seen) = (None, None);
         for thread in self.threads.drain(..) {
             // A panic there has ended the process.
             let _ = thread.join();
@@ -166,6 +171,18 @@ impl Workers {
         };
         thread::Builder::new().name("stead-backup".to_owned()).spawn(work)?;
         Ok(taken)
+    }
+
+    /// Writes what is known of the other members.
+    pub(crate) fn keep_seen(&mut self, data_dir: DataDir, text: String) -> io::Result<()> {
+        let report = self.report();
+        let work = move |(data_dir, text): (DataDir, String)| {
+            // It is only shown, so that one which cannot be written is nobody's concern: what else
+            // cannot be written is told.
+            let _ = data_dir.write_seen(&text);
+            report(Done::SeenKept);
+        };
+        hand_over(&mut self.threads, &mut self.seen, "seen", 0, work, (data_dir, text))
     }
 
     pub(crate) fn drop_garbage(&mut self, nodes: Vec<store::Node>) -> io::Result<()> {

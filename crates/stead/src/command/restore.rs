@@ -4,9 +4,9 @@
 use super::args::{Args, Flags};
 use crate::console::{FAILED, print, say};
 use crate::source::Usage;
-use replica::Salvage;
+use replica::{Member, Salvage};
 use server::notice::Notice;
-use server::{Deadlines, Home, Rebuilt, StartError};
+use server::{Deadlines, Home, Rebuilt, Sighting, StartError};
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal};
 use std::path::Path;
@@ -117,7 +117,8 @@ pub(super) fn recover(args: &[String]) -> Result<ExitCode, Usage> {
         let detail = other_name(&salvage, data_dir, name);
         return Ok(fail(&detail));
     }
-    print(&described(&salvage));
+    let seen = server::last_seen(data_dir, &salvage);
+    print(&described(&salvage, seen.as_deref()));
     if !args.has("yes") && !is_confirmed() {
         return Ok(fail(&"nothing was changed"));
     }
@@ -129,7 +130,7 @@ pub(super) fn recover(args: &[String]) -> Result<ExitCode, Usage> {
 }
 
 /// What a directory has, and what may be lost.
-fn described(salvage: &Salvage) -> String {
+fn described(salvage: &Salvage, seen: Option<&[Sighting]>) -> String {
     let Salvage { cluster, name, members, store, stamp, last, committed, .. } = salvage;
     let shown = stamp.time.0.saturating_add_signed(stamp.wall_offset.0);
     let mut text = format!(
@@ -143,15 +144,29 @@ fn described(salvage: &Salvage) -> String {
         store.index().0,
     );
     for member in members.iter().filter(|member| member.id != salvage.id) {
-        let _ = writeln!(text, "  other member    {} {}", member.name, member.peer_url);
+        let one = seen.and_then(|all| all.iter().find(|one| one.id == member.id));
+        let heard = one.map_or_else(|| "not known".to_owned(), |one| heard(*one, salvage));
+        let Member { name, peer_url, .. } = member;
+        let _ = writeln!(text, "  other member    {name} {peer_url}\n    last heard    {heard}");
     }
     let _ = writeln!(
         text,
-        "What other members acknowledged after entry {} is lost. Entries above {} may never have \
-         been acknowledged; they are kept.",
+        "What other members acknowledged after entry {} is lost; they may have gone on after they \
+         were last heard of. Entries above {} may never have been acknowledged; they are kept.",
         last.0.0, committed.0,
     );
     text
+}
+
+/// When another member was last heard of, and whether what it had then is here.
+fn heard(one: Sighting, salvage: &Salvage) -> String {
+    let (at, applied, last) = (server::rfc3339(one.at), one.applied, salvage.last.0.0);
+    let held = match applied.checked_sub(last) {
+        _ if applied <= salvage.committed.0 => "all of it is here for certain".to_owned(),
+        None | Some(0) => "this log reaches as far".to_owned(),
+        Some(missing) => format!("this log lacks its last {missing}"),
+    };
+    format!("at {at}, with entry {applied} applied: {held}")
 }
 
 fn is_confirmed() -> bool {

@@ -13,6 +13,9 @@ pub(super) const STANDBY_NAME: &str = "standby";
 /// The file that says that files are being set aside (`mark.rs`).
 pub(super) const MARK_NAME: &str = "set-aside";
 
+/// The file about the other members.
+pub(super) const SEEN_NAME: &str = "peers-seen";
+
 /// The maximum number of foreign names in a message.
 const NAMES_MAX: usize = 4;
 
@@ -65,13 +68,13 @@ pub(super) fn enumerate(names: &[String]) -> String {
     text
 }
 
-/// Whether a file belongs to the log or to the snapshots.
+/// Whether a file belongs to the log or to the snapshots, or is about the other members.
 pub(super) fn is_of_store(name: &str) -> bool {
     let is_log = name.starts_with("log-") && name.ends_with(".wal");
     let is_spare = name.starts_with("spare-") && (name.ends_with(".wal") || name.ends_with(".tmp"));
     let is_snapshot =
         name.starts_with("snapshot-") && (name.ends_with(".snap") || name.ends_with(".tmp"));
-    is_log || is_spare || is_snapshot || name == wal::INCOMING_NAME
+    is_log || is_spare || is_snapshot || name == wal::INCOMING_NAME || name == SEEN_NAME
 }
 
 /// Whether a sub-directory is one that files were set aside in: `LABEL-YYYYMMDD-HHMMSS[-N]`.
@@ -96,7 +99,7 @@ pub(super) fn is_set_aside(name: &str) -> bool {
 /// Whether a file holds a word of ours, finished or not.
 fn is_word(name: &str) -> bool {
     let stem = name.strip_suffix(".tmp").unwrap_or(name);
-    stem == STANDBY_NAME || stem == MARK_NAME
+    [STANDBY_NAME, MARK_NAME, SEEN_NAME].contains(&stem)
 }
 
 /// Whether a name is what a file system, a volume or an editor puts into every directory.
@@ -160,6 +163,8 @@ mod tests {
             &["incoming.tmp"],
             &["LOCK", "standby"],
             &["standby.tmp"],
+            &["LOCK", "peers-seen"],
+            &["LOCK", "peers-seen.tmp"],
             &["removed-20261129-231500/"],
             &["LOCK", "replaced-20261129-231500-1/"],
             &["set-aside", "removed-20261129-231500/"],

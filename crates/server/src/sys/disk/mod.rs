@@ -2,7 +2,7 @@
 //!
 //! `directory.rs` makes, syncs and locks directories, `contents.rs` says whose one is, `aside.rs`
 //! moves our files out of the way, `mark.rs` says how far that is, `standby.rs` keeps the standby
-//! marker.
+//! marker, `seen.rs` what was last heard of other members.
 
 mod aside;
 mod contents;
@@ -10,14 +10,17 @@ mod directory;
 mod file;
 mod io_error;
 mod mark;
+mod seen;
 mod standby;
 
 use crate::notice::notice;
-use contents::{Contents, LOCK_NAME, MARK_NAME, STANDBY_NAME};
+use contents::{Contents, LOCK_NAME, MARK_NAME, SEEN_NAME, STANDBY_NAME};
 use directory::{Directory, try_lock};
 pub(crate) use file::DataFile;
 use io_error::{again, explain, of_path};
 use mark::Mark;
+pub use seen::Sighting;
+pub(crate) use seen::print as print_seen;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -62,7 +65,7 @@ impl DataDir {
             failed(format!("cannot open {LOCK_NAME}: {}", explain(path, &error)))
         })?;
         let data_dir = Self::lock(path, dir, is_free, Some(lock))?;
-        for word in [STANDBY_NAME, MARK_NAME] {
+        for word in [STANDBY_NAME, MARK_NAME, SEEN_NAME] {
             // What a write that was never finished left behind; what cannot be removed harms
             // nobody.
             let _ = fs::remove_file(path.join(temporary_name(word)));

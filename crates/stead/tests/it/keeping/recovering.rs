@@ -15,6 +15,11 @@ fn left_alone(label: &str, count: usize) -> (Cluster, String) {
     }
     cluster.wait_equal();
     let all = ask(cluster.machines[0].addr(), &Request::get(KEPT)).text();
+    let seen = cluster.machines[count - 1].site.data_dir().join("peers-seen");
+    wait_until("the last one has noted what it saw of the others", PATIENCE, || {
+        let text = std::fs::read_to_string(&seen).unwrap_or_default();
+        text.lines().count() == count + 2
+    });
     for machine in &mut cluster.machines {
         machine.kill();
     }
@@ -30,6 +35,17 @@ fn recovers(count: usize, label: &str) {
     let unasked = fails(folder, &recover);
     assert!(unasked.contains("--yes") && unasked.contains("nothing was changed"), "{unasked}");
     assert!(unasked.contains("other member    m0"), "{unasked}");
+    let heard = unasked.lines().filter(|line| line.contains("last heard    at 2")).count();
+    assert_eq!(heard, count - 1, "{unasked}");
+    assert!(unasked.contains(" applied: "), "{unasked}");
+    let seen = survivor.site.data_dir().join("peers-seen");
+    let mut bytes = std::fs::read(&seen).expect("it is there");
+    bytes[30] ^= 1;
+    std::fs::write(&seen, bytes).expect("the disk works");
+    let unknown = fails(folder, &recover);
+    assert_eq!(unknown.matches("last heard    not known").count(), count - 1, "{unknown}");
+    std::fs::remove_file(&seen).expect("it is there");
+    assert_eq!(fails(folder, &recover), unknown, "damaged or missing is the same");
     let wrong = fails(folder, &["recover", "-data-dir", &data_dir, "-name", "x", "--yes"]);
     assert!(wrong.contains(&format!("{name:?}")), "{wrong}");
     let told = must(folder, &["recover", "-data-dir", &data_dir, "-name", &name, "--yes"]);
