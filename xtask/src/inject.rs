@@ -386,7 +386,7 @@ impl Trial<'_> {
             .spawn()
             .map_err(|error| format!("{program}: {error}"))?;
         let since = Instant::now();
-        while !is_traced(machine.pid()) {
+        while !machine::is_traced(machine.pid()) {
             if since.elapsed() > Duration::from_secs(10) {
                 detach(&mut tracer);
                 return Err("strace cannot attach".to_owned());
@@ -395,15 +395,6 @@ impl Trial<'_> {
         }
         Ok(tracer)
     }
-}
-
-/// Whether all threads of a process are traced.
-fn is_traced(pid: u32) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
-    threads.flatten().all(|thread| {
-        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
-        !status.lines().any(|line| line == "TracerPid:\t0")
-    })
 }
 
 /// Lets go of what a tracer traces.

@@ -22,6 +22,7 @@ pub(crate) type Written = BTreeMap<String, String>;
 pub(crate) struct Machine {
     child: Child,
     port: u16,
+    peer_port: u16,
     log: PathBuf,
 }
 
@@ -43,16 +44,30 @@ impl Machine {
         before: &[String],
         flags: &[&str],
     ) -> Result<Started, String> {
+        Self::start_named("m0", binary, data_dir, before, flags)
+    }
+
+    /// The same under another name.
+    ///
+    /// # Errors
+    /// When there is no answer and no end.
+    pub(crate) fn start_named(
+        name: &str,
+        binary: &Path,
+        data_dir: &Path,
+        before: &[String],
+        flags: &[&str],
+    ) -> Result<Started, String> {
         let log = data_dir.with_extension("log");
         let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let port = free_port();
+        let (port, peer_port) = (free_port(), free_port());
         let mut words = before.to_vec();
         words.push(binary.to_string_lossy().into_owned());
         let (program, rest) = words.split_first().ok_or("no program")?;
         let child = Command::new(program)
             .args(rest)
-            .args(["-name", "m0", "-addr", &format!("127.0.0.1:{port}")])
-            .args(["-peer-addr", &format!("127.0.0.1:{}", free_port())])
+            .args(["-name", name, "-addr", &format!("127.0.0.1:{port}")])
+            .args(["-peer-addr", &format!("127.0.0.1:{peer_port}")])
             .arg("-data-dir")
             .arg(data_dir)
             .args(flags)
@@ -61,7 +76,7 @@ impl Machine {
             .stderr(file)
             .spawn()
             .map_err(|error| format!("{program}: {error}"))?;
-        let mut machine = Self { child, port, log };
+        let mut machine = Self { child, port, peer_port, log };
         let since = Instant::now();
         loop {
             if let Some(code) = machine.ended() {
@@ -96,7 +111,19 @@ impl Machine {
         self.port
     }
 
-    fn get(&self, path: &str) -> io::Result<(u16, Vec<u8>)> {
+    pub(crate) fn peer_port(&self) -> u16 {
+        self.peer_port
+    }
+
+    /// A number of `/metrics` without labels.
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
+        let (_, body) = self.get("/metrics").ok()?;
+        let text = String::from_utf8(body).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        line.trim().parse().ok()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> io::Result<(u16, Vec<u8>)> {
         exchange(self.port, &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"))
     }
 
@@ -238,6 +265,15 @@ pub(crate) fn binary(named: Option<&str>) -> Result<PathBuf, String> {
         return Err("building the server failed".to_owned());
     }
     Ok(target_dir().join("debug/stead"))
+}
+
+/// Whether all threads of a process are traced.
+pub(crate) fn is_traced(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        !status.lines().any(|line| line == "TracerPid:\t0")
+    })
 }
 
 /// Where cargo builds.

@@ -6,6 +6,7 @@
 mod coverage;
 mod deps;
 mod filesystems;
+mod incidents;
 mod inject;
 mod machine;
 mod place;
@@ -23,6 +24,7 @@ cargo xtask ci      everything that CI checks
 cargo xtask coverage lines of replica, store and wal that no test runs
 cargo xtask deps    licences, sources and versions of the dependencies, against deny.toml
 cargo xtask filesystems  restarts and kills on ext2, ext3, XFS, FAT, FUSE ...: --rounds N, names
+cargo xtask incidents  slow syncs and clocks that are set, as the logs of three machines tell them
 cargo xtask inject  every call on files with every error: --show, names of calls and errors
 cargo xtask planted classic mistakes, planted one at a time: does the simulator find them?
 cargo xtask sim     clusters in the simulator: --seeds N, --seed S, --help for more
@@ -38,6 +40,10 @@ fn main() -> ExitCode {
         Some("filesystems") => {
             let args: Vec<String> = std::env::args().skip(2).collect();
             report("filesystems", &filesystems::check(&args))
+        }
+        Some("incidents") => {
+            let args: Vec<String> = std::env::args().skip(2).collect();
+            report("incidents", &incidents::check(&args))
         }
         Some("inject") => {
             let args: Vec<String> = std::env::args().skip(2).collect();
@@ -177,6 +183,7 @@ fn ci() -> ExitCode {
     if is_ci_machine() {
         steps.push(reported("filesystems", &filesystems::check(&[])));
         steps.push(reported("inject", &inject::check(&[])));
+        steps.push(reported("incidents", &incidents::check(&[])));
     }
     let (passed, failed, ignored) = tests();
     steps.push(("tests", (failed == 0 && passed > 0).into()));
@@ -194,7 +201,7 @@ fn ci() -> ExitCode {
 /// systems be mounted.
 fn is_ci_machine() -> bool {
     if !place::is_ci() || !place::is_root() {
-        println!("filesystems, inject: skipped: they require CI=true and root");
+        println!("filesystems, inject, incidents: skipped: they require CI=true and root");
         return false;
     }
     true
