@@ -8,7 +8,7 @@ use crate::change::Change;
 use crate::command::{Command, InOrder, InternalWrite};
 use crate::error::{ErrorCode, StoreError};
 use crate::event::{Action, Event};
-use crate::node::{Dir, File, Node};
+use crate::node::{Dir, File, Node, Shift};
 use crate::path::KeyPath;
 use crate::stats::Counter;
 use crate::store::{Applied, Located, Store};
@@ -318,7 +318,7 @@ impl Store {
         self.index += 1;
         let mut node = None;
         let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
-        if let (parent, Some(name)) = self.parent_mut(path)
+        if let (parent, Some(name)) = self.parent_mut(path, Shift::default())
             && let Some(Node::Dir(dir)) = parent.children.get_mut(name)
         {
             let dir = Arc::make_mut(dir);

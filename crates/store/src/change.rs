@@ -5,9 +5,9 @@
 
 use crate::error::{ErrorCode, StoreError};
 use crate::event::{Action, Event};
-use crate::node::{Dir, Node};
+use crate::node::{Dir, Node, Shift, Totals};
 use crate::path::KeyPath;
-use crate::store::{Applied, Store};
+use crate::store::{Applied, Located, Store};
 use crate::time::StoreIndex;
 use crate::watch::Wake;
 use std::sync::Arc;
@@ -57,7 +57,9 @@ impl Store {
         self.index += 1;
         let (created, deadline) = (node.created(), node.deadline());
         let had_deadline = prev.as_ref().is_some_and(|prev| prev.deadline().is_some());
-        if let (parent, Some(name)) = self.parent_mut(path) {
+        let lost = prev.as_ref().map(Node::totals).unwrap_or_default();
+        let shift = Shift { gained: node.totals(), lost };
+        if let (parent, Some(name)) = self.parent_mut(path, shift) {
             let replaced = parent.children.insert(name, node.clone());
             debug_assert_eq!(replaced.is_some(), prev.is_some(), "{path:?} was looked up before");
         }
@@ -76,8 +78,14 @@ impl Store {
         wakes: &mut Vec<Wake>,
     ) -> Result<Arc<Event>, StoreError> {
         let key = path.as_str();
-        let removed = match self.parent_mut(path) {
-            (parent, Some(name)) => parent.children.remove(name),
+        let removed = match self.locate(path) {
+            Located::Found(node) => {
+                let shift = Shift { lost: node.totals(), gained: Totals::default() };
+                match self.parent_mut(path, shift) {
+                    (parent, Some(name)) => parent.children.remove(name),
+                    _ => None,
+                }
+            }
             _ => None,
         };
         let Some(node) = removed else {
@@ -103,12 +111,18 @@ impl Store {
         Ok(event)
     }
 
-    /// The directory that holds a path, made if need be, and the last component.
-    pub(crate) fn parent_mut<'a>(&mut self, path: KeyPath<'a>) -> (&mut Dir, Option<&'a str>) {
+    /// The directory that holds a path, made if need be, and the last component. The node there is
+    /// about to change the totals of all directories above it by `shift`.
+    pub(crate) fn parent_mut<'a>(
+        &mut self,
+        path: KeyPath<'a>,
+        shift: Shift,
+    ) -> (&mut Dir, Option<&'a str>) {
         let index = self.index;
         let mut components = path.components();
         let name = components.next_back();
         let mut dir = Arc::make_mut(&mut self.root);
+        dir.totals.shift(shift);
         for component in components {
             if dir.children.get(component).is_none() {
                 let made = Node::Dir(Arc::new(Dir::new(index, index, None)));
@@ -118,6 +132,7 @@ impl Store {
                 Some(Node::Dir(child)) => dir = Arc::make_mut(child),
                 _ => unreachable!("a file in the way was refused before"),
             }
+            dir.totals.shift(shift);
         }
         (dir, name)
     }

@@ -175,6 +175,10 @@ impl History {
         self.len
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn oldest(&self) -> Option<StoreIndex> {
         self.chunks.front().and_then(|held| held.chunk.events.first()).map(|event| event.index)
     }

@@ -37,7 +37,7 @@ pub use error::{ErrorCode, StoreError};
 pub use event::{Action, Event};
 pub use limits::Limits;
 pub use lock::{LOCK_ANONYMOUS, LOCK_ROOT, LockAction, LockEntry, LockOutcome, LockState};
-pub use node::{Children, Dir, File, Node};
+pub use node::{Children, Dir, File, Node, Totals};
 pub use path::{DEPTH_MAX, KeyPath, PathError};
 pub use stats::{Counter, StoreStats};
 pub use store::{Applied, Store, StoreSnapshot};

@@ -11,7 +11,7 @@ mod source;
 use crate::expiry::Expiry;
 use crate::limits::Limits;
 use crate::name::Name;
-use crate::node::{Dir, Node};
+use crate::node::{Dir, Node, Shift, Totals};
 use crate::path::NODE_DEPTH_MAX;
 use crate::snapshot::{DIR, END, FILE, VERSION, VERSION_1};
 use crate::store::Store;
@@ -92,6 +92,7 @@ impl TreeReader {
             self.path.truncate(len);
         }
         if let Some(open) = self.open.last_mut() {
+            open.dir.totals.shift(Shift { gained: node.totals(), lost: Totals::default() });
             open.children.push(name, node);
         }
     }

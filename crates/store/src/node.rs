@@ -24,6 +24,31 @@ pub struct Dir {
     pub(crate) modified: u64,
     pub(crate) deadline: u64,
     pub(crate) children: Tree<Node>,
+    /// Of everything below it, so that a directory that goes need not be walked to be counted.
+    pub(crate) totals: Totals,
+}
+
+/// How much there is in a part of the tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Files; directories do not count.
+    pub keys: u64,
+    /// Bytes of their values.
+    pub value_bytes: u64,
+}
+
+/// How the totals of all directories above a node change with it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shift {
+    pub(crate) gained: Totals,
+    pub(crate) lost: Totals,
+}
+
+impl Totals {
+    pub(crate) fn shift(&mut self, by: Shift) {
+        self.keys = self.keys + by.gained.keys - by.lost.keys;
+        self.value_bytes = self.value_bytes + by.gained.value_bytes - by.lost.value_bytes;
+    }
 }
 
 /// A node as it was at one moment: cheap to clone, never changes, may be sent to another thread.
@@ -61,7 +86,8 @@ impl File {
 
 impl Dir {
     pub(crate) fn new(created: u64, modified: u64, deadline: Option<Timestamp>) -> Self {
-        Self { created, modified, deadline: pack(deadline), children: Tree::default() }
+        let (children, totals) = (Tree::default(), Totals::default());
+        Self { created, modified, deadline: pack(deadline), children, totals }
     }
 
     pub(crate) fn set_deadline(&mut self, deadline: Option<Timestamp>) {
@@ -70,7 +96,8 @@ impl Dir {
 
     /// The same directory without its children: what an event shows of it.
     pub(crate) fn shallow(&self) -> Node {
-        Node::Dir(Arc::new(Self { children: Tree::default(), ..*self }))
+        let (children, totals) = (Tree::default(), Totals::default());
+        Node::Dir(Arc::new(Self { children, totals, ..*self }))
     }
 
     /// The node at a path relative to this directory.
@@ -162,6 +189,14 @@ impl Node {
     /// The entry that holds the lock whose directory this is.
     pub fn lock_holder(&self) -> Option<(u64, &Node)> {
         self.lock_entries().min_by_key(|(index, _)| *index)
+    }
+
+    /// How much there is in it: for a directory, of everything below.
+    pub fn totals(&self) -> Totals {
+        match self {
+            Node::File(file) => Totals { keys: 1, value_bytes: file.value.len() as u64 },
+            Node::Dir(dir) => dir.totals,
+        }
     }
 
     /// What an event shows of it.

@@ -8,7 +8,7 @@ use crate::expiry::Expiry;
 use crate::history::History;
 use crate::limits::Limits;
 use crate::lock::LockOutcome;
-use crate::node::{Dir, Node};
+use crate::node::{Dir, Node, Totals};
 use crate::path::KeyPath;
 use crate::stats::StoreStats;
 use crate::time::{Stamp, StoreIndex, Timestamp};
@@ -249,6 +249,17 @@ impl Store {
         stats.compare_and_deletes.fail += self.refused.compare_and_deletes.fail;
         stats.watchers = self.hub.len() as u64;
         stats
+    }
+
+    /// How many keys there are, and how large their values are.
+    pub fn totals(&self) -> Totals {
+        self.root.totals
+    }
+
+    /// How many past events are kept, and about how many bytes they take, which is what
+    /// [`Limits::history_bytes_max`] bounds.
+    pub fn history_size(&self) -> (usize, usize) {
+        (self.history.len(), self.history.bytes())
     }
 
     /// The index of the oldest event kept; nothing if there is none.

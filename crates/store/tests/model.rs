@@ -7,8 +7,8 @@ mod testkit;
 use naive::Model;
 use proptest::prelude::*;
 use store::{
-    Command, InOrder, InternalWrite, KeyPath, Limits, Stamp, Store, StoreIndex, StoreSnapshot,
-    Timestamp, Wake, WallOffset, WatchFilter, WatcherId,
+    Command, InOrder, InternalWrite, KeyPath, Limits, Node, Stamp, Store, StoreIndex,
+    StoreSnapshot, Timestamp, Totals, Wake, WallOffset, WatchFilter, WatcherId,
 };
 use testkit::{
     SECOND, START, outcome_text, path, reloaded, snapshot_bytes, stats_text, store_lines,
@@ -216,6 +216,8 @@ impl World {
         assert_eq!(counters(stats_text(&self.looking)), counters(self.model.stats()));
         let deadline = self.store.next_deadline().map(|deadline| deadline.0);
         assert_eq!(deadline, self.model.next_deadline());
+        let root = self.store.peek(KeyPath::ROOT).expect("there is always a root");
+        assert_eq!(totals(&root), self.store.totals());
         let bytes = snapshot_bytes(&self.store.snapshot());
         assert!(bytes == snapshot_bytes(&self.steady.snapshot()), "the same state, other bytes");
     }
@@ -341,6 +343,16 @@ impl World {
             assert_eq!(snapshot.index().0, *index);
         }
     }
+}
+
+/// What is in a node, found by going through all of it.
+fn totals(node: &Node) -> Totals {
+    let own = node.value().map(|value| Totals { keys: 1, value_bytes: value.len() as u64 });
+    node.children().fold(own.unwrap_or_default(), |sum, (_, child)| {
+        let below = totals(child);
+        assert_eq!(below, child.totals());
+        Totals { keys: sum.keys + below.keys, value_bytes: sum.value_bytes + below.value_bytes }
+    })
 }
 
 /// So many cases, and no file for those that failed: a script or a test is made of them.

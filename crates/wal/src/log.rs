@@ -47,6 +47,8 @@ pub struct WalStats {
     pub segments: u64,
     /// Bytes that they take up.
     pub bytes: u64,
+    /// Bytes of records that were written since the start, with what frames them.
+    pub bytes_written: u64,
     /// Files that wait to become segments.
     pub spares: u64,
 }
@@ -80,6 +82,7 @@ pub struct Wal<D: Disk> {
     buf: Vec<u8>,
     segments_grown: u64,
     pub(crate) bytes_taken: u64,
+    bytes_written: u64,
 }
 
 impl<D: Disk> Wal<D> {
@@ -107,6 +110,7 @@ impl<D: Disk> Wal<D> {
             buf: Vec::new(),
             segments_grown: 0,
             bytes_taken: 0,
+            bytes_written: 0,
         }
     }
 
@@ -250,6 +254,7 @@ impl<D: Disk> Wal<D> {
         active.file.write_at(&self.buf, active.at).context("write to", &active.name)?;
         active.at += self.buf.len() as u64;
         self.bytes_taken += self.buf.len() as u64;
+        self.bytes_written += self.buf.len() as u64;
         assert!(segment::is_aligned(active.at), "records begin at multiples of 8");
         active.mark_max = active.mark_max.max(mark);
         if self.buf.capacity() > BUF_BYTES_KEPT {
@@ -470,6 +475,7 @@ impl<D: Disk> Wal<D> {
             segments: (self.closed.len() + usize::from(active.is_some())) as u64,
             bytes: self.closed.iter().map(|closed| closed.len).sum::<u64>()
                 + active.map_or(0, |active| active.end),
+            bytes_written: self.bytes_written,
             spares: self.spares.len() as u64,
         }
     }
