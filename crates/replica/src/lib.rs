@@ -40,7 +40,7 @@ pub use identity::{ClaimRefused, Identity, PeerClaim, decide};
 pub use membership::removal::{About, Knows, Outlook, Verdict};
 pub use membership::{ClusterConfig, Member, Membership, Removal};
 pub use peek::{Peeked, peek};
-pub use replica::progress::{Latency, Peer};
+pub use replica::progress::{Latency, Peer, RoundTrips};
 pub use snapshot::backup::{Backup, BackupInfo, read_backup};
 pub use snapshot::job::{SnapshotDone, SnapshotJob};
 pub use snapshot::transfer::SnapshotSent;

@@ -44,8 +44,10 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             Envelope::Members(members) => self.note_vouched(from, members),
             Envelope::Report { nonce, report } => self.note_report(from, nonce, report),
             Envelope::Doubled { address } => out.doubled = Some(address.to_owned()),
-            Envelope::Beacon { index, hash, uptime, version } => {
-                self.replica.note_beacon(from, (index, hash), uptime, version, now.mono());
+            Envelope::Beacon { index, hash, uptime, wall, version } => {
+                let clock_offset_ns = now.wall.wrapping_sub(wall).cast_signed();
+                let told = (uptime, clock_offset_ns);
+                self.replica.note_beacon(from, (index, hash), told, version, now.mono());
             }
             Envelope::Disk { is_stuck } => self.replica.note_disk(from, is_stuck, now.mono()),
         }
@@ -68,8 +70,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 return Ok(());
             }
             MessageType::MsgAppend => self.append_refused = 0,
-            MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse => {
+            kind @ (MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse) => {
                 self.replica.note_answered(MemberId(message.from), now.mono());
+                if kind == MessageType::MsgHeartbeatResponse {
+                    self.replica.note_beat_answered(MemberId(message.from), now.mono());
+                }
             }
             MessageType::MsgReadIndex => {
                 // Stepping raft with it wants it without a term.

@@ -177,8 +177,8 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     fn send_beacons(&mut self) {
         let (index, hash) = (self.replica.applied().0, self.replica.applied_hash());
         let uptime = self.now.mono().since(self.started) / 1_000_000_000;
-        let version = &self.options.version;
-        let beacon = Envelope::Beacon { index, hash, uptime, version }.encode();
+        let (wall, version) = (self.now.wall, &self.options.version);
+        let beacon = Envelope::Beacon { index, hash, uptime, wall, version }.encode();
         let conf = self.replica.conf_state();
         let ids = conf.voters.iter().chain(&conf.learners).copied().map(MemberId);
         let members = Envelope::Members(ids.collect()).encode();

@@ -83,8 +83,10 @@ impl Replica {
         match message.get_msg_type() {
             // raft leaves it out; see `Replica::answer_read`.
             MessageType::MsgReadIndex => message.term = self.raw.raft.term,
-            MessageType::MsgAppend | MessageType::MsgHeartbeat => {
+            MessageType::MsgAppend => self.peers.asked(MemberId(message.to), now),
+            MessageType::MsgHeartbeat => {
                 self.peers.asked(MemberId(message.to), now);
+                self.peers.beat(MemberId(message.to), now);
             }
             _ => {}
         }
@@ -99,6 +101,11 @@ impl Replica {
     /// A member answered an append or a heartbeat.
     pub(crate) fn note_answered(&mut self, from: MemberId, now: MonoTime) {
         self.peers.answered(from, now);
+    }
+
+    /// What it answered was a heartbeat.
+    pub(crate) fn note_beat_answered(&mut self, from: MemberId, now: MonoTime) {
+        self.peers.beat_answered(from, now);
     }
 
     /// A tick of raft's clock.
@@ -125,7 +132,7 @@ impl Replica {
         &mut self,
         from: MemberId,
         (index, hash): (u64, u64),
-        uptime: u64,
+        (uptime, clock_offset_ns): (u64, i64),
         version: &str,
         now: MonoTime,
     ) {
@@ -133,6 +140,7 @@ impl Replica {
         let peer = self.peers.entry(from);
         (peer.applied, peer.told_at) = (index, Some(now.0));
         peer.uptime = uptime;
+        peer.clock_offset_ns = clock_offset_ns;
         peer.diverged |= differs == Some(true);
         peer.agrees =
             if peer.diverged { Some(false) } else { differs.map(|_| true).or(peer.agrees) };

@@ -7,7 +7,8 @@
 //! 72 members: id u64, ...                        73 doubled: address text
 //! 68 piece: snapshot term, index, member term, offset, total u64 | configuration | bytes
 //! 74 report: nonce, term, last index, last term u64 | voter id u64, ...
-//! 69 piece wanted: index, offset u64             70 beacon: index, hash, uptime u64 | version text
+//! 69 piece wanted: index, offset u64
+//! 70 beacon: index, hash, uptime, wall u64 | version text
 //! 75 disk: 1 while it takes no writes, else 0, u64
 //! ```
 //! Members trust one another, but not their bytes: what cannot be is dropped.
@@ -95,12 +96,13 @@ pub(crate) enum Envelope<'a> {
         index: u64,
         offset: u64,
     },
-    /// How far the sender has applied, the hash of all that it applied, and for how many seconds
-    /// it has been running.
+    /// How far the sender has applied, the hash of all that it applied, for how many seconds it has
+    /// been running, and its wall clock.
     Beacon {
         index: u64,
         hash: u64,
         uptime: u64,
+        wall: u64,
         version: &'a str,
     },
     /// Who is a member by the sender's configuration: a member that was away may be called by one
@@ -140,7 +142,9 @@ impl Envelope<'_> {
                 (PIECE, vec![piece.term, piece.index, piece.sender_term, piece.offset, piece.total])
             }
             Envelope::PieceWanted { index, offset } => (PIECE_WANTED, vec![*index, *offset]),
-            Envelope::Beacon { index, hash, uptime, .. } => (BEACON, vec![*index, *hash, *uptime]),
+            Envelope::Beacon { index, hash, uptime, wall, .. } => {
+                (BEACON, vec![*index, *hash, *uptime, *wall])
+            }
             Envelope::Members(ids) => {
                 (MEMBERS, ids.iter().take(MEMBERS_MAX).map(|id| id.0).collect())
             }
@@ -216,12 +220,12 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
         },
         BEACON => {
             let (index, hash) = (codec::take_u64(input)?, codec::take_u64(input)?);
-            let uptime = codec::take_u64(input)?;
+            let (uptime, wall) = (codec::take_u64(input)?, codec::take_u64(input)?);
             let version = std::str::from_utf8(input).map_err(|_| Malformed)?;
             if version.len() > VERSION_TEXT_MAX {
                 return Err(Malformed);
             }
-            return Ok(Envelope::Beacon { index, hash, uptime, version });
+            return Ok(Envelope::Beacon { index, hash, uptime, wall, version });
         }
         MEMBERS => Envelope::Members(take_members(input)?),
         REPORT => {
@@ -310,7 +314,7 @@ mod tests {
             })),
             Envelope::PieceWanted { index: 10, offset: 5 },
             Envelope::Forward { term: 3, id, floor: 6, items: b"items" },
-            Envelope::Beacon { index: 4, hash: 5, uptime: 6, version: "0.1.0" },
+            Envelope::Beacon { index: 4, hash: 5, uptime: 6, wall: 7, version: "0.1.0" },
             Envelope::Members(vec![MemberId(1), MemberId(2)]),
             Envelope::Report {
                 nonce: 9,
