@@ -1,8 +1,8 @@
 //! What is counted as it happens.
 //!
 //! These are bare numbers. What `/metrics` calls them, and all that is only looked up when somebody
-//! asks, is in the table of `api/metrics`. One thread counts and shows, so that counting costs an
-//! addition.
+//! asks, is in the tables of `api/metrics`. One thread counts and shows, so that counting costs an
+//! addition, and no clock is read for it but where the loop reads one anyway.
 
 use crate::http::request::Method;
 use crate::net::Count;
@@ -22,10 +22,17 @@ const METHODS: [Method; 7] = [
     Method::Other,
 ];
 
-/// The bounds of a histogram in seconds, each twice the one before: from 10 us, where an answer
-/// from memory is, to 5 s, where requests time out.
-const BOUNDS: [f64; 20] = {
-    let mut bounds = [1e-5; 20];
+/// The places of [`Meters::served`]: one for each method, and one for quorum reads.
+const SERVED: usize = METHODS.len() + 1;
+
+/// What etcd calls the method of a quorum read.
+const QUORUM_READ: &str = "QGET";
+
+/// The bounds of a histogram in seconds, each twice the one before: from 8 us, where an answer from
+/// memory is, to 8 s, where requests time out. They hold those that etcd has for syncs (from 1 ms
+/// on) and for requests (from 0.5 ms on), so that both kinds of servers can be added up.
+const BOUNDS: [f64; 21] = {
+    let mut bounds = [1e-3 / 128.0; 21];
     let mut at = 1;
     while at < bounds.len() {
         bounds[at] = bounds[at - 1] * 2.0;
@@ -34,13 +41,19 @@ const BOUNDS: [f64; 20] = {
     bounds
 };
 
+const MINUTE_NS: u64 = 60_000_000_000;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(Cell<u64>);
 
 impl Tally {
     pub(crate) fn add_one(&self) {
-        self.0.set(self.0.get() + 1);
+        self.add(1);
+    }
+
+    fn add(&self, count: u64) {
+        self.0.set(self.0.get() + count);
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -59,13 +72,18 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn add(&self, took: Duration) {
+        self.add_many(took, 1);
+    }
+
+    /// Something took as long `count` times.
+    fn add_many(&self, took: Duration, count: u64) {
         let seconds = took.as_secs_f64();
         let mut tallies = BOUNDS.iter().zip(&self.within);
         if let Some((_, tally)) = tallies.find(|(bound, _)| seconds <= **bound) {
-            tally.add_one();
+            tally.add(count);
         }
-        self.count.add_one();
-        self.seconds.set(self.seconds.get() + seconds);
+        self.count.add(count);
+        self.seconds.set(self.seconds.get() + seconds * count as f64);
     }
 
     /// Each bound, and how many times are within it.
@@ -86,6 +104,67 @@ impl Times {
     }
 }
 
+/// The longest time of the last minute that has ended and of the present one.
+#[derive(Debug, Default)]
+pub(crate) struct Longest {
+    /// Which minute the present one is.
+    minute: Cell<u64>,
+    present: Cell<u64>,
+    before: Cell<u64>,
+}
+
+impl Longest {
+    /// Something took so many nanoseconds until `now` of the monotonic clock.
+    pub(crate) fn add(&self, ns: u64, now: u64) {
+        self.go_on(now);
+        self.present.set(self.present.get().max(ns));
+    }
+
+    /// In seconds.
+    pub(crate) fn seconds(&self, now: u64) -> f64 {
+        self.go_on(now);
+        self.present.get().max(self.before.get()) as f64 / 1e9
+    }
+
+    fn go_on(&self, now: u64) {
+        let minute = now / MINUTE_NS;
+        if minute != self.minute.get() {
+            let is_next = minute == self.minute.get() + 1;
+            self.before.set(if is_next { self.present.get() } else { 0 });
+            self.present.set(0);
+            self.minute.set(minute);
+        }
+    }
+}
+
+/// A read that was answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServedRead {
+    pub(crate) method: Method,
+    pub(crate) is_quorum: bool,
+    pub(crate) is_recursive: bool,
+    /// How long it waited for a read index. What was answered as it came has no time of its own
+    /// yet: [`Meters::settle`].
+    pub(crate) waited: Option<Duration>,
+}
+
+/// Reads by what they found: one node, or all below it as well.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    plain: Tally,
+    recursive: Tally,
+}
+
+impl Reads {
+    pub(crate) fn add(&self, is_recursive: bool) {
+        if is_recursive { &self.recursive } else { &self.plain }.add_one();
+    }
+
+    pub(crate) fn by_action(&self) -> [(&'static str, u64); 2] {
+        [("get", self.plain.get()), ("getRecursive", self.recursive.get())]
+    }
+}
+
 /// What a server counted since it started.
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
@@ -94,19 +173,31 @@ pub(crate) struct Meters {
     received: [Tally; METHODS.len()],
     failed: RefCell<BTreeMap<(u16, &'static str), u64>>,
     pub(crate) refused: Tally,
-    pub(crate) reads: Tally,
+    pub(crate) reads: Reads,
+    pub(crate) reads_failed: Reads,
     writes: [Tally; Action::ALL.len()],
-    /// From the arrival of a write to its answer.
-    pub(crate) writing: Times,
+    /// From the arrival of a request for a key to its answer.
+    served: [Times; SERVED],
+    /// Reads that were answered since a clock was last read.
+    fresh: [Tally; METHODS.len()],
+    has_fresh: Cell<bool>,
     pub(crate) watches: Tally,
     pub(crate) watchers_cleared: Tally,
     pub(crate) rounds: Times,
-    /// Turns with outcomes: the proposals in them took about as long.
+    pub(crate) longest_round: Longest,
+    /// Turns that had outcomes or events.
+    pub(crate) turns: Tally,
+    /// From the arrival of a write to its outcome, good or bad.
     pub(crate) proposals: Times,
     pub(crate) proposals_failed: Tally,
+    pub(crate) read_indexes_failed: Tally,
+    pub(crate) healthy: Tally,
+    pub(crate) unhealthy: Tally,
     /// Syncs of the log, wherever they were done.
     pub(crate) syncs: Times,
     pub(crate) snapshots: Times,
+    /// Bytes of the last one that was written here; zero before the first.
+    pub(crate) snapshot_bytes: Cell<u64>,
     pub(crate) snapshots_failed: Tally,
 }
 
@@ -132,12 +223,61 @@ impl Meters {
         Self { started: now.wall / 1_000_000_000, ..Self::default() }
     }
 
-    pub(crate) fn wrote(&self, action: Action, took: Duration) {
+    /// A write was carried out.
+    pub(crate) fn wrote(&self, action: Action, method: Method, took: Duration) {
         let tallies = Action::ALL.iter().zip(&self.writes);
         if let Some((_, tally)) = tallies.into_iter().find(|(held, _)| **held == action) {
             tally.add_one();
         }
-        self.writing.add(took);
+        if let Some(times) = self.served_by(method, false) {
+            times.add(took);
+        }
+    }
+
+    /// A read was answered.
+    pub(crate) fn read(&self, read: ServedRead) {
+        self.reads.add(read.is_recursive);
+        if let Some(took) = read.waited {
+            if let Some(times) = self.served_by(read.method, read.is_quorum) {
+                times.add(took);
+            }
+            return;
+        }
+        let tallies = METHODS.iter().zip(&self.fresh);
+        if let Some((_, tally)) = tallies.into_iter().find(|(held, _)| **held == read.method) {
+            tally.add_one();
+            self.has_fresh.set(true);
+        }
+    }
+
+    /// A clock was read: so long ago the round began, and what was answered since then is on its
+    /// way.
+    pub(crate) fn settle(&self, since_begin: Duration) {
+        if !self.has_fresh.take() {
+            return;
+        }
+        for (method, fresh) in METHODS.iter().zip(&self.fresh) {
+            let count = fresh.0.take();
+            if let Some(times) = self.served_by(*method, false).filter(|_| count > 0) {
+                times.add_many(since_begin, count);
+            }
+        }
+    }
+
+    fn served_by(&self, method: Method, is_quorum: bool) -> Option<&Times> {
+        let at = METHODS.iter().position(|held| *held == method);
+        self.served.get(if is_quorum { METHODS.len() } else { at? })
+    }
+
+    /// How long requests took, by method; those that there were none of are left out.
+    pub(crate) fn served(&self) -> impl Iterator<Item = (&'static str, &Times)> {
+        let names = METHODS.iter().map(|method| method.as_str()).chain([QUORUM_READ]);
+        names.zip(&self.served).filter(|(_, times)| times.count() > 0)
+    }
+
+    /// `/health` was asked.
+    pub(crate) fn told_health(&self, is_healthy: bool) {
+        if is_healthy { &self.healthy } else { &self.unhealthy }.add_one();
     }
 
     pub(crate) fn received_by_method(&self) -> impl Iterator<Item = (&'static str, u64)> {
@@ -163,15 +303,54 @@ mod tests {
     #[test]
     fn times_are_counted_within_their_bounds() {
         let times = Times::default();
-        for micros in [0, 10, 11, 5_242_880, 5_242_881, 60_000_000] {
+        for micros in [0, 7, 8, 8_192_000, 8_192_001, 60_000_000] {
             times.add(Duration::from_micros(micros));
         }
         let within: Vec<(f64, u64)> = times.cumulative().collect();
         assert_eq!(within.len(), BOUNDS.len());
-        assert_eq!(within.first(), Some(&(1e-5, 2)));
-        assert_eq!(within.get(1), Some(&(2e-5, 3)));
-        assert_eq!(within.last(), Some(&(5.24288, 4)));
+        assert_eq!(within.first(), Some(&(7.8125e-6, 2)));
+        assert_eq!(within.get(1), Some(&(1.5625e-5, 3)));
+        assert_eq!(within.last(), Some(&(8.192, 4)));
         assert_eq!(times.count(), 6);
-        assert!((times.seconds() - 70.485_782).abs() < 1e-9);
+        assert!((times.seconds() - 76.384_016).abs() < 1e-9);
+        // Those of etcd.
+        for bound in [0.0005, 0.001, 0.016, 2.048, 8.192] {
+            assert!(BOUNDS.contains(&bound), "{bound}");
+        }
+    }
+
+    #[test]
+    fn a_read_takes_until_the_next_look_at_a_clock() {
+        let meters = Meters::default();
+        let read = |waited: Option<u64>, is_quorum| {
+            let waited = waited.map(Duration::from_millis);
+            meters.read(ServedRead { method: Method::Get, is_quorum, is_recursive: false, waited });
+        };
+        let served = || {
+            let all = meters.served();
+            all.map(|(name, times)| (name, times.count(), times.seconds())).collect::<Vec<_>>()
+        };
+        read(None, false);
+        read(None, false);
+        assert_eq!(served(), []);
+        meters.settle(Duration::from_millis(250));
+        meters.settle(Duration::from_secs(9));
+        assert_eq!(served(), [("GET", 2, 0.5)]);
+        read(Some(500), true);
+        read(Some(1000), false);
+        meters.wrote(Action::Set, Method::Put, Duration::from_secs(2));
+        assert_eq!(served(), [("GET", 3, 1.5), ("PUT", 1, 2.0), ("QGET", 1, 0.5)]);
+    }
+
+    #[test]
+    fn the_longest_time_is_forgotten_after_a_minute_or_two() {
+        let (longest, second) = (Longest::default(), 1_000_000_000);
+        longest.add(3 * second, 59 * second);
+        longest.add(second, 61 * second);
+        assert!((longest.seconds(119 * second) - 3.0).abs() < 1e-9);
+        assert!((longest.seconds(121 * second) - 1.0).abs() < 1e-9);
+        assert!(longest.seconds(600 * second).abs() < 1e-9);
+        longest.add(2 * second, 601 * second);
+        assert!((longest.seconds(900 * second)).abs() < 1e-9, "minutes without a round");
     }
 }

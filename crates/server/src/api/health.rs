@@ -94,7 +94,11 @@ pub(crate) fn ready(query: &str) -> Asked {
 
 fn print_for(asked: Asked, cx: &Context, checks: &[Check]) -> Response {
     match asked {
-        Asked::Health => health_of(!checks.iter().any(forbids_writes)),
+        Asked::Health => {
+            let is_healthy = !checks.iter().any(forbids_writes);
+            cx.meters.told_health(is_healthy);
+            health_of(is_healthy)
+        }
         Asked::Ready { is_verbose } => print(checks, is_verbose, "ok", &cx.config.warnings),
     }
 }
@@ -126,6 +130,12 @@ fn checks(cx: &Context, proof: Proof) -> [Check; 8] {
         check("certificate", why_certificate(cx)),
         check(BACKUP_AGE, cx.backups.why_late(cx.now.wall)),
     ]
+}
+
+/// What this member knows without asking.
+pub(super) fn known_checks(cx: &Context) -> [Check; 8] {
+    let proof = if cx.votes_alone() { Proof::Given } else { Proof::Unknown };
+    checks(cx, proof)
 }
 
 fn forbids_writes(check: &Check) -> bool {

@@ -27,7 +27,12 @@ pub(crate) enum Waiting {
         since: u64,
     },
     /// A quorum read, waiting for its read index.
-    Read { path: Box<str>, get: Get },
+    Read {
+        path: Box<str>,
+        get: Get,
+        /// When it came, by the monotonic clock.
+        since: u64,
+    },
     /// An event.
     Watch(Box<Watching>),
     /// Room for more of a long answer.

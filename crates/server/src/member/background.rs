@@ -104,6 +104,7 @@ fn snapshot_done(
                 );
             } else {
                 cx.meters.snapshots.add(took);
+                cx.meters.snapshot_bytes.set(bytes);
                 notice!(
                     SnapshotWritten,
                     "",

@@ -45,6 +45,11 @@ impl Backups {
         Self { plan, last, failed: 0, due, is_running: false, since: now.wall }
     }
 
+    /// The interval in seconds; nothing if none are made.
+    pub(crate) fn interval(&self) -> Option<f64> {
+        self.plan.as_ref().map(|(_, interval)| *interval as f64 / 1e9)
+    }
+
     /// The backup that is due now goes into this directory; nothing if none is due. The next one is
     /// due an interval later.
     pub(super) fn take_due(&mut self, monotonic: u64) -> Option<BackupDir> {

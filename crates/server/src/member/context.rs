@@ -25,6 +25,7 @@ use crate::text::printable;
 use replica::{Driver, Fatal, Member, MemberId, Network, Now, Output, Removal, Role};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use store::StoreIndex;
 
 /// The replica of this process, with its disk, its network and its clock.
@@ -68,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) body: Vec<u8>,
     pub(crate) clock: SystemClock,
     pub(crate) now: Now,
+    /// When the outcomes of the latest turn that had any were there, by the monotonic clock.
+    pub(crate) outcomes_at: u64,
     pub(crate) started: Now,
     /// When this process first saw its leader, by both clocks.
     pub(crate) leader_since: Now,
@@ -117,6 +120,11 @@ impl Context {
     pub(crate) fn note_read(&mut self) {
         self.last_read_at = self.now.monotonic;
         self.has_read = true;
+    }
+
+    /// How long a request waited that came at `since` and whose outcome is in the latest turn.
+    pub(crate) fn waited(&self, since: u64) -> Duration {
+        Duration::from_nanos(self.outcomes_at.saturating_sub(since))
     }
 
     /// Answers another connection than the one that is served.

@@ -86,7 +86,9 @@ impl EventLoop {
         let Some(waiting) = self.front.take_pending(key) else { return };
         let cx = &mut self.cx;
         let reply = match waiting {
-            Waiting::Read { path, get } => keys::read_ready(cx, caller, &path, get, read.outcome),
+            Waiting::Read { path, get, since } => {
+                keys::read_ready(cx, caller, &path, (get, since), read.outcome)
+            }
             Waiting::LockRead { dir, field } => {
                 lock::read_ready(cx, &dir, field, read.outcome).into()
             }

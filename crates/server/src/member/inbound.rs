@@ -15,11 +15,22 @@ pub(crate) struct InboundPeer {
     pub(super) heard_at: u64,
 }
 
+/// What came from a member since the start, over whichever connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heard {
+    /// Bytes of messages, without what frames them.
+    pub(crate) bytes: u64,
+    /// Frames that were damaged, each of which ended a connection.
+    pub(crate) failures: u64,
+}
+
 /// Members that speak to this one, and what the log says of them.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     /// The connections over which other members speak to this one.
     pub(super) peers: BTreeMap<MemberId, InboundPeer>,
+    /// What came from each member.
+    pub(super) heard: BTreeMap<MemberId, Heard>,
     /// The version of the membership that connections are held for.
     pub(super) known_membership: u64,
     /// The leader that was seen last.
@@ -48,9 +59,24 @@ impl Default for Inbound {
     fn default() -> Self {
         Self {
             peers: BTreeMap::new(),
+            heard: BTreeMap::new(),
             known_membership: u64::MAX,
             last_leader: None,
             told: Warned::default(),
         }
+    }
+}
+
+impl Inbound {
+    /// This came from a member.
+    pub(super) fn note(&mut self, from: MemberId, heard: Heard) {
+        let all = self.heard.entry(from).or_default();
+        all.bytes += heard.bytes;
+        all.failures += heard.failures;
+    }
+
+    /// What came from a member.
+    pub(crate) fn heard(&self, from: MemberId) -> Heard {
+        self.heard.get(&from).copied().unwrap_or_default()
     }
 }

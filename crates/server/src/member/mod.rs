@@ -14,7 +14,7 @@ pub(crate) mod context;
 mod deliver;
 pub(crate) mod greeting;
 mod hints;
-mod inbound;
+pub(crate) mod inbound;
 mod incidents;
 mod inquiry;
 pub(crate) mod moved;
@@ -143,6 +143,7 @@ impl EventLoop {
             body: Vec::new(),
             clock,
             now,
+            outcomes_at: now.monotonic,
             started: now,
             leader_since: now,
             leader_changes: 0,
@@ -307,8 +308,8 @@ impl EventLoop {
         }
         observe::note_sync(&mut self.cx, longest);
         if !out.is_empty() {
-            let took = self.cx.clock.now().monotonic.saturating_sub(self.cx.now.monotonic);
-            self.cx.meters.proposals.add(Duration::from_nanos(took));
+            self.cx.outcomes_at = self.cx.clock.now().monotonic;
+            self.cx.meters.turns.add_one();
             self.deliver(&mut out);
         }
         self.cx.out = out;

@@ -2,6 +2,7 @@
 //! who is connected to, and what an operator has to know of them.
 
 use super::context::{Context, Effect};
+use super::inbound::{Heard, Inbound};
 use super::inquiry;
 use crate::net::Key;
 use crate::notice::notice;
@@ -24,17 +25,18 @@ pub(crate) fn take_frames(
     if let Some(peer) = cx.inbound.peers.get_mut(&from).filter(|one| one.key == key) {
         peer.heard_at = now;
     }
-    let mut used = 0;
-    loop {
+    let (mut used, mut heard) = (0, Heard::default());
+    let taken = loop {
         match frame::take(bytes.get(used..).expect("never more bytes are used than were read")) {
             Ok(Some((payload, len))) => {
                 if let Err(fatal) = cx.driver.receive(from, payload, &mut cx.out) {
                     cx.fatal = Some(fatal);
-                    return Some(bytes.len());
+                    break Some(bytes.len());
                 }
+                heard.bytes += payload.len() as u64;
                 used += len;
             }
-            Ok(None) => return Some(used),
+            Ok(None) => break Some(used),
             Err(frame::InvalidFrame) => {
                 let name = cx.name_of(from);
                 notice!(
@@ -43,10 +45,13 @@ pub(crate) fn take_frames(
                     [member = %from,],
                     "{name} sent it; its connection is closed"
                 );
-                return None;
+                heard.failures += 1;
+                break None;
             }
         }
-    }
+    };
+    cx.inbound.note(from, heard);
+    taken
 }
 
 /// A connection of a member ended.
@@ -79,6 +84,8 @@ pub(crate) fn maintain(cx: &mut Context) {
         let membership = cx.driver.membership();
         let gone = cx.inbound.peers.iter().filter(|(id, _)| membership.was_removed(**id));
         cx.effects.extend(gone.map(|(_, peer)| Effect::Close(peer.key)));
+        let Inbound { peers, heard, .. } = &mut cx.inbound;
+        heard.retain(|id, _| membership.member(*id).is_some() || peers.contains_key(id));
     }
     inquiry::advance(cx);
 }

@@ -27,6 +27,7 @@ pub(super) enum RoundPart {
 /// The round that runs.
 #[derive(Debug, Default)]
 pub(super) struct RoundTimes {
+    began: u64,
     /// When the last part ended; zero before the first round.
     last: u64,
     parts: Vec<(RoundPart, u64)>,
@@ -44,7 +45,7 @@ impl RoundTimes {
                  may have elected another leader meanwhile"
             );
         }
-        self.last = now;
+        (self.began, self.last) = (now, now);
         self.parts.clear();
     }
 
@@ -62,7 +63,9 @@ impl RoundTimes {
 
     /// A part is over.
     pub(super) fn end_part(&mut self, cx: &Context, part: RoundPart) {
-        self.end_part_at(part, cx.clock.now().monotonic);
+        let now = cx.clock.now().monotonic;
+        self.end_part_at(part, now);
+        cx.meters.settle(Duration::from_nanos(now.saturating_sub(self.began)));
     }
 
     /// The round is over.
@@ -70,6 +73,7 @@ impl RoundTimes {
         self.end_part(cx, RoundPart::Rest);
         let nanos: u64 = self.parts.iter().map(|(_, nanos)| nanos).sum();
         cx.meters.rounds.add(Duration::from_nanos(nanos));
+        cx.meters.longest_round.add(nanos, self.last);
         let is_told = std::mem::take(&mut cx.incidents.is_round_told);
         if let Some(part) = self.slowest(nanos).filter(|_| !is_told) {
             let ms = nanos / 1_000_000;

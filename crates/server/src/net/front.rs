@@ -91,15 +91,24 @@ pub(crate) struct Front<T> {
     held_heads: VecDeque<(Key, u64)>,
     pub(super) budget: Budget,
     pub(super) memory: Memory,
+    pub(super) moved: Moved,
     /// Whether the server is about to end, so that each answer is a connection's last.
     pub(crate) is_stopping: bool,
 }
 
-/// How much there is of what is bounded.
+/// Bytes that went to clients and came from them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
+/// How much there is of what is bounded, and how much has passed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Load {
     pub(crate) connections: usize,
     pub(crate) held: HeldBytes,
+    pub(crate) moved: Moved,
 }
 
 /// What [`Front::new`] puts together.
@@ -158,6 +167,7 @@ impl<T: Pending> Front<T> {
             held_heads: VecDeque::new(),
             budget: Budget::default(),
             memory: Memory::new(&limits),
+            moved: Moved::default(),
             is_stopping: false,
         }
     }
@@ -303,7 +313,8 @@ impl<T: Pending> Front<T> {
 
     /// How many connections there are, and what they hold together.
     pub(crate) fn load(&self) -> Load {
-        Load { connections: self.connections.len(), held: self.memory.held() }
+        let (connections, held) = (self.connections.len(), self.memory.held());
+        Load { connections, held, moved: self.moved }
     }
 
     /// Carries out the reply to the request in hand. `printed` is what its handler printed.

@@ -4,6 +4,7 @@ use super::connection::Phase;
 use super::front::OUTBOX_SHARE;
 use super::slab::Key;
 use super::{Front, Pending, Service};
+use crate::config::Port;
 use std::io::{self, Write};
 
 /// Rounds of sending in a row, for answers that are longer than one piece.
@@ -44,6 +45,9 @@ fn flush<S: Service>(service: &mut S, key: Key) {
         result => result.map(|()| takes_more),
     });
     let left = connection.outbox.len();
+    if connection.port != Port::Peer {
+        front.moved.sent += (before - left) as u64;
+    }
     connection.is_blocked = !matches!(takes_more, Ok(true));
     if left < before || (before > 0 && left == 0) {
         connection.busy_since = now;

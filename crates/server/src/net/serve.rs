@@ -73,6 +73,9 @@ impl<T: Pending> Front<T> {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let read = connection.socket.read(into)?;
+        if connection.port != Port::Peer {
+            self.moved.received += read as u64;
+        }
         // A short read emptied the socket; the next bytes are an event of their own.
         let has_more = read == room || connection.socket.has_ended();
         connection.readable = read == room;

@@ -57,10 +57,22 @@ impl Standby<'_> {
             }
             Route::Version => health::version(request.accepts_text),
             Route::Livez => health::livez(request.query),
-            Route::Metrics => metrics::serve_standby(&self.meters, self.front.load()),
+            Route::Metrics => self.metrics(),
             _ => return None,
         };
         Some(response)
+    }
+
+    fn metrics(&self) -> Response {
+        metrics::serve_standby(&metrics::Standing {
+            config: self.config,
+            meters: &self.meters,
+            load: self.front.load(),
+            now: self.front.now.monotonic,
+            state: if self.waits_for.is_some() { "joining" } else { "standby" },
+            has_leader: self.leader().is_some(),
+            certificate_ends: self.front.keyring.ends_first().map(|one| one.at),
+        })
     }
 
     fn while_waiting(&self, request: &Request<'_>, route: Route<'_>) -> Response {

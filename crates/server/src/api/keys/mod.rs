@@ -20,6 +20,7 @@ use crate::config::{Dialect, Port};
 use crate::http::request::Request;
 use crate::http::response::{JSON, TEXT, print_piece, put_end};
 use crate::member::context::Context;
+use crate::metrics::ServedRead;
 use crate::net::{Body, Caller, Front, Key, Phase, Reply, Response};
 use listing::{Listing, Portion, Print, Style};
 use replica::{EngineError, Failure, Role, Ticket};
@@ -143,13 +144,13 @@ fn propose(
 fn plain_read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, get: Get) -> Reply<Waiting> {
     if cx.driver.is_warm() {
         cx.note_read();
-        return read(cx, caller, path, get);
+        return read(cx, caller, path, get, None);
     }
     if !cx.driver.has_store() && !cx.driver.status().is_voter {
         return without_store(cx).into();
     }
     if cx.driver.unfit().is_err() {
-        return read(cx, caller, path, get);
+        return read(cx, caller, path, get, None);
     }
     quorum_read(cx, caller, path, get)
 }
@@ -164,8 +165,14 @@ fn without_store(cx: &mut Context) -> Response {
 fn quorum_read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, get: Get) -> Reply<Waiting> {
     cx.note_read();
     match cx.driver.read(Ticket(caller.key.to_u64())) {
-        Ok(()) => Reply::Wait(Waiting::Read { path: path.as_str().into(), get }),
-        Err(failed) => engine_error(cx, failed).into(),
+        Ok(()) => {
+            let (path, since) = (path.as_str().into(), cx.now.monotonic);
+            Reply::Wait(Waiting::Read { path, get, since })
+        }
+        Err(failed) => {
+            cx.meters.read_indexes_failed.add_one();
+            engine_error(cx, failed).into()
+        }
     }
 }
 
@@ -174,14 +181,18 @@ pub(crate) fn read_ready(
     cx: &mut Context,
     caller: Caller,
     path: &str,
-    get: Get,
+    (get, since): (Get, u64),
     outcome: Result<(), EngineError>,
 ) -> Reply<Waiting> {
     let path = KeyPath::parse(path).expect("the path was parsed before it was kept");
+    if outcome.is_err() {
+        cx.meters.read_indexes_failed.add_one();
+    }
+    let waited = Some(cx.waited(since));
     match outcome {
         Ok(()) => {
             cx.driver.warm_up();
-            read(cx, caller, path, get)
+            read(cx, caller, path, get, waited)
         }
         Err(failed) if get.quorum => engine_error(cx, failed).into(),
         Err(_) if !cx.driver.has_store() => without_store(cx).into(),
@@ -189,17 +200,30 @@ pub(crate) fn read_ready(
         // has, and does not let others wait again.
         Err(_) => {
             cx.driver.warm_up();
-            read(cx, caller, path, get)
+            read(cx, caller, path, get, waited)
         }
     }
 }
 
-/// Answers a read from the store as it is now.
-fn read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, get: Get) -> Reply<Waiting> {
-    cx.meters.reads.add_one();
+/// Answers a read from the store as it is now. `waited` is for how long it had to wait, if it had.
+fn read(
+    cx: &mut Context,
+    caller: Caller,
+    path: KeyPath<'_>,
+    get: Get,
+    waited: Option<Duration>,
+) -> Reply<Waiting> {
+    let Get { recursive: is_recursive, quorum: is_quorum, .. } = get;
     match cx.driver.store().get(path) {
-        Ok(node) => answer_node(cx, caller, path, node, get),
-        Err(refused) => error(cx, &ApiError::from_store(&refused, false)).into(),
+        Ok(node) => {
+            let method = caller.mode.method;
+            cx.meters.read(ServedRead { method, is_quorum, is_recursive, waited });
+            answer_node(cx, caller, path, node, get)
+        }
+        Err(refused) => {
+            cx.meters.reads_failed.add(is_recursive);
+            error(cx, &ApiError::from_store(&refused, false)).into()
+        }
     }
 }
 
@@ -287,10 +311,13 @@ pub(crate) fn written(
     (form, since): (Form, u64),
     outcome: &Result<Applied, Failure>,
 ) -> Response {
+    let took = cx.waited(since);
+    if !matches!(outcome, Err(Failure::Engine(_))) {
+        cx.meters.proposals.add(took);
+    }
     match outcome {
         Ok(Applied::Event(event)) => {
-            let took = cx.now.monotonic.saturating_sub(since);
-            cx.meters.wrote(event.action, Duration::from_nanos(took));
+            cx.meters.wrote(event.action, caller.mode.method, took);
             if form == Form::V1 {
                 return v1::event(event, event.index);
             }

@@ -1,6 +1,7 @@
 //! What a metric is, and how one is printed.
 
 use crate::member::context::Context;
+use crate::member::inbound::Heard;
 use crate::metrics::{Meters, Times};
 use crate::net::Load;
 use crate::notice::notice;
@@ -9,7 +10,7 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric as Sample, MetricFamily, MetricType,
 };
 use prometheus::{Encoder, TextEncoder};
-use replica::Latency;
+use replica::{Latency, MemberId, RoundTrips};
 
 /// What metrics are read from.
 pub(super) struct Scrape<'a> {
@@ -18,17 +19,61 @@ pub(super) struct Scrape<'a> {
     /// Nothing at a machine that is no member.
     pub(super) member: Option<&'a Context>,
     pub(super) peers: Vec<Peer<'a>>,
+    /// The monotonic clock.
+    pub(super) now: u64,
+    /// What this machine is, in a word.
+    pub(super) state: &'static str,
+    pub(super) has_leader: bool,
+    /// When the certificate ends that ends first, in seconds since 1970.
+    pub(super) certificate_ends: Option<u64>,
+    /// Bytes that are free on the disk of the data directory, and all of them.
+    pub(super) disk: Option<(u64, u64)>,
 }
 
 /// One of the other members.
 pub(super) struct Peer<'a> {
+    /// This member, and the other one.
+    pub(super) ids: (MemberId, MemberId),
     pub(super) name: &'a str,
     pub(super) is_open: bool,
+    /// Whether it was heard of lately, too.
+    pub(super) is_reached: bool,
     pub(super) link: LinkStats,
+    pub(super) heard: Heard,
     pub(super) latency: Latency,
+    pub(super) round_trips: RoundTrips,
     /// How many committed entries it is not known to have; only a leader knows.
     pub(super) lag: Option<u64>,
     pub(super) has_diverged: bool,
+}
+
+/// The labels of what is known of each other member. Ours is its name; etcd's are ids.
+#[derive(Clone, Copy)]
+pub(super) enum PeerLabels {
+    Member,
+    To,
+    From,
+    Ends,
+}
+
+impl PeerLabels {
+    const fn names(self) -> &'static [&'static str] {
+        match self {
+            PeerLabels::Member => &["member"],
+            PeerLabels::To => &["To"],
+            PeerLabels::From => &["From"],
+            PeerLabels::Ends => &["Local", "Remote"],
+        }
+    }
+
+    fn values(self, peer: &Peer<'_>) -> Vec<String> {
+        let (own, other) = peer.ids;
+        match self {
+            PeerLabels::Member => vec![peer.name.to_owned()],
+            PeerLabels::To | PeerLabels::From => vec![other.to_string()],
+            PeerLabels::Ends => vec![own.to_string(), other.to_string()],
+        }
+    }
 }
 
 /// How the values of a metric are read.
@@ -36,19 +81,54 @@ pub(super) struct Peer<'a> {
 pub(super) enum Read {
     /// Every machine has it.
     Server(fn(&Scrape<'_>) -> f64),
-    /// A member has it; elsewhere it is 0.
+    /// A machine may have it.
+    Known(fn(&Scrape<'_>) -> Option<f64>),
+    /// A member has it, and no other machine.
     Member(fn(&Context) -> f64),
-    /// Known of each other member or not, with the label `member`.
-    Peers(fn(&Peer<'_>) -> Option<f64>),
+    /// Known of each other member or not.
+    Peers(PeerLabels, fn(&Peer<'_>) -> Option<f64>),
     /// With these labels, each sample with a value for each of them.
-    Labels(&'static [&'static str], fn(&Meters) -> Labelled),
+    Labels(&'static [&'static str], fn(&Scrape<'_>) -> Labelled),
     Histogram(fn(&Meters) -> &Times),
+    /// One for each value of the label.
+    Histograms(&'static [&'static str], fn(&Scrape<'_>) -> Vec<(String, Spread)>),
 }
 
 /// Samples by the values of their labels.
-pub(super) type Labelled = Vec<(Vec<String>, u64)>;
+pub(super) type Labelled = Vec<(Vec<String>, f64)>;
 
-/// A row of the table.
+/// Samples with one label, in its order.
+pub(super) fn by_word<'a>(values: impl IntoIterator<Item = (&'a str, u64)>) -> Labelled {
+    let mut samples: Labelled =
+        values.into_iter().map(|(word, value)| (vec![word.to_owned()], value as f64)).collect();
+    samples.sort_by(|(one, _), (other, _)| one.cmp(other));
+    samples
+}
+
+/// How many of some times were within each bound, how many there were, and how long they took
+/// together.
+pub(super) struct Spread {
+    pub(super) within: Vec<(f64, u64)>,
+    pub(super) count: u64,
+    pub(super) seconds: f64,
+}
+
+impl From<&Times> for Spread {
+    fn from(times: &Times) -> Self {
+        let within = times.cumulative().collect();
+        Self { within, count: times.count(), seconds: times.seconds() }
+    }
+}
+
+impl From<&RoundTrips> for Spread {
+    fn from(trips: &RoundTrips) -> Self {
+        let seconds = |ns: u64| ns as f64 / 1e9;
+        let within = trips.cumulative().map(|(bound, count)| (seconds(bound), count)).collect();
+        Self { within, count: trips.count, seconds: seconds(trips.sum) }
+    }
+}
+
+/// A row of a table.
 pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
@@ -67,47 +147,57 @@ pub(super) const fn gauge(name: &'static str, help: &'static str, read: Read) ->
 }
 
 /// How long something took each time, in seconds.
-pub(super) const fn histogram(
-    name: &'static str,
-    help: &'static str,
-    read: fn(&Meters) -> &Times,
-) -> Metric {
-    Metric { name, help, kind: MetricType::HISTOGRAM, read: Read::Histogram(read) }
+pub(super) const fn histogram(name: &'static str, help: &'static str, read: Read) -> Metric {
+    Metric { name, help, kind: MetricType::HISTOGRAM, read }
 }
 
 impl Metric {
+    /// The same under the name that another release of etcd gave it.
+    pub(super) const fn named(&self, name: &'static str) -> Metric {
+        Metric { name, help: self.help, kind: self.kind, read: self.read }
+    }
+
     pub(super) const fn labels(&self) -> &'static [&'static str] {
         match self.read {
-            Read::Server(_) | Read::Member(_) | Read::Histogram(_) => &[],
-            Read::Peers(_) => &["member"],
-            Read::Labels(names, _) => names,
+            Read::Server(_) | Read::Known(_) | Read::Member(_) | Read::Histogram(_) => &[],
+            Read::Peers(labels, _) => labels.names(),
+            Read::Labels(names, _) | Read::Histograms(names, _) => names,
         }
     }
 
     fn samples(&self, at: &Scrape<'_>) -> Vec<Sample> {
+        let one = |value: Option<f64>| value.map(|value| self.sample([], value));
         match self.read {
             Read::Server(read) => vec![self.sample([], read(at))],
-            Read::Member(read) => vec![self.sample([], at.member.map_or(0.0, read))],
-            Read::Peers(read) => {
-                let known = at.peers.iter().filter_map(|peer| Some((peer.name, read(peer)?)));
-                known.map(|(name, value)| self.sample([name.to_owned()], value)).collect()
+            Read::Known(read) => one(read(at)).into_iter().collect(),
+            Read::Member(read) => one(at.member.map(read)).into_iter().collect(),
+            Read::Peers(labels, read) => {
+                let known = at.peers.iter().filter_map(|peer| Some((peer, read(peer)?)));
+                known.map(|(peer, value)| self.sample(labels.values(peer), value)).collect()
             }
             Read::Labels(_, read) => {
-                let samples = read(at.meters).into_iter();
-                samples.map(|(labels, value)| self.sample(labels, value as f64)).collect()
+                read(at).into_iter().map(|(labels, value)| self.sample(labels, value)).collect()
             }
-            Read::Histogram(read) => vec![buckets(read(at.meters))],
+            Read::Histogram(read) => vec![self.buckets([], &Spread::from(read(at.meters)))],
+            Read::Histograms(_, read) => {
+                let spreads = read(at).into_iter();
+                spreads.map(|(label, spread)| self.buckets([label], &spread)).collect()
+            }
         }
     }
 
-    fn sample(&self, labels: impl IntoIterator<Item = String>, value: f64) -> Sample {
+    fn labelled(&self, labels: impl IntoIterator<Item = String>) -> Sample {
         let pairs = self.labels().iter().zip(labels).map(|(name, value)| {
             let mut pair = LabelPair::default();
             pair.set_name((*name).to_owned());
             pair.set_value(value);
             pair
         });
-        let mut sample = Sample::from_label(pairs.collect());
+        Sample::from_label(pairs.collect())
+    }
+
+    fn sample(&self, labels: impl IntoIterator<Item = String>, value: f64) -> Sample {
+        let mut sample = self.labelled(labels);
         if self.kind == MetricType::COUNTER {
             let mut counter = Counter::default();
             counter.set_value(value);
@@ -117,6 +207,22 @@ impl Metric {
             gauge.set_value(value);
             sample.set_gauge(gauge);
         }
+        sample
+    }
+
+    fn buckets(&self, labels: impl IntoIterator<Item = String>, spread: &Spread) -> Sample {
+        let buckets = spread.within.iter().map(|(bound, count)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(*count);
+            bucket
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets.collect());
+        histogram.set_sample_count(spread.count);
+        histogram.set_sample_sum(spread.seconds);
+        let mut sample = self.labelled(labels);
+        sample.set_histogram(histogram);
         sample
     }
 
@@ -130,29 +236,14 @@ impl Metric {
     }
 }
 
-fn buckets(times: &Times) -> Sample {
-    let buckets = times.cumulative().map(|(bound, count)| {
-        let mut bucket = Bucket::default();
-        bucket.set_upper_bound(bound);
-        bucket.set_cumulative_count(count);
-        bucket
-    });
-    let mut histogram = Histogram::default();
-    histogram.set_bucket(buckets.collect());
-    histogram.set_sample_count(times.count());
-    histogram.set_sample_sum(times.seconds());
-    let mut sample = Sample::default();
-    sample.set_histogram(histogram);
-    sample
-}
-
 /// The text that Prometheus reads, by name. A metric without samples is left out, as the format
 /// wants it.
-pub(super) fn render(table: &[Metric], at: &Scrape<'_>) -> Vec<u8> {
-    let mut families: Vec<MetricFamily> = table.iter().map(|metric| metric.family(at)).collect();
+pub(super) fn render(tables: &[&[Metric]], at: &Scrape<'_>) -> Vec<u8> {
+    let metrics = tables.iter().copied().flatten();
+    let mut families: Vec<MetricFamily> = metrics.map(|metric| metric.family(at)).collect();
     families.retain(|family| !family.get_metric().is_empty());
     families.sort_by(|one, other| one.name().cmp(other.name()));
-    let mut out = Vec::with_capacity(16 << 10);
+    let mut out = Vec::with_capacity(64 << 10);
     if let Err(error) = TextEncoder::new().encode(&families, &mut out) {
         notice!(MetricsFailed, "", "{error}");
     }

@@ -1,22 +1,62 @@
-//! What the system says of this process.
+//! The process, its program and its certificates.
 
-use rustix::param::page_size;
-use rustix::time::{ClockId, clock_gettime};
+use super::family::Read::{Known, Labels, Server};
+use super::family::{Metric, counter, gauge};
+use super::system;
+use std::env::consts::{ARCH, OS};
 
-/// How many descriptors it holds.
-pub(super) fn open_files() -> f64 {
-    std::fs::read_dir("/proc/self/fd").map_or(0.0, |entries| entries.count() as f64)
-}
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How many bytes of its memory are in RAM.
-pub(super) fn resident_bytes() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or(0) as f64 * page_size() as f64
-}
+/// The version whose API all members speak, as `/version` says it.
+const CLUSTER_VERSION: &str = "2.3";
 
-/// How many seconds of processor time it used.
-pub(super) fn cpu_seconds() -> f64 {
-    let used = clock_gettime(ClockId::ProcessCPUTime);
-    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
-}
+const OPEN_FILES: Metric = gauge(
+    "process_open_fds",
+    "File descriptors that the process holds.",
+    Server(|_| system::open_files()),
+);
+
+pub(super) const TABLE: &[Metric] = &[
+    gauge(
+        "stead_build_info",
+        "1, with what this program was built from and for.",
+        Labels(&["version", "os", "arch"], |_| {
+            vec![([VERSION, OS, ARCH].map(str::to_owned).into(), 1.0)]
+        }),
+    ),
+    gauge(
+        "etcd_server_version",
+        "1, with the version of this program.",
+        Labels(&["server_version"], |_| vec![(vec![VERSION.to_owned()], 1.0)]),
+    ),
+    gauge(
+        "etcd_cluster_version",
+        "1, with the version of etcd whose API is served.",
+        Labels(&["cluster_version"], |_| vec![(vec![CLUSTER_VERSION.to_owned()], 1.0)]),
+    ),
+    gauge(
+        "stead_certificate_expiry_time_seconds",
+        "When the certificate ends that ends first, in seconds since 1970.",
+        Known(|at| at.certificate_ends.map(|seconds| seconds as f64)),
+    ),
+    OPEN_FILES,
+    // That of 2.x.
+    OPEN_FILES.named("etcd_server_file_descriptors_used_total"),
+    gauge(
+        "process_max_fds",
+        "File descriptors that the process may hold.",
+        Known(|_| system::max_files()),
+    ),
+    counter("process_cpu_seconds_total", "Processor time used.", Server(|_| system::cpu_seconds())),
+    gauge(
+        "process_resident_memory_bytes",
+        "Resident memory.",
+        Server(|_| system::resident_bytes()),
+    ),
+    gauge("process_virtual_memory_bytes", "Address space.", Server(|_| system::virtual_bytes())),
+    gauge(
+        "process_start_time_seconds",
+        "When the process started.",
+        Server(|at| at.meters.started as f64),
+    ),
+];

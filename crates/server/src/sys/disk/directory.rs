@@ -50,6 +50,14 @@ impl Directory {
     }
 }
 
+/// The free bytes of the file system that a directory is on, as far as this user may have them, and
+/// all of them; nothing where the file system does not say.
+pub(crate) fn space(path: &Path) -> Option<(u64, u64)> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    (stat.f_blocks > 0).then(|| (bytes(stat.f_bavail), bytes(stat.f_blocks)))
+}
+
 /// Takes the lock of a file, unless another process has it.
 pub(super) fn try_lock(file: &File) -> Result<(), fs::TryLockError> {
     again(|| match file.try_lock() {

@@ -15,6 +15,7 @@ mod standby;
 
 use crate::notice::notice;
 use contents::{Contents, LOCK_NAME, MARK_NAME, SEEN_NAME, STANDBY_NAME};
+pub(crate) use directory::space;
 use directory::{Directory, try_lock};
 pub(crate) use file::DataFile;
 use io_error::{again, explain, of_path};

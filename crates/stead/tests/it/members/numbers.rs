@@ -79,10 +79,13 @@ fn metrics_tell_of_raft_and_peers() {
     for _ in 0..5 {
         assert!(ask(leader.addr(), &Request::put("/v2/keys/a", "value=1")).status() < 300);
     }
-    wait_until("followers have everything", LIMIT, || {
+    let trips = "etcd_network_peer_round_trip_time_seconds_count{To=";
+    wait_until("followers have everything, and vote", LIMIT, || {
         let text = metrics(leader);
         text.matches("stead_peer_lag_entries{").count() == 2
             && sum(&text, "stead_peer_lag_entries") == 0.0
+            && text.matches(trips).count() == 2
+            && sum(&text, "stead_voters_reached") == 3.0
     });
     let text = metrics(leader);
     assert_eq!(sum(&text, "stead_raft_is_leader"), 1.0);
@@ -92,8 +95,28 @@ fn metrics_tell_of_raft_and_peers() {
     assert!(sum(&text, "stead_peer_sent_messages_total") > 0.0, "{text}");
     assert!(text.contains("stead_member_diverged{member=\"n"), "{text}");
     assert_eq!(sum(&text, "stead_member_diverged"), 0.0);
+    for name in ["etcd_server_is_leader", "etcd_server_has_leader"] {
+        assert_eq!(sum(&text, name), 1.0, "{name}: {text}");
+    }
+    for (name, value) in [
+        ("etcd_network_active_peers", 2.0),
+        ("stead_peer_reached", 2.0),
+        ("stead_voters", 3.0),
+        ("stead_voters_reached", 3.0),
+        ("stead_clock_offset_seconds", 0.0),
+    ] {
+        assert_eq!(sum(&text, name), value, "{name}: {text}");
+    }
+    assert_eq!(text.matches(trips).count(), 2, "{text}");
+    for name in ["etcd_network_peer_sent_bytes_total", "etcd_network_peer_received_bytes_total"] {
+        assert!(sum(&text, name) > 0.0, "{name}: {text}");
+    }
     for follower in others {
+        wait_until("the leader has told its clock", LIMIT, || {
+            metrics(follower).contains("stead_clock_offset_seconds")
+        });
         let text = metrics(follower);
+        assert!(sum(&text, "stead_clock_offset_seconds").abs() < 5.0, "one machine: {text}");
         assert_eq!(sum(&text, "stead_raft_is_leader"), 0.0);
         assert_eq!(sum(&text, "stead_raft_has_leader"), 1.0);
         assert!(sum(&text, "stead_raft_leader_changes_total") >= 1.0);

@@ -1,6 +1,6 @@
 //! What is there beside the key space.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::testkit::{Request, Response, Server, Site, ask, wait_until};
 
@@ -71,6 +71,64 @@ fn metrics_count_what_happens() {
     for line in after.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let (_, number) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
         assert!(number.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn a_machine_that_is_alone_tells_how_long_requests_took() {
+    let (_site, server) = Server::start("latencies");
+    let addr = server.addr();
+    let before = metrics(&server);
+    let begin = Instant::now();
+    for number in 0..20 {
+        let put = Request::put(&format!("/v2/keys/k{number}"), "value=four");
+        assert_eq!(ask(addr, &put).status(), 201);
+    }
+    for query in ["", "?recursive=true", "?quorum=true"] {
+        assert_eq!(ask(addr, &Request::get(&format!("/v2/keys/k1{query}"))).status(), 200);
+    }
+    assert_eq!(ask(addr, &Request::get("/v2/keys/none")).status(), 404);
+    let took = begin.elapsed().as_secs_f64();
+    let text = metrics(&server);
+    let served = |part: &str, method: &str| {
+        let name = format!("etcd_http_successful_duration_seconds_{part}{{method=\"{method}\"}}");
+        sum(&text, &name) - sum(&before, &name)
+    };
+    for (method, count) in [("PUT", 20.0), ("GET", 2.0), ("QGET", 1.0)] {
+        assert_eq!(served("count", method), count, "{text}");
+    }
+    // A write waits for its sync, of which each takes time.
+    assert!(served("sum", "PUT") >= 20.0 * 5e-6, "{text}");
+    let all: f64 = ["PUT", "GET", "QGET"].iter().map(|method| served("sum", method)).sum();
+    assert!(served("sum", "GET") > 0.0 && served("sum", "QGET") > 0.0 && all <= took, "{text}");
+    assert_eq!(sum(&text, "etcd_server_proposal_durations_seconds_count"), 20.0);
+    for (name, value) in [
+        ("etcd_store_reads_total{action=\"getRecursive\"}", 1.0),
+        ("etcd_store_reads_failed_total{action=\"get\"}", 1.0),
+        ("etcd_server_has_leader", 1.0),
+        ("etcd_server_proposals_pending", 0.0),
+        ("stead_ready_check_failed{check=\"disk\"}", 0.0),
+        ("stead_machine_state{state=\"leader\"}", 1.0),
+    ] {
+        assert_eq!(sum(&text, name), value, "{name}: {text}");
+    }
+    assert!(sum(&text, "stead_store_keys") >= 20.0, "{text}");
+    assert!(sum(&text, "stead_store_value_bytes") >= 80.0, "{text}");
+    for name in [
+        "etcd_disk_wal_write_bytes_total",
+        "process_max_fds",
+        "stead_disk_free_bytes",
+        "stead_history_events",
+        "stead_http_received_bytes_total",
+        "stead_http_sent_bytes_total",
+        "stead_loop_longest_round_seconds",
+        "stead_wal_bytes",
+    ] {
+        assert!(sum(&text, name) > 0.0, "{name}: {text}");
+    }
+    // There is no such thing here.
+    for name in ["stead_certificate_expiry", "stead_backup_interval", "etcd_network_"] {
+        assert!(!text.contains(name), "{name}: {text}");
     }
 }
 
