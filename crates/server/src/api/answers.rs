@@ -26,10 +26,22 @@ pub(crate) fn error(cx: &Context, error: &ApiError) -> Response {
 pub(crate) fn engine_error(cx: &Context, failed: EngineError) -> Response {
     cx.meters.proposals_failed.add_one();
     let mut answer = ApiError::from_engine(failed, cx.index());
-    if matches!(failed, EngineError::NoLeader | EngineError::Timeout | EngineError::Unknown) {
-        answer.cause.push_str(&cx.who_is_unreachable());
-    }
+    answer.cause = cause_of(cx, failed);
     error(cx, &answer)
+}
+
+/// Why this member could not serve a request: who is missing where members are, and what to do when
+/// they have been for long.
+pub(crate) fn cause_of(cx: &Context, failed: EngineError) -> String {
+    let mut cause = failed.to_string();
+    if matches!(failed, EngineError::NoLeader | EngineError::Timeout | EngineError::Unknown) {
+        cause.push_str(&cx.who_is_unreachable());
+        if let Some(gone) = cx.majority_gone() {
+            cause.push_str("; ");
+            cause.push_str(&gone);
+        }
+    }
+    cause
 }
 
 /// The answer to an invalid request. `is_keys` says that it named a path of the key space.

@@ -219,8 +219,9 @@ fn why_majority(cx: &Context, proof: Proof) -> Option<String> {
             Some(format!("no majority has confirmed within {patience} that it follows the leader"))
         }
         Proof::Unknown | Proof::Missing => {
-            let gone = cx.who_is_unreachable();
-            Some(format!("{reached} of {voters} voters are reachable from here{gone}"))
+            let missing = cx.who_is_unreachable();
+            let gone = cx.majority_gone().map(|gone| format!("; {gone}")).unwrap_or_default();
+            Some(format!("{reached} of {voters} voters are reachable from here{missing}{gone}"))
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::api::lock::waiters::LockWaiters;
 use crate::api::standbys::Standbys;
 use crate::config::Config;
 use crate::http::response::Numbers;
+use crate::http::time::rfc3339;
 use crate::metrics::Meters;
 use crate::net::tls::Expiry;
 use crate::net::{Key, Load, Response};
@@ -21,7 +22,7 @@ use crate::peer::PeerLinks;
 use crate::proof::{Gate, Proven};
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::DataDir;
-use crate::text::printable;
+use crate::text::{printable, span};
 use replica::{Driver, Fatal, Member, MemberId, Network, Now, Output, Removal, Role};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -226,6 +227,12 @@ impl Context {
         if gone.is_empty() { String::new() } else { format!("; unreachable: {}", gone.join(", ")) }
     }
 
+    /// Where this member has reached no majority for a minute or more: since when, and what to do.
+    pub(crate) fn majority_gone(&self) -> Option<String> {
+        let ns = self.incidents.reach.gone_for(self.now.monotonic)?;
+        Some(majority_gone(self.now.wall, ns))
+    }
+
     /// The part that this member plays, in the words of the statistics.
     pub(crate) fn role_name(&self) -> &'static str {
         match self.driver.status().role {
@@ -233,5 +240,28 @@ impl Context {
             Role::Follower => "follower",
             Role::Candidate => "candidate",
         }
+    }
+}
+
+/// What to do about a majority that has been gone for `ns` at the wall time `now`.
+fn majority_gone(now: u64, ns: u64) -> String {
+    let since = now.saturating_sub(ns);
+    let since = rfc3339(since - since % 1_000_000_000);
+    format!(
+        "no majority since {since} ({}): start the missing machines again; only if most machines \
+         are lost for good, make one that is left a new cluster with `stead recover`",
+        span(ns)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_majority_that_is_gone_is_told_with_its_moment_and_the_remedy() {
+        let text = majority_gone(1_795_418_275_068_498_647, 180_000_000_000);
+        assert!(text.starts_with("no majority since 2026-11-23T07:14:55Z (3 min): "), "{text}");
+        assert!(text.contains("`stead recover`"), "{text}");
     }
 }

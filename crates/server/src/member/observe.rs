@@ -157,6 +157,10 @@ fn look_at_members(cx: &mut Context, status: &Status) {
                 notice!(PeerBack, &name, "{name}, after {}", span(ns));
             }
             reach::News::MajorityLost => tell_majority_lost(cx, status),
+            reach::News::MajorityGone => {
+                let gone = cx.majority_gone().unwrap_or_default();
+                notice!(MajorityGone, "", "{gone}{}", cx.who_is_unreachable());
+            }
             reach::News::MajorityBack { ns } => notice!(MajorityBack, "", "after {}", span(ns)),
         }
     }

@@ -109,6 +109,7 @@ kinds! {
         LeaderNew = Info "new leader",
         LeaderNone = Warn "no leader",
         MajorityLost = Error "majority lost",
+        MajorityGone = Error "majority still lost",
         MajorityBack = Info "majority is back",
     }
     "Members" {

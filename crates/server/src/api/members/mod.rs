@@ -6,6 +6,7 @@
 
 pub(crate) mod body;
 
+use super::answers::cause_of;
 use super::error::ApiError;
 use super::pending::{MemberChange, Waiting};
 use crate::http::request::{Method, Request};
@@ -153,7 +154,7 @@ pub(crate) fn changed(cx: &mut Context, change: &MemberChange, outcome: &Answer)
         Err(Failure::Engine(failed)) => {
             cx.meters.proposals_failed.add_one();
             let status = ApiError::from_engine(*failed, 0).status();
-            refuse(cx, status, &failed.to_string())
+            refuse(cx, status, &cause_of(cx, *failed))
         }
         Err(Failure::Store(_)) => refuse(cx, 500, "Internal Server Error"),
     }

@@ -9,6 +9,9 @@ const DOWN_NS: u64 = 1_000_000_000;
 /// The same for one that was never reached: 10 s, since it may still start.
 const NEVER_NS: u64 = 10_000_000_000;
 
+/// After so long without a majority somebody has to decide what to do: 60 s.
+const GONE_NS: u64 = 60_000_000_000;
+
 /// Another member.
 #[derive(Debug)]
 struct Other {
@@ -24,10 +27,20 @@ struct Other {
 /// What is news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::member) enum News {
-    Down { id: MemberId, ns: u64 },
-    Up { id: MemberId, ns: u64 },
+    Down {
+        id: MemberId,
+        ns: u64,
+    },
+    Up {
+        id: MemberId,
+        ns: u64,
+    },
     MajorityLost,
-    MajorityBack { ns: u64 },
+    /// It is still lost after a minute.
+    MajorityGone,
+    MajorityBack {
+        ns: u64,
+    },
 }
 
 /// What was told of the other members.
@@ -37,6 +50,7 @@ pub(in crate::member) struct Reach {
     /// Since when there is no majority, and whether the log says so.
     alone_since: Option<u64>,
     has_told: bool,
+    has_told_gone: bool,
     had_majority: bool,
 }
 
@@ -64,6 +78,12 @@ impl Reach {
             self.look_at(one, now, tell);
         }
         self.judge(up > voters / 2, now, tell);
+    }
+
+    /// For how many nanoseconds no majority has been reachable, if that is a minute or more.
+    pub(in crate::member) fn gone_for(&self, now: u64) -> Option<u64> {
+        let ns = now.saturating_sub(self.alone_since?);
+        (ns >= GONE_NS).then_some(ns)
     }
 
     /// Forgets those who are no members any more.
@@ -96,6 +116,7 @@ impl Reach {
     fn judge(&mut self, has_majority: bool, now: u64, tell: &mut dyn FnMut(News)) {
         if has_majority {
             self.had_majority = true;
+            self.has_told_gone = false;
             let since = self.alone_since.take();
             if std::mem::replace(&mut self.has_told, false) {
                 let ns = now.saturating_sub(since.unwrap_or(now));
@@ -108,6 +129,10 @@ impl Reach {
         if !self.has_told && now.saturating_sub(since) >= patience {
             self.has_told = true;
             tell(News::MajorityLost);
+        }
+        if !self.has_told_gone && self.gone_for(now).is_some() {
+            self.has_told_gone = true;
+            tell(News::MajorityGone);
         }
     }
 }
@@ -143,6 +168,24 @@ mod tests {
         let up = News::Up { id: m3, ns: 50 * SECOND };
         let back = News::MajorityBack { ns: 50 * SECOND };
         assert_eq!(look(&mut reach, [false, true], 54 * SECOND), [up, back]);
+    }
+
+    #[test]
+    fn a_majority_that_is_gone_for_a_minute_is_told_once_more_and_known() {
+        let mut reach = Reach::default();
+        look(&mut reach, [true, true], 0);
+        look(&mut reach, [false, false], SECOND);
+        look(&mut reach, [false, false], 2 * SECOND);
+        assert_eq!(look(&mut reach, [false, false], 61 * SECOND - 1), []);
+        assert_eq!(reach.gone_for(61 * SECOND - 1), None);
+        assert_eq!(look(&mut reach, [false, false], 61 * SECOND), [News::MajorityGone]);
+        assert_eq!(look(&mut reach, [false, false], 90 * SECOND), []);
+        assert_eq!(reach.gone_for(91 * SECOND), Some(90 * SECOND));
+        assert_eq!(look(&mut reach, [true, true], 92 * SECOND).len(), 3, "all are back");
+        assert_eq!(reach.gone_for(500 * SECOND), None);
+        look(&mut reach, [false, false], 500 * SECOND);
+        let again = look(&mut reach, [false, false], 560 * SECOND);
+        assert!(again.contains(&News::MajorityGone), "{again:?}");
     }
 
     #[test]
