@@ -35,3 +35,4 @@ pub use rebuild::{
 pub use start::{check, run};
 pub use sys::disk::Sighting;
 pub use sys::signal::on_hangup;
+pub use text::{one_line, printable};

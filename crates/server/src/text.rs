@@ -8,7 +8,7 @@ const SHOWN_MAX: usize = 400;
 
 /// A text of another machine for people: control characters are escaped, so that it can neither
 /// forge a line nor speak to a terminal, and what is too long is cut.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(SHOWN_MAX));
     let mut rest = text.trim().chars();
     rest.by_ref().take(SHOWN_MAX).for_each(|char| push_escaped(&mut out, char));
@@ -19,7 +19,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// The same of a text of any length.
-pub(crate) fn one_line(text: String) -> String {
+pub fn one_line(text: String) -> String {
     if !text.chars().any(|char| char.is_control() || is_invisible(char)) {
         return text;
     }

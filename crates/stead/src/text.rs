@@ -15,6 +15,7 @@ Usage:
   stead config show [flags]      print every setting, its value and its source
   stead config check [flags]     check the settings and exit
   stead config docs              print the documentation of all settings (Markdown)
+  stead status                   how a cluster is: members, leader, lag, what is wrong
   stead check -data-dir DIR      check a data directory (read-only)
   stead check disk DIR           measure how fast a disk syncs what the log writes
   stead backup FILE              back up a running cluster; inspect, verify, compare backups

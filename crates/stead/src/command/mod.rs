@@ -5,6 +5,7 @@ mod backup;
 mod content;
 mod disk;
 mod restore;
+mod status;
 
 use crate::import;
 use crate::source::Usage;
@@ -13,10 +14,11 @@ use std::process::ExitCode;
 /// A command: its name, and what it does with the words behind it.
 type Command = (&'static str, fn(&[String]) -> Result<ExitCode, Usage>);
 
-const COMMANDS: [Command; 4] = [
+const COMMANDS: [Command; 5] = [
     ("backup", backup::run),
     ("restore", restore::run),
     ("recover", restore::recover),
+    ("status", status::run),
     ("import", import::run),
 ];
 

@@ -5,6 +5,7 @@ mod health;
 mod machines;
 mod refused;
 mod settings;
+mod status;
 
 use crate::cluster::kit::{Cluster, Machine};
 use crate::testkit::wait::holds_within;

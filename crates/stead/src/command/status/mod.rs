@@ -1,0 +1,115 @@
+//! `stead status`: how a cluster is, from any machine and with whichever members answer.
+
+mod ask;
+mod judge;
+mod show;
+mod survey;
+
+use super::args::{Args, Flags};
+use crate::console::print;
+use crate::source::Usage;
+use judge::{Report, Verdict};
+use server::Access;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+const HELP: &str = "\
+stead status: how a cluster is, with whichever of its machines answer
+
+Usage:
+  stead status [flags]
+
+Asks the machines that are named, and those that these know of, all at the same time and for
+three seconds each. Prints the members with state, lag and readiness, what is wrong, and what
+to do about it. Nothing is changed anywhere.
+
+Exit codes: 0 healthy, 1 degraded (a machine does not answer or is not ready), 2 nothing
+answers, no leader, or a mistake on the command line.
+
+Flags:
+  --endpoint URL[,URL]   machines to begin with; one that answers is enough
+                         (http://127.0.0.1:4001)
+  --json                 print JSON
+  --ca-file FILE         authorities of the machines' certificates (PEM)
+  --cert-file FILE       certificate to show to the machines (PEM)
+  --key-file FILE        its key (PEM)
+  --token-file FILE      taken, so that the flags of `stead backup` fit; nothing that is asked
+                         here needs the cluster's secret, and it is sent to nobody
+";
+
+const FLAGS: Flags = Flags {
+    command: "status",
+    valued: &["endpoint", "token-file", "ca-file", "cert-file", "key-file"],
+    plain: &["json"],
+};
+
+/// The exit code for a cluster that takes no writes.
+const DOWN: u8 = 2;
+/// The exit code for a cluster that goes on, though not all of it is well.
+const DEGRADED: u8 = 1;
+
+/// Runs the command.
+pub(super) fn run(args: &[String]) -> Result<ExitCode, Usage> {
+    let args = Args::parse(FLAGS, args)?;
+    if args.help {
+        return Ok(print(HELP));
+    }
+    if let Some(word) = args.words.first() {
+        return Err(Usage(format!("unknown argument {word:?}: run `stead status --help`")));
+    }
+    let shown = match (args.value("cert-file"), args.value("key-file")) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => Some((Path::new(cert), Path::new(key))),
+        _ => return Err(Usage("--cert-file and --key-file belong together".to_owned())),
+    };
+    let access = Access { token: None, ca: args.value("ca-file").map(Path::new), shown };
+    let endpoints = endpoints(args.value("endpoint").unwrap_or("http://127.0.0.1:4001"))?;
+    let probes = survey::survey(&endpoints, |url| ask::probe(url, access));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let report = Report::of(&endpoints, &probes, now.as_secs());
+    let text = if args.has("json") { show::json(&report) } else { show::text(&report) };
+    let printed = print(&text);
+    Ok(match report.verdict {
+        Verdict::Healthy => printed,
+        Verdict::Degraded => ExitCode::from(DEGRADED),
+        Verdict::Down => ExitCode::from(DOWN),
+    })
+}
+
+/// The URLs of a list, each with its scheme and without a path.
+fn endpoints(list: &str) -> Result<Vec<String>, Usage> {
+    let mut urls = Vec::new();
+    for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let url = if word.contains("://") { word.to_owned() } else { format!("http://{word}") };
+        let url = survey::base(&url).ok_or_else(|| {
+            Usage(format!("--endpoint: invalid URL {word:?}: give it as in http://10.0.0.1:4001"))
+        })?;
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    if urls.is_empty() {
+        return Err(Usage("--endpoint names nobody".to_owned()));
+    }
+    Ok(urls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_urls_or_addresses() {
+        let urls = endpoints("10.0.0.1:4001, https://b:1/,http://10.0.0.1:4001").expect("valid");
+        assert_eq!(urls, ["http://10.0.0.1:4001", "https://b:1"]);
+        for wrong in ["", ",", "ftp://a:1", "http://a:1/x", "http://", "http://a b", "http://u@h"] {
+            assert!(endpoints(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn help_fits_the_terminal() {
+        assert!(HELP.lines().all(|line| line.len() <= 100));
+    }
+}
