@@ -13,6 +13,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod gates;
+mod guides;
 mod hostile;
 mod import;
 mod keeping;
