@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 /// A certificate that ends within so many seconds is worth a warning: 30 days, as in the log.
 const CERTIFICATE_SECONDS: u64 = 30 * 86_400;
 
+/// A member that lacks more entries than this one is worth a warning: some seconds of many writes.
+const LAG_MAX: u64 = 5000;
+
 /// How a cluster is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -126,14 +129,15 @@ impl Report {
     /// Judges the answers, which came at `now`, in seconds since 1970. `endpoints` are the machines
     /// that were named.
     pub(super) fn of(endpoints: &[String], probes: &[Probe], now: u64) -> Self {
-        let voices: Vec<Voice<'_>> = probes
-            .iter()
-            .filter_map(|probe| {
-                let heard = probe.heard.as_ref().ok()?;
-                let Part::Member(view) = &heard.part else { return None };
-                Some(Voice { heard, view })
-            })
-            .collect();
+        let mut voices: Vec<Voice<'_>> = Vec::new();
+        for heard in probes.iter().filter_map(|probe| probe.heard.as_ref().ok()) {
+            let Part::Member(view) = &heard.part else { continue };
+            let who = (&view.cluster, &view.seen_by);
+            // One member may have answered under two addresses.
+            if voices.iter().all(|voice| (&voice.view.cluster, &voice.view.seen_by) != who) {
+                voices.push(Voice { heard, view });
+            }
+        }
         let council = Council::of(&voices);
         let mut report = Self::new(council.as_ref());
         if let Some(council) = &council {
@@ -142,6 +146,7 @@ impl Report {
         }
         report.add_others(council.as_ref(), endpoints, probes);
         report.note_versions();
+        report.note_lag();
         report.note_certificates(probes, now);
         report.judge(council.as_ref());
         report
@@ -295,6 +300,17 @@ impl Report {
             let list: Vec<&str> = versions.into_iter().collect();
             self.warnings.push(format!("several versions run: {}", list.join(", ")));
         }
+    }
+
+    fn note_lag(&mut self) {
+        let far = |machine: &&Machine| {
+            machine.is_ready.is_some() && machine.lag.is_some_and(|lag| lag > LAG_MAX)
+        };
+        let lines = self.machines.iter().filter(far).map(|machine| {
+            let lag = machine.lag.unwrap_or_default();
+            format!("{}: {lag} entries behind the leader; is it catching up?", machine.name)
+        });
+        self.warnings.extend(lines.collect::<Vec<_>>());
     }
 
     /// Certificates that end soon. One that has ended is a check that fails.

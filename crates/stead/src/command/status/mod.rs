@@ -89,10 +89,11 @@ fn endpoints(list: &str) -> Result<Vec<String>, Usage> {
             urls.push(url);
         }
     }
-    if urls.is_empty() {
-        return Err(Usage("--endpoint names nobody".to_owned()));
+    match urls.len() {
+        0 => Err(Usage("--endpoint names nobody".to_owned())),
+        1..=survey::MACHINES_MAX => Ok(urls),
+        _ => Err(Usage(format!("--endpoint names more than {} machines", survey::MACHINES_MAX))),
     }
-    Ok(urls)
 }
 
 #[cfg(test)]
@@ -106,6 +107,8 @@ mod tests {
         for wrong in ["", ",", "ftp://a:1", "http://a:1/x", "http://", "http://a b", "http://u@h"] {
             assert!(endpoints(wrong).is_err(), "{wrong}");
         }
+        let many: Vec<String> = (0..65).map(|at| format!("h:{at}")).collect();
+        assert!(endpoints(&many.join(",")).is_err() && endpoints(&many[1..].join(",")).is_ok());
     }
 
     #[test]

@@ -188,6 +188,62 @@ fn other_servers_are_named_and_hold_nothing_up() {
     }
 }
 
+/// Answers as Stead does, with as much as it may say and nothing that is true.
+fn liar() -> String {
+    let unused = crate::testkit::port::free();
+    let members: Vec<Value> = (0..1000)
+        .map(|at| {
+            serde_json::json!({
+                "name": format!("m{at}\u{1b}[2J"),
+                "clientURL": format!("http://127.1.{}.{}:{unused}", at / 200, at % 200 + 1),
+                "voter": true,
+                "reachable": true,
+                "lagEntries": u64::MAX,
+            })
+        })
+        .collect();
+    let view =
+        serde_json::json!({"leader": "l\u{1b}[2J", "seenBy": "l\u{1b}[2J", "members": members});
+    let answers = [
+        ("/version", "{\"stead\":\"\\u001b[2J\"}".to_owned()),
+        ("/readyz", "[-]disk failed: \u{1b}[2J\n".repeat(30_000)),
+        ("/v2/stats/self", "{\"state\":\"leader\",\"name\":\"x\"}".to_owned()),
+        ("/v2/stats/cluster", view.to_string()),
+        ("/metrics", format!("stead_store_keys {}\n", "9".repeat(100_000))),
+    ];
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, crate::testkit::port::free()));
+    let listener = listener.expect("the port is free");
+    let addr = listener.local_addr().expect("it has one");
+    std::thread::spawn(move || {
+        // The test ends with the process, and this with it.
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut asked = [0; 4096];
+            let len = stream.read(&mut asked).unwrap_or(0);
+            let asked = String::from_utf8_lossy(&asked[..len]).into_owned();
+            let found = answers.iter().find(|(path, _)| asked.contains(&format!("GET {path}")));
+            let body = found.map_or("", |(_, body)| body.as_str());
+            let head =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", body.len());
+            // The caller may have had enough.
+            let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
+        }
+    });
+    addr.to_string()
+}
+
+#[test]
+fn a_server_that_lies_is_told_within_bounds() {
+    let liar = liar();
+    let (code, text) = status(&liar, &[]);
+    assert_eq!(code, 1, "{}", &text[..2000]);
+    assert!(!text.contains('\x1b'), "it speaks to the terminal");
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("not asked, since more than 64 machines were named"));
+    assert!(text.len() < 2 << 20, "{} bytes", text.len());
+    let (code, report) = json(&liar);
+    assert_eq!((code, report["machines"].as_array().map(Vec::len)), (1, Some(1001)));
+}
+
 #[test]
 fn mistakes_on_the_command_line_are_named() {
     for (args, want) in [

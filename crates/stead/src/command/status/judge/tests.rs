@@ -145,6 +145,21 @@ fn a_majority_without_a_leader_is_not_to_be_recovered() {
 }
 
 #[test]
+fn a_member_that_answers_twice_is_one_and_one_that_lags_far_is_told() {
+    let mut of_leader = view("m1", "m1", &NAMES);
+    of_leader.members[1].lag_entries = Some(LAG_MAX + 1);
+    of_leader.members[2].lag_entries = Some(LAG_MAX);
+    let mut twice = says(of_leader.clone(), &[]);
+    twice.url = "http://localhost:4001".to_owned();
+    let mut probes = vec![says(of_leader, &[]), twice];
+    probes.extend(["m2", "m3"].map(|name| says(view(name, "m1", &NAMES), &[])));
+    let report = judged(&probes);
+    assert_eq!((report.verdict, report.machines.len(), report.heard), (Verdict::Healthy, 3, 3));
+    let want = "m2: 5001 entries behind the leader; is it catching up?";
+    assert_eq!(report.warnings, [want]);
+}
+
+#[test]
 fn nothing_that_answers_is_down() {
     let report = judged(&[silent("m1")]);
     assert_eq!((report.verdict, report.cluster), (Verdict::Down, None));
