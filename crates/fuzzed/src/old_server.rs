@@ -1,12 +1,13 @@
 //! Files of old servers with arbitrary bytes: reading ends, with an error or with a tree in which
-//! each node is in a directory and names are clean. The first byte says what the file is.
+//! each node is in a directory and names are clean. A store that is made of it loads again, or is
+//! refused. The first byte says what the file is.
 
-use legacy::{Imported, Node, Options, path_order};
+use legacy::{Content, Imported, Node, Options, path_order};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use store::KeyPath;
+use store::{GivenNode, KeyPath, Limits, Stamp, Store, StoreBuilder, StoreIndex, Timestamp};
 
 /// Where each kind of file lies in its data directory; nothing for a snapshot alone.
 const PLACES: [&str; 4] =
@@ -53,6 +54,23 @@ fn check_tree(imported: &Imported) {
     imported.warnings.iter().for_each(|warning| assert!(!warning.to_string().is_empty()));
 }
 
+/// Makes a store of the tree; gives it if that can be.
+fn plant(imported: &Imported) -> Option<Store> {
+    let index = StoreIndex(imported.index);
+    let mut builder = StoreBuilder::new(index, Stamp::default(), Limits::default()).ok()?;
+    for node in &imported.nodes {
+        let state = &node.state;
+        let value = match &state.content {
+            Content::File(value) => Some(value.clone()),
+            Content::Dir => None,
+        };
+        let (created, modified) = (StoreIndex(state.created), StoreIndex(state.modified));
+        let deadline = state.expiration.map(|time| Timestamp(time.0));
+        builder.add(&node.path, GivenNode { value, created, modified, deadline }).ok()?;
+    }
+    Some(builder.finish())
+}
+
 /// A segment of a log whose records have the right checksums: from a type, a length and so many
 /// bytes for each.
 fn segment(mut data: &[u8]) -> Vec<u8> {
@@ -91,6 +109,11 @@ pub(crate) fn check(data: &[u8]) {
     let made = (kind == 3 && mode & 8 != 0).then(|| segment(data));
     if let Some(mut imported) = read(kind, made.as_deref().unwrap_or(data), &options) {
         check_tree(&imported);
+        if let Some(store) = plant(&imported) {
+            let mut stream = Vec::new();
+            store.snapshot().write(&mut stream).expect("memory takes it");
+            Store::load(&mut stream.as_slice(), Limits::default()).expect("it was just written");
+        }
         imported.drop_expired(legacy::WallTime(u64::MAX));
         check_tree(&imported);
     }

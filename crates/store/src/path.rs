@@ -78,6 +78,16 @@ impl<'a> KeyPath<'a> {
     }
 }
 
+/// Whether a string is the path of a node that a command could have made: clean, and not the root.
+/// An in-order key may be one component deeper than clients may ask for.
+pub(crate) fn is_node_path(text: &str) -> bool {
+    match KeyPath::parse(text) {
+        Ok(path) => !path.is_root(),
+        Err(PathError::TooDeep) => text.matches('/').count() <= NODE_DEPTH_MAX,
+        Err(PathError::NotClean) => false,
+    }
+}
+
 impl<'a> KeyPath<'a> {
     /// A path that was put together from clean parts. It may be one component deeper than clients
     /// may ask for.

@@ -58,6 +58,9 @@ pub(crate) const REFRESH: u8 = 4;
 /// Bytes gathered before they are passed on, and read at once.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
 
+/// No string in a store is longer: a value is bounded by the largest request.
+pub(crate) const STRING_BYTES_MAX: u64 = 1 << 30;
+
 /// Shorter values are written out each time. The number of a file may take three bytes, and finding
 /// it takes an entry in memory for each value.
 const SAME_VALUE_BYTES_MIN: usize = 32;

@@ -5,7 +5,7 @@ use crate::event::{Action, Event};
 use crate::history::History;
 use crate::limits::Limits;
 use crate::node::{Dir, File, Node};
-use crate::path::{KeyPath, NODE_DEPTH_MAX, PathError};
+use crate::path::is_node_path;
 use crate::snapshot::{
     DIR, FILE, FROM_BEFORE, HAS_NODE, HAS_PREV, IN_TREE, OF_TREE, REFRESH, SAME_VALUE, VERSION_1,
 };
@@ -43,14 +43,7 @@ fn read_event(source: &mut Source<'_>, files: &mut Files<'_>) -> io::Result<Even
         return Err(source.wrong("an event has unknown flags"));
     }
     let key: Box<str> = source.string()?;
-    // An in-order key may be one deeper than a path that clients may ask for.
-    let parsed = KeyPath::parse(&key);
-    let is_clean = match parsed {
-        Ok(path) => !path.is_root(),
-        Err(PathError::TooDeep) => key.matches('/').count() <= NODE_DEPTH_MAX,
-        Err(PathError::NotClean) => false,
-    };
-    if !is_clean {
+    if !is_node_path(&key) {
         return Err(source.wrong("an event's key is not a clean path"));
     }
     let (index, created) = (StoreIndex(source.index()?), StoreIndex(source.index()?));

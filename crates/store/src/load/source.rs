@@ -2,13 +2,10 @@
 
 use crate::codec;
 use crate::node::{Dir, File};
-use crate::snapshot::PIECE_BYTES;
+use crate::snapshot::{PIECE_BYTES, STRING_BYTES_MAX};
 use crate::stats::{Counter, StoreStats};
 use crate::time::{Stamp, Timestamp, WallOffset};
 use std::io::{self, Read};
-
-/// No string in a store is longer: a value is bounded by the largest request.
-const STRING_BYTES_MAX: u64 = 1 << 30;
 
 /// The longest LEB128 number.
 const NUMBER_BYTES_MAX: usize = 10;
