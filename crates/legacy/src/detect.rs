@@ -1,6 +1,6 @@
 //! What lies in a directory or a file?
 
-use crate::{Error, NoData, v2};
+use crate::{Error, NoData, lines, v2};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub(crate) enum FileKind {
     V04Snapshot,
     /// A snapshot of 2.x or 3.x.
     V2Snapshot,
+    /// Nodes as lines of JSON.
+    Lines,
 }
 
 /// Tells the layout of a directory. The first of these that is found decides: a directory that 2.0
@@ -104,14 +106,15 @@ pub(crate) fn file(path: &Path) -> Result<FileKind, Error> {
         return Err(Error::NoData { path: path.to_owned(), why: NoData::V3Backend });
     }
     match head.as_slice() {
+        head if lines::begins(head) => Ok(FileKind::Lines),
         [b'{', ..] => Ok(FileKind::StoreJson),
         [0x1f, 0x8b, ..] => unknown("it is compressed by gzip: unpack it first"),
         head if is_v04_snapshot(head) => Ok(FileKind::V04Snapshot),
         [0x08, rest @ ..] if is_v2_snapshot(rest) => Ok(FileKind::V2Snapshot),
         [] => unknown("it is empty"),
         _ => unknown(
-            "it is none of a snapshot of etcd 0.2 to 0.4 (.ss) or 2.0 to 3.5 (.snap) and the JSON \
-             of a store",
+            "it is none of a snapshot of etcd 0.2 to 0.4 (.ss) or 2.0 to 3.5 (.snap), the JSON of \
+             a store, a backup of Stead and its nodes as lines of JSON",
         ),
     }
 }

@@ -74,6 +74,8 @@ pub enum Family {
     V04,
     /// 2.0 to 3.5.
     V2,
+    /// Stead itself: a backup, or nodes as lines of JSON.
+    Stead,
 }
 
 impl fmt::Display for Family {
@@ -81,6 +83,7 @@ impl fmt::Display for Family {
         f.write_str(match self {
             Family::V04 => "etcd 0.2 to 0.4",
             Family::V2 => "etcd 2.0 to 3.5",
+            Family::Stead => "Stead",
         })
     }
 }
@@ -106,6 +109,8 @@ pub struct SourceInfo {
     pub applied: u64,
     /// Why up to there.
     pub extent: Extent,
+    /// When it was made, if it says so.
+    pub made: Option<WallTime>,
 }
 
 /// What was taken for committed.
@@ -338,6 +343,24 @@ pub struct Imported {
 }
 
 impl Imported {
+    /// Whether everything is here that the old servers have acknowledged, as far as that can be
+    /// known: an index above [`Imported::index`] was then never given to a client.
+    pub fn is_whole(&self) -> bool {
+        let loses = |warning: &Warning| {
+            matches!(
+                warning,
+                Warning::TornTail { .. }
+                    | Warning::Damage(_)
+                    | Warning::UncommittedLeft { .. }
+                    | Warning::SnapshotAlone { .. }
+                    | Warning::UnknownRecords(_)
+                    | Warning::ChangedWhileRead(_)
+            )
+        };
+        let has_end = matches!(self.source.extent, Extent::SoleMember | Extent::Majority);
+        has_end && !self.warnings.iter().any(loses)
+    }
+
     /// The node at a path.
     pub fn get(&self, path: &str) -> Option<&Node> {
         let at = self.nodes.binary_search_by(|node| path_order(&node.path, path)).ok()?;

@@ -1,8 +1,8 @@
 //! Reads what the servers of etcd 0.2 to 3.5 left on disk, as far as it holds keys of the v2 API.
 //!
-//! [`read`] takes data directories, [`read_file`] a snapshot. Nothing is ever written, renamed or
-//! locked for longer than a test takes. The old servers repair what they find by cutting it; here
-//! damage is an error with file, offset and the last good entry, unless
+//! [`read`] takes data directories, [`read_file`] a snapshot or a listing of nodes. Nothing is ever
+//! written, renamed or locked for longer than a test takes. The old servers repair what they find
+//! by cutting it; here damage is an error with file, offset and the last good entry, unless
 //! [`Options::accept_damage`] takes what comes before. What is known not to be there, or left out,
 //! is a [`Warning`] or [`Skipped`]. docs/spec/migration.md has the formats and rules.
 //!
@@ -13,6 +13,7 @@
 //! detect   which layout
 //! v04      log, snapshot          } both replay into `model`, whose Tree does
 //! v2       segments, snapshots    } what the store of the old servers did
+//! lines    nodes as the API prints them, one each
 //! finish   the tree, sorted into keys of clients and all else
 //! ```
 
@@ -21,6 +22,7 @@ mod detect;
 mod error;
 mod finish;
 mod imported;
+mod lines;
 mod lock;
 mod model;
 mod moment;
@@ -83,7 +85,7 @@ pub fn read(dirs: &[PathBuf], options: &Options) -> Result<Imported, Error> {
 }
 
 /// Reads a snapshot: `.ss` of 0.2 to 0.4, `.snap` of 2.0 to 3.5, or the JSON of 0.4.9's
-/// `/v2/migration/snapshot`.
+/// `/v2/migration/snapshot`. Or nodes as lines of JSON with the members that the keys API has.
 ///
 /// # Errors
 /// [`Error`], whose message says what to do.
@@ -92,5 +94,6 @@ pub fn read_file(file: &Path, options: &Options) -> Result<Imported, Error> {
         FileKind::StoreJson => v04::read_json(file, options),
         FileKind::V04Snapshot => v04::read_snapshot(file, options),
         FileKind::V2Snapshot => v2::read_snapshot(file, options),
+        FileKind::Lines => lines::read(file),
     }
 }

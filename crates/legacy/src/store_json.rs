@@ -203,12 +203,26 @@ fn history(events: Vec<Option<EventJson>>, index: u64) -> Result<History, Invali
         }
     }
     read.sort_by_key(|event| event.index);
-    let start = read.first().map_or(index.saturating_add(1), |event| event.index);
+    let start = gapless_from(&read, index);
+    read.retain(|event| (start..=index).contains(&event.index));
     let mut history = History { start, ..History::new() };
     for event in read {
         history.push(event);
     }
     Ok(history)
+}
+
+/// The index from which on, up to the store's, there is an event of each. Every change of a store
+/// has one, so that where one is missing those before it are of no use to a watcher.
+fn gapless_from(events: &[Event], index: u64) -> u64 {
+    let mut start = index.saturating_add(1);
+    for event in events.iter().rev().filter(|event| event.index <= index) {
+        if event.index.saturating_add(1) < start {
+            break;
+        }
+        start = event.index;
+    }
+    start
 }
 
 fn event(action: Action, json: EventJson) -> Result<Option<Event>, InvalidStore> {
@@ -306,6 +320,29 @@ mod tests {
         assert_eq!(tree.iter().count(), DEPTH_MAX);
         assert!(nested(2 * DEPTH_MAX).is_err());
         assert!(saved(&"[".repeat(1 << 20)).is_err());
+    }
+
+    #[test]
+    fn the_history_begins_after_the_last_gap() {
+        let event = |index| Event {
+            action: Action::Set,
+            path: b"/a".to_vec(),
+            index,
+            node: Node::dir(index),
+            prev: None,
+            refresh: false,
+        };
+        for (indexes, index, want) in [
+            (&[][..], 9, 10),
+            (&[7, 8, 9], 9, 7),
+            (&[5, 6, 8, 9], 9, 8),
+            (&[7, 8], 9, 10),
+            (&[8, 8, 9, 12], 9, 8),
+            (&[u64::MAX - 1, u64::MAX], u64::MAX, u64::MAX - 1),
+        ] {
+            let events: Vec<Event> = indexes.iter().copied().map(event).collect();
+            assert_eq!(gapless_from(&events, index), want, "{indexes:?} {index}");
+        }
     }
 
     #[test]

@@ -11,5 +11,5 @@ mod tree;
 
 pub use history::Action;
 pub(crate) use history::{Event, History};
-pub(crate) use path::{DEPTH_MAX, clean};
+pub(crate) use path::{DEPTH_MAX, clean, depth};
 pub(crate) use tree::{Condition, InOrder, Node, Refused, Tree, Write};

@@ -105,6 +105,7 @@ fn finish_alone(
         last: position.unwrap_or_default(),
         applied: position.map_or(0, |(_, index)| index),
         extent: Extent::Snapshot,
+        made: None,
     };
     finish::finish_v04(tree, source, finish)
 }
@@ -231,6 +232,7 @@ fn replay(member: MemberData, given: usize, options: &Options) -> Result<Importe
         last,
         applied,
         extent,
+        made: None,
     };
     finish::finish_v04(tree, source, finish)
 }

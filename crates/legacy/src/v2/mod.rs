@@ -72,6 +72,7 @@ pub(crate) fn read_snapshot(path: &Path, options: &Options) -> Result<Imported, 
         last: (term, index),
         applied: index,
         extent: Extent::Snapshot,
+        made: None,
     };
     finish::finish_v2(replay.tree, source, finish, options)
 }
@@ -155,6 +156,7 @@ fn replay(
         last,
         applied,
         extent,
+        made: None,
     };
     let imported = finish::finish_v2(replay.tree, source, finish, options);
     match imported {

@@ -62,7 +62,7 @@ fn collect(node: &Value, nodes: &mut BTreeMap<String, Shown>) {
 pub(crate) fn shown(imported: &Imported) -> BTreeMap<String, Shown> {
     let internal = match imported.source.family {
         Family::V04 => imported.internal.as_slice(),
-        Family::V2 => &[],
+        Family::V2 | Family::Stead => &[],
     };
     let show = |node: &Node| {
         let state = &node.state;
