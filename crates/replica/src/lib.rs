@@ -41,7 +41,7 @@ pub use membership::removal::{About, Knows, Outlook, Verdict};
 pub use membership::{ClusterConfig, Member, Membership, Removal};
 pub use peek::{Peeked, peek};
 pub use replica::progress::{Latency, Peer, RoundTrips};
-pub use snapshot::backup::{Backup, BackupInfo, read_backup};
+pub use snapshot::backup::{BACKUP_MAGIC, Backup, BackupInfo, read_backup};
 pub use snapshot::job::{SnapshotDone, SnapshotJob};
 pub use snapshot::transfer::SnapshotSent;
 pub use traffic::{Rates, Traffic};

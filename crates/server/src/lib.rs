@@ -4,7 +4,7 @@
 //! and answers into bytes, `api` has a handler for each resource. `member` is the loop of a machine
 //! that takes part, `standby` that of one without a place; `start` decides which of them a machine
 //! is. `peer` and `join` speak to other machines, `sys` to the system. `rebuild` makes
-//! the directory of a new cluster from a backup or from a member that is left.
+//! the directory of a new cluster from a backup, from a member that is left, or from keys.
 
 mod api;
 mod call;
@@ -30,7 +30,8 @@ pub use call::{Access, agent, download};
 pub use error::StartError;
 pub use http::time::rfc3339;
 pub use rebuild::{
-    Deadlines, Home, Rebuilt, last_seen, look_at_survivor, read_backup, recover, restore,
+    Deadlines, Home, Rebuilt, check_home, found, last_seen, look_at_survivor, margin_since,
+    read_backup, read_clocks, recover, restore,
 };
 pub use start::{check, run};
 pub use sys::disk::Sighting;

@@ -1,5 +1,5 @@
-//! A new cluster of one from what was kept of another one: from a backup, or from the directory of
-//! a member whose cluster has lost its majority for good.
+//! A new cluster of one from what was kept of another one: from a backup, from the directory of a
+//! member whose cluster has lost its majority for good, or from the keys of another server.
 //!
 //! The new directory is built whole beside the old files before any of those moves, so that a disk
 //! without room leaves everything as it was. Nothing is removed: old files are set aside.
@@ -89,7 +89,53 @@ pub fn restore(
     };
     let source = Source { store, stamp: info.stamp, seen, config: info.config() };
     let margin = margin.unwrap_or_else(|| margin_since(info.made.wall, now.wall));
+    rebuild(source, home, Some(margin), "replaced")
+}
+
+/// The clocks now: what [`found`] is to be given with a store.
+pub fn read_clocks() -> Now {
+    SystemClock::new().now()
+}
+
+/// Makes a cluster of one from a store that was made of the keys of another server. Its stamp is
+/// the time when the clocks showed `seen`. `margin` is how many indexes are passed over; with none
+/// it goes on at the next one and keeps its past events.
+///
+/// # Errors
+/// As those of [`restore`].
+pub fn found(
+    store: Store,
+    seen: Now,
+    home: Home<'_>,
+    margin: Option<u64>,
+) -> Result<Rebuilt, StartError> {
+    let config = replica::ClusterConfig::default();
+    let source = Source { stamp: store.stamp(), store, seen, config };
     rebuild(source, home, margin, "replaced")
+}
+
+/// Whether a new cluster could be made in a directory now. Nothing is changed or made.
+///
+/// # Errors
+/// [`StartError`] when the directory is in use, is not one of Stead, or holds a member that is not
+/// to be replaced.
+pub fn check_home(home: Home<'_>) -> Result<(), StartError> {
+    match std::fs::symlink_metadata(home.data_dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        // What cannot be looked at is told by the attempt to.
+        _ => check_replaceable(&DataDir::look(home.data_dir).map_err(StartError::DataDir)?, home),
+    }
+}
+
+fn check_replaceable(data_dir: &DataDir, home: Home<'_>) -> Result<(), StartError> {
+    if data_dir.has_member()? && !home.replaces {
+        return Err(StartError::DataDir(format!(
+            "{} holds a member already: nothing was changed in it. Give another -data-dir, or \
+             --force to set its files aside",
+            home.data_dir.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Looks at the directory of a member that is stopped. Nothing is changed.
@@ -125,10 +171,12 @@ pub fn recover(
 ) -> Result<Rebuilt, StartError> {
     let Salvage { store, stamp, seen, config, .. } = salvage;
     let source = Source { store, stamp, seen, config };
-    rebuild(source, home, margin.unwrap_or(INDEX_MARGIN_MIN), "recovered")
+    rebuild(source, home, Some(margin.unwrap_or(INDEX_MARGIN_MIN)), "recovered")
 }
 
-fn margin_since(made: u64, now: u64) -> u64 {
+/// How many indexes are passed over when what is kept was made at a time, in nanoseconds since
+/// 1970, and more may have been written since.
+pub fn margin_since(made: u64, now: u64) -> u64 {
     let seconds = now.saturating_sub(made) / 1_000_000_000;
     INDEX_MARGIN_MIN.saturating_add(seconds.saturating_mul(INDEX_MARGIN_A_SECOND))
 }
@@ -143,23 +191,19 @@ struct Source {
 fn rebuild(
     source: Source,
     home: Home<'_>,
-    margin: u64,
+    margin: Option<u64>,
     label: &str,
 ) -> Result<Rebuilt, StartError> {
     let Source { mut store, stamp, seen, config } = source;
     let data_dir = DataDir::open(home.data_dir).map_err(StartError::DataDir)?;
-    if data_dir.has_member()? && !home.replaces {
-        return Err(StartError::DataDir(format!(
-            "{} holds a member already: nothing was changed in it. Give another -data-dir, or \
-             --force to set its files aside",
-            home.data_dir.display()
-        )));
-    }
+    check_replaceable(&data_dir, home)?;
     let clock = SystemClock::new();
     let now = clock.now();
     let index = store.index().0;
     forget_machines(&mut store, stamp);
-    store.begin_anew(StoreIndex(index.saturating_add(margin)));
+    if let Some(margin) = margin {
+        store.begin_anew(StoreIndex(index.saturating_add(margin)));
+    }
     let next_from = store.index().0;
     let birth = InitialIdentity::alone(home.name, draw_seed(clock), now);
     let cluster = birth.cluster.0;

@@ -3,12 +3,14 @@
 mod binding;
 mod command;
 mod console;
+mod founded;
 #[cfg(test)]
 mod fuzzed;
 mod hangup;
 mod import;
 mod log;
 mod logging;
+mod nodes;
 mod reach;
 mod resolve;
 mod secure;

@@ -23,6 +23,18 @@ fn host_name() -> String {
     if name.is_empty() { "stead".to_owned() } else { name }
 }
 
+/// # Errors
+/// [`Usage`] if no machine can have this name.
+pub(crate) fn check_name(name: &str) -> Result<(), Usage> {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_legal) || matches!(name, "." | "..") {
+        return Err(Usage(format!(
+            "-name {name:?}: expected letters, digits, dots, dashes and underscores"
+        )));
+    }
+    Ok(())
+}
+
 /// Name and data directory, each of which has the other for its default.
 fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
     let (name, name_source) = values.get(Flag::Name);
@@ -35,12 +47,7 @@ fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
         }
         name = host_name();
     }
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if !name.bytes().all(is_legal) || matches!(name.as_str(), "." | "..") {
-        return Err(Usage(format!(
-            "-name {name:?}: expected letters, digits, dots, dashes and underscores"
-        )));
-    }
+    check_name(&name)?;
     if dir.is_empty() {
         dir = format!("{name}.etcd");
         values.notes.push(format!("no -data-dir was given: using {dir} in the working directory"));

@@ -18,7 +18,9 @@ use std::io::{self, Read, Write};
 use store::{Limits, Stamp, Store, StoreIndex, StoreSnapshot};
 use wal::{CheckedReader, CheckedWriter};
 
-const MAGIC: [u8; 8] = *b"STEADBAK";
+/// What a backup begins with.
+pub const BACKUP_MAGIC: [u8; 8] = *b"STEADBAK";
+
 const VERSION: u8 = 1;
 const HEADER_BYTES_MAX: usize = 16 << 20;
 
@@ -113,7 +115,7 @@ impl Backup {
     /// # Errors
     /// What `out` gave. What was written before is of no use then.
     pub fn write<W: Write>(&self, out: W) -> io::Result<W> {
-        let mut out = CheckedWriter::create(out, MAGIC, VERSION)?;
+        let mut out = CheckedWriter::create(out, BACKUP_MAGIC, VERSION)?;
         let header = self.info.encode();
         let mut front = Vec::new();
         codec::put_u32(&mut front, header.len());
@@ -129,7 +131,7 @@ impl Backup {
 /// # Errors
 /// `InvalidData` with what is wrong and where, or what `input` gave.
 pub fn read_backup(input: impl Read, limits: Limits) -> io::Result<(BackupInfo, Store)> {
-    let (mut reader, _) = CheckedReader::open(input, MAGIC, &[VERSION])?;
+    let (mut reader, _) = CheckedReader::open(input, BACKUP_MAGIC, &[VERSION])?;
     let mut front = [0; 4];
     reader.read_exact(&mut front)?;
     let len = usize::try_from(u32::from_le_bytes(front)).unwrap_or(usize::MAX);

@@ -3,6 +3,7 @@
 use super::args::{Args, Flags};
 use super::content::{self, Difference};
 use crate::console::{FAILED, USAGE, print, say};
+use crate::nodes::walk;
 use crate::secure;
 use crate::source::Usage;
 use replica::BackupInfo;
@@ -20,7 +21,8 @@ stead backup: one consistent point of a running cluster in a file
 
 Usage:
   stead backup [flags] FILE           make a backup
-  stead backup inspect FILE [--json]  print what is in it; --json: a line for each node
+  stead backup inspect FILE [--json]  print what is in it; --json: a line for each node,
+                                      which `stead import --from-snapshot` takes too
   stead backup verify FILE            check every byte of it
   stead backup diff FILE FILE         print which keys differ (exit code 1 if some do)
 
@@ -183,7 +185,7 @@ fn inspect(file: &Path, as_json: bool) -> Result<ExitCode, String> {
 fn print_lines(info: &BackupInfo, store: &Store) -> ExitCode {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut failed = false;
-    content::walk(store, &mut |path, node| {
+    walk(store, &mut |path, node| {
         let line = content::json_line(path, node, info.stamp);
         failed = failed || writeln!(out, "{line}").is_err();
     });

@@ -1,8 +1,9 @@
 //! What is in a backup, node by node.
 
+use crate::nodes::walk;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
-use store::{KeyPath, Node, Stamp, Store};
+use store::{Node, Stamp, Store};
 
 /// Sums over the nodes of a backup, the root not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,26 +12,6 @@ pub(super) struct Sums {
     pub(super) directories: u64,
     pub(super) value_bytes: u64,
     pub(super) expiring: u64,
-}
-
-/// Calls `visit` for each node below the root with its path, parents before their children, names
-/// in the order of their bytes.
-pub(super) fn walk(store: &Store, visit: &mut dyn FnMut(&str, &Node)) {
-    let root = store.peek(KeyPath::parse("/").expect("the root's path is clean"));
-    let root = root.expect("there is always a root");
-    below(&root, &mut String::new(), visit);
-}
-
-/// Directories nest 64 deep at most.
-fn below(node: &Node, path: &mut String, visit: &mut dyn FnMut(&str, &Node)) {
-    for (name, child) in node.children() {
-        let len = path.len();
-        path.push('/');
-        path.push_str(name);
-        visit(path, child);
-        below(child, path, visit);
-        path.truncate(len);
-    }
 }
 
 pub(super) fn sums(store: &Store) -> Sums {
@@ -115,7 +96,7 @@ fn listed(store: &Store) -> Vec<(String, Node)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::{Command, Limits, Timestamp, WallOffset};
+    use store::{Command, KeyPath, Limits, Timestamp, WallOffset};
 
     const STAMP: Stamp = Stamp { time: Timestamp(0), wall_offset: WallOffset(1_000_000_000) };
 

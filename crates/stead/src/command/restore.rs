@@ -3,10 +3,12 @@
 
 use super::args::{Args, Flags};
 use crate::console::{FAILED, print, say};
+use crate::founded::told;
+use crate::resolve::check_name;
 use crate::source::Usage;
 use replica::{Member, Salvage};
 use server::notice::Notice;
-use server::{Deadlines, Home, Rebuilt, Sighting, StartError};
+use server::{Deadlines, Home, Sighting, StartError};
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal};
 use std::path::Path;
@@ -49,6 +51,7 @@ pub(super) fn run(args: &[String]) -> Result<ExitCode, Usage> {
         return Err(Usage("name one backup: run `stead restore --help`".to_owned()));
     };
     let (data_dir, name) = (Path::new(args.needed("data-dir")?), args.needed("name")?);
+    check_name(name)?;
     let home = Home { data_dir, name, replaces: args.has("force") };
     let deadlines = if args.has("extend-ttl") { Deadlines::Extended } else { Deadlines::Kept };
     let margin = args.number("index-margin")?;
@@ -61,21 +64,6 @@ pub(super) fn run(args: &[String]) -> Result<ExitCode, Usage> {
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {
     say(&format!("stead: {error}"));
     ExitCode::from(FAILED)
-}
-
-/// What was made, and how to go on.
-fn told(rebuilt: &Rebuilt, home: Home<'_>) -> String {
-    let Rebuilt { cluster, index, next_from, set_aside } = rebuilt;
-    let (data_dir, name) = (home.data_dir.display(), home.name);
-    let mut text = format!(
-        "{data_dir} holds a new cluster of one: id {cluster:x}, keys as of index {index}; it goes \
-         on above index {next_from}\n"
-    );
-    if let Some(directory) = set_aside {
-        let _ = writeln!(text, "the old files are in {}", directory.display());
-    }
-    let _ = writeln!(text, "start it: stead -data-dir {data_dir} -name {name} ...");
-    text
 }
 
 const RECOVER_HELP: &str = "\

@@ -1,5 +1,6 @@
 //! The command line of `stead import`.
 
+use crate::resolve::check_name;
 use crate::source::Usage;
 use std::path::PathBuf;
 
@@ -21,6 +22,16 @@ pub(super) enum Existing {
     Overwrite,
 }
 
+/// A new data directory that is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Directory {
+    pub(super) path: PathBuf,
+    /// The name of its machine.
+    pub(super) name: String,
+    /// How many indexes are to be passed over; nothing if that depends on the source.
+    pub(super) margin: Option<u64>,
+}
+
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
@@ -28,6 +39,8 @@ pub(super) struct Order {
     pub(super) options: legacy::Options,
     /// URLs of members of one cluster. None with a dry run means: read the source only.
     pub(super) to: Vec<String>,
+    /// The data directory that is made instead of writing to servers.
+    pub(super) directory: Option<Directory>,
     /// What is put in front of each key: empty, or a path without a slash at its end.
     pub(super) prefix: String,
     pub(super) existing: Existing,
@@ -53,17 +66,20 @@ pub(super) enum Request {
 }
 
 pub(super) const HELP: &str = "\
-stead import: copy the keys of an etcd 0.2 to 3.5 from its files into a running server
+stead import: copy the keys of an etcd 0.2 to 3.5 from its files into a running server, or into
+a new data directory
 
 Usage:
   stead import --from-dir DIR [--from-dir DIR2 ...] --to URL[,URL...] [options]
-  stead import --from-snapshot FILE --to URL[,URL...] [options]
+  stead import --from-dir DIR [--from-dir DIR2 ...] --data-dir DIR --name NAME [options]
+  stead import --from-snapshot FILE ... with the same targets
 
 Source, which is only read:
   --from-dir DIR         a data directory. Give those of all members of a cluster that are left:
                          only a majority of them tells what was acknowledged last
   --from-snapshot FILE   a snapshot: snapshot/*.ss of 0.4, member/snap/*.snap of 2.x and 3.x, or
-                         what 0.4.9 answers to /v2/migration/snapshot
+                         what 0.4.9 answers to /v2/migration/snapshot; of Stead a backup, or the
+                         lines that `stead backup inspect --json` prints
   --wal-dir DIR          the log of a 2.x or 3.x that had --wal-dir
   --live                 read the files of a running server, though the last writes may be missing
   --accept-damage        import what comes before damage in a log
@@ -71,9 +87,8 @@ Source, which is only read:
                          what it knows to be committed
   --as-the-server        keep wrong modified indexes of 0.4's snapshots instead of repairing them
 
-Target:
+Target, a running server:
   --to URL[,URL...]      client URLs of members; each is tried
-  --prefix PATH          import /a as PATH/a
   --merge                import into a target that has other keys; its keys stay. The same key with
                          another value is refused before anything is written
   --force                as --merge, and replace the values of keys that differ
@@ -82,6 +97,14 @@ Target:
   --cert-file FILE       certificate to show to the servers (PEM)
   --key-file FILE        its key (PEM)
 
+Target, a new data directory, whose machine is alone in a new cluster:
+  --data-dir DIR         where it is made; --force sets the files of a member there aside
+  --name NAME            the name of its machine: start it with the same -data-dir and -name
+  --index-margin N       indexes that are passed over; then past events are forgotten. Without it
+                         none where the source has all that was acknowledged, so that its indexes
+                         and events are kept, and 1000000 where it may lack the last writes
+
+  --prefix PATH          import /a as PATH/a
   --dry-run              read everything, say what would be written, and write nothing
   --json                 print the report as JSON
   --help                 print this text
@@ -89,8 +112,9 @@ Target:
 The source is read and checked completely before the first write. An import that was interrupted
 continues when the same command is given again. Keys that have expired are dropped; the others
 expire when they would have. Hidden keys are imported; what the old servers kept about themselves
-is not, nor are users and roles. The target gives each key a createdIndex and modifiedIndex of its
-own, which are greater than all of the source if it can raise its index.
+is not, nor are users and roles. A running server gives each key a createdIndex and modifiedIndex
+of its own, which are greater than all of the source if it can raise its index; in a new data
+directory each key keeps those that it had.
 ";
 
 /// Reads the arguments behind `import`: `--flag value` or `--flag=value`.
@@ -102,6 +126,8 @@ pub(super) fn parse(args: &[String]) -> Result<Request, Usage> {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (arg.as_str(), None),
         };
+        // The server's own flags have one dash.
+        let name = if matches!(name, "-data-dir" | "-name") { &format!("-{name}") } else { name };
         if matches!(name, "--help" | "-help" | "-h") {
             return Ok(Request::Help);
         }
@@ -123,11 +149,14 @@ pub(super) fn parse(args: &[String]) -> Result<Request, Usage> {
     found.finish()
 }
 
-const VALUED: [&str; 9] = [
+const VALUED: [&str; 12] = [
     "--from-dir",
     "--from-snapshot",
     "--wal-dir",
     "--to",
+    "--data-dir",
+    "--name",
+    "--index-margin",
     "--prefix",
     "--token-file",
     "--ca-file",
@@ -140,6 +169,9 @@ struct Found {
     dirs: Vec<PathBuf>,
     snapshot: Option<PathBuf>,
     to: Vec<String>,
+    data_dir: Option<PathBuf>,
+    name: Option<String>,
+    margin: Option<u64>,
     prefix: String,
     options: legacy::Options,
     is_merge: bool,
@@ -172,6 +204,15 @@ impl Found {
             }
             "--from-snapshot" => self.snapshot = Some(value.into()),
             "--wal-dir" => self.options.wal_dir = Some(value.into()),
+            "--data-dir" => self.data_dir = Some(value.into()),
+            "--name" => {
+                check_name(&value)?;
+                self.name = Some(value);
+            }
+            "--index-margin" => {
+                let invalid = |_| Usage(format!("--index-margin: invalid number {value:?}"));
+                self.margin = Some(value.parse().map_err(invalid)?);
+            }
             "--prefix" => self.prefix = prefix(&value)?,
             "--token-file" => self.files.token = Some(value),
             "--ca-file" => self.files.ca = Some(value.into()),
@@ -186,9 +227,27 @@ impl Found {
         Ok(())
     }
 
-    fn finish(self) -> Result<Request, Usage> {
-        let source = match (self.dirs.is_empty(), self.snapshot) {
-            (false, None) => Source::Dirs(self.dirs),
+    /// The data directory that is to be made, with all that is said about it and nothing else.
+    fn directory(&self) -> Result<Option<Directory>, Usage> {
+        let wrong = |detail: &str| Err(Usage(detail.to_owned()));
+        let (path, name) = match (&self.data_dir, &self.name) {
+            (None, None) if self.margin.is_none() => return Ok(None),
+            (None, _) => return wrong("--name and --index-margin are about --data-dir"),
+            (Some(_), None) => return wrong("--data-dir needs the --name of its machine"),
+            (Some(path), Some(name)) => (path.clone(), name.clone()),
+        };
+        if !self.to.is_empty() {
+            return wrong("give either --to or --data-dir");
+        }
+        if self.is_merge || self.files != Files::default() {
+            return wrong("--merge, --token-file and the files for TLS are about --to");
+        }
+        Ok(Some(Directory { path, name, margin: self.margin }))
+    }
+
+    fn finish(mut self) -> Result<Request, Usage> {
+        let source = match (self.dirs.is_empty(), self.snapshot.take()) {
+            (false, None) => Source::Dirs(std::mem::take(&mut self.dirs)),
             (true, Some(file)) => Source::Snapshot(file),
             _ => {
                 return Err(Usage(
@@ -197,8 +256,12 @@ impl Found {
                 ));
             }
         };
-        if self.to.is_empty() && !self.is_dry_run {
-            return Err(Usage("missing --to: name the URL of the server to write to".to_owned()));
+        let directory = self.directory()?;
+        if self.to.is_empty() && directory.is_none() && !self.is_dry_run {
+            return Err(Usage(
+                "missing --to or --data-dir: name the server to write to, or the directory to make"
+                    .to_owned(),
+            ));
         }
         if self.files.cert.is_some() != self.files.key.is_some() {
             return Err(Usage("--cert-file and --key-file belong together".to_owned()));
@@ -212,6 +275,7 @@ impl Found {
             source,
             options: self.options,
             to: self.to,
+            directory,
             prefix: self.prefix,
             existing,
             is_dry_run: self.is_dry_run,
@@ -278,11 +342,28 @@ mod tests {
     }
 
     #[test]
+    fn a_data_directory_is_a_target_with_a_name() {
+        let args = "--from-dir a -data-dir d -name=n1 --index-margin 7 --force";
+        let order = order(args);
+        let want = Directory { path: "d".into(), name: "n1".to_owned(), margin: Some(7) };
+        assert_eq!(order.directory, Some(want));
+        assert_eq!((order.to.len(), order.existing), (0, Existing::Overwrite));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (args, want) in [
             ("", "give either --from-dir or --from-snapshot"),
             ("--from-dir a --from-snapshot b --to x", "give either"),
             ("--from-dir a", "missing --to"),
+            ("--from-dir a --data-dir d", "needs the --name"),
+            ("--from-dir a --to x --name n", "are about --data-dir"),
+            ("--from-dir a --to x --index-margin 1", "are about --data-dir"),
+            ("--from-dir a --data-dir d --name n --index-margin x", "invalid number"),
+            ("--from-dir a --data-dir d --name a/b", "expected letters"),
+            ("--from-dir a --data-dir d --name n --to x", "either --to or --data-dir"),
+            ("--from-dir a --data-dir d --name n --merge", "are about --to"),
+            ("--from-dir a --data-dir d --name n --token-file t", "are about --to"),
             ("--from-dir", "--from-dir needs a value"),
             ("--from-dir a --to ftp://x", "invalid URL"),
             ("--from-dir a --to x --cert-file c", "belong together"),

@@ -1,11 +1,15 @@
-//! `stead import`: copies the keys of an old server from its files into a running one.
+//! `stead import`: copies the keys of an old server from its files into a running one, or into a
+//! new data directory.
 //!
 //! Everything is read and checked before the first write: the source, what the target has, and the
 //! size of each request. Each node is created by a request of its own that fails if it exists, so
-//! that the same command continues an import that was interrupted.
+//! that the same command continues an import that was interrupted. A directory is built whole
+//! before it takes its place.
 
 mod args;
+mod backup;
 mod clock;
+mod directory;
 mod key;
 mod plan;
 mod report;
@@ -13,8 +17,9 @@ mod target;
 mod write;
 
 use crate::console::{FAILED, print, say};
+use crate::founded::told;
 use crate::source::Usage;
-use args::{Order, Request, Source};
+use args::{Directory, Order, Request, Source};
 use clock::now;
 use legacy::Imported;
 use plan::Plan;
@@ -37,6 +42,9 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, Usage> {
 }
 
 fn import(order: &Order) -> Result<String, String> {
+    if let Some(directory) = &order.directory {
+        return found(order, directory);
+    }
     let mut imported = read(order)?;
     let expired = imported.drop_expired(now());
     let mut target = Target::open(&order.to, &order.files)?;
@@ -49,12 +57,35 @@ fn import(order: &Order) -> Result<String, String> {
             format!("{why}. The import is incomplete: give the same command again to continue")
         })?;
     }
-    let report = Report { order, imported: &imported, counts: plan.counts, expired, index };
+    let counts = plan.counts;
+    let report = Report { order, imported: &imported, counts, expired, index, founded: None };
     Ok(if order.is_json { report.json() } else { report.text() })
+}
+
+/// Imports into a new data directory.
+fn found(order: &Order, directory: &Directory) -> Result<String, String> {
+    let home = directory::home(directory, order);
+    server::check_home(home).map_err(|error| error.to_string())?;
+    let mut imported = read(order)?;
+    let founded = directory::make(&mut imported, order, directory)?;
+    let report = Report {
+        order,
+        imported: &imported,
+        counts: founded.counts,
+        expired: founded.expired,
+        index: Index::Untouched,
+        founded: Some(&founded),
+    };
+    Ok(match (&founded.rebuilt, order.is_json) {
+        (_, true) => report.json(),
+        (None, false) => report.text(),
+        (Some(rebuilt), false) => report.text() + &told(rebuilt, home),
+    })
 }
 
 fn read(order: &Order) -> Result<Imported, String> {
     let imported = match &order.source {
+        Source::Snapshot(file) if backup::is_one(file) => return backup::read(file),
         Source::Dirs(dirs) => legacy::read(dirs, &order.options),
         Source::Snapshot(file) => legacy::read_file(file, &order.options),
     };

@@ -99,7 +99,7 @@ impl Plan {
 }
 
 impl Counts {
-    fn add(&mut self, value: Option<&str>) {
+    pub(super) fn add(&mut self, value: Option<&str>) {
         match value {
             Some(value) => {
                 self.files += 1;
@@ -157,7 +157,10 @@ impl Item {
     }
 
     /// Refuses what no server takes with its default limits, before anything is written.
-    fn check_size(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// A sentence that names the key.
+    pub(super) fn check_size(&self) -> Result<(), String> {
         if self.path().len() > TARGET_BYTES_MAX {
             let start: String = self.key.chars().take(60).collect();
             let len = self.key.len();

@@ -1,6 +1,7 @@
 //! What `stead import` says at its end.
 
 use super::args::Order;
+use super::directory::Founded;
 use super::plan::Counts;
 use legacy::{Extent, Imported, Warning};
 use serde_json::json;
@@ -25,6 +26,8 @@ pub(super) struct Report<'a> {
     /// Nodes that were dropped since they have expired.
     pub(super) expired: u64,
     pub(super) index: Index,
+    /// The data directory, if that is the target.
+    pub(super) founded: Option<&'a Founded>,
 }
 
 impl Report<'_> {
@@ -50,7 +53,16 @@ impl Report<'_> {
                 self.imported.index
             ));
         }
+        warnings.extend(self.founded.iter().flat_map(|founded| founded.warnings.clone()));
         warnings
+    }
+
+    /// What is written to: URLs, or a directory.
+    fn target(&self) -> Vec<String> {
+        match &self.order.directory {
+            Some(directory) => vec![directory.path.display().to_string()],
+            None => self.order.to.clone(),
+        }
     }
 
     /// For people.
@@ -75,10 +87,9 @@ impl Report<'_> {
         if let Some((file, index)) = &source.snapshot {
             let _ = writeln!(out, "         snapshot {} (raft index {index})", file.display());
         }
-        let (word, to) = match (self.order.is_dry_run, self.order.to.is_empty()) {
-            (true, _) => ("would be", String::new()),
-            (false, true) => ("were", String::new()),
-            (false, false) => ("were", format!(" into {}", self.order.to.join(", "))),
+        let (word, to) = match self.order.is_dry_run {
+            true => ("would be", String::new()),
+            false => ("were", format!(" into {}", self.target().join(", "))),
         };
         let _ = writeln!(
             out,
@@ -87,6 +98,9 @@ impl Report<'_> {
         );
         if counts.present > 0 {
             let _ = writeln!(out, "         there before: {}", counts.present);
+        }
+        if let Some(founded) = self.founded {
+            let _ = writeln!(out, "index    {}", indexes(founded));
         }
         if self.expired > 0 {
             let _ = writeln!(out, "dropped  expired keys and directories: {}", self.expired);
@@ -109,6 +123,17 @@ impl Report<'_> {
         let snapshot = source.snapshot.as_ref();
         let snapshot = snapshot
             .map(|(file, index)| json!({"file": file.display().to_string(), "index": index}));
+        let directory = self.founded.map(|founded| {
+            let rebuilt = founded.rebuilt.as_ref();
+            let aside = rebuilt.and_then(|rebuilt| rebuilt.set_aside.as_ref());
+            json!({
+                "cluster": rebuilt.map(|rebuilt| format!("{:x}", rebuilt.cluster)),
+                "goesOnAbove": founded.next_from,
+                "indexMargin": founded.margin.unwrap_or(0),
+                "eventsFrom": founded.events_from,
+                "oldFiles": aside.map(|path| path.display().to_string()),
+            })
+        });
         let report = json!({
             "source": {
                 "path": source.path.display().to_string(),
@@ -123,7 +148,7 @@ impl Report<'_> {
                 "extent": source.extent.to_string(),
                 "storeIndex": self.imported.index,
             },
-            "target": self.order.to,
+            "target": self.target(),
             "dryRun": self.order.is_dry_run,
             "files": counts.files,
             "directories": counts.dirs,
@@ -131,9 +156,25 @@ impl Report<'_> {
             "present": counts.present,
             "expired": self.expired,
             "indexRaised": self.index == Index::Raised,
+            "directory": directory,
             "skipped": skipped,
             "warnings": self.warnings(),
         });
         format!("{report}\n")
+    }
+}
+
+/// What became of the indexes in a new data directory.
+fn indexes(founded: &Founded) -> String {
+    let above = founded.next_from;
+    match founded.margin {
+        None => match founded.events_from {
+            Some(from) => format!("kept, and past events from {from} on; it goes on above {above}"),
+            None => format!("kept, but no past events; it goes on above {above}"),
+        },
+        Some(margin) => format!(
+            "those of the keys are kept; {margin} are passed over, since the source may lack the \
+             last writes: it goes on above {above}, and past events are forgotten"
+        ),
     }
 }

@@ -3,6 +3,10 @@
 //! The directories are those of `crates/legacy`, where every one of them is read; here it is about
 //! the command, the requests that it makes and what is there afterwards.
 
+mod damage;
+mod directory;
+mod guards;
+mod lines;
 mod refusals;
 
 use crate::testkit::{Request, Server, TempDir, ask};

@@ -1,0 +1,60 @@
+//! A backup of Stead as a source.
+
+use legacy::{Content, Extent, Family, Imported, Node, NodeState, SourceInfo, WallTime, Warning};
+use replica::BACKUP_MAGIC;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Whether a file says that it is one. One that cannot be read says nothing.
+pub(super) fn is_one(file: &Path) -> bool {
+    let mut head = [0; BACKUP_MAGIC.len()];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head == BACKUP_MAGIC
+}
+
+/// Reads all of it.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(super) fn read(file: &Path) -> Result<Imported, String> {
+    let (info, store) = server::read_backup(file).map_err(|error| error.to_string())?;
+    let shown = |deadline: store::Timestamp| {
+        WallTime(deadline.0.saturating_add_signed(info.stamp.wall_offset.0))
+    };
+    let mut nodes = Vec::new();
+    crate::nodes::walk(&store, &mut |path, node| {
+        let content = node.value().map_or(Content::Dir, |value| Content::File(value.to_owned()));
+        let state = NodeState {
+            content,
+            created: node.created().0,
+            modified: node.modified().0,
+            expiration: node.deadline().map(shown),
+        };
+        nodes.push(Node { path: path.to_owned(), state });
+    });
+    let (term, log_index, index) = (info.term.0, info.log_index.0, store.index().0);
+    let source = SourceInfo {
+        path: file.to_owned(),
+        family: Family::Stead,
+        cluster_version: None,
+        cluster_id: Some(info.cluster.0),
+        members: info.members().map(|member| member.name.to_string()).collect(),
+        snapshot: None,
+        last: (term, log_index),
+        applied: log_index,
+        extent: Extent::Snapshot,
+        made: Some(WallTime(info.made.wall)),
+    };
+    Ok(Imported {
+        source,
+        nodes,
+        internal: Vec::new(),
+        index,
+        history: Vec::new(),
+        history_start: index.saturating_add(1),
+        auth: None,
+        warnings: vec![Warning::SnapshotAlone { index: log_index }],
+        skipped: Vec::new(),
+    })
+}
