@@ -100,9 +100,10 @@ Target, a running server:
 Target, a new data directory, whose machine is alone in a new cluster:
   --data-dir DIR         where it is made; --force sets the files of a member there aside
   --name NAME            the name of its machine: start it with the same -data-dir and -name
-  --index-margin N       indexes that are passed over; then past events are forgotten. Without it
-                         none where the source has all that was acknowledged, so that its indexes
-                         and events are kept, and 1000000 where it may lack the last writes
+  --index-margin N       pass over N indexes and forget past events; with 0 it goes on at the next
+                         index, and past events are kept. Without this flag it is 0 where the
+                         source has all that was acknowledged, and 1000000 where it may lack the
+                         last writes, whose indexes clients may know
 
   --prefix PATH          import /a as PATH/a
   --dry-run              read everything, say what would be written, and write nothing

@@ -7,11 +7,12 @@
 //! and past events are forgotten, so that a client which waits from one of them gets error 401 and
 //! reads again, instead of another change or nothing.
 
-use super::args::{Directory, Existing, Order};
+use super::args::{Directory, Existing, Order, Source};
 use super::key::is_reserved;
 use super::plan::{Counts, Item};
 use legacy::{Content, Imported, NodeState};
 use server::{Home, Rebuilt};
+use std::path::Path;
 use store::{
     Action, Command, GivenEvent, GivenNode, INDEX_RAISED_MAX, Limits, Stamp, Store, StoreBuilder,
     StoreIndex, Timestamp, WallOffset, WatchFilter,
@@ -38,6 +39,26 @@ pub(super) struct Founded {
 pub(super) fn home<'a>(directory: &'a Directory, order: &Order) -> Home<'a> {
     let replaces = order.existing == Existing::Overwrite;
     Home { data_dir: &directory.path, name: &directory.name, replaces }
+}
+
+/// Refuses a directory that cannot be made, or would be in the source: that is only read.
+///
+/// # Errors
+/// A sentence. Nothing has changed.
+pub(super) fn check(order: &Order, directory: &Directory) -> Result<(), String> {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let target = absolute(&directory.path);
+    if let Source::Dirs(dirs) = &order.source
+        && let Some(dir) = dirs.iter().map(|dir| absolute(dir)).find(|dir| target.starts_with(dir))
+        && target != dir
+    {
+        return Err(format!(
+            "{} is in {}, which is only read: give another --data-dir",
+            directory.path.display(),
+            dir.display()
+        ));
+    }
+    server::check_home(home(directory, order)).map_err(|error| error.to_string())
 }
 
 /// Makes the directory of the nodes and events that were read, which are taken out of `imported`.

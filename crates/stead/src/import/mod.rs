@@ -64,8 +64,7 @@ fn import(order: &Order) -> Result<String, String> {
 
 /// Imports into a new data directory.
 fn found(order: &Order, directory: &Directory) -> Result<String, String> {
-    let home = directory::home(directory, order);
-    server::check_home(home).map_err(|error| error.to_string())?;
+    directory::check(order, directory)?;
     let mut imported = read(order)?;
     let founded = directory::make(&mut imported, order, directory)?;
     let report = Report {
@@ -79,7 +78,7 @@ fn found(order: &Order, directory: &Directory) -> Result<String, String> {
     Ok(match (&founded.rebuilt, order.is_json) {
         (_, true) => report.json(),
         (None, false) => report.text(),
-        (Some(rebuilt), false) => report.text() + &told(rebuilt, home),
+        (Some(rebuilt), false) => report.text() + &told(rebuilt, directory::home(directory, order)),
     })
 }
 

@@ -67,14 +67,15 @@ fn directories_of_others_are_refused_and_left_as_they_are() {
     fs::write(&file, "theirs").unwrap();
     for (dir, text) in [
         (foreign.clone(), "is not a data directory of Stead, and not empty (notes.txt)"),
+        (source.path().join("member/new"), "which is only read"),
         (source.path(), "is the data directory of an etcd 2.x or 3.x"),
         (file.clone(), "data directory"),
     ] {
-        let before = names(&source.path());
+        let before = [names(&source.path()), names(&source.path().join("member"))];
         let dir = dir.display().to_string();
         let args = [&source.arg(), "--data-dir", &dir, "--name", "n1", "--force"];
         import(&args).assert_fails(text);
-        assert_eq!(names(&source.path()), before);
+        assert_eq!([names(&source.path()), names(&source.path().join("member"))], before);
         assert_eq!(names(&foreign), BTreeSet::from(["notes.txt".to_owned()]));
         assert_eq!(fs::read_to_string(&file).unwrap(), "theirs");
     }
