@@ -139,6 +139,7 @@ fn lines_that_cannot_be_nodes_are_refused_by_number_and_nothing_is_made() {
     let node = |key: &str, more: &str| {
         format!("{{\"key\":\"{key}\",{more},\"modifiedIndex\":3,\"createdIndex\":2}}\n")
     };
+    let large = format!("\"value\":\"{}\"", "x".repeat((10 << 20) + 1));
     let (parent, value) = (node("/a", "\"dir\":true"), "\"value\":\"x\"");
     for (second, text) in [
         ("{\"key\":\"/a/b\",\"val".to_owned(), "line 2: it is not a node: EOF"),
@@ -151,11 +152,12 @@ fn lines_that_cannot_be_nodes_are_refused_by_number_and_nothing_is_made() {
         (node("/a/b", value).replace(":3", ":-1"), "line 2: it is not a node: invalid value"),
         (node("/a/b", value).replace(":3", ":9007199254740993"), "is above 4503599627370496"),
         (node("/a/b", "\"value\":\"x\",\"expiration\":\"soon\""), "line 2: its expiration is not"),
+        (node("/a/b", &large), "bytes in a request, more than 10485760"),
         (node("/a/b", "\"value\":\"x\",\"nodes\":[]"), "line 2: it is not a node: unknown field"),
     ] {
         fs::write(&file, format!("{parent}{second}")).unwrap();
         into(&site, &[&from(&file)]).assert_fails(text);
-        assert!(!site.data_dir().exists(), "{second}");
+        assert!(!site.data_dir().exists(), "{text}");
     }
     fs::write(&file, "").unwrap();
     into(&site, &[&from(&file)]).assert_fails("it is empty");
