@@ -2,6 +2,7 @@
 
 use crate::auth::Auth;
 pub use crate::model::Action;
+use crate::moment::Moment;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,6 +11,14 @@ use std::path::PathBuf;
 /// Wall time in nanoseconds since 1970. Later times than the year 2554 are cut to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WallTime(pub u64);
+
+impl WallTime {
+    /// Reads a time as the servers print it (RFC 3339, any zone). Nothing if it is none, or the
+    /// year 1, with which they say "none".
+    pub fn parse(text: &str) -> Option<Self> {
+        Moment::parse(text).ok().flatten().map(|moment| Self(moment.saturate()))
+    }
+}
 
 /// What a node holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +135,8 @@ pub enum Extent {
     Whole,
     /// Up to the commit index that the members recorded.
     Recorded,
+    /// What a running server lists.
+    Listing,
 }
 
 impl fmt::Display for Extent {
@@ -136,6 +147,7 @@ impl fmt::Display for Extent {
             Extent::Majority => "the whole log that goes furthest of a majority of the members",
             Extent::Whole => "the whole log of one member of several",
             Extent::Recorded => "the log up to the recorded commit index",
+            Extent::Listing => "the listing of a running server",
         })
     }
 }

@@ -97,3 +97,11 @@ pub fn read_file(file: &Path, options: &Options) -> Result<Imported, Error> {
         FileKind::Lines => lines::read(file),
     }
 }
+
+/// Reads what a running 0.4.9 answers to `/v2/migration/snapshot`. `origin` is for messages.
+///
+/// # Errors
+/// [`Error`], whose message says what is wrong.
+pub fn read_migration(origin: &Path, json: &[u8]) -> Result<Imported, Error> {
+    v04::parse_json(origin, json, &Options::default())
+}

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REFUSAL_BYTES_MAX: u64 = 64 << 10;
 
 /// Connections that are kept for the next call to a server.
-const IDLE_CONNECTIONS_MAX: usize = 16;
+const IDLE_CONNECTIONS_MAX: usize = 32;
 
 /// What proves the right to call, and who is believed to be the server.
 #[derive(Clone, Copy, Debug, Default)]

@@ -35,5 +35,5 @@ pub use rebuild::{
 };
 pub use start::{check, run};
 pub use sys::disk::Sighting;
-pub use sys::signal::on_hangup;
+pub use sys::signal::{on_hangup, stop_flag};
 pub use text::{one_line, printable};

@@ -61,7 +61,12 @@ pub(crate) fn read_snapshot(path: &Path, options: &Options) -> Result<Imported, 
 /// Reads the JSON of a store.
 pub(crate) fn read_json(path: &Path, options: &Options) -> Result<Imported, Error> {
     let json = fs::read(path).map_err(|error| Error::io(path, error))?;
-    let store = store_json::read(&json, Tree::of_v04())
+    parse_json(path, &json, options)
+}
+
+/// The same from memory; `path` is for messages.
+pub(crate) fn parse_json(path: &Path, json: &[u8], options: &Options) -> Result<Imported, Error> {
+    let store = store_json::read(json, Tree::of_v04())
         .map_err(|invalid| Error::damage(path, invalid.offset, invalid.what))?;
     finish_alone(path, store, None, options)
 }

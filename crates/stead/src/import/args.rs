@@ -9,6 +9,24 @@ use std::path::PathBuf;
 pub(super) enum Source {
     Dirs(Vec<PathBuf>),
     Snapshot(PathBuf),
+    Live(Live),
+}
+
+/// A running server as the source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Live {
+    /// URLs of members of one cluster.
+    pub(super) urls: Vec<String>,
+    /// Hidden keys that are to be looked at besides those that are found.
+    pub(super) hidden: Vec<String>,
+    /// A file with `name:password`.
+    pub(super) user: Option<PathBuf>,
+    /// For TLS; there is no token.
+    pub(super) files: Files,
+    /// Whether both sides are compared at the end.
+    pub(super) verify: bool,
+    /// Whether changes are carried over until a signal comes.
+    pub(super) follow: bool,
 }
 
 /// What to do with keys that the target has.
@@ -49,6 +67,13 @@ pub(super) struct Order {
     pub(super) files: Files,
 }
 
+impl Order {
+    /// Whether both sides are compared at the end.
+    pub(super) fn is_verify(&self) -> bool {
+        matches!(&self.source, Source::Live(live) if live.verify)
+    }
+}
+
 /// Files that a target with a secret, or with TLS, asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Files {
@@ -66,15 +91,27 @@ pub(super) enum Request {
 }
 
 pub(super) const HELP: &str = "\
-stead import: copy the keys of an etcd 0.2 to 3.5 from its files into a running server, or into
-a new data directory
+stead import: copy the keys of an etcd 0.2 to 3.5, from its files or live, into a running server, or
+from its files into a new data directory
 
 Usage:
+  stead import --from URL[,URL...] --to URL[,URL...] [--verify] [--follow] [options]
   stead import --from-dir DIR [--from-dir DIR2 ...] --to URL[,URL...] [options]
   stead import --from-dir DIR [--from-dir DIR2 ...] --data-dir DIR --name NAME [options]
   stead import --from-snapshot FILE ... with the same targets
 
-Source, which is only read:
+A running server as the source, which is only read (0.4, 2.x, 3.0 to 3.5 with --enable-v2, Stead):
+  --from URL[,URL...]    client URLs of its members; each is tried
+  --hidden KEY[,KEY...]  hidden keys to take besides those that are found: no etcd lists hidden keys
+  --verify               compare both sides at the end; exit code 1 if they differ. With --dry-run
+                         nothing is written: compare only
+  --follow               go on with the changes until SIGINT or SIGTERM
+  --source-user-file FILE  NAME:PASSWORD where the source has users; it has to be root
+  --from-ca-file FILE    authorities of the source's certificates (PEM)
+  --from-cert-file FILE  certificate to show to the source (PEM)
+  --from-key-file FILE   its key (PEM)
+
+Files as the source, which are only read:
   --from-dir DIR         a data directory. Give those of all members of a cluster that are left:
                          only a majority of them tells what was acknowledged last
   --from-snapshot FILE   a snapshot: snapshot/*.ss of 0.4, member/snap/*.snap of 2.x and 3.x, or
@@ -150,7 +187,13 @@ pub(super) fn parse(args: &[String]) -> Result<Request, Usage> {
     found.finish()
 }
 
-const VALUED: [&str; 12] = [
+const VALUED: [&str; 18] = [
+    "--from",
+    "--hidden",
+    "--source-user-file",
+    "--from-ca-file",
+    "--from-cert-file",
+    "--from-key-file",
     "--from-dir",
     "--from-snapshot",
     "--wal-dir",
@@ -169,6 +212,7 @@ const VALUED: [&str; 12] = [
 struct Found {
     dirs: Vec<PathBuf>,
     snapshot: Option<PathBuf>,
+    live: Live,
     to: Vec<String>,
     data_dir: Option<PathBuf>,
     name: Option<String>,
@@ -191,6 +235,8 @@ impl Found {
             "--as-the-server" => &mut self.options.as_the_server,
             "--merge" => &mut self.is_merge,
             "--force" => &mut self.is_force,
+            "--verify" => &mut self.live.verify,
+            "--follow" => &mut self.live.follow,
             "--dry-run" => &mut self.is_dry_run,
             "--json" => &mut self.is_json,
             _ => return None,
@@ -214,16 +260,18 @@ impl Found {
                 let invalid = |_| Usage(format!("--index-margin: invalid number {value:?}"));
                 self.margin = Some(value.parse().map_err(invalid)?);
             }
+            "--from" => self.live.urls.append(&mut urls(&value)?),
+            "--hidden" => self.live.hidden.append(&mut hidden(&value)?),
+            "--source-user-file" => self.live.user = Some(value.into()),
+            "--from-ca-file" => self.live.files.ca = Some(value.into()),
+            "--from-cert-file" => self.live.files.cert = Some(value.into()),
+            "--from-key-file" => self.live.files.key = Some(value.into()),
             "--prefix" => self.prefix = prefix(&value)?,
             "--token-file" => self.files.token = Some(value),
             "--ca-file" => self.files.ca = Some(value.into()),
             "--cert-file" => self.files.cert = Some(value.into()),
             "--key-file" => self.files.key = Some(value.into()),
-            _ => {
-                for url in value.split(',').map(str::trim).filter(|url| !url.is_empty()) {
-                    self.to.push(target(url)?);
-                }
-            }
+            _ => self.to.append(&mut urls(&value)?),
         }
         Ok(())
     }
@@ -246,18 +294,46 @@ impl Found {
         Ok(Some(Directory { path, name, margin: self.margin }))
     }
 
+    /// What is read: one of three.
+    fn source(&mut self) -> Result<Source, Usage> {
+        let live = std::mem::take(&mut self.live);
+        let is_live = !live.urls.is_empty();
+        if !is_live && live != Live::default() {
+            return Err(Usage(
+                "--verify, --follow, --hidden, --source-user-file, --from-ca-file, \
+                 --from-cert-file and --from-key-file belong to --from"
+                    .to_owned(),
+            ));
+        }
+        if live.files.cert.is_some() != live.files.key.is_some() {
+            return Err(Usage("--from-cert-file and --from-key-file belong together".to_owned()));
+        }
+        if self.is_dry_run && live.follow {
+            return Err(Usage("--follow writes: it cannot be a --dry-run".to_owned()));
+        }
+        if self.to.is_empty() && live.verify {
+            return Err(Usage("--verify compares with a target: name it with --to".to_owned()));
+        }
+        match (is_live, self.dirs.is_empty(), self.snapshot.take()) {
+            (true, true, None) => Ok(Source::Live(live)),
+            (false, false, None) => Ok(Source::Dirs(std::mem::take(&mut self.dirs))),
+            (false, true, Some(file)) => Ok(Source::Snapshot(file)),
+            _ => Err(Usage(
+                "give either --from, --from-dir or --from-snapshot: run `stead import --help`"
+                    .to_owned(),
+            )),
+        }
+    }
+
     fn finish(mut self) -> Result<Request, Usage> {
-        let source = match (self.dirs.is_empty(), self.snapshot.take()) {
-            (false, None) => Source::Dirs(std::mem::take(&mut self.dirs)),
-            (true, Some(file)) => Source::Snapshot(file),
-            _ => {
-                return Err(Usage(
-                    "give either --from-dir or --from-snapshot: run `stead import --help`"
-                        .to_owned(),
-                ));
-            }
-        };
+        let source = self.source()?;
         let directory = self.directory()?;
+        if directory.is_some() && matches!(source, Source::Live(_)) {
+            return Err(Usage(
+                "--data-dir is made of files: give --from-dir or --from-snapshot, or --to"
+                    .to_owned(),
+            ));
+        }
         if self.to.is_empty() && directory.is_none() && !self.is_dry_run {
             return Err(Usage(
                 "missing --to or --data-dir: name the server to write to, or the directory to make"
@@ -286,6 +362,27 @@ impl Found {
     }
 }
 
+/// Addresses with commas between them.
+fn urls(list: &str) -> Result<Vec<String>, Usage> {
+    list.split(',').map(str::trim).filter(|url| !url.is_empty()).map(target).collect()
+}
+
+/// Keys with commas between them, each with a hidden name in it.
+fn hidden(list: &str) -> Result<Vec<String>, Usage> {
+    let clean = |key: &str| {
+        let key = format!("/{}", key.trim_matches('/'));
+        let mut names = key.split('/').skip(1);
+        let is_clean = names.clone().all(|name| !matches!(name, "" | "." | ".."));
+        match is_clean && names.any(|name| name.starts_with('_')) {
+            true => Ok(key),
+            false => Err(Usage(format!(
+                "invalid --hidden {key:?}: give a key with a name that begins with _, as in /a/_b"
+            ))),
+        }
+    };
+    list.split(',').map(str::trim).filter(|key| !key.is_empty()).map(clean).collect()
+}
+
 fn target(url: &str) -> Result<String, Usage> {
     let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let scheme = if url.starts_with("https://") { "https://" } else { "http://" };
@@ -308,80 +405,4 @@ fn prefix(path: &str) -> Result<String, Usage> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(args: &str) -> Result<Request, Usage> {
-        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        parse(&args)
-    }
-
-    fn order(args: &str) -> Order {
-        match parsed(args) {
-            Ok(Request::Import(order)) => *order,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn flags_take_values_after_a_blank_or_an_equals_sign() {
-        let order = order(
-            "--from-dir a --from-dir=b --to 10.0.0.1:4001,http://10.0.0.2:4001/ --prefix old/ \
-             --merge --json",
-        );
-        assert_eq!(order.source, Source::Dirs(vec!["a".into(), "b".into()]));
-        assert_eq!(order.to, ["http://10.0.0.1:4001", "http://10.0.0.2:4001"]);
-        assert_eq!((order.prefix.as_str(), order.existing), ("/old", Existing::Merge));
-        assert!(order.is_json && !order.is_dry_run);
-    }
-
-    #[test]
-    fn a_dry_run_needs_no_target() {
-        let order = order("--from-snapshot x --dry-run --force");
-        assert_eq!(order.source, Source::Snapshot("x".into()));
-        assert_eq!((order.to.len(), order.existing), (0, Existing::Overwrite));
-    }
-
-    #[test]
-    fn a_data_directory_is_a_target_with_a_name() {
-        let args = "--from-dir a -data-dir d -name=n1 --index-margin 7 --force";
-        let order = order(args);
-        let want = Directory { path: "d".into(), name: "n1".to_owned(), margin: Some(7) };
-        assert_eq!(order.directory, Some(want));
-        assert_eq!((order.to.len(), order.existing), (0, Existing::Overwrite));
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        for (args, want) in [
-            ("", "give either --from-dir or --from-snapshot"),
-            ("--from-dir a --from-snapshot b --to x", "give either"),
-            ("--from-dir a", "missing --to"),
-            ("--from-dir a --data-dir d", "needs the --name"),
-            ("--from-dir a --to x --name n", "are about --data-dir"),
-            ("--from-dir a --to x --index-margin 1", "are about --data-dir"),
-            ("--from-dir a --data-dir d --name n --index-margin x", "invalid number"),
-            ("--from-dir a --data-dir d --name a/b", "expected letters"),
-            ("--from-dir a --data-dir d --name n --to x", "either --to or --data-dir"),
-            ("--from-dir a --data-dir d --name n --merge", "are about --to"),
-            ("--from-dir a --data-dir d --name n --token-file t", "are about --to"),
-            ("--from-dir", "--from-dir needs a value"),
-            ("--from-dir a --to ftp://x", "invalid URL"),
-            ("--from-dir a --to x --cert-file c", "belong together"),
-            ("--from-dir a --to http://x/y", "invalid URL"),
-            ("--from-dir a --to x --prefix a/../b", "invalid --prefix"),
-            ("--from-dir a --merge=yes", "--merge takes no value"),
-            ("--from-dir a --frm b", "unknown argument \"--frm\""),
-            ("dir", "unknown argument \"dir\""),
-        ] {
-            let error = parsed(args).expect_err(args).to_string();
-            assert!(error.contains(want), "{args}: {error}");
-        }
-        assert!(matches!(parsed("--from-dir a --help"), Ok(Request::Help)));
-    }
-
-    #[test]
-    fn help_fits_the_terminal() {
-        assert!(HELP.lines().all(|line| line.len() <= 100));
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! `stead import`: copies the keys of an old server from its files into a running one, or into a
-//! new data directory.
+//! `stead import`: copies the keys of an old server, from its files or while it runs, into a
+//! running one, or from its files into a new data directory.
 //!
 //! Everything is read and checked before the first write: the source, what the target has, and the
 //! size of each request. Each node is created by a request of its own that fails if it exists, so
@@ -11,6 +11,7 @@ mod backup;
 mod clock;
 mod directory;
 mod key;
+mod live;
 mod plan;
 mod report;
 mod target;
@@ -24,6 +25,7 @@ use clock::now;
 use legacy::Imported;
 use plan::Plan;
 use report::{Index, Report};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use target::{Listing, Target};
 
@@ -31,28 +33,51 @@ use target::{Listing, Target};
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, Usage> {
     match args::parse(args)? {
         Request::Help => Ok(print(args::HELP)),
-        Request::Import(order) => Ok(match import(&order) {
-            Ok(report) => print(&report),
-            Err(error) => {
-                say(&format!("stead: {error}"));
-                ExitCode::from(FAILED)
-            }
-        }),
+        Request::Import(order) => Ok(conclude(match &order.source {
+            Source::Live(live) => live::import(&order, live),
+            Source::Dirs(dirs) => of_files(&order, || read_dirs(dirs, &order.options)),
+            Source::Snapshot(file) => of_files(&order, || read_snapshot(file, &order.options)),
+        })),
     }
 }
 
-fn import(order: &Order) -> Result<String, String> {
-    if let Some(directory) = &order.directory {
-        return found(order, directory);
+/// Prints the report, and whether it is good, or why there is none.
+fn conclude(outcome: Result<(String, bool), String>) -> ExitCode {
+    match outcome {
+        Ok((report, true)) => print(&report),
+        Ok((report, false)) => {
+            print(&report);
+            ExitCode::from(FAILED)
+        }
+        Err(error) => {
+            say(&format!("stead: {error}"));
+            ExitCode::from(FAILED)
+        }
     }
-    let mut imported = read(order)?;
+}
+
+/// Imports from files; `read` reads them. Gives the report, which is good.
+fn of_files(
+    order: &Order,
+    read: impl FnOnce() -> Result<Imported, String>,
+) -> Result<(String, bool), String> {
+    let report = match &order.directory {
+        Some(directory) => found(order, directory, read),
+        None => copy(order, read),
+    };
+    report.map(|report| (report, true))
+}
+
+/// Imports into a running server.
+fn copy(order: &Order, read: impl FnOnce() -> Result<Imported, String>) -> Result<String, String> {
+    let mut imported = read()?;
     let expired = imported.drop_expired(now());
     let mut target = Target::open(&order.to, &order.files)?;
     let listing = if order.to.is_empty() { Listing::new() } else { target.list(&order.prefix)? };
     let plan = Plan::make(&imported, &order.prefix, &listing, order.existing)?;
     let mut index = Index::Untouched;
     if !order.is_dry_run {
-        index = raise_index(&mut target, imported.index)?;
+        index = Index::asked(target.raise_index(imported.index)?);
         write::write(&plan, &target).map_err(|why| {
             format!("{why}. The import is incomplete: give the same command again to continue")
         })?;
@@ -63,9 +88,13 @@ fn import(order: &Order) -> Result<String, String> {
 }
 
 /// Imports into a new data directory.
-fn found(order: &Order, directory: &Directory) -> Result<String, String> {
+fn found(
+    order: &Order,
+    directory: &Directory,
+    read: impl FnOnce() -> Result<Imported, String>,
+) -> Result<String, String> {
     directory::check(order, directory)?;
-    let mut imported = read(order)?;
+    let mut imported = read()?;
     let founded = directory::make(&mut imported, order, directory)?;
     let report = Report {
         order,
@@ -82,24 +111,13 @@ fn found(order: &Order, directory: &Directory) -> Result<String, String> {
     })
 }
 
-fn read(order: &Order) -> Result<Imported, String> {
-    let imported = match &order.source {
-        Source::Snapshot(file) if backup::is_one(file) => return backup::read(file),
-        Source::Dirs(dirs) => legacy::read(dirs, &order.options),
-        Source::Snapshot(file) => legacy::read_file(file, &order.options),
-    };
-    imported.map_err(|error| error.to_string())
+fn read_dirs(dirs: &[PathBuf], options: &legacy::Options) -> Result<Imported, String> {
+    legacy::read(dirs, options).map_err(|error| error.to_string())
 }
 
-/// Lets the target's index go on above that of the source, so that an index which a client kept
-/// never names a change that is yet to come.
-fn raise_index(target: &mut Target, index: u64) -> Result<Index, String> {
-    let body = format!("{{\"atLeast\":{index}}}");
-    let answer = target.administer("PUT", "/v2/admin/index", body.as_bytes())?;
-    match answer.status {
-        200..300 => Ok(Index::Raised),
-        404 | 405 => Ok(Index::NotSupported),
-        401 => Err("the cluster has a secret: give it with --token-file".to_owned()),
-        _ => Err(format!("cannot raise the target's index: {}", answer.explain())),
+fn read_snapshot(file: &Path, options: &legacy::Options) -> Result<Imported, String> {
+    if backup::is_one(file) {
+        return backup::read(file);
     }
+    legacy::read_file(file, options).map_err(|error| error.to_string())
 }

@@ -12,6 +12,9 @@ const BODY_BYTES_MAX: usize = 10 << 20;
 /// rest of the line.
 const TARGET_BYTES_MAX: usize = (64 << 10) - 128;
 
+/// The longest TTL that the API takes, in seconds.
+pub(super) const TTL_MAX: u64 = 9_223_372_036;
+
 /// A node that takes a request of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Item {
@@ -176,6 +179,11 @@ impl Item {
         Ok(())
     }
 
+    /// How long its value is.
+    pub(super) fn value_len(&self) -> usize {
+        self.value.as_ref().map_or(0, String::len)
+    }
+
     /// The path of its request.
     pub(super) fn path(&self) -> String {
         key_path(&self.key)
@@ -191,8 +199,6 @@ impl Item {
 
     /// The form in the body of its request. Its TTL counts from `now`, in seconds, rounded up.
     pub(super) fn body(&self, now: WallTime) -> Vec<u8> {
-        /// The longest TTL that the API takes.
-        const TTL_MAX: u64 = 9_223_372_036;
         let mut body = Vec::new();
         match &self.value {
             Some(value) => {

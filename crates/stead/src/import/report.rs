@@ -30,6 +30,13 @@ pub(super) struct Report<'a> {
     pub(super) founded: Option<&'a Founded>,
 }
 
+impl Index {
+    /// After the target was asked for it.
+    pub(super) fn asked(is_raised: bool) -> Self {
+        if is_raised { Self::Raised } else { Self::NotSupported }
+    }
+}
+
 impl Report<'_> {
     /// What was not taken and why.
     fn skipped(&self) -> Vec<(String, u64)> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::thread;
 use std::time::Duration;
-use ureq::http::Request;
+use ureq::http::{Request, Response};
 
 /// How long a call may take; a server without a leader answers with an error before.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,7 +41,11 @@ pub(super) struct Target {
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    location: String,
+    pub(super) location: String,
+    /// The index of the store, which is that of the change for a write; 0 if it was not given.
+    pub(super) index: u64,
+    /// The id of the cluster, where it tells one.
+    pub(super) cluster: String,
     pub(super) body: Vec<u8>,
 }
 
@@ -55,6 +59,18 @@ struct ApiError {
 }
 
 impl Answer {
+    /// The head of an answer, without its body.
+    pub(super) fn begun<T>(response: &Response<T>) -> Self {
+        let header = |name: &str| response.headers().get(name).and_then(|text| text.to_str().ok());
+        Self {
+            status: response.status().as_u16(),
+            location: header("location").unwrap_or_default().to_owned(),
+            index: header("x-etcd-index").and_then(|text| text.parse().ok()).unwrap_or_default(),
+            cluster: header("x-etcd-cluster-id").unwrap_or_default().to_owned(),
+            body: Vec::new(),
+        }
+    }
+
     /// The number of the API's error; 0 if there is none.
     pub(super) fn error_code(&self) -> u64 {
         self.error().error_code
@@ -71,6 +87,11 @@ impl Answer {
             0 => format!("status {}", self.status),
             code => format!("error {code}: {} ({})", error.message, error.cause),
         }
+    }
+
+    /// What the error of the API is about.
+    pub(super) fn cause(&self) -> String {
+        self.error().cause
     }
 }
 
@@ -114,6 +135,22 @@ impl Target {
             self.at += 1;
         }
         Err(why)
+    }
+
+    /// Lets the index go on above that of a source, so that an index which a client kept never
+    /// names a change that is yet to come. Says whether this server knows how.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn raise_index(&mut self, index: u64) -> Result<bool, String> {
+        let body = format!("{{\"atLeast\":{index}}}");
+        let answer = self.administer("PUT", "/v2/admin/index", body.as_bytes())?;
+        match answer.status {
+            200..300 => Ok(true),
+            404 | 405 => Ok(false),
+            401 => Err("the cluster has a secret: give it with --token-file".to_owned()),
+            _ => Err(format!("cannot raise the target's index: {}", answer.explain())),
+        }
     }
 
     fn base(&self) -> Result<String, String> {
@@ -184,13 +221,10 @@ impl Target {
         };
         let request = request.body(body).map_err(|error| error.to_string())?;
         let response = self.agent.run(request).map_err(|error| error.to_string())?;
-        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
-        let (status, location) =
-            (response.status().as_u16(), location.unwrap_or_default().to_owned());
-        let mut body = Vec::new();
-        let read = response.into_body().into_reader().read_to_end(&mut body);
+        let mut answer = Answer::begun(&response);
+        let read = response.into_body().into_reader().read_to_end(&mut answer.body);
         read.map_err(|error| error.to_string())?;
-        Ok(Answer { status, location, body })
+        Ok(answer)
     }
 
     /// Lists everything at and below a key, hidden nodes too, but not what servers keep for

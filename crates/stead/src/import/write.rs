@@ -7,13 +7,17 @@ use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Connections. The server writes what arrives together to its disk at once.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 32;
 
-/// How often the progress is shown.
+/// How often the progress is shown, on a terminal and elsewhere.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+const PROGRESS_INTERVAL_ELSEWHERE: Duration = Duration::from_secs(10);
+
+/// How often is looked whether all have ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -78,21 +82,41 @@ impl Work<'_> {
         }
     }
 
-    /// Shows how far it is until all have ended, if somebody watches.
+    /// Shows how far it is until all have ended: often on a terminal, else now and then.
     fn show_progress(&self, workers: &[thread::ScopedJoinHandle<'_, ()>]) {
         let mut out = std::io::stderr();
         let is_watched = out.is_terminal();
-        while is_watched && !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
-            let (done, all) = (self.done.load(Ordering::Relaxed), self.items.len());
+        let interval = if is_watched { PROGRESS_INTERVAL } else { PROGRESS_INTERVAL_ELSEWHERE };
+        let (begun, mut told) = (Instant::now(), Instant::now());
+        while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+            thread::sleep(LOOK);
+            if told.elapsed() < interval {
+                continue;
+            }
+            told = Instant::now();
+            let done = self.done.load(Ordering::Relaxed);
+            let line = progress(done, self.items.len(), begun.elapsed());
             // Nobody is left to tell if this fails.
-            let _ = write!(out, "\r{done} of {all} keys");
+            let _ = match is_watched {
+                true => write!(out, "\r\x1b[K{line}"),
+                false => writeln!(out, "{line}"),
+            };
             let _ = out.flush();
-            thread::sleep(PROGRESS_INTERVAL);
         }
         if is_watched {
             let _ = write!(out, "\r\x1b[K");
         }
     }
+}
+
+/// How far it is, how fast, and for how long.
+fn progress(done: usize, all: usize, passed: Duration) -> String {
+    let rate = done as f64 / passed.as_secs_f64().max(0.001);
+    let left = match rate > 0.0 {
+        true => format!("{:.0} s left", (all - done.min(all)) as f64 / rate),
+        false => "no answer yet".to_owned(),
+    };
+    format!("{done} of {all} keys, {rate:.0}/s, {left}")
 }
 
 /// Writes one node. A node that came into being meanwhile, by this call's own first try above all,
@@ -112,4 +136,16 @@ fn put(target: &mut Target, item: &Item) -> Result<(), String> {
 
 fn refusal(item: &Item, answer: &Answer) -> String {
     format!("the target refused {}: {}", item.key, answer.explain())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_progress_has_a_rate_and_the_time_left() {
+        let line = progress(500, 2000, Duration::from_secs(1));
+        assert_eq!(line, "500 of 2000 keys, 500/s, 3 s left");
+        assert_eq!(progress(0, 9, Duration::ZERO), "0 of 9 keys, 0/s, no answer yet");
+    }
 }

@@ -1,12 +1,14 @@
 //! `stead import`: directories that real servers left, into a running server.
 //!
 //! The directories are those of `crates/legacy`, where every one of them is read; here it is about
-//! the command, the requests that it makes and what is there afterwards.
+//! the command, the requests that it makes and what is there afterwards. `live` has running servers
+//! as the source.
 
 mod damage;
 mod directory;
 mod guards;
 mod lines;
+mod live;
 mod refusals;
 
 use crate::testkit::{Request, Server, TempDir, ask};

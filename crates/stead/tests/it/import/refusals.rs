@@ -96,7 +96,7 @@ fn a_file_that_may_not_be_read_is_refused() {
 fn mistakes_on_the_command_line_end_with_code_2() {
     for (args, text) in [
         (&["--from-dir", "x"][..], "missing --to"),
-        (&["--to", "x"], "give either --from-dir or --from-snapshot"),
+        (&["--to", "x"], "give either --from, --from-dir or --from-snapshot"),
         (&["--from-dir", "x", "--nonsense"], "unknown argument \"--nonsense\""),
     ] {
         let run = import(args);

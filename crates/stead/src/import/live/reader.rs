@@ -1,0 +1,305 @@
+//! A server that is read from: the source, and the target where both are compared.
+
+use super::bounds::{BODY_BYTES_MAX, BODY_TIMEOUT, CALL_TIMEOUT, SMALL_BYTES_MAX};
+use super::ticks::Window;
+use super::tree::{self, Listing};
+use crate::import::args::Files;
+use crate::import::clock::now;
+use crate::import::key::key_path;
+use crate::import::target::Answer;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use server::Access;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+use ureq::http::{Request, Response};
+use ureq::{Body, BodyReader};
+
+/// How often a call is tried, and the pause after the first time; it grows with each.
+const TRIES_MAX: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(250);
+
+const REDIRECTS_MAX: usize = 3;
+
+/// A key that is not there: the heads of its answers tell of the server, and cost the least.
+const NOWHERE: &str = "/v2/keys/_stead/none";
+
+/// Whose dialect it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Stead,
+    /// 0.2 to 0.4.
+    V04,
+    /// 2.x and 3.x.
+    V2,
+}
+
+/// A connection to a cluster: its URLs, and the one in use.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    agent: ureq::Agent,
+    urls: Vec<String>,
+    at: usize,
+    authorization: Option<String>,
+    /// What it says that it is.
+    pub(super) version: String,
+    pub(super) kind: Kind,
+}
+
+/// How much may come, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) bytes: u64,
+    pub(super) patience: Duration,
+}
+
+/// For answers about one thing.
+pub(super) const SMALL: Bounds = Bounds { bytes: SMALL_BYTES_MAX, patience: CALL_TIMEOUT };
+
+/// For listings.
+pub(super) const LARGE: Bounds = Bounds { bytes: BODY_BYTES_MAX, patience: BODY_TIMEOUT };
+
+impl Reader {
+    /// Finds out what answers there.
+    ///
+    /// # Errors
+    /// The file that cannot be used, or that nobody answers, in a sentence.
+    pub(super) fn open(
+        urls: &[String],
+        files: &Files,
+        user: Option<&Path>,
+    ) -> Result<Self, String> {
+        let shown = files.cert.as_deref().zip(files.key.as_deref());
+        let access = Access { token: None, ca: files.ca.as_deref(), shown };
+        let is_encrypted = urls.iter().any(|url| url.starts_with("https://"));
+        let agent = server::agent(is_encrypted, access, Some(CALL_TIMEOUT))?;
+        let authorization = user.map(authorization).transpose()?;
+        let (version, kind) = (String::new(), Kind::V2);
+        let mut reader = Self { agent, urls: urls.to_vec(), at: 0, authorization, version, kind };
+        let (answer, _) = reader.get("/version", SMALL)?;
+        (reader.version, reader.kind) = version_of(&answer);
+        Ok(reader)
+    }
+
+    /// The URL in use.
+    pub(super) fn base(&self) -> &str {
+        self.urls.get(self.at % self.urls.len().max(1)).map_or("", String::as_str)
+    }
+
+    /// Goes on with the next URL.
+    pub(super) fn pass_on(&mut self) {
+        self.at += 1;
+    }
+
+    /// Reads, and again if no member can answer now.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn get(&mut self, path: &str, bounds: Bounds) -> Result<(Answer, Window), String> {
+        let mut why = String::new();
+        for attempt in 1..=TRIES_MAX {
+            match self.try_get(path, bounds) {
+                Ok((answer, window)) if answer.status < 500 => return Ok((answer, window)),
+                Ok((answer, _)) => why = format!("{}: {}", self.base(), answer.explain()),
+                Err(Failure::Temporary(error)) => why = format!("{}: {error}", self.base()),
+                Err(Failure::Final(error)) => return Err(format!("{}: {error}", self.base())),
+            }
+            self.pass_on();
+            if attempt < TRIES_MAX {
+                thread::sleep(PAUSE * attempt);
+            }
+        }
+        Err(why)
+    }
+
+    /// Reads once, wherever the member in use sends it on to.
+    pub(super) fn try_get(&self, path: &str, bounds: Bounds) -> Result<(Answer, Window), Failure> {
+        let mut url = format!("{}{path}", self.base());
+        // A password goes to the servers that were named and to no other.
+        let mut authorization = self.authorization.as_deref();
+        for _ in 0..=REDIRECTS_MAX {
+            let sent = now();
+            let response = self.send(&url, authorization, bounds.patience)?;
+            let mut answer = Answer::begun(&response);
+            let body = response.into_body().into_reader();
+            // One byte more shows that there is more.
+            let read = body.take(bounds.bytes + 1).read_to_end(&mut answer.body);
+            read.map_err(|error| Failure::Temporary(error.to_string()))?;
+            if answer.body.len() as u64 > bounds.bytes {
+                return Err(Failure::Final(format!(
+                    "the answer to {path} has more than {} bytes, which is not taken",
+                    bounds.bytes
+                )));
+            }
+            if answer.status != 307 || answer.location.is_empty() {
+                return Ok((answer, Window { sent, came: now() }));
+            }
+            (url, authorization) = (answer.location, None);
+        }
+        Err(Failure::Temporary("too many redirects".to_owned()))
+    }
+
+    /// Opens a stream, which ends after `patience` at the latest.
+    pub(super) fn open_stream(
+        &self,
+        path: &str,
+        patience: Duration,
+    ) -> Result<(Answer, BodyReader<'static>), Failure> {
+        let url = format!("{}{path}", self.base());
+        let response = self.send(&url, self.authorization.as_deref(), patience)?;
+        let answer = Answer::begun(&response);
+        Ok((answer, response.into_body().into_reader()))
+    }
+
+    fn send(
+        &self,
+        url: &str,
+        authorization: Option<&str>,
+        patience: Duration,
+    ) -> Result<Response<Body>, Failure> {
+        let mut request = Request::get(url);
+        if let Some(text) = authorization {
+            request = request.header("Authorization", text);
+        }
+        let request = request.body(()).map_err(|error| Failure::Final(error.to_string()))?;
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .build();
+        self.agent.run(request).map_err(|error| Failure::Temporary(error.to_string()))
+    }
+
+    /// The parameters of a read that misses nothing that was acknowledged.
+    fn consistency(&self) -> &'static str {
+        match self.kind {
+            // Quorum reads of 0.4 have a wrong `X-Etcd-Index`.
+            Kind::V04 => "consistent=true",
+            Kind::Stead | Kind::V2 => "quorum=true",
+        }
+    }
+
+    /// Lists everything at and below a key (`""` for the root), with hidden nodes where the server
+    /// shows them. Nothing if the key is not there.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn list(&mut self, key: &str) -> Result<Option<Listing>, String> {
+        let path = if key.is_empty() { "/" } else { key };
+        let url = format!("{}?recursive=true&hidden=true&{}", key_path(path), self.consistency());
+        let (answer, window) = self.get(&url, LARGE)?;
+        self.listed(key, &answer, window)
+    }
+
+    /// The node of one key. Nothing if it is not there.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn look(&mut self, key: &str) -> Result<Option<Listing>, String> {
+        let url = format!("{}?{}", key_path(key), self.consistency());
+        let (answer, window) = self.get(&url, LARGE)?;
+        let mut listing = self.listed(key, &answer, window)?;
+        if let Some(listing) = &mut listing {
+            listing.nodes.retain(|node| node.path == key);
+        }
+        Ok(listing)
+    }
+
+    fn listed(
+        &self,
+        key: &str,
+        answer: &Answer,
+        window: Window,
+    ) -> Result<Option<Listing>, String> {
+        let named = |why: String| format!("{}: cannot list {key}/: {why}", self.base());
+        match (answer.status, answer.error_code()) {
+            (200, _) => tree::read(key, answer, window).map(Some).map_err(named),
+            (404, 100) => Ok(None),
+            (404, 0) => Err(named(
+                "there is no v2 API; an etcd 3.x has it if it is started with --enable-v2=true"
+                    .to_owned(),
+            )),
+            (401 | 403, _) => Err(named(format!(
+                "{}; give a file with root:PASSWORD as --source-user-file",
+                answer.explain()
+            ))),
+            _ => Err(named(answer.explain())),
+        }
+    }
+
+    /// The id of the cluster, where it tells one.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn cluster(&mut self) -> Result<String, String> {
+        let (answer, _) = self.get(NOWHERE, SMALL)?;
+        Ok(answer.cluster)
+    }
+
+    /// The index of the store, as the member in use has it.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn index(&mut self) -> Result<u64, String> {
+        let (answer, _) = self.get(NOWHERE, SMALL)?;
+        match answer.index {
+            0 if answer.status >= 400 => Err(answer.explain()),
+            index => Ok(index),
+        }
+    }
+}
+
+/// Why nothing came.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// The next try, or the next member, may fare better.
+    Temporary(String),
+    Final(String),
+}
+
+impl Failure {
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Temporary(why) | Self::Final(why) => why,
+        }
+    }
+}
+
+/// The header for the first line of a file, `name:password`.
+fn authorization(file: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.split_once(':').is_none_or(|(name, _)| name.is_empty()) {
+        return Err(format!("{}: the first line has to be NAME:PASSWORD", file.display()));
+    }
+    Ok(format!("Basic {}", STANDARD.encode(line)))
+}
+
+/// What an answer to `/version` says.
+fn version_of(answer: &Answer) -> (String, Kind) {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Version {
+        etcdserver: String,
+        stead: Option<String>,
+    }
+    // What strangers say goes to the terminal.
+    let clean = |text: &str| text.trim().chars().filter(|c| !c.is_control()).take(40).collect();
+    if answer.status != 200 {
+        return ("unknown".to_owned(), Kind::V2);
+    }
+    if let Ok(version) = serde_json::from_slice::<Version>(&answer.body) {
+        return match version.stead {
+            Some(stead) => (format!("Stead {}", clean(&stead) as String), Kind::Stead),
+            None => (format!("etcd {}", clean(&version.etcdserver) as String), Kind::V2),
+        };
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    let kind = if text.starts_with("etcd 0.") { Kind::V04 } else { Kind::V2 };
+    (clean(&text), kind)
+}
