@@ -189,6 +189,7 @@ fn ci() -> ExitCode {
     steps.push(("tests", (failed == 0 && passed > 0).into()));
     steps.push(("dashboard", script("dashboard/test/run")));
     steps.push(("prometheus", script("packaging/test/prometheus")));
+    steps.push(("import", script("packaging/test/import-etcd")));
     // Last, because thousands of lines of tests are between here and the step that failed.
     for (step, outcome) in &steps {
         println!("{step}: {outcome}");
