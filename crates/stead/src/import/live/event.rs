@@ -144,4 +144,23 @@ mod tests {
             assert!(error.contains(want), "{error}");
         }
     }
+
+    #[test]
+    fn a_damaged_event_is_refused_or_has_a_clean_key() {
+        let json = br#"{"action":"delete","node":{"key":"/a/b","dir":true,"modifiedIndex":7},
+            "prevNode":{"key":"/a/b","value":"\"}","ttl":5}}"#;
+        for at in 0..json.len() {
+            for byte in *b"\"{}/.9\0" {
+                let mut changed = json.to_vec();
+                changed[at] = byte;
+                let mut splitter = Splitter::default();
+                splitter.feed(&changed);
+                while let Ok(Some(document)) = splitter.next() {
+                    let Ok(event) = Event::parse(&document) else { continue };
+                    assert!(event.key().starts_with('/') && !event.key().contains("/../"));
+                    assert!(event.index() > 0);
+                }
+            }
+        }
+    }
 }

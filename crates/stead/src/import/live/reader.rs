@@ -219,15 +219,7 @@ impl Reader {
         match (answer.status, answer.error_code()) {
             (200, _) => tree::read(key, answer, window).map(Some).map_err(named),
             (404, 100) => Ok(None),
-            (404, 0) => Err(named(
-                "there is no v2 API; an etcd 3.x has it if it is started with --enable-v2=true"
-                    .to_owned(),
-            )),
-            (401 | 403, _) => Err(named(format!(
-                "{}; give a file with root:PASSWORD as --source-user-file",
-                answer.explain()
-            ))),
-            _ => Err(named(answer.explain())),
+            _ => Err(named(refusal(answer))),
         }
     }
 
@@ -247,9 +239,20 @@ impl Reader {
     pub(super) fn index(&mut self) -> Result<u64, String> {
         let (answer, _) = self.get(NOWHERE, SMALL)?;
         match answer.index {
-            0 if answer.status >= 400 => Err(answer.explain()),
+            0 if answer.status >= 400 => Err(format!("{}: {}", self.base(), refusal(&answer))),
             index => Ok(index),
         }
+    }
+}
+
+/// Why a server refused, and what to do about it.
+fn refusal(answer: &Answer) -> String {
+    let why = answer.explain();
+    match (answer.status, answer.error_code()) {
+        (404, 0) => "there is no v2 API; an etcd 3.x has it if it is started with --enable-v2=true"
+            .to_owned(),
+        (401 | 403, _) => format!("{why}; give a file with root:PASSWORD as --source-user-file"),
+        _ => why,
     }
 }
 
@@ -302,4 +305,97 @@ fn version_of(answer: &Answer) -> (String, Kind) {
     let text = String::from_utf8_lossy(&answer.body);
     let kind = if text.starts_with("etcd 0.") { Kind::V04 } else { Kind::V2 };
     (clean(&text), kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Instant;
+
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+    /// A server that reads the head of one request, and answers with what `answer` writes.
+    fn serve(answer: impl FnOnce(&mut TcpStream, String) + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let addr = listener.local_addr().expect("it is bound");
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("somebody calls");
+            stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket takes it");
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            answer(&mut stream, String::from_utf8_lossy(&head).into_owned());
+        });
+        format!("http://{addr}")
+    }
+
+    fn reader(url: &str, authorization: Option<&str>) -> Reader {
+        let access = Access { token: None, ca: None, shown: None };
+        let agent = server::agent(false, access, Some(CALL_TIMEOUT)).expect("it needs no files");
+        let (urls, authorization) = (vec![url.to_owned()], authorization.map(str::to_owned));
+        Reader { agent, urls, at: 0, authorization, version: String::new(), kind: Kind::V2 }
+    }
+
+    #[test]
+    fn a_body_without_an_end_is_refused() {
+        let url = serve(|stream, _| {
+            let _ = stream.write_all(CHUNKED.as_bytes());
+            while stream.write_all(b"4\r\nAAAA\r\n").is_ok() {}
+        });
+        let bounds = Bounds { bytes: 100_000, patience: Duration::from_secs(20) };
+        match reader(&url, None).try_get("/x", bounds) {
+            Err(Failure::Final(why)) => assert!(why.contains("more than 100000 bytes"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_body_that_drips_is_not_waited_for_forever() {
+        let url = serve(|stream, _| {
+            let _ = stream.write_all(CHUNKED.as_bytes());
+            while stream.write_all(b"1\r\nA\r\n").is_ok() {
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let (begun, patience) = (Instant::now(), Duration::from_millis(700));
+        let failed = reader(&url, None).try_get("/x", Bounds { bytes: 100_000, patience });
+        assert!(matches!(failed, Err(Failure::Temporary(_))), "{failed:?}");
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_password_is_not_sent_on_with_a_redirect() {
+        let other = serve(|stream, head| {
+            let body = if head.to_lowercase().contains("authorization") { "told" } else { "none" };
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{body}");
+        });
+        let url = serve(move |stream, head| {
+            let is_known = head.to_lowercase().contains("authorization: basic");
+            let location = if is_known { other } else { "http://127.0.0.1:1".to_owned() };
+            let _ = write!(
+                stream,
+                "HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}/y\r\n\
+                 Content-Length: 0\r\n\r\n"
+            );
+        });
+        let (answer, _) = reader(&url, Some("Basic cm9vdDpwdw==")).try_get("/x", SMALL).unwrap();
+        assert_eq!(answer.body, b"none");
+    }
+
+    #[test]
+    fn versions_are_told_apart() {
+        let of = |body: &str| {
+            let body = body.as_bytes().to_vec();
+            let (location, cluster) = (String::new(), String::new());
+            version_of(&Answer { status: 200, location, index: 0, cluster, body })
+        };
+        assert_eq!(of("etcd 0.4.9\n"), ("etcd 0.4.9".to_owned(), Kind::V04));
+        assert_eq!(of(r#"{"etcdserver":"3.4.23"}"#), ("etcd 3.4.23".to_owned(), Kind::V2));
+        let stead = of(r#"{"etcdserver":"2.3.8","stead":"0.1.0"}"#);
+        assert_eq!(stead, ("Stead 0.1.0".to_owned(), Kind::Stead));
+        assert_eq!(of("\x1b[2J<html>"), ("[2J<html>".to_owned(), Kind::V2));
+    }
 }

@@ -179,6 +179,7 @@ impl<'a> Report<'a> {
                 "differences": verdict.differences,
                 "first": verdict.named,
                 "others": verdict.others,
+                "firstOther": verdict.first_other,
             })
         });
         let report = json!({
@@ -230,9 +231,9 @@ fn tell_followed(out: &mut String, followed: &Followed) {
 }
 
 fn tell_verdict(out: &mut String, verdict: &Verdict) {
-    let others = match verdict.others {
-        0 => String::new(),
-        others => format!("; the target has {others} others"),
+    let others = match &verdict.first_other {
+        None => String::new(),
+        Some(first) => format!("; the target has {} others, such as {first}", verdict.others),
     };
     if verdict.differences == 0 {
         let _ = writeln!(out, "equal    {} nodes on both sides{others}", verdict.compared);

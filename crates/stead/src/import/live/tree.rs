@@ -226,4 +226,27 @@ mod tests {
         let json = r#"{"node":{"key":"/_a","value":"\ufffd\ufffd \\ufffd "}}"#;
         assert_eq!(listed("/_a", json).expect("it is right").replaced, 2);
     }
+
+    #[test]
+    fn a_damaged_listing_is_refused_or_holds_together() {
+        let json = r#"{"action":"get","node":{"dir":true,"nodes":[{"key":"/a","dir":true,"ttl":5,
+            "expiration":"2026-11-23T07:08:59Z","nodes":[{"key":"/a/b","value":"\n"}]}]}}"#;
+        let check = |bytes: &[u8]| {
+            let Ok(listing) = listed("", &String::from_utf8_lossy(bytes)) else { return };
+            for node in &listing.nodes {
+                let (dir, name) = node.path.rsplit_once('/').expect("a key has a slash");
+                assert!(!matches!(name, "" | "." | ".."), "{node:?}");
+                let is_there = listing.nodes.iter().any(|other| other.path == dir);
+                assert!(dir.is_empty() || is_there, "{node:?}");
+            }
+        };
+        for at in 0..json.len() {
+            check(&json.as_bytes()[..at]);
+            for byte in *b"\"{[/.9\0" {
+                let mut changed = json.as_bytes().to_vec();
+                changed[at] = byte;
+                check(&changed);
+            }
+        }
+    }
 }

@@ -38,6 +38,7 @@ pub(super) struct Verdict {
     pub(super) named: Vec<String>,
     /// Keys that the target alone has, which is no difference where it may have others.
     pub(super) others: u64,
+    pub(super) first_other: Option<String>,
 }
 
 /// The two sides, and how they belong together.
@@ -80,12 +81,15 @@ impl Sides<'_> {
         let target = nodes(self.target, self.hidden, self.prefix, "")?;
         let keys: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
         let mut doubtful = BTreeMap::new();
-        (verdict.compared, verdict.others) = (0, 0);
+        (verdict.compared, verdict.others, verdict.first_other) = (0, 0, None);
         for key in keys {
             let (one, other) = (source.get(key), target.get(key));
             let is_other = one.is_none() && self.others;
             let what = if is_other { None } else { difference(one, other) };
             verdict.others += u64::from(is_other);
+            if is_other && verdict.first_other.is_none() {
+                verdict.first_other = Some(key.clone());
+            }
             verdict.compared += u64::from(!is_other);
             if let Some(what) = what {
                 doubtful.insert(key.clone(), what);

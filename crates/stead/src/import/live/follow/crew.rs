@@ -14,10 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Connections. The server writes what arrives together to its disk at once.
-const LANES: usize = 8;
+const LANES: usize = 32;
 
 /// Changes that wait in each.
-const LANE_LENGTH: usize = 64;
+const LANE_LENGTH: usize = 16;
 
 /// How often is looked whether there is room, or nothing left to do.
 const LOOK: Duration = Duration::from_millis(1);

@@ -56,6 +56,18 @@ fn a_listing_that_lies_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn an_etcd_without_the_v2_api_is_told_how_to_have_it() {
+    let fake = Fake::start(|path| match path {
+        "/version" => json(r#"{"etcdserver":"3.5.1"}"#),
+        _ => (404, 0, b"404 page not found\n".to_vec()),
+    });
+    let (_site, target) = Server::start("import-live");
+    let run = import(&["--from", &fake.url(), "--to", &target.url()]);
+    run.assert_fails("--enable-v2=true");
+    assert_eq!(listed(&target, "/").len(), 0);
+}
+
+#[test]
 fn what_the_target_does_not_take_is_refused_before_anything_is_written() {
     let fake = source(|| {
         let key = format!("/{}", "k".repeat(70_000));

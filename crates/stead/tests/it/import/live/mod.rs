@@ -10,6 +10,7 @@ mod old;
 
 use super::{Run, assert_same, import, listed};
 use crate::testkit::{Request, Server, Site, ask};
+use crate::tls::client::{Authority, Client};
 use std::net::SocketAddr;
 
 fn put(addr: SocketAddr, key: &str, form: &str) {
@@ -157,7 +158,7 @@ fn a_target_with_other_keys_is_refused_unless_it_is_to_be_merged() {
     assert_eq!(listed(&target, "/").len(), 2);
     let run = run(&source, &target, &["--force", "--verify"]);
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.out.contains("the target has 1 others"), "{run:?}");
+    assert!(run.out.contains("the target has 1 others, such as /mine"), "{run:?}");
     assert_eq!(get(target.addr(), "/plain").as_deref(), Some("hello world"));
 }
 
@@ -172,6 +173,26 @@ fn a_cluster_is_not_copied_into_itself() {
         run.assert_fails("source and target are the same cluster");
     }
     assert_eq!(index(server.addr()), before);
+}
+
+#[test]
+fn a_source_that_asks_for_certificates_is_shown_one() {
+    let authority = Authority::new();
+    let site = Site::new("import-tls");
+    authority.write_files(site.folder());
+    let path = |name: &str| site.folder().join(name).display().to_string();
+    let [cert, key, ca] = ["cert.pem", "key.pem", "ca.pem"].map(path);
+    let site = site.flags(&format!("-cert-file={cert} -key-file={key} -ca-file={ca}"));
+    let _source = site.spawn();
+    let mut client = Client::ready_with(site.addr(), || authority.client(true));
+    assert_eq!(client.ask("PUT", "/v2/keys/a", "value=x").0, 201);
+    let ((_b, target), from) = (Server::start("import-target"), format!("https://{}", site.addr()));
+    let to = target.url();
+    let args = ["--from", &from, "--to", &to, "--verify", "--from-ca-file", &ca];
+    import(&args).assert_fails(&from);
+    let shown = ["--from-cert-file", &cert, "--from-key-file", &key];
+    assert_eq!(import(&[&args[..], &shown].concat()).code, Some(0));
+    assert_eq!(get(target.addr(), "/a").as_deref(), Some("x"));
 }
 
 #[test]
