@@ -17,6 +17,10 @@ const NOT_A_DIRECTORY: u64 = 104;
 const NOT_EMPTY: u64 = 108;
 const TTL_REQUIRED: u64 = 204;
 
+/// A directory with so many seconds left, or less, is the one that has expired at the source: a TTL
+/// is sent in whole seconds, rounded up.
+const ABOUT_TO_END: i64 = 2;
+
 /// Up to these lengths a key and a value are taken by every server, even if all is escaped.
 const KEY_BYTES: usize = 20_000;
 const VALUE_BYTES: usize = 3_000_000;
@@ -167,11 +171,17 @@ impl Change {
         let body: Body = serde_json::from_slice(&answer.body)
             .map_err(|error| Refusal::Final(format!("{}: {error}", self.item.key)))?;
         let (node, is_same) = (&body.node, body.node.value == self.item.value);
+        if node.dir {
+            // It goes at once where it is about to: what the source creates in it now must not go
+            // with it. One that lasts is another one, or was renewed here.
+            let left = node.shown().ttl.filter(|_| node.shown().expires());
+            return match left {
+                Some(i64::MIN..=ABOUT_TO_END) => self.delete(target, "?dir=true&recursive=true"),
+                _ => Ok(()),
+            };
+        }
         if node.shown().expires() || !is_same {
             return Ok(());
-        }
-        if node.dir {
-            return self.delete(target, "?dir=true&recursive=true");
         }
         let query = format!("?prevIndex={}", node.modified_index);
         let answer = self.call(target, "DELETE", &query, b"")?;

@@ -1,6 +1,6 @@
 //! A server that is read from: the source, and the target where both are compared.
 
-use super::bounds::{BODY_BYTES_MAX, BODY_TIMEOUT, CALL_TIMEOUT, SMALL_BYTES_MAX};
+use super::bounds::{BODY_BYTES_MAX, BODY_TIMEOUT, CALL_TIMEOUT, INDEX_MAX, SMALL_BYTES_MAX};
 use super::ticks::Window;
 use super::tree::{self, Listing};
 use crate::import::args::Files;
@@ -240,7 +240,8 @@ impl Reader {
         let (answer, _) = self.get(NOWHERE, SMALL)?;
         match answer.index {
             0 if answer.status >= 400 => Err(format!("{}: {}", self.base(), refusal(&answer))),
-            index => Ok(index),
+            index @ 0..=INDEX_MAX => Ok(index),
+            index => Err(format!("{}: its index is {index}, which cannot be", self.base())),
         }
     }
 }

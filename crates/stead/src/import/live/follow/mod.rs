@@ -72,6 +72,8 @@ pub(super) struct Begun {
     queue: Arc<Queue>,
     troubles: Arc<Troubles>,
     watched: Vec<String>,
+    /// The index behind which they began.
+    index: u64,
 }
 
 /// Opens a watch of the whole, and of each hidden key that is known.
@@ -79,12 +81,11 @@ pub(super) struct Begun {
 /// # Errors
 /// Why that cannot be, in a sentence.
 pub(super) fn begin(reader: &mut Reader, hidden: &Hidden) -> Result<Begun, String> {
-    let next = reader.index()? + 1;
-    let watched = std::iter::once(String::new()).chain(hidden.iter().map(str::to_owned));
-    let begun =
-        Begun { queue: Arc::default(), troubles: Arc::default(), watched: watched.collect() };
+    let index = reader.index()?;
+    let watched = std::iter::once(String::new()).chain(hidden.iter().map(str::to_owned)).collect();
+    let begun = Begun { queue: Arc::default(), troubles: Arc::default(), watched, index };
     for root in &begun.watched {
-        begun.watch(reader, root, next)?;
+        begun.watch(reader, root, index + 1)?;
     }
     Ok(begun)
 }
@@ -206,8 +207,8 @@ impl Follower {
                 self.begun.watched.push(root.path.clone());
             }
         }
-        // What is watched and was not there has events from now on.
-        let index = copy.imported.index;
+        // Of what was not there when it was to be listed all events count.
+        let index = self.begun.index;
         let watched = self.begun.watched.iter();
         watched.for_each(|root| _ = self.roots.entry(root.clone()).or_insert(index));
         Ok(())

@@ -191,19 +191,21 @@ fn a_source_that_has_forgotten_events_is_compared_again() {
 #[test]
 fn both_sides_may_be_away_for_a_while() {
     let ((a, source), (b, target)) = (filled(), Server::start("import-target"));
-    let follower = Follower::start(&source.url(), &target.url(), &["--verify"]);
+    let flags = ["--verify", "--prefix", "/old"];
+    let follower = Follower::start(&source.url(), &target.url(), &flags);
     let url = source.url();
     source.kill();
     follower.wait_told(&url);
     let source = a.start();
     put(source.addr(), "/after/source", "value=x");
-    arrives(&target, "/after/source", Some("x"));
+    arrives(&target, "/old/after/source", Some("x"));
     let url = target.url();
     target.kill();
     put(source.addr(), "/after/target", "value=x");
     follower.wait_told(&url);
     let target = b.start();
-    arrives(&target, "/after/target", Some("x"));
+    arrives(&target, "/old/after/target", Some("x"));
+    assert_eq!(get(target.addr(), "/after/target"), None);
     let report = follower.end_well(Signal::TERM);
     assert_eq!(report["verified"]["differences"], 0, "{report}");
 }
@@ -238,6 +240,24 @@ fn a_key_that_lives_by_refreshes_lives_on_at_the_target() {
     assert_eq!(get(source.addr(), "/moved"), None);
     assert_eq!(get(target.addr(), "/moved").as_deref(), Some("alive"));
     follower.end_well(Signal::TERM);
+}
+
+#[test]
+fn what_is_created_in_a_directory_that_has_just_expired_stays() {
+    let ((_a, source), (_b, target)) = (filled(), Server::start("import-target"));
+    // It expires here before it does there, where its TTL was rounded up.
+    put(source.addr(), "/brief", "dir=true&ttl=6");
+    put(source.addr(), "/brief/in", "value=x");
+    let follower = Follower::start(&source.url(), &target.url(), &["--verify"]);
+    assert_eq!(get(target.addr(), "/brief/in").as_deref(), Some("x"));
+    wait_until("it expires", SOON, || get(source.addr(), "/brief/in").is_none());
+    put(source.addr(), "/brief/again", "value=x");
+    arrives(&target, "/brief/again", Some("x"));
+    // Longer than the rounding could have left it.
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(get(target.addr(), "/brief/again").as_deref(), Some("x"));
+    let report = follower.end_well(Signal::TERM);
+    assert_eq!(report["verified"]["differences"], 0, "{report}");
 }
 
 #[test]
