@@ -1,6 +1,7 @@
 //! What the source had when it was last heard of: which keys, as of which change, and until when.
 
 use crate::import::clock::now;
+use crate::import::live::bounds::NODES_MAX;
 use legacy::{Content, Node, WallTime};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,33 +25,43 @@ impl Entry {
     }
 }
 
-/// All keys of the source.
+/// All keys of the source, as many as a listing may have. What is beyond is followed as well, but
+/// taken for new whenever both sides are compared.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    entries: BTreeMap<String, Entry>,
-    /// When which key is to be looked at.
+    /// With each key the time when it is to be looked at.
+    entries: BTreeMap<String, (Entry, Option<WallTime>)>,
+    /// The same by that time.
     due: BTreeSet<(WallTime, String)>,
 }
 
 impl Known {
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries.get(key)
+        self.entries.get(key).map(|(entry, _)| entry)
     }
 
     pub(super) fn insert(&mut self, key: &str, entry: Entry) {
-        if let Some(deadline) = entry.deadline {
-            let left = deadline.0.saturating_sub(now().0);
-            let due = deadline.0.saturating_sub(LEAD_NS.min(left / 2));
-            self.due.insert((WallTime(due), key.to_owned()));
+        self.forget(key);
+        if self.entries.len() >= NODES_MAX {
+            return;
         }
-        self.entries.insert(key.to_owned(), entry);
+        let due = entry.deadline.map(|deadline| {
+            let left = deadline.0.saturating_sub(now().0);
+            WallTime(deadline.0.saturating_sub(LEAD_NS.min(left / 2)))
+        });
+        self.due.extend(due.map(|due| (due, key.to_owned())));
+        self.entries.insert(key.to_owned(), (entry, due));
     }
 
     /// Forgets a key and all below it.
     pub(super) fn remove(&mut self, key: &str) {
-        self.entries.remove(key);
-        for below in self.below(key) {
-            self.entries.remove(&below);
+        self.forget(key);
+        self.below(key).iter().for_each(|below| self.forget(below));
+    }
+
+    fn forget(&mut self, key: &str) {
+        if let Some((_, Some(due))) = self.entries.remove(key) {
+            self.due.remove(&(due, key.to_owned()));
         }
     }
 
@@ -70,23 +81,22 @@ impl Known {
 
     /// A key that is to be looked at now. It is named once for each deadline.
     pub(super) fn next_due(&mut self) -> Option<String> {
-        let now = now();
-        while self.due.first().is_some_and(|(due, _)| *due <= now) {
-            let (due, key) = self.due.pop_first()?;
-            let deadline = self.entries.get(&key).and_then(|entry| entry.deadline);
-            let is_current = deadline.is_some_and(|deadline| {
-                deadline.0 <= due.0.saturating_add(LEAD_NS + 1_000_000_000)
-            });
-            if is_current {
-                return Some(key);
-            }
+        self.due.first().filter(|(due, _)| *due <= now())?;
+        let (_, key) = self.due.pop_first()?;
+        if let Some((_, due)) = self.entries.get_mut(&key) {
+            *due = None;
         }
-        None
+        Some(key)
     }
 
     /// Names a key again that could not be looked at.
     pub(super) fn defer(&mut self, key: String) {
-        self.due.insert((now(), key));
+        let Some((_, due)) = self.entries.get_mut(&key) else { return };
+        let now = now();
+        if let Some(before) = due.replace(now) {
+            self.due.remove(&(before, key.clone()));
+        }
+        self.due.insert((now, key));
     }
 }
 
@@ -120,5 +130,11 @@ mod tests {
         assert_eq!(known.next_due(), None);
         known.defer("/soon".to_owned());
         assert_eq!(known.next_due().as_deref(), Some("/soon"));
+        known.remove("/soon");
+        known.defer("/soon".to_owned());
+        assert_eq!(known.next_due(), None);
+        // However often a key is renewed, it is kept once.
+        (0..100).for_each(|_| known.insert("/later", ending(60_000_000_000)));
+        assert_eq!(known.due.len(), 2);
     }
 }
