@@ -26,6 +26,7 @@ pub(super) struct Scrape<'a> {
     pub(super) has_leader: bool,
     /// When the certificate ends that ends first, in seconds since 1970.
     pub(super) certificate_ends: Option<u64>,
+    pub(super) open_files: f64,
     /// Bytes that are free on the disk of the data directory, and all of them.
     pub(super) disk: Option<(u64, u64)>,
 }

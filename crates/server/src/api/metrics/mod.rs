@@ -50,6 +50,7 @@ pub(crate) fn serve(cx: &Context) -> Response {
         state: if cx.driver.status().is_voter { cx.role_name() } else { "learner" },
         has_leader: cx.hears_leader(),
         certificate_ends: cx.certificate.as_ref().map(|one| one.at),
+        open_files: system::open_files(),
         disk: space(&cx.config.data_dir),
     };
     Response::new(200, METRICS, render(&TABLES, &scrape))
@@ -69,6 +70,7 @@ pub(crate) fn serve_standby(standing: &Standing<'_>) -> Response {
         state,
         has_leader,
         certificate_ends,
+        open_files: system::open_files(),
         disk,
     };
     Response::new(200, METRICS, render(&TABLES, &scrape))

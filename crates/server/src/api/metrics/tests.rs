@@ -19,6 +19,7 @@ fn text(meters: &Meters, peers: Vec<Peer<'_>>) -> String {
         state: "standby",
         has_leader: true,
         certificate_ends: Some(1_796_056_113),
+        open_files: 7.0,
         disk: None,
     };
     String::from_utf8(render(&TABLES, &scrape)).expect("the format is text")
