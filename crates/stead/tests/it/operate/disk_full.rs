@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::cluster::kit::{Cluster, PATIENCE, sites, state};
 use crate::testkit::{Connection, Request, Response, Site, TempDir, ask, wait_until};
 
 /// Room for a few segments of the log.
@@ -107,4 +108,41 @@ fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     let server = site.start();
     let again = ask(server.addr(), &Request::get("/v2/keys/full/0"));
     assert_eq!(after.text(), again.text());
+}
+
+/// The machine that leads has no room: nobody says that a write would work where none does, and all
+/// are well again without one.
+#[test]
+fn a_full_disk_of_the_leader_shows_at_every_member() {
+    let Some(mount) = Mount::new() else {
+        println!("not tested: no file system can be mounted here (root can)");
+        return;
+    };
+    let mut sites = sites("disk-full-leader", 3, "");
+    let first = sites.remove(0).with_data_dir(mount.path().join("data"));
+    let founder = first.peer_addr();
+    sites.iter_mut().for_each(|site| site.set_flags(&format!("-peers {founder}")));
+    sites.insert(0, first);
+    let cluster = Cluster::of(sites, &[0, 1, 2]);
+    let addrs = cluster.addrs();
+    let is_well = |at: usize| ask(addrs[at], &Request::get("/health")).status() == 200;
+    wait_until("all are well", PATIENCE, || (0..3).all(is_well));
+    let filler = fill(mount.path());
+    let value = "v".repeat(100 << 10);
+    let mut writer = Connection::open(addrs[0]).unwrap();
+    let mut write = |number: u32| {
+        let put =
+            Request::put(&format!("/v2/keys/full/{}", number % 20), &format!("value={value}"));
+        writer.exchange(&put).unwrap().status()
+    };
+    wait_until("a write is refused", PATIENCE, || (0..50).any(|number| write(number) >= 500));
+    wait_until("it is not well", PATIENCE, || !is_well(0));
+    let why = "the disk of m0, which leads, takes no writes\n";
+    wait_until("the others say so", PATIENCE, || {
+        let says = |at: usize| ask(addrs[at], &Request::get("/readyz")).text() == why;
+        // A busy machine may have lost its leadership meanwhile.
+        state(addrs[0]) != "leader" || (1..3).all(says)
+    });
+    fs::remove_file(filler).unwrap();
+    wait_until("all are well again", PATIENCE, || (0..3).all(is_well));
 }
