@@ -50,6 +50,8 @@ macro_rules! guides {
 guides! {
     backup => "backup.md",
     majority_lost => "majority-lost.md",
+    monitoring => "monitoring.md",
+    moving => "moving.md",
     replace_a_machine => "replace-a-machine.md",
     something_is_wrong => "something-is-wrong.md",
     upgrades => "upgrades.md",
