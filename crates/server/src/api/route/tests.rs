@@ -63,7 +63,7 @@ fn paths_become_keys_as_the_specification_says() {
         ("/v2/Keys/a", "404"),
         ("/v2", "404"),
         ("/", "404"),
-        ("/v1/keys/a", "404"),
+        ("/v1/keysa", "404"),
         ("/mod/v2/lock/a", "Module(Lock, \"a\")"),
         ("/mod/v2/lock/a/b/", "Module(Lock, \"a/b\")"),
         ("/mod/v2/lock/a%20b", "Module(Lock, \"a b\")"),
