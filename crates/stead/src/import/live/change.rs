@@ -39,7 +39,7 @@ pub(super) enum What {
     Missed { is_dir: bool },
     /// The time of a key was over. The target notices that itself, unless the key has another time
     /// there: then somebody has renewed it there already.
-    Expired,
+    Expired { is_dir: bool },
 }
 
 /// A change.
@@ -65,8 +65,8 @@ impl Change {
     pub(super) fn is_of_file(&self) -> bool {
         match self.what {
             What::Set => self.item.value.is_some(),
-            What::Refresh | What::Expired => true,
-            What::Gone { is_dir } | What::Missed { is_dir } => !is_dir,
+            What::Refresh => true,
+            What::Gone { is_dir } | What::Missed { is_dir } | What::Expired { is_dir } => !is_dir,
         }
     }
 
@@ -86,7 +86,7 @@ impl Change {
             What::Gone { is_dir: true } => self.delete(target, "?dir=true&recursive=true"),
             What::Missed { is_dir: true } => self.delete(target, "?dir=true"),
             What::Gone { .. } | What::Missed { .. } => self.delete(target, ""),
-            What::Expired => self.expire(target),
+            What::Expired { .. } => self.expire(target),
         }
     }
 
@@ -198,5 +198,26 @@ impl Change {
             NOT_A_FILE | NOT_A_DIRECTORY | NOT_EMPTY => Refusal::Order(why),
             _ => Refusal::Final(why),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the source creates in it next must not be made before it is gone, nor go with it.
+    #[test]
+    fn changes_of_directories_wait_for_all_others_whatever_they_are() {
+        let of = |value: Option<&str>, what| {
+            let (key, value) = ("/a".to_owned(), value.map(str::to_owned));
+            Change { item: Item { key, value, deadline: None, replaces: true }, what }.is_of_file()
+        };
+        for is_dir in [false, true] {
+            assert_eq!(of(None, What::Expired { is_dir }), !is_dir);
+            assert_eq!(of(None, What::Gone { is_dir }), !is_dir);
+            assert_eq!(of(None, What::Missed { is_dir }), !is_dir);
+        }
+        assert!(of(Some("x"), What::Set) && of(Some("x"), What::Refresh));
+        assert!(!of(None, What::Set));
     }
 }

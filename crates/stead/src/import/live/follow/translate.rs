@@ -50,9 +50,9 @@ impl Follower {
     }
 
     fn removal(&mut self, root: &str, event: &Event, key: &str, at: Instant) {
-        let is_dir = event.is_dir();
+        let is_dir = event.is_dir() || self.known.get(key).is_some_and(|known| known.is_dir);
         let what = match event.action.as_str() {
-            "expire" => What::Expired,
+            "expire" => What::Expired { is_dir },
             _ => What::Gone { is_dir },
         };
         self.known.remove(key);
