@@ -29,6 +29,16 @@ pub enum Content {
     Dir,
 }
 
+impl Content {
+    /// The value of a file; nothing for a directory.
+    pub fn into_value(self) -> Option<String> {
+        match self {
+            Content::File(value) => Some(value),
+            Content::Dir => None,
+        }
+    }
+}
+
 /// A file or a directory, without its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {

@@ -10,7 +10,7 @@
 use super::args::{Directory, Existing, Order, Source};
 use super::key::is_reserved;
 use super::plan::{Counts, Item};
-use legacy::{Content, Imported, NodeState};
+use legacy::{Imported, NodeState};
 use server::{Home, Rebuilt};
 use std::path::Path;
 use store::{
@@ -174,12 +174,8 @@ fn kept_from(store: &Store, start: u64) -> Option<u64> {
 }
 
 fn given(state: NodeState) -> GivenNode {
-    let value = match state.content {
-        Content::File(value) => Some(value),
-        Content::Dir => None,
-    };
     GivenNode {
-        value,
+        value: state.content.into_value(),
         created: StoreIndex(state.created),
         modified: StoreIndex(state.modified),
         deadline: state.expiration.map(|time| Timestamp(time.0)),

@@ -6,8 +6,10 @@
 //! that the same command continues an import that was interrupted. A directory is built whole
 //! before it takes its place.
 
+mod answer;
 mod args;
 mod backup;
+mod bounds;
 mod clock;
 mod directory;
 mod key;
@@ -15,6 +17,8 @@ mod live;
 mod plan;
 mod report;
 mod target;
+mod ticks;
+mod tree;
 mod write;
 
 use crate::console::{FAILED, print, say};

@@ -3,7 +3,7 @@
 use super::args::Existing;
 use super::key::{encode_form, is_reserved, key_path};
 use super::target::Listing;
-use legacy::{Content, Imported, WallTime};
+use legacy::{Imported, WallTime};
 
 /// The longest body that a server takes by default (`-max-body-bytes`).
 const BODY_BYTES_MAX: usize = 10 << 20;
@@ -69,10 +69,7 @@ impl Plan {
                 plan.counts.reserved += 1;
                 continue;
             }
-            let value = match &node.state.content {
-                Content::File(value) => Some(value.clone()),
-                Content::Dir => None,
-            };
+            let value = node.state.content.clone().into_value();
             plan.counts.add(value.as_deref());
             let item = Item { key, value, deadline: node.state.expiration, replaces: false };
             match item.compare(listing, existing) {

@@ -1,18 +1,19 @@
 //! The server that is written to.
 
+use super::answer::Answer;
 use super::args::Files;
+use super::bounds::{BODY_BYTES_MAX, CALL_TIMEOUT};
+use super::clock::now;
 use super::key::{is_reserved, key_path};
+use super::ticks::Window;
+use super::tree;
 use crate::secure;
 use serde::Deserialize;
 use server::Access;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::thread;
 use std::time::Duration;
-use ureq::http::{Request, Response};
-
-/// How long a call may take; a server without a leader answers with an error before.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+use ureq::http::Request;
 
 /// How often a call is tried, and the pause after the first time; it grows with each.
 const TRIES_MAX: u32 = 8;
@@ -21,9 +22,6 @@ const PAUSE: Duration = Duration::from_millis(250);
 const REDIRECTS_MAX: usize = 3;
 
 const JSON: &str = "application/json";
-
-/// The stack for parsing a listing: a store may be 1000 directories deep.
-const STACK_BYTES: usize = 64 << 20;
 
 /// The nodes of a target by their keys: the value of a file, nothing for a directory.
 pub(super) type Listing = BTreeMap<String, Option<String>>;
@@ -35,64 +33,6 @@ pub(super) struct Target {
     urls: Vec<String>,
     at: usize,
     token: Option<String>,
-}
-
-/// An answer.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) location: String,
-    /// The index of the store, which is that of the change for a write; 0 if it was not given.
-    pub(super) index: u64,
-    /// The id of the cluster, where it tells one.
-    pub(super) cluster: String,
-    pub(super) body: Vec<u8>,
-}
-
-/// The body of an error of the API.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ApiError {
-    error_code: u64,
-    message: String,
-    cause: String,
-}
-
-impl Answer {
-    /// The head of an answer, without its body.
-    pub(super) fn begun<T>(response: &Response<T>) -> Self {
-        let header = |name: &str| response.headers().get(name).and_then(|text| text.to_str().ok());
-        Self {
-            status: response.status().as_u16(),
-            location: header("location").unwrap_or_default().to_owned(),
-            index: header("x-etcd-index").and_then(|text| text.parse().ok()).unwrap_or_default(),
-            cluster: header("x-etcd-cluster-id").unwrap_or_default().to_owned(),
-            body: Vec::new(),
-        }
-    }
-
-    /// The number of the API's error; 0 if there is none.
-    pub(super) fn error_code(&self) -> u64 {
-        self.error().error_code
-    }
-
-    fn error(&self) -> ApiError {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-
-    /// What went wrong, in a few words.
-    pub(super) fn explain(&self) -> String {
-        let error = self.error();
-        match error.error_code {
-            0 => format!("status {}", self.status),
-            code => format!("error {code}: {} ({})", error.message, error.cause),
-        }
-    }
-
-    /// What the error of the API is about.
-    pub(super) fn cause(&self) -> String {
-        self.error().cause
-    }
 }
 
 impl Target {
@@ -221,10 +161,7 @@ impl Target {
         };
         let request = request.body(body).map_err(|error| error.to_string())?;
         let response = self.agent.run(request).map_err(|error| error.to_string())?;
-        let mut answer = Answer::begun(&response);
-        let read = response.into_body().into_reader().read_to_end(&mut answer.body);
-        read.map_err(|error| error.to_string())?;
-        Ok(answer)
+        Answer::read(response, BODY_BYTES_MAX).map_err(|error| error.to_string())
     }
 
     /// Lists everything at and below a key, hidden nodes too, but not what servers keep for
@@ -235,12 +172,17 @@ impl Target {
     pub(super) fn list(&mut self, prefix: &str) -> Result<Listing, String> {
         let key = if prefix.is_empty() { "/" } else { prefix };
         let path = format!("{}?recursive=true&hidden=true&quorum=true", key_path(key));
+        let sent = now();
         let answer = self.call("GET", &path, "", b"")?;
-        match (answer.status, answer.error_code()) {
-            (200, _) => parse(&answer.body),
-            (404, 100) => Ok(Listing::new()),
-            _ => Err(format!("cannot list the target's keys: {}", answer.explain())),
-        }
+        let wrong = |why: String| format!("cannot list the target's keys: {why}");
+        let listing = match (answer.status, answer.error_code()) {
+            (200, _) => tree::read(prefix, &answer, Window { sent, came: now() }).map_err(wrong)?,
+            (404, 100) => return Ok(Listing::new()),
+            _ => return Err(wrong(answer.explain())),
+        };
+        let is_own = |key: &str| key == "/_etcd" || is_reserved(key);
+        let nodes = listing.nodes.into_iter().filter(|node| !is_own(&node.path));
+        Ok(nodes.map(|node| (node.path, node.state.content.into_value())).collect())
     }
 
     /// The value of a file, if the key is one; nothing if it is a directory.
@@ -253,47 +195,18 @@ impl Target {
         if answer.status != 200 {
             return Err(format!("cannot read {key}: {}", answer.explain()));
         }
-        let listed: Listed = serde_json::from_slice(&answer.body)
+        let one: One = serde_json::from_slice(&answer.body)
             .map_err(|error| format!("cannot read {key}: {error}"))?;
-        Ok(listed.node.value)
+        Ok(one.node.value)
     }
 }
 
 #[derive(Deserialize)]
-struct Listed {
-    node: ListedNode,
+struct One {
+    node: OneNode,
 }
 
 #[derive(Deserialize)]
-struct ListedNode {
-    /// The root may have none.
-    key: Option<String>,
+struct OneNode {
     value: Option<String>,
-    #[serde(default)]
-    nodes: Vec<ListedNode>,
-}
-
-/// Reads a listing on a thread with a stack for the deepest tree.
-fn parse(json: &[u8]) -> Result<Listing, String> {
-    let read = || {
-        let mut parser = serde_json::Deserializer::from_slice(json);
-        parser.disable_recursion_limit();
-        let listed = Listed::deserialize(&mut parser).map_err(|error| error.to_string())?;
-        let (mut listing, mut open) = (Listing::new(), vec![listed.node]);
-        while let Some(node) = open.pop() {
-            open.extend(node.nodes);
-            let key = node.key.unwrap_or_default();
-            let is_own = matches!(key.as_str(), "" | "/" | "/_etcd") || is_reserved(&key);
-            if !is_own {
-                listing.insert(key, node.value);
-            }
-        }
-        Ok(listing)
-    };
-    thread::scope(|scope| {
-        let builder = thread::Builder::new().stack_size(STACK_BYTES);
-        let thread = builder.spawn_scoped(scope, read).map_err(|error| error.to_string())?;
-        thread.join().map_err(|_| "the target's listing cannot be parsed".to_owned())?
-    })
-    .map_err(|error: String| format!("cannot list the target's keys: {error}"))
 }

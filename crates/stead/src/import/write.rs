@@ -1,8 +1,9 @@
 //! Carries a plan out, over several connections.
 
+use super::answer::Answer;
 use super::clock::now;
 use super::plan::{Item, Plan};
-use super::target::{Answer, Target};
+use super::target::Target;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,10 +1,11 @@
 //! A change of the source as requests to the target. Each can be made twice.
 
-use super::tree::Printed;
+use crate::import::answer::Answer;
 use crate::import::clock::now;
 use crate::import::key::key_path;
 use crate::import::plan::{Item, TTL_MAX};
-use crate::import::target::{Answer, Target};
+use crate::import::target::Target;
+use crate::import::tree::Printed;
 use serde::Deserialize;
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -1,7 +1,7 @@
 //! What a watch tells: one JSON document after the other, with or without line ends between them.
 
-use super::bounds::{INDEX_MAX, SMALL_BYTES_MAX};
-use super::tree::Printed;
+use crate::import::bounds::{INDEX_MAX, SMALL_BYTES_MAX};
+use crate::import::tree::Printed;
 use serde::Deserialize;
 
 /// Brackets within brackets in an event; the servers print three at most.

@@ -2,9 +2,9 @@
 //! They have to be known by name. Names come from the operator, from habit, from 0.4.9's dump for
 //! its migration, and from past events, which etcd shows whether hidden or not.
 
-use super::bounds::HIDDEN_MAX;
 use super::event::Event;
 use super::reader::{Bounds, Kind, LARGE, Reader};
+use crate::import::bounds::HIDDEN_MAX;
 use crate::import::key::is_reserved;
 use std::collections::BTreeSet;
 use std::path::Path;

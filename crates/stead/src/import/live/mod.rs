@@ -5,12 +5,10 @@
 //! the source be carried over until clients have moved (`follow`).
 //!
 //! ```text
-//! reader   calls, within bounds         ticks    TTLs and the clock of the source
-//! tree     a listing as nodes           event    what a watch tells
+//! reader   calls, within bounds         event    what a watch tells
 //! hidden   keys that no listing shows   read     all of it together
 //! ```
 
-mod bounds;
 mod change;
 mod event;
 mod follow;
@@ -18,9 +16,7 @@ mod hidden;
 mod read;
 mod reader;
 mod report;
-mod ticks;
 mod touch;
-mod tree;
 mod verify;
 
 use super::args::{Existing, Live, Order};
@@ -32,7 +28,6 @@ use super::write;
 use crate::console::say;
 use follow::{Ends, Followed, INDEX_MARGIN};
 use hidden::Hidden;
-use legacy::Content;
 use read::Copy;
 use reader::{Kind, Reader};
 use report::Report;
@@ -151,11 +146,7 @@ fn write(
 }
 
 fn listing_of(nodes: &Nodes) -> Listing {
-    let value = |content: &Content| match content {
-        Content::File(value) => Some(value.clone()),
-        Content::Dir => None,
-    };
-    nodes.iter().map(|(key, state)| (key.clone(), value(&state.content))).collect()
+    nodes.iter().map(|(key, state)| (key.clone(), state.content.clone().into_value())).collect()
 }
 
 fn follow_until(

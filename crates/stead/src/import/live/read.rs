@@ -2,9 +2,9 @@
 
 use super::hidden::{Hidden, root_of};
 use super::reader::{Kind, Reader, SMALL};
-use super::ticks::Clock;
-use super::tree::Listing;
 use crate::import::key::is_reserved;
+use crate::import::ticks::Clock;
+use crate::import::tree::Listing;
 use legacy::{
     Content, Extent, Family, Imported, Node, SkipReason, Skipped, SourceInfo, Warning, path_order,
 };

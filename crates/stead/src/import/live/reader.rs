@@ -1,17 +1,18 @@
 //! A server that is read from: the source, and the target where both are compared.
 
-use super::bounds::{BODY_BYTES_MAX, BODY_TIMEOUT, CALL_TIMEOUT, INDEX_MAX, SMALL_BYTES_MAX};
-use super::ticks::Window;
-use super::tree::{self, Listing};
+use crate::import::answer::{Answer, Unread};
 use crate::import::args::Files;
+use crate::import::bounds::{
+    BODY_BYTES_MAX, BODY_TIMEOUT, CALL_TIMEOUT, INDEX_MAX, SMALL_BYTES_MAX,
+};
 use crate::import::clock::now;
 use crate::import::key::key_path;
-use crate::import::target::Answer;
+use crate::import::ticks::Window;
+use crate::import::tree::{self, Listing};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use server::Access;
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -123,17 +124,12 @@ impl Reader {
         for _ in 0..=REDIRECTS_MAX {
             let sent = now();
             let response = self.send(&url, authorization, bounds.patience)?;
-            let mut answer = Answer::begun(&response);
-            let body = response.into_body().into_reader();
-            // One byte more shows that there is more.
-            let read = body.take(bounds.bytes + 1).read_to_end(&mut answer.body);
-            read.map_err(|error| Failure::Temporary(error.to_string()))?;
-            if answer.body.len() as u64 > bounds.bytes {
-                return Err(Failure::Final(format!(
-                    "the answer to {path} has more than {} bytes, which is not taken",
-                    bounds.bytes
-                )));
-            }
+            let answer = Answer::read(response, bounds.bytes).map_err(|error| match error {
+                Unread::TooLong(max) => Failure::Final(format!(
+                    "the answer to {path} has more than {max} bytes, which is not taken"
+                )),
+                Unread::Broken(error) => Failure::Temporary(error.to_string()),
+            })?;
             if answer.status != 307 || answer.location.is_empty() {
                 return Ok((answer, Window { sent, came: now() }));
             }
@@ -311,6 +307,7 @@ fn version_of(answer: &Answer) -> (String, Kind) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::time::Instant;

@@ -4,7 +4,7 @@ use super::change::{Change, Refusal, What};
 use super::verify::{Nodes, differ_in_time};
 use crate::import::plan::Item;
 use crate::import::target::Target;
-use legacy::{Content, Node};
+use legacy::Node;
 
 /// Gives such nodes the time of the source.
 ///
@@ -24,10 +24,7 @@ pub(super) fn touch(
         if !is_same || differ_in_time(deadline, found.expiration).is_none() {
             continue;
         }
-        let value = match &state.content {
-            Content::File(value) => Some(value.clone()),
-            Content::Dir => None,
-        };
+        let value = state.content.clone().into_value();
         let item = Item { key, value, deadline, replaces: true };
         Change { item, what: What::Set }.make(target).map_err(|refusal| match refusal {
             Refusal::Unreachable(why) => why,

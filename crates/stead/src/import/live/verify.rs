@@ -145,7 +145,7 @@ fn list_below(
     reader: &mut Reader,
     hidden: &Hidden,
     below: &str,
-) -> Result<Vec<(String, super::tree::Listing)>, String> {
+) -> Result<Vec<(String, crate::import::tree::Listing)>, String> {
     let mut parts = Vec::new();
     let paths = hidden.iter().map(|path| format!("{below}{path}"));
     for path in std::iter::once(below.to_owned()).chain(paths) {

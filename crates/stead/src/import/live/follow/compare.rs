@@ -8,7 +8,7 @@ use crate::import::live::change::What;
 use crate::import::live::hidden::root_of;
 use crate::import::live::read;
 use crate::import::live::reader::Kind;
-use crate::import::live::tree::Listing;
+use crate::import::tree::Listing;
 use legacy::{Content, Node};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -152,8 +152,7 @@ impl Follower {
             Content::Dir if entry.deadline.is_none() && !has_other_time && has_below => {
                 return false;
             }
-            Content::Dir => None,
-            Content::File(value) => Some(value),
+            content => content.into_value(),
         };
         let change = self.change(&path, value, entry.deadline, What::Set);
         self.give(change, &path, entry.modified, Instant::now());

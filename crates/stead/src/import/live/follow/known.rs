@@ -1,7 +1,7 @@
 //! What the source had when it was last heard of: which keys, as of which change, and until when.
 
+use crate::import::bounds::NODES_MAX;
 use crate::import::clock::now;
-use crate::import::live::bounds::NODES_MAX;
 use legacy::{Content, Node, WallTime};
 use std::collections::{BTreeMap, BTreeSet};
 

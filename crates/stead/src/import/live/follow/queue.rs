@@ -1,9 +1,9 @@
 //! What the threads of a follower tell the one that decides. What is not taken yet is bounded in
 //! bytes: a watch that finds no room reads no further, and the source keeps the events.
 
-use crate::import::live::bounds::PENDING_BYTES_MAX;
+use crate::import::bounds::PENDING_BYTES_MAX;
 use crate::import::live::event::Event;
-use crate::import::live::tree::Listing;
+use crate::import::tree::Listing;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -6,8 +6,8 @@ use crate::import::clock::now;
 use crate::import::key::is_reserved;
 use crate::import::live::change::{Change, What};
 use crate::import::live::event::Event;
-use crate::import::live::tree::Listing;
 use crate::import::plan::Item;
+use crate::import::tree::Listing;
 use legacy::{Content, WallTime};
 use std::time::Instant;
 

@@ -8,12 +8,12 @@
 
 use super::queue::{Queue, Told};
 use super::trouble::Troubles;
+use crate::import::answer::Answer;
+use crate::import::bounds::SMALL_BYTES_MAX;
 use crate::import::key::key_path;
-use crate::import::live::bounds::SMALL_BYTES_MAX;
 use crate::import::live::event::{Event, Splitter};
 use crate::import::live::hidden::root_of;
 use crate::import::live::reader::{Bounds, Reader, SMALL};
-use crate::import::target::Answer;
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::thread;

@@ -1,6 +1,6 @@
 //! A source that lies: an error in a line, nothing written, and no process that ends otherwise.
 
-use super::super::{import, listed};
+use super::super::{Source, import, listed};
 use super::fake::{Answer, Fake, missing};
 use super::get;
 use crate::testkit::{Server, TempDir};
@@ -52,6 +52,24 @@ fn a_listing_that_lies_is_refused_before_anything_is_written() {
         run.assert_fails(want);
         run.assert_fails(&fake.url());
         assert_eq!(listed(&target, "/").len(), 0, "{want}");
+    }
+}
+
+/// It is listed before files are written into it, and is believed no more than a source is.
+#[test]
+fn a_target_that_lies_is_refused() {
+    type Lie = fn() -> Answer;
+    let lies: [(Lie, &str); 5] = [
+        (|| json(&r#"{"node":{"nodes":["#.repeat(2_000_000)), "1000 deep"),
+        (|| json(&"[".repeat(3_000_000)), "1000 deep"),
+        (|| json("<html>hello</html>"), "cannot list the target's keys"),
+        (|| tree(r#"{"key":"/b/x","value":""}"#), "the key \"/b/x\" in the directory \"\""),
+        (|| tree(r#"{"key":"/a"},{"key":"/a"}"#), "twice"),
+    ];
+    let old = Source::unpack("etcd-0.4.9-wal");
+    for (lie, want) in lies {
+        let fake = source(lie);
+        import(&[&old.arg(), "--to", &fake.url()]).assert_fails(want);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::bounds::{DEPTH_MAX, INDEX_MAX, NODES_MAX};
 use super::ticks::{Clock, Shown, Window};
-use crate::import::target::Answer;
+use crate::import::answer::Answer;
 use legacy::{Content, Node, NodeState, WallTime, path_order};
 use serde::Deserialize;
 use std::thread;

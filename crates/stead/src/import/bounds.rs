@@ -1,4 +1,4 @@
-//! How much a source may send, and how long it may take: it may be damaged, or lie.
+//! How much a server may send, and how long it may take: it may be damaged, or lie.
 
 use std::time::Duration;
 
