@@ -53,10 +53,8 @@ pub(crate) fn serve(
 ) -> Reply<Waiting> {
     let Port::Client(dialect) = caller.port else { return not_found().into() };
     let index = cx.index();
-    match request::parse(request, dialect, index) {
-        Ok(wanted) => carry_out(cx, caller, request, node, wanted),
-        Err(refused) => error(cx, &refused).into(),
-    }
+    let wanted = request::parse(request, dialect, index);
+    carry_out(cx, caller, request, node, wanted)
 }
 
 /// What a path of the API before v2 names.
@@ -78,10 +76,7 @@ pub(crate) fn serve_v1(
         V1::Key => request::v1::parse_key(request, index),
         V1::Watch => request::v1::parse_watch(request, index),
     };
-    match wanted {
-        Ok(wanted) => carry_out(cx, caller, request, node, wanted),
-        Err(refused) => error(cx, &refused).into(),
-    }
+    carry_out(cx, caller, request, node, wanted)
 }
 
 fn carry_out(
@@ -89,9 +84,13 @@ fn carry_out(
     caller: Caller,
     request: &Request<'_>,
     node: &str,
-    wanted: KeysRequest<'_>,
+    wanted: Result<KeysRequest<'_>, ApiError>,
 ) -> Reply<Waiting> {
     let dialect = caller.port.dialect();
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(refused) => return error(cx, &refused).into(),
+    };
     let path = match KeyPath::parse(node) {
         Ok(path) => path,
         Err(wrong @ (PathError::TooDeep | PathError::NotClean)) => {
