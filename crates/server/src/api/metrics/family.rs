@@ -158,6 +158,15 @@ impl Metric {
         Metric { name, help: self.help, kind: self.kind, read: self.read }
     }
 
+    /// The same of each other member under etcd's name and with its labels.
+    pub(super) const fn named_for(&self, name: &'static str, labels: PeerLabels) -> Metric {
+        let read = match self.read {
+            Read::Peers(_, read) => Read::Peers(labels, read),
+            other => other,
+        };
+        Metric { name, help: self.help, kind: self.kind, read }
+    }
+
     pub(super) const fn labels(&self) -> &'static [&'static str] {
         match self.read {
             Read::Server(_) | Read::Known(_) | Read::Member(_) | Read::Histogram(_) => &[],

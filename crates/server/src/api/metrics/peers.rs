@@ -5,52 +5,46 @@ use super::family::Read::{Histograms, Member, Peers};
 use super::family::{Metric, Scrape, Spread, counter, gauge, histogram};
 use crate::member::context::Context;
 
+const CONNECTED: Metric = gauge(
+    "stead_peer_connected",
+    "1 while there is a connection to a member.",
+    Peers(Name, |peer| Some(f64::from(peer.is_open))),
+);
+
+const SENT_BYTES: Metric = counter(
+    "stead_peer_sent_bytes_total",
+    "Bytes sent to a member since the start.",
+    Peers(Name, |peer| Some(peer.link.sent_bytes as f64)),
+);
+
+const DROPPED: Metric = counter(
+    "stead_peer_dropped_messages_total",
+    "Messages to a member that could not be sent; raft sends what matters again.",
+    Peers(Name, |peer| Some(peer.link.dropped_messages as f64)),
+);
+
 pub(super) const TABLE: &[Metric] = &[
-    gauge(
-        "stead_peer_connected",
-        "1 while there is a connection to a member.",
-        Peers(Name, |peer| Some(f64::from(peer.is_open))),
-    ),
+    CONNECTED,
+    CONNECTED.named_for("etcd_network_active_peers", Ends),
     gauge(
         "stead_peer_reached",
         "1 while a member was heard of within 3 s, and can be spoken to.",
         Peers(Name, |peer| Some(f64::from(peer.is_reached))),
-    ),
-    gauge(
-        "etcd_network_active_peers",
-        "1 while there is a connection to a member.",
-        Peers(Ends, |peer| Some(f64::from(peer.is_open))),
     ),
     counter(
         "stead_peer_sent_messages_total",
         "Messages sent to a member since the start.",
         Peers(Name, |peer| Some(peer.link.sent_messages as f64)),
     ),
-    counter(
-        "stead_peer_sent_bytes_total",
-        "Bytes sent to a member since the start.",
-        Peers(Name, |peer| Some(peer.link.sent_bytes as f64)),
-    ),
-    counter(
-        "etcd_network_peer_sent_bytes_total",
-        "Bytes sent to a member since the start.",
-        Peers(To, |peer| Some(peer.link.sent_bytes as f64)),
-    ),
+    SENT_BYTES,
+    SENT_BYTES.named_for("etcd_network_peer_sent_bytes_total", To),
     counter(
         "etcd_network_peer_received_bytes_total",
         "Bytes received from a member since the start.",
         Peers(From, |peer| Some(peer.heard.bytes as f64)),
     ),
-    counter(
-        "stead_peer_dropped_messages_total",
-        "Messages to a member that could not be sent; raft sends what matters again.",
-        Peers(Name, |peer| Some(peer.link.dropped_messages as f64)),
-    ),
-    counter(
-        "etcd_network_peer_sent_failures_total",
-        "Messages to a member that could not be sent; raft sends what matters again.",
-        Peers(To, |peer| Some(peer.link.dropped_messages as f64)),
-    ),
+    DROPPED,
+    DROPPED.named_for("etcd_network_peer_sent_failures_total", To),
     counter(
         "etcd_network_peer_received_failures_total",
         "Damaged frames received from a member since the start.",
