@@ -12,7 +12,8 @@ use crate::import::tree::{self, Listing};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use server::Access;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -24,6 +25,9 @@ const TRIES_MAX: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(250);
 
 const REDIRECTS_MAX: usize = 3;
+
+/// More than a file with a name and a password has.
+const USER_FILE_MAX: u64 = 64 << 10;
 
 /// A key that is not there: the heads of its answers tell of the server, and cost the least.
 const NOWHERE: &str = "/v2/keys/_stead/none";
@@ -271,7 +275,9 @@ impl Failure {
 
 /// The header for the first line of a file, `name:password`.
 fn authorization(file: &Path) -> Result<String, String> {
-    let text = fs::read_to_string(file)
+    let mut text = String::new();
+    File::open(file)
+        .and_then(|open| open.take(USER_FILE_MAX).read_to_string(&mut text))
         .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     let line = text.lines().next().unwrap_or_default().trim();
     if line.split_once(':').is_none_or(|(name, _)| name.is_empty()) {
@@ -307,7 +313,6 @@ fn version_of(answer: &Answer) -> (String, Kind) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::time::Instant;
