@@ -132,6 +132,24 @@ pub struct SourceInfo {
     pub made: Option<WallTime>,
 }
 
+impl SourceInfo {
+    /// Of a source that says nothing of its log and its members.
+    pub fn bare(path: PathBuf, family: Family, extent: Extent) -> Self {
+        Self {
+            path,
+            family,
+            cluster_version: None,
+            cluster_id: None,
+            members: Vec::new(),
+            snapshot: None,
+            last: (0, 0),
+            applied: 0,
+            extent,
+            made: None,
+        }
+    }
+}
+
 /// What was taken for committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
@@ -365,6 +383,21 @@ pub struct Imported {
 }
 
 impl Imported {
+    /// Nodes alone, in the order of [`path_order`], of a store whose last change had `index`.
+    pub fn without_history(source: SourceInfo, nodes: Vec<Node>, index: u64) -> Self {
+        Self {
+            source,
+            nodes,
+            internal: Vec::new(),
+            index,
+            history: Vec::new(),
+            history_start: index.saturating_add(1),
+            auth: None,
+            warnings: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
+
     /// Whether everything is here that the old servers have acknowledged, as far as that can be
     /// known: an index above [`Imported::index`] was then never given to a client.
     pub fn is_whole(&self) -> bool {

@@ -141,29 +141,8 @@ fn finish(path: &Path, nodes: Vec<Node>) -> Result<Imported, Error> {
     let Some(index) = nodes.iter().map(|node| node.state.modified).max() else {
         return Err(Error::NoData { path: path.to_owned(), why: NoData::NoKeys { older: None } });
     };
-    let source = SourceInfo {
-        path: path.to_owned(),
-        family: Family::Stead,
-        cluster_version: None,
-        cluster_id: None,
-        members: Vec::new(),
-        snapshot: None,
-        last: (0, 0),
-        applied: 0,
-        extent: Extent::Snapshot,
-        made: None,
-    };
-    Ok(Imported {
-        source,
-        nodes,
-        internal: Vec::new(),
-        index,
-        history: Vec::new(),
-        history_start: index.saturating_add(1),
-        auth: None,
-        warnings: Vec::new(),
-        skipped: Vec::new(),
-    })
+    let source = SourceInfo::bare(path.to_owned(), Family::Stead, Extent::Snapshot);
+    Ok(Imported::without_history(source, nodes, index))
 }
 
 #[cfg(test)]

@@ -35,26 +35,13 @@ pub(super) fn read(file: &Path) -> Result<Imported, String> {
     });
     let (term, log_index, index) = (info.term.0, info.log_index.0, store.index().0);
     let source = SourceInfo {
-        path: file.to_owned(),
-        family: Family::Stead,
-        cluster_version: None,
         cluster_id: Some(info.cluster.0),
         members: info.members().map(|member| member.name.to_string()).collect(),
-        snapshot: None,
         last: (term, log_index),
         applied: log_index,
-        extent: Extent::Snapshot,
         made: Some(WallTime(info.made.wall)),
+        ..SourceInfo::bare(file.to_owned(), Family::Stead, Extent::Snapshot)
     };
-    Ok(Imported {
-        source,
-        nodes,
-        internal: Vec::new(),
-        index,
-        history: Vec::new(),
-        history_start: index.saturating_add(1),
-        auth: None,
-        warnings: vec![Warning::SnapshotAlone { index: log_index }],
-        skipped: Vec::new(),
-    })
+    let warnings = vec![Warning::SnapshotAlone { index: log_index }];
+    Ok(Imported { warnings, ..Imported::without_history(source, nodes, index) })
 }

@@ -60,17 +60,10 @@ pub(super) fn read(reader: &mut Reader, hidden: &mut Hidden) -> Result<Copy, Str
     let own = own.iter().filter(|node| node.path != "/_etcd").count() as u64;
     let skipped = Skipped { reason: SkipReason::Internal, count: own };
     let warnings = if replaced > 0 { vec![Warning::InvalidUtf8(replaced)] } else { Vec::new() };
-    let imported = Imported {
-        source: info(reader),
-        nodes: kept,
-        internal: Vec::new(),
-        index,
-        history: Vec::new(),
-        history_start: index + 1,
-        auth: None,
-        warnings,
-        skipped: if own > 0 { vec![skipped] } else { Vec::new() },
-    };
+    let family = if reader.kind == Kind::V04 { Family::V04 } else { Family::V2 };
+    let source = SourceInfo::bare(reader.base().into(), family, Extent::Listing);
+    let skipped = if own > 0 { vec![skipped] } else { Vec::new() };
+    let imported = Imported { warnings, skipped, ..Imported::without_history(source, kept, index) };
     Ok(Copy { imported, roots, clock: root, accounts: accounts(reader) })
 }
 
@@ -120,21 +113,6 @@ fn join(parts: impl Iterator<Item = Vec<Node>>) -> Vec<Node> {
     nodes.sort_by(|one, other| path_order(&one.path, &other.path));
     nodes.dedup_by(|later, earlier| later.path == earlier.path);
     nodes
-}
-
-fn info(reader: &Reader) -> SourceInfo {
-    SourceInfo {
-        path: reader.base().into(),
-        family: if reader.kind == Kind::V04 { Family::V04 } else { Family::V2 },
-        cluster_version: None,
-        cluster_id: None,
-        members: Vec::new(),
-        snapshot: None,
-        last: (0, 0),
-        applied: 0,
-        extent: Extent::Listing,
-        made: None,
-    }
 }
 
 /// Counts users and roles. The role of root is built in.
