@@ -1,7 +1,7 @@
 //! Into a new data directory: each key keeps its indexes, and the server goes on where the old one
 //! stopped.
 
-use super::{Run, Source, data, import};
+use super::{Run, Source, data, import, listings, recorded};
 use crate::cluster::kit::{Cluster, Machine};
 use crate::testkit::{Request, Server, Site, ask, send};
 use serde_json::Value;
@@ -29,13 +29,8 @@ fn collect(node: &Value, nodes: &mut BTreeMap<String, Kept>) {
 
 /// What the old server listed, and its index.
 pub(super) fn expected(name: &str) -> (BTreeMap<String, Kept>, u64) {
-    let (mut json, mut nodes) = (Vec::new(), BTreeMap::new());
-    data(&format!("expected-{name}.json.gz")).read_to_end(&mut json).unwrap();
-    let answers: Value = serde_json::from_slice(&json).unwrap();
-    collect(&answers["keys"]["node"], &mut nodes);
-    for hidden in answers["hidden"].as_object().unwrap().values() {
-        collect(&hidden["node"], &mut nodes);
-    }
+    let (answers, mut nodes) = (recorded(name), BTreeMap::new());
+    listings(&answers).for_each(|listing| collect(listing, &mut nodes));
     (nodes, answers["x-etcd-index"].as_u64().unwrap())
 }
 

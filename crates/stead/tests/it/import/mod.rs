@@ -91,15 +91,23 @@ fn collect(node: &Value, nodes: &mut BTreeMap<String, Shown>) {
     }
 }
 
+/// What the old server answered.
+fn recorded(name: &str) -> Value {
+    let mut json = Vec::new();
+    data(&format!("expected-{name}.json.gz")).read_to_end(&mut json).unwrap();
+    serde_json::from_slice(&json).unwrap()
+}
+
+/// The listing of the whole in such answers, and those of hidden directories.
+fn listings(answers: &Value) -> impl Iterator<Item = &Value> {
+    let hidden = answers["hidden"].as_object().unwrap().values();
+    std::iter::once(&answers["keys"]).chain(hidden).map(|answer| &answer["node"])
+}
+
 /// What the old server listed.
 fn expected(name: &str) -> BTreeMap<String, Shown> {
-    let (mut json, mut nodes) = (Vec::new(), BTreeMap::new());
-    data(&format!("expected-{name}.json.gz")).read_to_end(&mut json).unwrap();
-    let answers: Value = serde_json::from_slice(&json).unwrap();
-    collect(&answers["keys"]["node"], &mut nodes);
-    for hidden in answers["hidden"].as_object().unwrap().values() {
-        collect(&hidden["node"], &mut nodes);
-    }
+    let (answers, mut nodes) = (recorded(name), BTreeMap::new());
+    listings(&answers).for_each(|listing| collect(listing, &mut nodes));
     nodes
 }
 

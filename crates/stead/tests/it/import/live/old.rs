@@ -1,6 +1,6 @@
 //! Old servers as they were recorded, played by a server of the test.
 
-use super::super::{Shown, data, expected, import, listed};
+use super::super::{Shown, data, expected, import, listed, recorded};
 use super::fake::{Answer, Fake, between, cleared, missing};
 use crate::testkit::Server;
 use serde_json::Value;
@@ -40,8 +40,7 @@ fn assert_same(found: &BTreeMap<String, Shown>, want: &BTreeMap<String, Shown>) 
 
 #[test]
 fn an_04_that_runs_tells_its_hidden_keys_by_its_dump() {
-    let recorded: Value =
-        serde_json::from_slice(&unpacked("expected-etcd-0.4.9-wal.json.gz")).unwrap();
+    let recorded = recorded("etcd-0.4.9-wal");
     let dump = unpacked("etcd-0.4.9-migration.snap.gz");
     let fake = Fake::start(move |path| match path {
         "/version" => (200, 0, b"etcd 0.4.9".to_vec()),
@@ -62,8 +61,7 @@ fn an_04_that_runs_tells_its_hidden_keys_by_its_dump() {
 
 #[test]
 fn hidden_keys_of_a_23_are_found_in_past_events_or_named() {
-    let recorded: Value =
-        serde_json::from_slice(&unpacked("expected-etcd-2.3.8-wal.json.gz")).unwrap();
+    let recorded = recorded("etcd-2.3.8-wal");
     // The history has one event of a hidden key, the last of all; the first that is kept is 160.
     let event = br#"{"action":"set","node":{"key":"/vis/_dir/inner","value":"x",
         "modifiedIndex":168,"createdIndex":168}}"#;
