@@ -21,16 +21,16 @@ pub fn message(bytes: &[u8]) -> bool {
     let written = read.encode();
     assert_eq!(envelope::decode(&written, OTHER, OWN).as_ref(), Some(&read));
     if let Envelope::Forward { id, floor, items, .. } = read
-        && let Some(count) = check_forwarded(items)
+        && let Some(items) = check_forwarded(items)
     {
-        let mark = Mark { member: OTHER, id, floor, count };
+        let mark = Mark { member: OTHER, id, floor, count: items.len };
         let mut writer = EntryWriter::default();
-        writer.push_request(&mark, items);
+        writer.push_request(&mark, &items);
         let entry = writer.finish(Stamp::default());
         let mut reader = BatchReader::open(&entry).expect("it was just written").expect("a batch");
         let first = reader.next_item().expect("it was just written");
         assert_eq!(first, Some(Item::Request(mark)));
-        for _ in 0..count {
+        for _ in 0..items.len {
             assert!(reader.next_item().expect("each was read before").is_some());
         }
         assert!(reader.next_item().expect("the end is one").is_none(), "more than was counted");

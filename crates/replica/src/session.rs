@@ -75,7 +75,8 @@ impl Outcome {
     pub(crate) fn of(result: &Result<Applied, StoreError>) -> Self {
         match result {
             Ok(Applied::Event(event)) => Outcome::Event(event.index),
-            Ok(Applied::Internal | Applied::Raised) => Outcome::Internal,
+            // What a user or role is now can be read.
+            Ok(Applied::Internal | Applied::Raised | Applied::Auth(_)) => Outcome::Internal,
             Ok(Applied::Lock(lock)) => Outcome::Lock(*lock),
             Ok(Applied::Expired(_)) => Outcome::Lost,
             Err(error) if error.cause.len() > CAUSE_BYTES_MAX => Outcome::Lost,
@@ -310,7 +311,7 @@ const FAILED: u8 = 4;
 
 const LOCK_STATES: [LockState; 3] = [LockState::Held, LockState::Waiting, LockState::Gone];
 
-const CODES: [ErrorCode; 9] = [
+const CODES: [ErrorCode; 14] = [
     ErrorCode::KeyNotFound,
     ErrorCode::CompareFailed,
     ErrorCode::NotAFile,
@@ -320,6 +321,11 @@ const CODES: [ErrorCode; 9] = [
     ErrorCode::RootReadOnly,
     ErrorCode::DirectoryNotEmpty,
     ErrorCode::EventIndexCleared,
+    ErrorCode::Unauthorized,
+    ErrorCode::AuthInvalid,
+    ErrorCode::AuthForbidden,
+    ErrorCode::AuthUnknown,
+    ErrorCode::AuthConflict,
 ];
 
 impl Outcome {

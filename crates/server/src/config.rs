@@ -1,5 +1,6 @@
 //! The resolved settings of a server: plain values, independent of their source.
 
+use crate::audit::AuditPlan;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -221,6 +222,13 @@ pub struct Config {
     /// Whether the members and the configuration are changed at the ports for clients without the
     /// secret that machines share.
     pub open_membership: bool,
+    /// Whether clients that prove to be nobody may do everything with keys when users begin to
+    /// count, unless there is a role `guest`.
+    pub opens_guest: bool,
+    /// Whether the names in clients' certificates are users.
+    pub certificates_name_users: bool,
+    /// The audit log, if there is one.
+    pub audit: Option<AuditPlan>,
     /// Warnings that concern the operator as long as the server runs.
     pub warnings: Vec<String>,
     /// What a new cluster begins with.

@@ -25,6 +25,8 @@ pub enum StartError {
     Limit(String),
     /// A certificate or a key cannot be used.
     Tls(String),
+    /// The audit log cannot be opened.
+    Audit(io::Error),
     /// The operating system refused something that a server needs.
     System(io::Error),
 }
@@ -47,6 +49,7 @@ impl fmt::Display for StartError {
                 write!(f, "cannot listen on {address}: {source}")
             }
             StartError::Member(fatal) => fatal.fmt(f),
+            StartError::Audit(source) => write!(f, "cannot open the audit log: {source}"),
             StartError::System(source) => write!(f, "the operating system refused: {source}"),
         }
     }

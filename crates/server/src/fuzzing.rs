@@ -101,6 +101,7 @@ fn request<'a>(method: u8, path: &'a str, query: &'a str, body: &'a [u8]) -> Req
         is_form: true,
         content_type: None,
         accepts_text: false,
+        authorization: None,
         sender: Sender::default(),
         token: None,
         proof: ProofHeaders::default(),

@@ -7,6 +7,8 @@
 //! the directory of a new cluster from a backup, from a member that is left, or from keys.
 
 mod api;
+pub mod audit;
+mod auth;
 mod call;
 pub mod config;
 mod error;

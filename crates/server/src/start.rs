@@ -4,6 +4,7 @@ mod part;
 
 use crate::api::admin::clamp_to_minimum;
 use crate::api::join::view;
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::config::Port;
 use crate::error::StartError;
@@ -28,6 +29,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -138,6 +140,7 @@ struct Host {
     signals: UnixStream,
     ports: Ports,
     keyring: Keyring,
+    audit: Option<Rc<Audit>>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -161,8 +164,10 @@ pub fn run(mut config: Config) -> Result<(), StartError> {
     }
     signals.set_nonblocking(true)?;
     let seed = draw_seed(clock);
+    let audit = config.audit.as_ref().map(|plan| Audit::start(plan, &config.name));
+    let audit = audit.transpose().map_err(StartError::Audit)?.map(Rc::new);
     let path = config.data_dir.clone();
-    let host = Host { config, clock, data_dir, seed, signals, ports, keyring };
+    let host = Host { config, clock, data_dir, seed, signals, ports, keyring, audit };
     host.run().map_err(|error| error.on(&path))
 }
 
@@ -302,8 +307,18 @@ impl Host {
         let workers = Workers::new(waker);
         let (config, clock, signals) = (self.config.clone(), self.clock, self.signals()?);
         let keyring = std::mem::take(&mut self.keyring);
-        let parts =
-            MemberParts { config, poll, listeners, signals, driver, workers, clock, keyring };
+        let audit = self.audit.clone();
+        let parts = MemberParts {
+            config,
+            poll,
+            listeners,
+            signals,
+            driver,
+            workers,
+            clock,
+            keyring,
+            audit,
+        };
         let mut member = EventLoop::new(parts)?;
         compare_with_list(&member.cx);
         let ended = member.run()?;

@@ -5,6 +5,7 @@ use crate::reach;
 use crate::secure;
 use crate::setting::Flag;
 use crate::source::{Source, Usage, Values};
+use server::audit::{AuditPlan, AuditTarget};
 use server::config::{
     BackupPlan, ClientListener, ClusterDefaults, Config, Dashboard, Dialect, Finding,
     InitialCluster, Limits, Secret,
@@ -103,6 +104,17 @@ fn translate(values: &mut Values) -> Result<(), Usage> {
         }
     }
     Ok(())
+}
+
+/// The audit log.
+fn audit(values: &Values) -> Option<AuditPlan> {
+    let target = match values.get(Flag::AuditLog).0 {
+        "" => return None,
+        "stderr" => AuditTarget::Stderr,
+        "journald" => AuditTarget::Journald,
+        path => AuditTarget::File(PathBuf::from(path)),
+    };
+    Some(AuditPlan { target, reads: values.is_set(Flag::AuditReads) })
 }
 
 /// The ports for clients.
@@ -301,6 +313,9 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         peer_advertised,
         peer_tls,
         open_membership: values.is_set(Flag::OpenMembership),
+        audit: audit(values),
+        opens_guest: values.get(Flag::AuthGuest).0 == "open",
+        certificates_name_users: values.is_set(Flag::ClientCertAuth),
         warnings,
         cluster: ClusterDefaults {
             active_size: values.number(Flag::ClusterActiveSize),

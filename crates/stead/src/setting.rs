@@ -82,6 +82,8 @@ pub(crate) enum Flag {
     Metrics,
     LogFormat,
     LogLevel,
+    AuditLog,
+    AuditReads,
     V,
     Vv,
     Vvv,
@@ -95,6 +97,7 @@ pub(crate) enum Flag {
     PeerToken,
     PeerTokenFile,
     OpenMembership,
+    AuthGuest,
     RequireSecure,
     InitialCluster,
     InitialClusterState,
@@ -338,6 +341,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Format of the log lines on standard error."),
     works((Flag::LogLevel, "log-level"), "STEAD_LOG_LEVEL", "log_level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info", LOG_GROUP,
         "Log lines of this level and above; read again on SIGHUP."),
+    works((Flag::AuditLog, "audit-log"), "STEAD_AUDIT_LOG", "audit_log", Kind::Text, "", LOG_GROUP,
+        "Write who changed what, and who was refused, as lines of JSON: to a file, which is opened \
+         again on SIGHUP, or to stderr or journald."),
+    works((Flag::AuditReads, "audit-reads"), "STEAD_AUDIT_READS", "audit_reads", Kind::Bool, "false", LOG_GROUP,
+        "Write reads that were served to the audit log too."),
     works((Flag::V, "v"), "ETCD_VERBOSE", "verbose", Kind::Bool, "false", LOG_GROUP, "Log at level debug, unless -log-level says more."),
     works((Flag::Vv, "vv"), "ETCD_VERY_VERBOSE", "very_verbose", Kind::Bool, "false", LOG_GROUP, "As -v."),
     works((Flag::Vvv, "vvv"), "ETCD_VERY_VERY_VERBOSE", "very_very_verbose", Kind::Bool, "false", LOG_GROUP, "Log at level trace."),
@@ -369,6 +377,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "A file with that secret, instead of -peer-token. A trailing newline is not part of it."),
     works((Flag::OpenMembership, "open-membership"), "STEAD_OPEN_MEMBERSHIP", "open_membership", Kind::Bool, "false", JOIN_GROUP,
         "Let anyone who reaches the client ports change the members and the configuration without the secret: etcdctl cannot send it."),
+    works((Flag::AuthGuest, "auth-guest"), "STEAD_AUTH_GUEST", "auth_guest", Kind::Choice(&["closed", "open"]), "closed", JOIN_GROUP,
+        "What clients without credentials may do with keys from when `PUT /v2/auth/enable` is \
+         asked at this machine, unless there is a role guest: nothing, or all as in etcd."),
     works((Flag::RequireSecure, "require-secure"), "STEAD_REQUIRE_SECURE", "require_secure", Kind::Bool, "false", JOIN_GROUP,
         "Refuse to start if other machines can reach the peer port and neither client \
          certificates nor -peer-token are required there."),
@@ -393,7 +404,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     works((Flag::TrustedCaFile, "trusted-ca-file"), "ETCD_TRUSTED_CA_FILE", "trusted_ca_file", Kind::Text, "", URL_GROUP,
         "As -ca-file, but clients need a certificate only with -client-cert-auth."),
     works((Flag::ClientCertAuth, "client-cert-auth"), "ETCD_CLIENT_CERT_AUTH", "client_cert_auth", Kind::Bool, "false", URL_GROUP,
-        "Require client certificates. True with -ca-file."),
+        "Require client certificates; where users count, the name in one is a user. Certificates \
+         are required with -ca-file too."),
     works((Flag::PeerTrustedCaFile, "peer-trusted-ca-file"), "ETCD_PEER_TRUSTED_CA_FILE", "peer.trusted_ca_file", Kind::Text, "", URL_GROUP,
         "As -peer-ca-file, but a connecting machine needs a certificate only with \
          -peer-client-cert-auth."),

@@ -4,6 +4,7 @@
 //! order of the looks is the order of precedence of their errors: reserved keys, the root, the way,
 //! the kind of node, the conditions.
 
+use crate::auth::Principal;
 use crate::change::Change;
 use crate::command::{Command, InOrder, InternalWrite};
 use crate::error::{ErrorCode, StoreError};
@@ -61,14 +62,17 @@ fn count(counter: &mut Counter, outcome: &Outcome) {
 }
 
 impl Store {
-    /// Applies one command. A function of (state, stamp, command) alone. Watchers to be woken are
-    /// appended to `wakes` in index order; a one-shot watcher that is woken is no longer
-    /// registered.
+    /// Applies one command of somebody: where users count it is refused unless `who` has the right
+    /// to it at this place of the log. A function of (state, stamp, who, command) alone. Watchers
+    /// to be woken are appended to `wakes` in index order; a one-shot watcher that is woken is no
+    /// longer registered.
     ///
     /// # Errors
-    /// [`StoreError`] when the command cannot be; the key space and its index are then unchanged.
-    pub fn apply(
+    /// [`StoreError`] when the command cannot or may not be; the key space and its index are then
+    /// unchanged.
+    pub fn apply_as(
         &mut self,
+        who: Principal,
         command: &Command<'_>,
         stamp: Stamp,
         wakes: &mut Vec<Wake>,
@@ -80,6 +84,7 @@ impl Store {
         }
         let before = self.index;
         let outcome = match command {
+            _ if !self.may(who, command) => Err(self.unauthorized()),
             Command::Expire { limit } => Ok(Applied::Expired(self.expire(*limit, wakes))),
             Command::Internal { writes } => {
                 self.write_internal(writes, wakes);
@@ -94,6 +99,7 @@ impl Store {
             Command::Lock { dir, action } => {
                 self.apply_lock(*dir, *action, wakes).map(Applied::Lock)
             }
+            Command::Auth(change) => self.change_users(change).map(Applied::Auth),
             _ => self.apply_client(command, wakes).map(Applied::Event),
         };
         self.check_index(before, &outcome);
@@ -157,6 +163,7 @@ impl Store {
             Command::Expire { .. }
             | Command::Internal { .. }
             | Command::RaiseIndex { .. }
+            | Command::Auth(_)
             | Command::Lock { .. } => {
                 unreachable!("these are not about a key that a client names")
             }

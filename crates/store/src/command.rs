@@ -1,5 +1,6 @@
 //! What the log holds: the deterministic content of a client's mutation.
 
+use crate::auth::{Access, AuthChange, Right};
 use crate::codec::{self, DecodeError};
 use crate::lock::LockAction;
 use crate::path::KeyPath;
@@ -63,6 +64,8 @@ pub enum Command<'a> {
     /// Go on at this index, or where the store is if that is more, up to [`INDEX_RAISED_MAX`].
     /// Changes no key. Events up to there are forgotten, as in [`crate::Store::begin_anew`].
     RaiseIndex { at_least: u64 },
+    /// Users or roles change, or whether they count. Takes one index and is no event.
+    Auth(Box<AuthChange>),
     /// Something asked of the lock whose directory, below [`crate::LOCK_ROOT`], is `dir`.
     Lock { dir: KeyPath<'a>, action: LockAction<'a> },
 }
@@ -81,6 +84,7 @@ const EXPIRE: u8 = 7;
 const INTERNAL: u8 = 8;
 const LOCK: u8 = 9;
 const RAISE_INDEX: u8 = 10;
+const AUTH: u8 = 11;
 
 /// The highest index that can be asked for: 2^52. There is room for as many changes above it, and
 /// clients that read numbers as floating-point ones still tell one index from the next.
@@ -192,7 +196,36 @@ impl<'a> Command<'a> {
             }
             Command::Internal { ref writes } => put_internal(out, writes),
             Command::Lock { dir, action } => action.encode(dir, LOCK, out),
+            Command::Auth(ref change) => {
+                out.extend_from_slice(&[AUTH, 0]);
+                change.encode(out);
+            }
         }
+    }
+
+    /// The right that a client needs for it; nothing where that is not a matter of keys.
+    pub fn access(&self) -> Option<Access<'a>> {
+        let (path, recursive) = match *self {
+            Command::Set { path, .. }
+            | Command::Create { path, .. }
+            | Command::Update { path, .. }
+            | Command::CompareAndSwap { path, .. }
+            | Command::CompareAndDelete { path, .. } => (path, false),
+            Command::Delete { path, recursive, .. } => (path, recursive),
+            Command::Lock { dir, action } if action.is_of_client() => (dir, false),
+            // What is left of these was allowed when the client came, or is the server's own.
+            Command::Lock { .. }
+            | Command::Expire { .. }
+            | Command::Internal { .. }
+            | Command::RaiseIndex { .. }
+            | Command::Auth(_) => return None,
+        };
+        Some(Access { recursive, ..Access::new(path, Right::Write) })
+    }
+
+    /// Whether only those may give it who may do everything.
+    pub fn is_for_root(&self) -> bool {
+        matches!(self, Command::RaiseIndex { .. } | Command::Auth(_))
     }
 
     /// Reads one command from the front of `bytes`, which it moves past it.
@@ -228,6 +261,7 @@ impl<'a> Command<'a> {
                 return Ok(Command::RaiseIndex { at_least: codec::take_number(bytes)? });
             }
             INTERNAL => return take_internal(bytes),
+            AUTH => return Ok(Command::Auth(Box::new(AuthChange::decode(bytes)?))),
             _ => {}
         }
         let path = take_path(bytes)?;

@@ -23,8 +23,19 @@ pub enum ErrorCode {
     RootReadOnly = 107,
     /// 108: a directory that is to be deleted has children.
     DirectoryNotEmpty = 108,
+    /// 110: whoever asked has no right to, or is not who it was any more.
+    Unauthorized = 110,
     /// 401: the wanted `waitIndex` is older than the oldest event kept.
     EventIndexCleared = 401,
+    /// A change of users or roles that makes no sense, with the sentence for it as its cause. These
+    /// four have no number in the protocol.
+    AuthInvalid = 1400,
+    /// One that nobody may make.
+    AuthForbidden = 1403,
+    /// One of a user or a role that is not there.
+    AuthUnknown = 1404,
+    /// One that another stands against.
+    AuthConflict = 1409,
 }
 
 /// An error of the key space: part of the outcome of a command or a read.

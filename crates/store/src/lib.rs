@@ -8,6 +8,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod apply;
+mod auth;
 mod bloom;
 mod change;
 mod codec;
@@ -33,6 +34,10 @@ mod time;
 mod tree;
 mod watch;
 
+pub use auth::{
+    AUTH_BYTES_MAX, Access, Auth, AuthChange, AuthDone, GUEST, Principal, ROOT, Right, Rights,
+    User, UserId,
+};
 pub use codec::DecodeError;
 pub use command::{Command, INDEX_RAISED_MAX, InOrder, InternalWrite};
 pub use error::{ErrorCode, StoreError};

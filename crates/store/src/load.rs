@@ -7,12 +7,13 @@
 mod events;
 mod source;
 
+use crate::auth::Auth;
 use crate::expiry::Expiry;
 use crate::growth::Growth;
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::node::Dir;
-use crate::snapshot::{DIR, END, FILE, VERSION, VERSION_1};
+use crate::snapshot::{DIR, END, FILE, VERSION, VERSION_1, VERSION_2};
 use crate::store::Store;
 use source::Source;
 use std::io::{self, Read};
@@ -55,7 +56,7 @@ impl Store {
     pub fn load(input: &mut dyn Read, limits: Limits) -> io::Result<Self> {
         let mut source = Source::new(input);
         let version = source.byte()?;
-        if !matches!(version, VERSION_1 | VERSION) {
+        if !matches!(version, VERSION_1 | VERSION_2 | VERSION) {
             return Err(source.wrong(&format!("its version {version} is unknown")));
         }
         let index = source.number()?;
@@ -64,9 +65,17 @@ impl Store {
         let stats = source.stats()?;
         let (root, expiry) = read_tree(&mut source)?;
         let history = events::read(&mut source, version, &root, &limits)?;
+        let mut auth = Auth::default();
+        if version == VERSION {
+            auth = Auth::read(&mut source)?.map_err(|detail| source.wrong(detail))?;
+        }
+        if auth.revision().0 > index {
+            return Err(source.wrong("a user is newer than the store"));
+        }
         source.finish()?;
         let mut store = Store::new(limits);
         store.root = Arc::new(root);
+        store.auth = Arc::new(auth);
         store.index = index;
         store.stamp = stamp;
         store.stats = stats;

@@ -145,6 +145,16 @@ impl<'a> LockEntry<'a> {
 }
 
 impl<'a> LockAction<'a> {
+    /// Whether a client asks for it, and not the member at which a client waits.
+    pub(crate) fn is_of_client(self) -> bool {
+        match self {
+            LockAction::Acquire { .. } | LockAction::Renew { .. } | LockAction::Release { .. } => {
+                true
+            }
+            LockAction::Refresh { .. } | LockAction::Leave { .. } => false,
+        }
+    }
+
     fn flags(self) -> u8 {
         match self {
             LockAction::Acquire { waits, .. } => ACQUIRE | flag(waits, WAITS),

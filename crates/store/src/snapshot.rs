@@ -4,6 +4,7 @@
 //! version u8 | index, time, wall offset (zigzag), 13 counters
 //! | the root's children | end
 //! | index of the last event that is no longer kept | event count | event, ...
+//! | users and roles (auth/codec.rs)
 //!
 //! child:  1 file: name, node fields, value      2 directory: name, node fields, children, end
 //! end:    0
@@ -20,12 +21,13 @@
 //!
 //! The history adds each value once, and none that its key has now: the node of one event is the
 //! previous node of the next one of its key, and many writes put what was there already. Version 1
-//! had kinds 1 to 3 only, and so the value of each change twice.
+//! had kinds 1 to 3 only, and so the value of each change twice; versions 1 and 2 had no users.
 //!
 //! The bytes depend on the state alone, so equal members write equal snapshots. Nothing here is
 //! recursive, and no more than one piece is held in memory, beside a reference to each file of the
 //! history.
 
+use crate::auth::Auth;
 use crate::codec;
 use crate::event::Event;
 use crate::node::{Dir, File, Node};
@@ -36,7 +38,10 @@ use crate::tree::Iter;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
+
+/// What knew no users.
+pub(crate) const VERSION_2: u8 = 2;
 
 /// What release 0.1 wrote.
 pub(crate) const VERSION_1: u8 = 1;
@@ -88,7 +93,9 @@ impl StoreSnapshot {
     /// # Errors
     /// What `out` gave.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut buf = vec![VERSION];
+        // What has no users is written as before: a member of an older version reads it.
+        let has_users = *self.auth != Auth::default();
+        let mut buf = vec![if has_users { VERSION } else { VERSION_2 }];
         codec::put_number(&mut buf, self.index);
         put_stamp(&mut buf, self.stamp);
         for number in counters(&self.stats) {
@@ -101,6 +108,9 @@ impl StoreSnapshot {
         for event in self.history.iter() {
             events.put(&mut buf, event);
             pass_on(&mut buf, out, PIECE_BYTES)?;
+        }
+        if has_users {
+            self.auth.encode(&mut buf);
         }
         pass_on(&mut buf, out, 0)
     }

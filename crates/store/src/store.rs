@@ -1,6 +1,7 @@
 //! The state machine's state: what is read from it, who watches it, and how it is kept within
 //! bounds. How commands change it is in `apply.rs`.
 
+use crate::auth::{Auth, AuthDone};
 use crate::command::INDEX_RAISED_MAX;
 use crate::error::{ErrorCode, StoreError};
 use crate::event::Event;
@@ -29,12 +30,15 @@ pub enum Applied {
     Raised,
     /// [`crate::Command::Lock`].
     Lock(LockOutcome),
+    /// [`crate::Command::Auth`].
+    Auth(AuthDone),
 }
 
 /// The key space of one member.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) root: Arc<Dir>,
+    pub(crate) auth: Arc<Auth>,
     pub(crate) index: u64,
     pub(crate) stamp: Stamp,
     pub(crate) stats: StoreStats,
@@ -54,6 +58,7 @@ pub struct Store {
 #[derive(Clone, Debug)]
 pub struct StoreSnapshot {
     pub(crate) root: Arc<Dir>,
+    pub(crate) auth: Arc<Auth>,
     pub(crate) index: u64,
     pub(crate) stamp: Stamp,
     pub(crate) stats: StoreStats,
@@ -73,6 +78,7 @@ impl Store {
     pub fn new(limits: Limits) -> Self {
         Self {
             root: Arc::new(Dir::new(0, 0, None)),
+            auth: Arc::default(),
             index: 0,
             stamp: Stamp::default(),
             stats: StoreStats::default(),
@@ -95,6 +101,11 @@ impl Store {
     /// The stamp of the last command applied.
     pub fn stamp(&self) -> Stamp {
         self.stamp
+    }
+
+    /// Users and roles, as they are now.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     pub(crate) fn error(&self, code: ErrorCode, cause: impl Into<String>) -> StoreError {
@@ -284,6 +295,7 @@ impl Store {
     pub fn snapshot(&self) -> StoreSnapshot {
         StoreSnapshot {
             root: Arc::clone(&self.root),
+            auth: Arc::clone(&self.auth),
             index: self.index,
             stamp: self.stamp,
             stats: self.stats,

@@ -258,7 +258,7 @@ fn events_are_in_order_and_of_their_version() {
     assert!(wrong(&after_gap(10)).contains("an index is larger than the store's"));
     assert!(wrong(&events(4, 3)).contains("events are not in order"));
     assert!(wrong(&events(0, 1)).contains("events are not in order"));
-    assert!(load_error(&[3]).contains("its version 3 is unknown"));
+    assert!(load_error(&[4]).contains("its version 4 is unknown"));
     for kind in [4, 5, 9] {
         let one = [head_of(1), vec![0, 0, 1, 0, 1, 2, b'/', b'a', 4, 4, 0, 0, kind]].concat();
         let error = load_error(&one);

@@ -8,18 +8,31 @@ use crate::membership::change::Change;
 use crate::membership::{ClusterConfig, Member};
 use crate::types::{MemberId, Ticket};
 use crate::wire::batch::Control;
-use store::{Command, StoreError};
+use store::{Command, Principal, StoreError};
 use wal::Disk;
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
-    /// Takes a client's mutation into this turn's batch.
+    /// Takes the mutation of a client that is nobody in particular into this turn's batch.
     ///
     /// # Errors
     /// [`EngineError`] when it is certain that nothing was done with it.
     pub fn propose(&mut self, ticket: Ticket, command: &Command<'_>) -> Result<(), EngineError> {
+        self.propose_as(ticket, Principal::Guest, command)
+    }
+
+    /// The same for somebody. Whether `who` has the right to it is asked where it is applied.
+    ///
+    /// # Errors
+    /// [`EngineError`] when it is certain that nothing was done with it.
+    pub fn propose_as(
+        &mut self,
+        ticket: Ticket,
+        who: Principal,
+        command: &Command<'_>,
+    ) -> Result<(), EngineError> {
         self.unfit()?;
         let now = self.arrival();
-        self.replica.propose(ticket, command, now)
+        self.replica.propose(ticket, (who, command), now)
     }
 
     /// Refuses a command that is sure to fail, without a place in the log; gives the error, if so.

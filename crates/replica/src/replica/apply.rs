@@ -179,9 +179,9 @@ impl State {
                     group = Some(self.open_group(mark, index, local, out));
                     continue;
                 }
-                Item::Store(command) => {
+                Item::Store(who, command) => {
                     applied.expired |= matches!(command, Command::Expire { .. });
-                    self.store.apply(&command, batch.stamp, &mut out.wakes)
+                    self.store.apply_as(who, &command, batch.stamp, &mut out.wakes)
                 }
                 Item::Control(Control::Started(id, identity)) => {
                     self.membership.note_start(id, identity);

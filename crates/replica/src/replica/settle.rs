@@ -140,7 +140,7 @@ mod tests {
     use crate::types::{LogIndex, Term};
     use crate::waiting::gather::Batch;
     use crate::wire::batch::{EntryWriter, Items};
-    use store::{Command, KeyPath, Limits, Stamp, Store};
+    use store::{Command, KeyPath, Limits, Principal, Stamp, Store};
 
     const OWN: MemberId = MemberId(1);
 
@@ -158,13 +158,16 @@ mod tests {
     }
 
     /// A request of two writes, with what waits for it.
-    fn waiting() -> (Forwards, Vec<u8>) {
+    fn waiting() -> (Forwards, Items) {
         let mut items = Items::default();
         for key in ["/a", "/b"] {
             let path = KeyPath::parse(key).expect("clean");
-            items.push(&Command::Set { path, value: "v", dir: false, ttl: None, refresh: false });
+            items.push(
+                Principal::Guest,
+                &Command::Set { path, value: "v", dir: false, ttl: None, refresh: false },
+            );
         }
-        let bytes = items.bytes.clone();
+        let copy = items.clone();
         let mut forwards = Forwards::new(OWN, 9);
         forwards.aim(OWN, 1);
         forwards.add(Batch {
@@ -172,7 +175,7 @@ mod tests {
             waiters: vec![(0, Ticket(1)), (1, Ticket(2))],
             since: MonoTime(0),
         });
-        (forwards, bytes)
+        (forwards, copy)
     }
 
     fn apply(state: &mut State, forwards: &mut Forwards, index: u64, entry: &[u8]) -> Vec<Answer> {
@@ -204,7 +207,9 @@ mod tests {
         let (mut state, (mut forwards, items)) = (state(), waiting());
         let (mark, _) = forwards.next_unsent().expect("it is to be sent");
         let mut entry = EntryWriter::default();
-        entry.push_request(&mark, &items[..items.len() - 1]);
+        let mut torn = items.clone();
+        torn.bytes.pop();
+        entry.push_request(&mark, &torn);
         let answers = apply(&mut state, &mut forwards, 5, &entry.finish(Stamp::default()));
         assert_eq!(answers.len(), 2, "{answers:?}");
         assert!(answers[0].outcome.is_ok());

@@ -21,7 +21,7 @@ use crate::wire::batch::{self, Control, EntryWriter, Items};
 use crate::wire::envelope::Envelope;
 use raft::Changer;
 use raft::eraftpb::ConfChangeV2;
-use store::Command;
+use store::{Command, Principal};
 
 /// An entry that is put together, and what is in it.
 #[derive(Debug, Default)]
@@ -47,14 +47,14 @@ impl Replica {
     pub(crate) fn propose(
         &mut self,
         ticket: Ticket,
-        command: &Command<'_>,
+        (who, command): (Principal, &Command<'_>),
         now: MonoTime,
     ) -> Result<(), EngineError> {
         let bytes = self.gathering.bytes() + self.forwards.bytes();
         if self.proposals_waiting() >= PROPOSALS_MAX || bytes >= WAITING_BYTES_MAX {
             return Err(EngineError::Overloaded);
         }
-        self.gathering.push(Some(ticket), now, |items| items.push(command))
+        self.gathering.push(Some(ticket), now, |items| items.push(who, command))
     }
 
     pub(crate) fn propose_control(
@@ -202,7 +202,7 @@ impl Replica {
         let mut draft = Draft::default();
         if self.expire_wanted {
             let mut items = Items::default();
-            items.push(&Command::Expire { limit: EXPIRE_BATCH_MAX });
+            items.push(Principal::Guest, &Command::Expire { limit: EXPIRE_BATCH_MAX });
             draft.push_items(&items);
             draft.has_expiry = true;
         }
@@ -328,7 +328,7 @@ impl Replica {
             Change::Promote(_) => return Vec::new(),
         }
         let mut entry = EntryWriter::default();
-        entry.push_items(&items.bytes);
+        entry.push_items(&items);
         entry.finish(self.clock.stamp(now))
     }
 
@@ -340,7 +340,7 @@ impl Replica {
             self.name_gathered();
             while let Some((mark, items)) = self.forwards.next_unsent() {
                 let Mark { id, floor, .. } = mark;
-                let envelope = Envelope::Forward { term, id, floor, items };
+                let envelope = Envelope::Forward { term, id, floor, items: &items.bytes };
                 self.outgoing.push((to, envelope.encode()));
                 self.forwards.sent(id.seq, to, now);
             }
@@ -375,18 +375,18 @@ impl Replica {
             return self.refuse(from, id, EngineError::NotLeader);
         }
         let is_short = items.len() <= REQUEST_BYTES_MAX;
-        let count = batch::check_forwarded(items).filter(|_| is_short && floor < id.seq);
-        let Some(count) = count.filter(|_| self.raw.raft.prs().get(from.0).is_some()) else {
+        let items = batch::check_forwarded(items).filter(|_| is_short && floor < id.seq);
+        let Some(items) = items.filter(|_| self.raw.raft.prs().get(from.0).is_some()) else {
             return self.refuse(from, id, EngineError::Superseded);
         };
-        let mark = Mark { member: from, id, floor, count };
+        let mark = Mark { member: from, id, floor, count: items.len };
         if self.inbox.holds(term, &mark) || self.state.sessions.fate(from, id) != Fate::Open {
             return;
         }
-        if self.inbox.bytes() + items.len() > TAKEN_BYTES_MAX {
+        if self.inbox.bytes() + items.bytes.len() > TAKEN_BYTES_MAX {
             return self.refuse(from, id, EngineError::Overloaded);
         }
-        self.inbox.push(ForwardedBatch { mark, items: items.to_vec() });
+        self.inbox.push(ForwardedBatch { mark, items });
     }
 
     /// Another member wants a change of the membership to be proposed.
@@ -457,7 +457,7 @@ impl Replica {
 
 impl Draft {
     fn push_items(&mut self, items: &Items) {
-        self.writer.push_items(&items.bytes);
+        self.writer.push_items(items);
         self.len += items.len;
     }
 }

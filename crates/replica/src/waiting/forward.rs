@@ -18,7 +18,7 @@ use crate::session::{Mark, WINDOW};
 use crate::types::{MemberId, Ticket};
 use crate::waiting::gather::Batch;
 use crate::waiting::proposal::{Answer, Waiters, fail, waiter};
-use crate::wire::batch::MARK_LEN;
+use crate::wire::batch::{Items, MARK_LEN};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A batch that waits for its outcome.
@@ -131,17 +131,17 @@ impl Forwards {
     }
 
     /// The oldest batch that is to be sent, as it stands in the log.
-    pub(crate) fn next_unsent(&self) -> Option<(Mark, &[u8])> {
+    pub(crate) fn next_unsent(&self) -> Option<(Mark, &Items)> {
         self.next_unsent_after(0)
     }
 
     /// As [`Forwards::next_unsent`], behind one with a certain number.
-    pub(crate) fn next_unsent_after(&self, seq: u64) -> Option<(Mark, &[u8])> {
+    pub(crate) fn next_unsent_after(&self, seq: u64) -> Option<(Mark, &Items)> {
         let seq = *self.unsent.range(seq.saturating_add(1)..).next()?;
         let items = &self.requests.get(&seq)?.batch.items;
         let id = ForwardId { start: self.start, seq };
         let mark = Mark { member: self.own, id, floor: self.floor(), count: items.len };
-        Some((mark, &items.bytes))
+        Some((mark, items))
     }
 
     /// Whether there is a batch to be sent.
@@ -299,7 +299,7 @@ mod tests {
         let waiters: Waiters =
             tickets.iter().enumerate().map(|(at, ticket)| (at, Ticket(*ticket))).collect();
         Batch {
-            items: Items { bytes: vec![0; 10], len: waiters.len() },
+            items: Items { bytes: vec![0; 10], len: waiters.len(), has_users: false },
             waiters,
             since: MonoTime(since),
         }

@@ -112,14 +112,15 @@ impl Gathering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::{Command, KeyPath};
+    use store::{Command, KeyPath, Principal};
 
     fn push(gathering: &mut Gathering, ticket: u64, len: usize, now: u64) {
         let value = "v".repeat(len);
         let path = KeyPath::parse("/a").expect("clean");
         let command = Command::Update { path, value: &value, ttl: None, refresh: false };
-        let pushed =
-            gathering.push(Some(Ticket(ticket)), MonoTime(now), |items| items.push(&command));
+        let pushed = gathering.push(Some(Ticket(ticket)), MonoTime(now), |items| {
+            items.push(Principal::Guest, &command);
+        });
         assert_eq!(pushed.is_ok(), len <= COMMAND_BYTES_MAX);
     }
 

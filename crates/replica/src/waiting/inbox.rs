@@ -3,14 +3,14 @@
 use crate::session::ForwardId;
 use crate::session::Mark;
 use crate::types::MemberId;
-use crate::wire::batch::MARK_LEN;
+use crate::wire::batch::{Items, MARK_LEN};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A request of another member that this leader has taken and will propose.
 #[derive(Debug)]
 pub(crate) struct ForwardedBatch {
     pub(crate) mark: Mark,
-    pub(crate) items: Vec<u8>,
+    pub(crate) items: Items,
 }
 
 /// What a leader has taken from other members.
@@ -44,7 +44,7 @@ impl Inbox {
     }
 
     pub(crate) fn push(&mut self, taken: ForwardedBatch) {
-        self.bytes += taken.items.len() + MARK_LEN;
+        self.bytes += taken.items.bytes.len() + MARK_LEN;
         self.pending.insert((taken.mark.member, taken.mark.id));
         self.taken.push_back(taken);
     }
@@ -52,7 +52,7 @@ impl Inbox {
     /// The oldest one, which is proposed now.
     pub(crate) fn pop(&mut self) -> Option<ForwardedBatch> {
         let taken = self.taken.pop_front()?;
-        self.bytes -= taken.items.len() + MARK_LEN;
+        self.bytes -= taken.items.bytes.len() + MARK_LEN;
         assert!(!self.taken.is_empty() || self.bytes == 0, "each byte is counted once");
         Some(taken)
     }
@@ -99,6 +99,10 @@ impl DedupWindow {
 mod tests {
     use super::*;
 
+    fn items(len: usize) -> Items {
+        Items { bytes: vec![0; len], len, has_users: false }
+    }
+
     fn id(seq: u64) -> ForwardId {
         ForwardId { start: 9, seq }
     }
@@ -108,8 +112,8 @@ mod tests {
         let mut inbox = Inbox::default();
         let mark = |seq| Mark { member: MemberId(2), id: id(seq), floor: 0, count: 1 };
         assert!(!inbox.holds(4, &mark(1)));
-        inbox.push(ForwardedBatch { mark: mark(1), items: vec![1, 2] });
-        inbox.push(ForwardedBatch { mark: mark(2), items: vec![3] });
+        inbox.push(ForwardedBatch { mark: mark(1), items: items(2) });
+        inbox.push(ForwardedBatch { mark: mark(2), items: items(1) });
         assert!(inbox.holds(4, &mark(1)) && inbox.bytes() == 3 + 2 * MARK_LEN);
         assert_eq!(inbox.pop().map(|taken| taken.mark), Some(mark(1)));
         assert!(inbox.holds(4, &mark(1)), "it is proposed");

@@ -6,9 +6,12 @@
 //!   | 3 remove: member id u64 | 4 forget: member id u64
 //!   | 5 request: member, start, seq, floor u64, count u32; the next `count` items are its own
 //!   | 6 started: member id, identity (18 u64) | 7 expel: member id u64
+//!   | 8 store command of a user: principal, command
 //! ```
 //! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
-//! batch. Version 1 knows no requests, and reserves all of `/_etcd`; otherwise it is the same.
+//! batch. Version 1 knows no requests, and reserves all of `/_etcd`; version 2 knows no users.
+//! Version 3 is written only where an entry names or changes users: a program that does not know
+//! them must not pass over it.
 
 use crate::identity::Identity;
 use crate::limits::ENTRY_BYTES_MAX;
@@ -18,9 +21,11 @@ use crate::session::Mark;
 use crate::types::MemberId;
 use crate::wire::codec::{self, Malformed};
 use raft::eraftpb::{Entry, EntryType};
-use store::{Command, Stamp, Timestamp, WallOffset};
+use store::{Command, Principal, Stamp, Timestamp, WallOffset};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// What knew no users; written for an entry that has nothing to do with them.
+const VERSION_WITHOUT_USERS: u8 = 2;
 /// What release 0.1 wrote: it knows no requests, and all of `/_etcd` was reserved to the server.
 const VERSION_0_1: u8 = 1;
 const HEADER_LEN: usize = 17;
@@ -33,6 +38,7 @@ const TAG_FORGET: u8 = 4;
 const TAG_REQUEST: u8 = 5;
 const TAG_STARTED: u8 = 6;
 const TAG_EXPEL: u8 = 7;
+const TAG_STORE_AS: u8 = 8;
 
 /// A change of the cluster's own registry; takes one store index, as a client's write does.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,23 +61,31 @@ pub(crate) enum Control {
 /// One item of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Item<'a> {
-    Store(Command<'a>),
+    Store(Principal, Command<'a>),
     Control(Control),
     /// The items that follow are a member's request.
     Request(Mark),
 }
 
 /// Items one after the other, as they stand in an entry.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Items {
     pub(crate) bytes: Vec<u8>,
     pub(crate) len: usize,
+    /// Whether one of them names or changes users.
+    pub(crate) has_users: bool,
 }
 
 impl Items {
-    pub(crate) fn push(&mut self, command: &Command<'_>) {
-        self.bytes.push(TAG_STORE);
+    pub(crate) fn push(&mut self, who: Principal, command: &Command<'_>) {
         self.len += 1;
+        self.has_users |= names_users(who, command);
+        if who == Principal::Guest {
+            self.bytes.push(TAG_STORE);
+        } else {
+            self.bytes.push(TAG_STORE_AS);
+            who.encode(&mut self.bytes);
+        }
         command.encode(&mut self.bytes);
     }
 
@@ -112,10 +126,15 @@ impl Items {
     }
 }
 
+fn names_users(who: Principal, command: &Command<'_>) -> bool {
+    who != Principal::Guest || matches!(command, Command::Auth(_))
+}
+
 /// Puts an entry together. The stamp is filled in when it is finished.
 #[derive(Debug, Default)]
 pub(crate) struct EntryWriter {
     bytes: Vec<u8>,
+    has_users: bool,
 }
 
 impl EntryWriter {
@@ -130,33 +149,37 @@ impl EntryWriter {
     fn start(&mut self, room: usize) {
         if self.bytes.is_empty() {
             self.bytes.reserve(HEADER_LEN + room);
-            self.bytes.push(VERSION);
             self.bytes.resize(HEADER_LEN, 0);
         }
     }
 
-    pub(crate) fn push_items(&mut self, items: &[u8]) {
-        self.start(items.len());
-        self.bytes.extend_from_slice(items);
+    pub(crate) fn push_items(&mut self, items: &Items) {
+        self.start(items.bytes.len());
+        self.has_users |= items.has_users;
+        self.bytes.extend_from_slice(&items.bytes);
     }
 
     /// Adds the items of a request.
-    pub(crate) fn push_request(&mut self, mark: &Mark, items: &[u8]) {
-        self.start(MARK_LEN + items.len());
+    pub(crate) fn push_request(&mut self, mark: &Mark, items: &Items) {
+        self.start(MARK_LEN + items.bytes.len());
+        self.has_users |= items.has_users;
         self.bytes.push(TAG_REQUEST);
         let ForwardId { start, seq } = mark.id;
         for number in [mark.member.0, start, seq, mark.floor] {
             codec::put_u64(&mut self.bytes, number);
         }
         codec::put_u32(&mut self.bytes, mark.count);
-        self.bytes.extend_from_slice(items);
+        self.bytes.extend_from_slice(&items.bytes);
     }
 
     /// The finished bytes; the writer is empty afterwards.
     pub(crate) fn finish(&mut self, stamp: Stamp) -> Vec<u8> {
         self.start(0);
         let mut bytes = std::mem::take(&mut self.bytes);
-        let header = bytes.get_mut(1..HEADER_LEN).expect("an entry is begun with its header");
+        let header = bytes.get_mut(..HEADER_LEN).expect("an entry is begun with its header");
+        let (version, header) = header.split_at_mut(1);
+        version[0] = if self.has_users { VERSION } else { VERSION_WITHOUT_USERS };
+        self.has_users = false;
         let (time, offset) = header.split_at_mut(8);
         time.copy_from_slice(&stamp.time.0.to_le_bytes());
         offset.copy_from_slice(&stamp.wall_offset.0.to_le_bytes());
@@ -169,22 +192,25 @@ impl EntryWriter {
 /// The bytes that a mark takes up.
 pub(crate) const MARK_LEN: usize = 1 + 4 * 8 + 4;
 
-/// Counts the items that another member wants to have proposed. Gives nothing if there are none, or
+/// The items that another member wants to have proposed. Gives nothing if there are none, or
 /// if they hold what a member may not ask for: expiry is decided by the leader alone, members come
 /// and go by changes of raft's configuration, and whose request it is the leader knows.
-pub(crate) fn check_forwarded(items: &[u8]) -> Option<usize> {
+pub(crate) fn check_forwarded(items: &[u8]) -> Option<Items> {
     let (stamp, reserves_all) = (Stamp::default(), false);
     let mut reader = BatchReader { stamp, reserves_all, rest: items, left: 0 };
-    let mut count = 0;
+    let mut checked = Items::default();
     while let Some(item) = reader.next_item().ok()? {
         match item {
-            Item::Store(Command::Expire { .. } | Command::Internal { .. })
+            Item::Store(_, Command::Expire { .. } | Command::Internal { .. })
             | Item::Control(Control::Remove(_) | Control::Expel(_))
             | Item::Request(_) => return None,
-            Item::Store(_) | Item::Control(_) => count += 1,
+            Item::Store(who, command) => checked.has_users |= names_users(who, &command),
+            Item::Control(_) => {}
         }
+        checked.len += 1;
     }
-    (count > 0).then_some(count)
+    checked.bytes = items.to_vec();
+    (checked.len > 0).then_some(checked)
 }
 
 /// What the leader stamped an entry with; nothing if it is no batch.
@@ -217,7 +243,7 @@ impl<'a> BatchReader<'a> {
             return Ok(None);
         }
         let version = codec::take_u8(&mut entry)?;
-        if !matches!(version, VERSION | VERSION_0_1) {
+        if !matches!(version, VERSION | VERSION_WITHOUT_USERS | VERSION_0_1) {
             return Err(Malformed);
         }
         let reserves_all = version == VERSION_0_1;
@@ -238,7 +264,11 @@ impl<'a> BatchReader<'a> {
         }
         self.left = self.left.saturating_sub(1);
         let item = match tag {
-            TAG_STORE => Item::Store(Command::decode(&mut self.rest).map_err(|_| Malformed)?),
+            TAG_STORE => self.next_command(Principal::Guest)?,
+            TAG_STORE_AS => {
+                let who = Principal::decode(&mut self.rest).map_err(|_| Malformed)?;
+                self.next_command(who)?
+            }
             TAG_REGISTER => {
                 let member = Member::decode(&mut self.rest)?;
                 let config = match codec::take_u8(&mut self.rest)? {
@@ -265,6 +295,11 @@ impl<'a> BatchReader<'a> {
             _ => return Err(Malformed),
         };
         Ok(Some(item))
+    }
+
+    fn next_command(&mut self, who: Principal) -> Result<Item<'a>, Malformed> {
+        let command = Command::decode(&mut self.rest).map_err(|_| Malformed)?;
+        Ok(Item::Store(who, command))
     }
 
     fn next_request(&mut self) -> Result<Item<'a>, Malformed> {
@@ -311,7 +346,7 @@ mod tests {
         let mut items = Items::default();
         fill(&mut items);
         let mut writer = EntryWriter::default();
-        writer.push_items(&items.bytes);
+        writer.push_items(&items);
         writer.finish(Stamp::default())
     }
 
@@ -329,7 +364,7 @@ mod tests {
         let path = KeyPath::parse("/a").expect("clean");
         let entry = entry_of(&|entry| {
             items().iter().for_each(|item| entry.push_control(item));
-            entry.push(&Command::Delete { path, dir: false, recursive: false });
+            entry.push(Principal::Guest, &Command::Delete { path, dir: false, recursive: false });
         });
         let all = read(&entry).expect("it was just written");
         assert_eq!(all.len(), 8);
@@ -370,21 +405,23 @@ mod tests {
         let forwarded = |fill: &dyn Fn(&mut Items)| {
             let mut items = Items::default();
             fill(&mut items);
-            check_forwarded(&items.bytes)
+            check_forwarded(&items.bytes).map(|items| items.len)
         };
         let items = items();
         assert_eq!(forwarded(&|writer| writer.push_control(&items[0])), Some(1));
         assert_eq!(forwarded(&|writer| writer.push_control(&items[3])), None);
         assert_eq!(forwarded(&|writer| writer.push_control(&items[6])), None);
-        assert_eq!(forwarded(&|writer| writer.push(&Command::Expire { limit: 1 })), None);
-        assert_eq!(check_forwarded(&[]), None);
-        assert_eq!(check_forwarded(b"rubbish"), None);
-        let mut writer = EntryWriter::default();
-        writer.push_request(&mark(0), &[]);
-        let entry = writer.finish(Stamp::default());
         assert_eq!(
-            check_forwarded(&entry[HEADER_LEN..]),
-            None,
+            forwarded(&|writer| writer.push(Principal::Guest, &Command::Expire { limit: 1 })),
+            None
+        );
+        assert!(check_forwarded(&[]).is_none());
+        assert!(check_forwarded(b"rubbish").is_none());
+        let mut writer = EntryWriter::default();
+        writer.push_request(&mark(0), &Items::default());
+        let entry = writer.finish(Stamp::default());
+        assert!(
+            check_forwarded(&entry[HEADER_LEN..]).is_none(),
             "in whose name is not theirs to say"
         );
     }
@@ -400,14 +437,14 @@ mod tests {
         items.push_control(&Control::Forget(MemberId(9)));
         for (count, is_whole) in [(0, true), (1, true), (2, true), (3, false)] {
             let mut writer = EntryWriter::default();
-            writer.push_request(&mark(count), &items.bytes);
+            writer.push_request(&mark(count), &items);
             let entry = writer.finish(Stamp::default());
             assert_eq!(entry.len(), HEADER_LEN + MARK_LEN + items.bytes.len());
             assert_eq!(read(&entry).is_ok(), is_whole, "{count} of two");
         }
         let mut writer = EntryWriter::default();
-        writer.push_request(&mark(3), &items.bytes);
-        writer.push_request(&mark(2), &items.bytes);
+        writer.push_request(&mark(3), &items);
+        writer.push_request(&mark(2), &items);
         assert_eq!(read(&writer.finish(Stamp::default())), Err(Malformed), "one in another");
     }
 

@@ -143,7 +143,8 @@ pub(crate) fn raise_index(
         }
     };
     let command = Command::RaiseIndex { at_least: wanted.at_least };
-    match cx.driver.propose(Ticket(caller.key.to_u64()), &command) {
+    let who = super::auth::acting_as(cx);
+    match cx.driver.propose_as(Ticket(caller.key.to_u64()), who, &command) {
         Ok(()) => Reply::Wait(Waiting::RaiseIndex),
         Err(failed) => engine_error(cx, failed).into(),
     }

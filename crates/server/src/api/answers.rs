@@ -1,11 +1,50 @@
 //! Answers that several resources give.
 
-use super::error::{ApiError, INVALID_FORM};
+use super::error::{ApiError, INVALID_FORM, UNAUTHORIZED};
+use super::members::body::error_body;
+use crate::config::{Dialect, Port};
 use crate::http::request::Refusal;
 use crate::http::response::JSON;
 use crate::member::context::Context;
-use crate::net::{Body, Response};
+use crate::net::{Body, Caller, Response};
 use replica::EngineError;
+
+/// The format of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// That of 0.4: a code, a sentence and its cause.
+    Error,
+    /// That of the members API of 2.x: a message.
+    Message,
+}
+
+/// The refusal of somebody who has no right to what it asks.
+pub(crate) fn unauthorized(cx: &Context, caller: Caller, shape: Shape) -> Response {
+    const WHY: &str = "Insufficient credentials";
+    if shape == Shape::Message {
+        // 2.x does not say here which cluster it is.
+        return Response::json(401, error_body(WHY));
+    }
+    // As other refusals before a look at the keys (docs/spec/keys.md section 11).
+    let index = match caller.port {
+        Port::Client(Dialect::V2) => 0,
+        _ => cx.index(),
+    };
+    error(cx, &ApiError::new(UNAUTHORIZED, WHY, index))
+}
+
+/// An answer in the words of 2.x: the cluster's id, and JSON unless it is empty.
+pub(crate) fn answer_2x(cx: &Context, status: u16, body: impl Into<Body>) -> Response {
+    let body = body.into();
+    let content_type = (body != Body::Empty).then_some(JSON);
+    let extra = format!("X-Etcd-Cluster-Id: {}\r\n", cx.driver.cluster());
+    Response { content_type, body, ..Response::empty(status) }.with(extra)
+}
+
+/// A refusal in the words of 2.x: a message.
+pub(crate) fn refuse_with(cx: &Context, status: u16, message: &str) -> Response {
+    answer_2x(cx, status, error_body(message))
+}
 
 pub(crate) fn not_found() -> Response {
     Response::text(404, b"404 page not found\n")

@@ -3,9 +3,8 @@
 //! Where the cluster has a secret, its machines prove that they know it, in a way that does not
 //! tell it (`proof.rs`), and administrators say it, in the header `Stead-Token`.
 
-use super::answers::error;
+use super::answers::{Shape, error, refuse_with, unauthorized};
 use super::error::{ApiError, RAFT_INTERNAL, UNAUTHORIZED};
-use super::members;
 use crate::config::Port;
 use crate::http::request::Request;
 use crate::member::context::Context;
@@ -13,15 +12,6 @@ use crate::member::greeting::complain;
 use crate::net::{Caller, Response};
 use crate::proof::{Gate, Proven, ProvenRequest};
 use std::borrow::Cow;
-
-/// The format of a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// That of 0.4: a code, a sentence and its cause.
-    Error,
-    /// That of the members API of 2.x: a message.
-    Message,
-}
 
 /// What is asked for, as the caller wrote it.
 fn target<'a>(request: &Request<'a>) -> Cow<'a, str> {
@@ -81,8 +71,8 @@ pub(crate) fn believe(
     })
 }
 
-/// Whether a caller may change the members or the configuration. A peer port that asks for
-/// certificates has been shown one.
+/// Whether a caller may change the members, the configuration or users. A peer port that asks for
+/// certificates has been shown one. Where users count it is root, or says the cluster's secret.
 ///
 /// # Errors
 /// The refusal.
@@ -92,12 +82,19 @@ pub(crate) fn administer(
     request: &Request<'_>,
     shape: Shape,
 ) -> Result<(), Response> {
+    let counts_users = cx.driver.store().auth().is_enabled();
     let is_let_in = match caller.port {
         Port::Peer => cx.config.knows_peers(),
-        Port::Client(_) => cx.config.open_membership,
+        Port::Client(_) => cx.config.open_membership && !counts_users,
     };
-    if is_let_in || take_call(cx, request).is_ok() {
+    // Who has a secret to say says more than who has none; but where users count none is needed.
+    let may_say = !counts_users || !cx.config.finding.token.is_none();
+    let is_root = counts_users && cx.driver.store().auth().is_root(cx.who);
+    if is_let_in || is_root || (may_say && take_call(cx, request).is_ok()) {
         return Ok(());
+    }
+    if counts_users {
+        return Err(unauthorized(cx, caller, shape));
     }
     let why = "the cluster's secret is missing or wrong: send it as Stead-Token";
     Err(refuse(cx, why, shape))
@@ -106,6 +103,6 @@ pub(crate) fn administer(
 fn refuse(cx: &Context, why: &str, shape: Shape) -> Response {
     match shape {
         Shape::Error => error(cx, &ApiError::refused(UNAUTHORIZED, why, cx.index(), 401)),
-        Shape::Message => members::refuse(cx, 401, why),
+        Shape::Message => refuse_with(cx, 401, why),
     }
 }

@@ -7,7 +7,9 @@
 //! messages, [`json`] prints JSON.
 
 pub(crate) mod admin;
+pub(crate) mod admit;
 pub(crate) mod answers;
+pub(crate) mod auth;
 pub(crate) mod backup;
 pub(crate) mod call;
 pub(crate) mod cluster_stats;
@@ -35,8 +37,8 @@ use crate::member::context::Context;
 use crate::member::greeting;
 use crate::member::probe::Asked;
 use crate::net::{Caller, Reply, Response};
-use answers::{not_found, redirect_to};
-use call::Shape;
+use admit::Remote;
+use answers::{Shape, not_found, redirect_to};
 use pending::Waiting;
 use route::{Route, route};
 
@@ -98,19 +100,24 @@ pub(crate) fn enter<T>(
     serve(found)
 }
 
-/// Serves a request to a member. `origin` is where its connection comes from, for the log.
+/// Serves a request to a member.
 pub(crate) fn respond(
     cx: &mut Context,
     caller: Caller,
     request: &Request<'_>,
-    origin: &mut dyn FnMut() -> String,
+    remote: &mut dyn Remote,
 ) -> Reply<Waiting> {
-    enter(Served::of(&cx.config), caller.port, request, |route| match route {
-        Route::Keys(node) => keys::serve(cx, caller, request, node),
-        Route::V1(what, node) => keys::serve_v1(cx, caller, request, (what, node)),
-        Route::Module(module, name) => lock::serve(cx, caller, request, module, name),
-        Route::PeerStream => greeting::upgrade(cx, caller, request, &origin()),
-        _ => resource(cx, caller, request, route, origin),
+    enter(Served::of(&cx.config), caller.port, request, |route| {
+        if let Some(reply) = admit::identify(cx, caller, request, route, remote) {
+            return reply;
+        }
+        match route {
+            Route::Keys(node) => keys::serve(cx, caller, request, node),
+            Route::V1(what, node) => keys::serve_v1(cx, caller, request, (what, node)),
+            Route::Module(module, name) => lock::serve(cx, caller, request, module, name),
+            Route::PeerStream => greeting::upgrade(cx, caller, request, &remote.origin()),
+            _ => resource(cx, caller, request, route, remote),
+        }
     })
 }
 
@@ -119,15 +126,18 @@ fn resource(
     caller: Caller,
     request: &Request<'_>,
     route: Route<'_>,
-    origin: &mut dyn FnMut() -> String,
+    remote: &mut dyn Remote,
 ) -> Reply<Waiting> {
     let is_change = !matches!(request.method, Method::Get | Method::Head);
     let shape = match route {
         Route::Members | Route::Member(_) => Some(Shape::Message),
         Route::AdminConfig | Route::AdminMachine(_) | Route::AdminIndex => Some(Shape::Error),
+        Route::Auth(_) => Some(Shape::Message),
         _ => None,
     };
-    if let Some(shape) = shape.filter(|_| is_change)
+    let reads_users =
+        matches!(route, Route::Auth(what) if !what.is_public()) && auth::counts_users(cx);
+    if let Some(shape) = shape.filter(|_| is_change || reads_users)
         && let Err(refused) = call::administer(cx, caller, request, shape)
     {
         return refused.into();
@@ -145,6 +155,7 @@ fn resource(
         Route::Dashboard(asset) => dashboard::serve(&cx.config, asset).into(),
         Route::Members => members::serve_all(cx, caller, request),
         Route::Member(id) => members::serve_one(cx, caller, request, id),
+        Route::Auth(what) => auth::serve(cx, caller, request, what, remote.address()),
         Route::AdminConfig => admin::config(cx, caller, request),
         Route::AdminBackup => backup::begin(cx, caller, request),
         Route::AdminIndex => admin::raise_index(cx, caller, request),
@@ -152,8 +163,8 @@ fn resource(
         Route::AdminMachine(name) if is_change => admin::remove_machine(cx, caller, name),
         Route::AdminMachine(name) => admin::machine(cx, name).into(),
         Route::PeerChallenge => call::challenge(&cx.gate, cx.now.monotonic).into(),
-        Route::PeerJoin => join::serve(cx, caller, request, origin),
-        Route::PeerMembers => match call::believe(cx, request, origin) {
+        Route::PeerJoin => join::serve(cx, caller, request, &mut || remote.origin()),
+        Route::PeerMembers => match call::believe(cx, request, &mut || remote.origin()) {
             Ok(()) => join::members(cx, request.query).into(),
             Err(refused) => refused.into(),
         },

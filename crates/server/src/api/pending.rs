@@ -4,6 +4,7 @@
 //! its outcome is known (`member/deliver.rs`): the matches are exhaustive, so a new kind does not
 //! compile without that.
 
+use super::auth::waiting::{AuthRead, AuthWish};
 use super::backup::sending::Sending;
 use super::keys::listing::Print;
 use super::keys::request::{Form, Get};
@@ -13,6 +14,7 @@ use crate::join::JoinRequest;
 use crate::net::{ClientEnd, Key, Pending};
 use crate::peer::hello::{Exchange, Hello};
 use replica::{Member, MemberId};
+use store::Principal;
 
 /// How long a caller may take to prove itself: 2 s.
 const PROOF_NS: u128 = 2_000_000_000;
@@ -26,10 +28,19 @@ pub(crate) enum Waiting {
         /// When it came, by the monotonic clock.
         since: u64,
     },
+    /// Its password to be checked; it is served again then.
+    Credentials,
+    /// The read index behind which users or roles are read.
+    AuthRead(Box<AuthRead>),
+    /// The hash of a password, with which a user is to be changed.
+    Hash(Box<AuthWish>),
+    /// The outcome of a change of users or roles.
+    AuthWrite(Box<str>),
     /// A quorum read, waiting for its read index.
     Read {
         path: Box<str>,
         get: Get,
+        who: Principal,
         /// When it came, by the monotonic clock.
         since: u64,
     },
@@ -46,7 +57,7 @@ pub(crate) enum Waiting {
     /// The outcome of a lock's renewal or release.
     LockWrite,
     /// A read of a lock, waiting for its read index.
-    LockRead { dir: Box<str>, field: LockField },
+    LockRead { dir: Box<str>, field: LockField, who: Principal },
     /// The outcome of a change of the cluster's configuration.
     Configure,
     /// The index to be raised.
@@ -117,6 +128,10 @@ impl Waiting {
             },
             Waiting::Write { .. }
             | Waiting::Read { .. }
+            | Waiting::Credentials
+            | Waiting::AuthRead(_)
+            | Waiting::Hash(_)
+            | Waiting::AuthWrite(_)
             | Waiting::BackupRead
             | Waiting::LockWrite
             | Waiting::LockRead { .. }
@@ -140,6 +155,10 @@ impl Pending for Waiting {
         match self {
             Waiting::Write { .. }
             | Waiting::Read { .. }
+            | Waiting::Credentials
+            | Waiting::AuthRead(_)
+            | Waiting::Hash(_)
+            | Waiting::AuthWrite(_)
             | Waiting::List(_)
             | Waiting::BackupRead
             | Waiting::Backup(_)

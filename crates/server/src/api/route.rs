@@ -1,5 +1,6 @@
 //! Which resource does a path name, and which methods has it?
 
+use crate::api::auth::resource::Resource;
 use crate::api::keys::V1;
 use crate::api::lock::request::Module;
 use crate::config::{Dialect, Port};
@@ -39,6 +40,8 @@ pub(crate) enum Route<'a> {
     Livez,
     Readyz,
     Metrics,
+    /// Users, roles, and whether they count.
+    Auth(Resource<'a>),
     /// A file of the dashboard, by its name; nothing for what only leads there.
     Dashboard(Option<&'a str>),
     /// A lock or an election, by its name.
@@ -63,6 +66,7 @@ impl Route<'_> {
             Route::AdminMachine(_) => "GET,HEAD,DELETE",
             Route::Members => "GET,HEAD,POST",
             Route::Member(_) => "GET,HEAD,PUT,DELETE",
+            Route::Auth(resource) => resource.allowed(),
             Route::AdminBackup => "GET",
             Route::AdminIndex => "PUT",
             Route::PeerJoin => "POST",
@@ -123,6 +127,9 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
     }
     if let (Dialect::V04, Some(rest)) = (dialect, path.strip_prefix("/v1/")) {
         return route_v1(rest);
+    }
+    if let Some(rest) = path.strip_prefix("/v2/auth/") {
+        return Resource::named(rest).map_or(Route::NotFound, Route::Auth);
     }
     if let Some(id) = trimmed.strip_prefix("/v2/members/") {
         return Route::Member(id);

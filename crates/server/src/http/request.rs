@@ -71,6 +71,8 @@ pub(crate) struct Request<'a> {
     pub(crate) content_type: Option<&'a [u8]>,
     /// Whether the client asks for plain text.
     pub(crate) accepts_text: bool,
+    /// Who it says to be, as sent.
+    pub(crate) authorization: Option<&'a [u8]>,
     /// Who sent it, as browsers say it, and whom they meant.
     pub(crate) sender: Sender<'a>,
     /// The protocol that the client asks to upgrade to.

@@ -4,6 +4,7 @@ use super::backups::PROGRAM;
 use super::context::Context;
 use super::worker::Done;
 use super::{inquiry, moved, observe};
+use crate::auth;
 use crate::error::StartError;
 use crate::net::Key;
 use crate::notice::notice;
@@ -38,6 +39,8 @@ pub(super) struct ForConnections {
     pub(super) reached: Vec<Reached>,
     /// Those that wait for a piece of a backup.
     pub(super) backups: Vec<Key>,
+    /// What was done with passwords.
+    pub(super) passwords: Vec<auth::Job>,
 }
 
 /// Takes the results that have come. Gives those that a connection waits for.
@@ -77,6 +80,7 @@ pub(super) fn take_results(cx: &mut Context) -> Result<ForConnections, StartErro
             }
             Done::BackupPiece(key) => results.backups.push(key),
             Done::BackupKept(result, wall) => backup_done(cx, result, wall),
+            Done::Password(job) => results.passwords.push(job),
             Done::SeenKept => cx.seen.is_busy = false,
             Done::Asked(answers) => moved::asked(cx, &answers),
             Done::Inquired(answers) => inquiry::answered(cx, &answers),

@@ -12,6 +12,7 @@ use crate::api::dial_backs::DialBacks;
 use crate::api::keys::event_bytes::EventBytes;
 use crate::api::lock::waiters::LockWaiters;
 use crate::api::standbys::Standbys;
+use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::http::response::Numbers;
 use crate::http::time::rfc3339;
@@ -27,7 +28,7 @@ use replica::{Driver, Fatal, Member, MemberId, Network, Now, Output, Removal, Ro
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use store::StoreIndex;
+use store::{Principal, StoreIndex};
 
 /// The replica of this process, with its disk, its network and its clock.
 pub(crate) type Engine = Driver<DataDir, PeerLinks, SystemClock>;
@@ -62,6 +63,10 @@ pub(crate) struct Context {
     pub(crate) meters: Rc<Meters>,
     /// Verifies proofs of callers, and proves this machine's answers.
     pub(crate) gate: Arc<Gate>,
+    /// Knows who sends requests.
+    pub(crate) auth: Authenticator,
+    /// Who sent the current request.
+    pub(crate) who: Principal,
     /// Clients that wait for locks.
     pub(crate) locks: LockWaiters,
     /// Events as they are sent to watchers.

@@ -7,7 +7,8 @@ use crate::api::answers::engine_error;
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::api::pending::{OnStop, Waiting};
-use crate::api::{admin, backup, health, join, keys, lock, members};
+use crate::api::{admin, auth, backup, health, join, keys, lock, members};
+use crate::auth::Job;
 use crate::net::{Key, Reply, Response, Service};
 use crate::notice::notice;
 use replica::{Answer, EngineError, Output, ReadAnswer};
@@ -40,6 +41,7 @@ impl EventLoop {
             }
         }
         self.cx.events.clear();
+        self.judge_again();
         self.carry_out();
     }
 
@@ -53,6 +55,7 @@ impl EventLoop {
             Waiting::Write { form, since } => {
                 keys::written(cx, caller, (form, since), &answer.outcome).into()
             }
+            Waiting::AuthWrite(name) => auth::changed(cx, caller, &name, answer).into(),
             Waiting::LockWrite => lock::written(cx, answer).into(),
             Waiting::Configure => admin::configured(cx, answer).into(),
             Waiting::RaiseIndex => admin::index_raised(cx, answer).into(),
@@ -60,6 +63,9 @@ impl EventLoop {
             Waiting::Remove(_) => join::removed(cx, answer).into(),
             Waiting::Member(change) => members::changed(cx, &change, answer).into(),
             other @ (Waiting::Read { .. }
+            | Waiting::Credentials
+            | Waiting::AuthRead(_)
+            | Waiting::Hash(_)
             | Waiting::Watch(_)
             | Waiting::List(_)
             | Waiting::BackupRead
@@ -86,16 +92,49 @@ impl EventLoop {
         let Some(waiting) = self.front.take_pending(key) else { return };
         let cx = &mut self.cx;
         let reply = match waiting {
-            Waiting::Read { path, get, since } => {
+            Waiting::Read { path, get, who, since } => {
+                cx.who = who;
                 keys::read_ready(cx, caller, &path, (get, since), read.outcome)
             }
-            Waiting::LockRead { dir, field } => {
-                lock::read_ready(cx, &dir, field, read.outcome).into()
+            Waiting::AuthRead(wanted) => auth::read_ready(cx, caller, &wanted, read.outcome).into(),
+            Waiting::LockRead { dir, field, who } => {
+                cx.who = who;
+                lock::read_ready(cx, caller, &dir, field, read.outcome).into()
             }
             Waiting::BackupRead => backup::read_ready(cx, key, read.outcome),
             other => Reply::Wait(other),
         };
         self.front.give(key, reply, &self.cx.body);
+    }
+
+    /// A password was checked, so that requests can be served; or it has its hash.
+    pub(super) fn deliver_password(&mut self, job: Job) {
+        match job {
+            Job::Checked(done) => {
+                for key in self.cx.auth.checked(&done) {
+                    if matches!(self.front.pending_mut(key), Some(Waiting::Credentials)) {
+                        self.front.serve_again(key);
+                    }
+                }
+            }
+            Job::Hashed(key, hash) => {
+                let Some(waiting) = self.front.take_pending(key) else { return };
+                let reply = match waiting {
+                    Waiting::Hash(wish) => auth::hashed(&mut self.cx, key, *wish, hash),
+                    other => Reply::Wait(other),
+                };
+                self.front.give(key, reply, &self.cx.body);
+            }
+        }
+    }
+
+    /// Users or roles have changed: whoever waits for something to which it has no right any more
+    /// is refused.
+    fn judge_again(&mut self) {
+        if self.cx.auth.note_revision(self.cx.driver.store().auth().revision()) {
+            watch::judge_again(&mut self.cx, &mut self.front);
+            queueing::judge_again(&mut self.cx);
+        }
     }
 
     /// Machines were dialled that ask for a place.

@@ -27,16 +27,19 @@ mod shutdown;
 pub(crate) mod waiter;
 pub(crate) mod worker;
 
+use crate::api::admit::Remote;
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::api::lock::waiters::LockWaiters;
 use crate::api::pending::Waiting;
 use crate::api::{self, backup, health, keys};
+use crate::audit::{Audit, Entry};
+use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
-use crate::http::request::{Refusal, Request};
+use crate::http::request::{Method, Refusal, Request};
 use crate::metrics::Meters;
 use crate::net::tls::Keyring;
 use crate::net::{
@@ -53,9 +56,11 @@ use mio::{Events, Interest, Poll, Token};
 use replica::{Clock, Output, Removal, SyncMode};
 use rounds::{RoundPart, RoundTimes};
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use store::Principal;
 use worker::Workers;
 
 pub(crate) const TOKEN_WAKER: Token = Token(14);
@@ -101,14 +106,15 @@ pub(crate) struct MemberParts {
     pub(crate) driver: Engine,
     pub(crate) workers: Workers,
     pub(crate) clock: SystemClock,
+    pub(crate) audit: Option<Rc<Audit>>,
 }
 
 impl EventLoop {
     /// # Errors
     /// What the system gave.
     pub(crate) fn new(parts: MemberParts) -> Result<Self, StartError> {
-        let MemberParts { config, keyring, poll, listeners, mut signals, driver, workers, clock } =
-            parts;
+        let MemberParts { config, keyring, poll, listeners, mut signals, .. } = parts;
+        let MemberParts { driver, workers, clock, audit, .. } = parts;
         poll.registry().register(&mut signals, TOKEN_SIGNAL, Interest::READABLE)?;
         let now = clock.now();
         let gate = Arc::new(Gate::new(&config.finding.token)?);
@@ -123,6 +129,8 @@ impl EventLoop {
             listeners,
             gate: Arc::clone(&gate),
             counters: Rc::clone(&meters) as Rc<dyn net::Count>,
+            names_users: config.certificates_name_users,
+            audit,
             refusal: api::answers::overloaded,
             now,
         });
@@ -138,6 +146,8 @@ impl EventLoop {
             workers,
             meters,
             gate,
+            auth: Authenticator::new()?,
+            who: Principal::Guest,
             locks: LockWaiters::new(),
             events: keys::event_bytes::EventBytes::default(),
             body: Vec::new(),
@@ -344,6 +354,27 @@ impl EventLoop {
     }
 }
 
+/// The connection of the request in hand.
+struct ConnectionRemote<'a> {
+    front: &'a mut Front<Waiting>,
+    key: Key,
+}
+
+impl Remote for ConnectionRemote<'_> {
+    fn origin(&mut self) -> String {
+        self.front.origin_of(self.key)
+    }
+
+    fn address(&mut self) -> Option<IpAddr> {
+        Some(self.front.get_mut(self.key)?.address()?.ip())
+    }
+
+    fn certificate_user(&mut self) -> Option<String> {
+        let names_users = self.front.names_users;
+        self.front.get_mut(self.key)?.certificate_name().filter(|_| names_users)
+    }
+}
+
 impl Service for EventLoop {
     type Pending = Waiting;
 
@@ -354,12 +385,31 @@ impl Service for EventLoop {
     fn request(&mut self, caller: Caller, request: &Request<'_>) -> Reply<Waiting> {
         self.cx.load = self.front.load();
         let (front, cx) = (&mut self.front, &mut self.cx);
-        let reply = api::respond(cx, caller, request, &mut || front.origin_of(caller.key));
+        let remote = &mut ConnectionRemote { front, key: caller.key };
+        let reply = api::respond(cx, caller, request, remote);
         if let Some(proven) = cx.proven.take() {
             front.prove(caller.key, proven);
         }
         self.carry_out();
         reply
+    }
+
+    fn audited(&mut self, key: Key, request: &Request<'_>) -> Option<Box<Entry>> {
+        if request.path.starts_with("/v2/peer/") {
+            return None;
+        }
+        let user = self.cx.driver.store().auth().proven(self.cx.who);
+        let user = user.map(|user| user.name.to_string());
+        let certificate = self.front.get_mut(key)?.certificate_name();
+        Some(Box::new(Entry {
+            method: request.method.as_str(),
+            path: request.path.to_owned(),
+            address: self.front.origin_of(key),
+            user,
+            certificate,
+            wall: self.cx.now.wall,
+            is_read: matches!(request.method, Method::Get | Method::Head | Method::Options),
+        }))
     }
 
     fn refuse(&mut self, refusal: Refusal, is_keys: bool) -> Response {
@@ -399,9 +449,13 @@ impl Service for EventLoop {
             Waiting::Watch(watching) => self.cx.driver.store_mut().unwatch(watching.watcher),
             Waiting::Peer(from) => peers::peer_left(&mut self.cx, key, from),
             Waiting::Lock(waiter) => queueing::orphan(&mut self.cx, waiter),
+            Waiting::Credentials => self.cx.auth.forget(key),
             // Their outcomes are dropped.
             Waiting::Write { .. }
             | Waiting::Read { .. }
+            | Waiting::AuthRead(_)
+            | Waiting::Hash(_)
+            | Waiting::AuthWrite(_)
             | Waiting::List(_)
             | Waiting::BackupRead
             | Waiting::Backup(_)

@@ -113,6 +113,9 @@ impl EventLoop {
         for key in results.backups {
             backup::piece_ready(&mut self.front, key);
         }
+        for job in results.passwords {
+            self.deliver_password(job);
+        }
         for (key, verdict) in results.reached {
             self.deliver_reached(key, verdict);
         }

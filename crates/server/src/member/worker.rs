@@ -6,6 +6,7 @@
 
 use super::asking::AnsweredViews;
 use super::hints::HintAnswer;
+use crate::auth::{self, PasswordQueue};
 use crate::net::Key;
 use crate::sys::disk::DataDir;
 use mio::Waker;
@@ -40,6 +41,8 @@ pub(crate) enum Done {
     BackupPiece(Key),
     /// A backup that this member made by itself, and when it was begun by the wall clock.
     BackupKept(io::Result<(PathBuf, u64)>, u64),
+    /// A password was checked or has its hash.
+    Password(auth::Job),
     /// Who is reached where.
     Asked(AnsweredViews),
     /// What is known of the other members was written.
@@ -96,6 +99,25 @@ impl Workers {
             // A panic there has ended the process.
             let _ = thread.join();
         }
+    }
+
+    /// Starts the thread that works on passwords, if none does. It takes half of a core at most:
+    /// however many wrong passwords come, the loop has its own.
+    pub(crate) fn work_on_passwords(&self, queue: &Arc<PasswordQueue>) -> io::Result<()> {
+        if queue.is_served() {
+            return Ok(());
+        }
+        let (report, served) = (self.report(), Arc::clone(queue));
+        let work = move || {
+            while let Some(work) = served.next() {
+                let start = Instant::now();
+                report(Done::Password(auth::do_work(work)));
+                thread::sleep(start.elapsed());
+            }
+        };
+        thread::Builder::new().name("stead-passwords".to_owned()).spawn(work)?;
+        queue.serve();
+        Ok(())
     }
 
     fn report(&self) -> impl Fn(Done) + Send + 'static {

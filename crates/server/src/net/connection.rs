@@ -1,11 +1,13 @@
 //! One connection and everything it waits for. An idle one holds no buffers.
 
 use super::outbox::Outbox;
-use super::tls::Stream;
+use super::tls::{Stream, common_name};
+use crate::audit::Entry;
 use crate::config::{Dialect, Port};
 use crate::http::reader::PartialRequest;
 use crate::http::response::ReplyMode;
 use crate::proof::Proven;
+use std::net::SocketAddr;
 
 /// How far a connection is.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct Connection<T> {
     pub(crate) mode: ReplyMode,
     /// The exchange that proves the answer to the current request.
     pub(crate) proven: Option<Box<Proven>>,
+    /// What the audit log is told of the current request when it is answered.
+    pub(super) audited: Option<Box<Entry>>,
     /// Whether the connection ends when everything is sent.
     pub(crate) closes: bool,
     /// Whether the client has sent its last byte.
@@ -71,6 +75,7 @@ impl<T> Connection<T> {
             phase: Phase::Idle,
             mode: ReplyMode::default(),
             proven: None,
+            audited: None,
             closes: false,
             ended: false,
             readable: false,
@@ -84,6 +89,17 @@ impl<T> Connection<T> {
     /// The dialect spoken here; the peer port has only answers that are the same in both.
     pub(crate) fn dialect(&self) -> Dialect {
         self.port.dialect()
+    }
+
+    /// The address of the other side.
+    pub(crate) fn address(&mut self) -> Option<SocketAddr> {
+        self.socket.socket().peer_addr().ok()
+    }
+
+    /// The name in the certificate that a client has shown.
+    pub(crate) fn certificate_name(&self) -> Option<String> {
+        let is_client = self.port != Port::Peer;
+        self.socket.certificate().filter(|_| is_client).and_then(common_name)
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The connections of a server: accepted, bounded, answered. What is done with their bytes is in
 //! `serve.rs`; what requests mean is known to neither.
 
+use super::audited as audit;
 use super::backlog::Backlog;
 use super::budget::{Budget, Memory};
 use super::connection::{Connection, HeldBytes, Phase};
@@ -9,6 +10,7 @@ use super::reply::{Body, Reply, Response};
 use super::slab::{Key, Slab};
 use super::tls::Keyring;
 use super::{Caller, Count, Pending};
+use crate::audit::{Audit, GONE};
 use crate::config::{Limits, Port};
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
@@ -72,6 +74,9 @@ pub(crate) struct Front<T> {
     pub(super) hosts: Hosts,
     pub(super) gate: Arc<Gate>,
     pub(super) counters: Rc<dyn Count>,
+    /// Whether the names in clients' certificates are users.
+    pub(crate) names_users: bool,
+    pub(super) audit: Option<Rc<Audit>>,
     /// How a client is refused when a limit is reached, with the reason.
     pub(super) refusal: fn(&'static str) -> Response,
     pub(super) bounds: Bounds,
@@ -123,6 +128,8 @@ pub(crate) struct FrontParts {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) counters: Rc<dyn Count>,
+    pub(crate) names_users: bool,
+    pub(crate) audit: Option<Rc<Audit>>,
     pub(crate) refusal: fn(&'static str) -> Response,
     pub(crate) now: Now,
 }
@@ -131,7 +138,7 @@ impl<T: Pending> Front<T> {
     /// Nothing is accepted before [`Front::open`].
     pub(crate) fn new(parts: FrontParts) -> Self {
         let FrontParts { limits, timeouts, cors, hosts, poll, keyring, listeners, .. } = parts;
-        let FrontParts { gate, counters, refusal, now, .. } = parts;
+        let FrontParts { gate, counters, names_users, audit, refusal, now, .. } = parts;
         let bounds = Bounds {
             reader: ReaderLimits {
                 request_line_bytes: limits.request_line_bytes,
@@ -154,6 +161,8 @@ impl<T: Pending> Front<T> {
             hosts,
             gate,
             counters,
+            names_users,
+            audit,
             bounds,
             date: http_date(now.wall),
             now,
@@ -228,8 +237,7 @@ impl<T: Pending> Front<T> {
 
     /// Where a connection comes from.
     pub(crate) fn origin_of(&mut self, key: Key) -> String {
-        let connection = self.connections.get_mut(key);
-        let address = connection.and_then(|one| one.socket.socket().peer_addr().ok());
+        let address = self.connections.get_mut(key).and_then(Connection::address);
         address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
     }
 
@@ -237,6 +245,7 @@ impl<T: Pending> Front<T> {
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
         let mut connection = self.connections.remove(key)?;
         self.peers -= usize::from(connection.port == Port::Peer);
+        audit::tell(self.audit.as_deref(), &mut connection, GONE, None);
         self.memory.forget(connection.counted);
         self.feed_starved();
         self.backlog.make_room();
@@ -322,7 +331,9 @@ impl<T: Pending> Front<T> {
         match reply {
             Reply::Now(response) => self.answer(key, response, printed),
             Reply::Last(response) => self.answer_last(key, response, printed),
-            Reply::Wait(pending) | Reply::Relay(pending) => self.set_pending(key, pending),
+            Reply::Wait(pending) | Reply::Hold(pending) | Reply::Relay(pending) => {
+                self.set_pending(key, pending);
+            }
             Reply::Upgrade { head, pending } => {
                 self.set_pending(key, pending);
                 if let Some(connection) = self.connections.get_mut(key) {
@@ -349,6 +360,15 @@ impl<T: Pending> Front<T> {
         }
     }
 
+    /// What the request in hand of a connection waited for before it could be served is there.
+    pub(crate) fn serve_again(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.phase = Phase::Idle;
+            connection.busy_since = self.now.monotonic;
+            self.mark_resume(key);
+        }
+    }
+
     /// Appends an answer. `printed` is what its handler printed.
     pub(crate) fn answer(&mut self, key: Key, response: Response, printed: &[u8]) {
         let Response { status, content_type, numbers, extra, body } = response;
@@ -363,6 +383,7 @@ impl<T: Pending> Front<T> {
                 Cow::Owned(format!("{extra}{}", seal.unwrap_or_default()))
             }
         };
+        audit::tell(self.audit.as_deref(), connection, status, numbers.as_ref());
         let mode = connection.mode;
         if status >= 400 {
             self.counters.failed(status, mode.method);
@@ -423,6 +444,7 @@ impl<T: Pending> Front<T> {
     pub(super) fn begin_stream(&mut self, key: Key, head: &Response, printed: &[u8]) {
         let first = bytes_of(&head.body, printed);
         let Some(connection) = self.connections.get_mut(key) else { return };
+        audit::tell(self.audit.as_deref(), connection, head.status, head.numbers.as_ref());
         let mode = connection.mode;
         let envelope = ResponseHead::of(&self.date, self.cors.lines(mode.origin), mode);
         let (kind, numbers) = (head.content_type, head.numbers.as_ref());

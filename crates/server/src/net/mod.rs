@@ -9,6 +9,7 @@
 //! Nothing here knows of replication, of the key space, or of the thread that owns them.
 
 mod accept;
+mod audited;
 mod backlog;
 mod budget;
 mod connection;
@@ -33,6 +34,7 @@ pub(crate) use serve::{begin_round, go_on, take};
 pub(crate) use slab::{Key, Slab};
 pub(crate) use slow_clients::close_slow;
 
+use crate::audit::Entry;
 use crate::config::Port;
 use crate::http::request::{Method, Refusal, Request};
 use crate::http::response::ReplyMode;
@@ -95,6 +97,11 @@ pub(crate) trait Service: Sized {
 
     /// Answers a request, or says what it waits for.
     fn request(&mut self, caller: Caller, request: &Request<'_>) -> Reply<Self::Pending>;
+
+    /// What the audit log tells of a request that was just answered or waits.
+    fn audited(&mut self, _: Key, _: &Request<'_>) -> Option<Box<Entry>> {
+        None
+    }
 
     /// The answer to an invalid request. `is_keys` says that it named a path of the key space.
     fn refuse(&mut self, refusal: Refusal, is_keys: bool) -> Response;

@@ -91,6 +91,8 @@ pub(crate) enum Reply<T> {
     Last(Response),
     /// It is answered later.
     Wait(T),
+    /// It is served from the beginning again as soon as [`super::Front::serve_again`] says so.
+    Hold(T),
     /// The head and the first piece of the body go out now, the rest as it comes about. With
     /// `is_held` the head may wait a moment for what follows.
     Stream { head: Response, pending: T, is_held: bool },

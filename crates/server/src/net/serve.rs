@@ -327,15 +327,18 @@ fn serve<S: Service>(service: &mut S, key: Key, bytes: &[u8]) -> (usize, bool) {
                 return (used, false);
             }
             Progress::Request(request, len) => {
-                if !request_in(service, key, &request) {
-                    // All that follows is relayed as well.
-                    if let Some(connection) = service.front().connections.get_mut(key) {
-                        connection.input = rest.to_vec();
+                match request_in(service, key, &request) {
+                    Taken::Served => used += len,
+                    Taken::Held => return (used, false),
+                    Taken::Relayed => {
+                        // All that follows is relayed as well.
+                        if let Some(connection) = service.front().connections.get_mut(key) {
+                            connection.input = rest.to_vec();
+                        }
+                        service.relay(key);
+                        return (bytes.len(), false);
                     }
-                    service.relay(key);
-                    return (bytes.len(), false);
                 }
-                used += len;
             }
         }
         service.front().budget.note_request();
@@ -343,12 +346,22 @@ fn serve<S: Service>(service: &mut S, key: Key, bytes: &[u8]) -> (usize, bool) {
     unreachable!("requests are served until one of the reasons to stop is there")
 }
 
-/// Has a request answered. Says whether the connection goes on as it was.
-fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> bool {
+/// What became of the bytes of a request.
+enum Taken {
+    /// They are used up.
+    Served,
+    /// They are kept, for the request is served again from its beginning.
+    Held,
+    /// They are passed on, with all that follows on the connection.
+    Relayed,
+}
+
+/// Has a request answered.
+fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> Taken {
     let front = service.front();
     let origin = front.cors.number(request.sender.origin);
     let is_stopping = front.is_stopping;
-    let Some(connection) = front.connections.get_mut(key) else { return true };
+    let Some(connection) = front.connections.get_mut(key) else { return Taken::Served };
     connection.mode = ReplyMode {
         method: request.method,
         is_http11: request.is_http11,
@@ -358,7 +371,6 @@ fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> b
     };
     connection.proven = None;
     let caller = Caller { key, port: connection.port, mode: connection.mode };
-    front.counters.received(request.method);
     let is_read = matches!(request.method, Method::Get | Method::Head);
     let is_change = !is_read || request.upgrade.is_some();
     let reply = if request.method == Method::Options {
@@ -368,10 +380,22 @@ fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> b
     } else {
         service.request(caller, request)
     };
-    let is_relayed = matches!(reply, Reply::Relay(_));
+    let taken = match &reply {
+        Reply::Hold(_) => Taken::Held,
+        Reply::Relay(_) => Taken::Relayed,
+        _ => Taken::Served,
+    };
+    let front = service.front();
+    if !matches!(taken, Taken::Held) {
+        front.counters.received(request.method);
+    }
+    if front.audit.is_some() && matches!(taken, Taken::Served) {
+        let entry = service.audited(key, request);
+        service.front().tell_later(key, entry);
+    }
     let (front, printed) = service.parts();
     front.give(key, reply, printed);
-    !is_relayed
+    taken
 }
 
 /// The client has sent its last byte. A watch ends with it; other answers are still sent.

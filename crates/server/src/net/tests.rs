@@ -98,6 +98,8 @@ impl Toy {
             listeners: vec![Listener { socket, port }],
             gate: Arc::new(Gate::new(&Secret::default()).unwrap()),
             counters: Rc::new(NoCount),
+            names_users: false,
+            audit: None,
             refusal: refuse,
             now: Now { wall: 0, monotonic: 1, boot: 0 },
         });

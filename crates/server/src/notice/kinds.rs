@@ -93,6 +93,8 @@ kinds! {
     }
     "Signals and certificates" {
         Hangup = Info "SIGHUP",
+        AuditFailed = Error "the audit log cannot be written",
+        AuditWorks = Info "the audit log works again",
         HangupFailed = Error "SIGHUP: the configuration cannot be read",
         CertificateLoaded = Info "reloaded the certificate",
     }

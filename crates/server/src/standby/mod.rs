@@ -187,6 +187,8 @@ pub(crate) fn run(
         listeners,
         gate: Arc::clone(&gate),
         counters: Rc::clone(&meters) as Rc<dyn net::Count>,
+        names_users: false,
+        audit: None,
         refusal: overloaded,
         now,
     });

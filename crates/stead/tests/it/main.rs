@@ -20,6 +20,7 @@ mod keeping;
 mod locks;
 mod members;
 mod operate;
+mod rights;
 mod seed_document;
 mod testkit;
 mod tls;

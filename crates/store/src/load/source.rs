@@ -7,6 +7,18 @@ use crate::stats::{Counter, StoreStats};
 use crate::time::{Stamp, Timestamp, WallOffset};
 use std::io::{self, Read};
 
+impl crate::auth::Read for Source<'_> {
+    type Error = io::Error;
+
+    fn number(&mut self) -> io::Result<u64> {
+        Source::number(self)
+    }
+
+    fn text(&mut self) -> io::Result<String> {
+        self.string()
+    }
+}
+
 /// The longest LEB128 number.
 const NUMBER_BYTES_MAX: usize = 10;
 

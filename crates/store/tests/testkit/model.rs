@@ -278,6 +278,7 @@ impl Model {
             Command::Expire { .. }
             | Command::Internal { .. }
             | Command::RaiseIndex { .. }
+            | Command::Auth(_)
             | Command::Lock { .. } => {
                 panic!("not about a client's key")
             }

@@ -7,8 +7,8 @@
 
 pub(super) mod sending;
 
-use super::answers::{engine_error, error};
-use super::call::{self, Shape};
+use super::answers::{Shape, engine_error, error};
+use super::call;
 use super::error::ApiError;
 use super::pending::Waiting;
 use crate::http::request::Request;

@@ -11,7 +11,7 @@ mod v1;
 pub(crate) mod watch;
 pub(crate) mod watching;
 
-use super::answers::{engine_error, error, not_found};
+use super::answers::{Shape, engine_error, error, not_found, unauthorized};
 use super::error::{ApiError, INVALID_FIELD};
 use super::json::print_event;
 use super::pending::Waiting;
@@ -26,7 +26,7 @@ use listing::{Listing, Portion, Print, Style};
 use replica::{EngineError, Failure, Role, Ticket};
 use request::{Form, Get, KeysRequest, Write};
 use std::time::Duration;
-use store::{Action, Applied, KeyPath, Node, PathError};
+use store::{Access, Action, Applied, ErrorCode, KeyPath, Node, PathError, Right};
 
 /// How much of a listing is printed at a time; a longer one comes in pieces. A piece stays in the
 /// processor's nearer caches from its printing until it is sent.
@@ -97,6 +97,12 @@ fn carry_out(
             return error(cx, &ApiError::new(INVALID_FIELD, wrong.to_string(), cx.index())).into();
         }
     };
+    let users = cx.driver.store().auth();
+    let has_slash = request.path.ends_with('/');
+    let access = wanted.access(path).map(|access| Access { has_slash, ..access });
+    if access.is_some_and(|access| !users.allows(cx.who, access)) {
+        return unauthorized(cx, caller, Shape::Error).into();
+    }
     if wanted.needs_leader()
         && sends_on(cx, dialect)
         && let Some(leader) = cx.leader()
@@ -128,11 +134,15 @@ fn propose(
 ) -> Reply<Waiting> {
     let dialect = caller.port.dialect();
     let command = write.command(path, dialect);
+    // It is asked again where the write is applied. Who may not write is told nothing of the key.
+    if !cx.driver.store().may(cx.who, &command) {
+        return unauthorized(cx, caller, Shape::Error).into();
+    }
     if let Some(refused) = cx.driver.refuse(&command) {
         let hides_root = dialect == Dialect::V2;
         return error(cx, &ApiError::from_store(&refused, hides_root)).into();
     }
-    match cx.driver.propose(Ticket(caller.key.to_u64()), &command) {
+    match cx.driver.propose_as(Ticket(caller.key.to_u64()), cx.who, &command) {
         Ok(()) => Reply::Wait(Waiting::Write { form: write.form, since: cx.now.monotonic }),
         Err(failed) => engine_error(cx, failed).into(),
     }
@@ -165,8 +175,8 @@ fn quorum_read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, get: Get) ->
     cx.note_read();
     match cx.driver.read(Ticket(caller.key.to_u64())) {
         Ok(()) => {
-            let (path, since) = (path.as_str().into(), cx.now.monotonic);
-            Reply::Wait(Waiting::Read { path, get, since })
+            let (path, who, since) = (path.as_str().into(), cx.who, cx.now.monotonic);
+            Reply::Wait(Waiting::Read { path, get, who, since })
         }
         Err(failed) => {
             cx.meters.read_indexes_failed.add_one();
@@ -212,6 +222,12 @@ fn read(
     get: Get,
     waited: Option<Duration>,
 ) -> Reply<Waiting> {
+    // Whoever waited may have lost its right meanwhile.
+    let access =
+        Access { recursive: get.recursive, has_slash: true, ..Access::new(path, Right::Read) };
+    if waited.is_some() && !cx.driver.store().auth().allows(cx.who, access) {
+        return unauthorized(cx, caller, Shape::Error).into();
+    }
     let Get { recursive: is_recursive, quorum: is_quorum, .. } = get;
     match cx.driver.store().get(path) {
         Ok(node) => {
@@ -326,8 +342,17 @@ pub(crate) fn written(
             let numbers = cx.numbers(event.index);
             Response::new(if is_new { 201 } else { 200 }, JSON, Body::Printed).at(numbers)
         }
-        Ok(Applied::Internal | Applied::Raised | Applied::Expired(_) | Applied::Lock(_)) => {
+        Ok(
+            Applied::Internal
+            | Applied::Raised
+            | Applied::Expired(_)
+            | Applied::Lock(_)
+            | Applied::Auth(_),
+        ) => {
             unreachable!("a write of a client ends in an event")
+        }
+        Err(Failure::Store(refused)) if refused.code == ErrorCode::Unauthorized => {
+            unauthorized(cx, caller, Shape::Error)
         }
         Err(Failure::Store(refused)) => {
             let hides_root = caller.port.dialect() == Dialect::V2;

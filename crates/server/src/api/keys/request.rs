@@ -12,7 +12,7 @@ use crate::config::Dialect;
 use crate::http::request::{Method, Request};
 use crate::http::url::{BadForm, each_field};
 use std::borrow::Cow;
-use store::{Command, InOrder, KeyPath};
+use store::{Access, Command, InOrder, KeyPath, Right};
 
 /// The longest TTL in seconds: what fits a signed count of nanoseconds (docs/spec/keys.md section
 /// 6).
@@ -44,6 +44,16 @@ pub(crate) enum KeysRequest<'a> {
 }
 
 impl KeysRequest<'_> {
+    /// The right that a reader needs; what a writer needs its command says.
+    pub(crate) fn access<'k>(&self, path: KeyPath<'k>) -> Option<Access<'k>> {
+        let recursive = match self {
+            Self::Write(_) => return None,
+            Self::Get(get) => get.recursive,
+            Self::Watch(watch) => watch.recursive,
+        };
+        Some(Access { recursive, ..Access::new(path, Right::Read) })
+    }
+
     /// Whether it cannot be served without the leader's help.
     pub(crate) fn needs_leader(&self) -> bool {
         match self {

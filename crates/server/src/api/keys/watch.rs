@@ -16,7 +16,7 @@ use crate::http::response::{put_end, put_piece};
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Connection, Front, Key, Phase, Reply, Response};
 use std::sync::Arc;
-use store::{Event, KeyPath, Store, StoreIndex, Wake, WatchFilter};
+use store::{Access, Event, KeyPath, Right, Store, StoreIndex, Wake, WatchFilter};
 
 /// Bytes of history that a lagging stream is given at a time, as a share of its buffer.
 const CATCH_UP_SHARE: usize = 2;
@@ -66,7 +66,8 @@ pub(super) fn begin(
     let lags = watch.stream && watch.wait_index > 0 && from <= index && !is_head;
     let next = if watch.wait_index > 0 { from } else { next };
     let Watch { stream, form, .. } = watch;
-    let watching = Watching { filter, watcher, stream, form, next, lags, pending: None };
+    let watching =
+        Watching { filter, who: cx.who, watcher, stream, form, next, lags, pending: None };
     let pending = Waiting::Watch(Box::new(watching));
     if is_head || form == Form::V1 {
         // A head alone is all that HEAD gets, and it gets it when the event comes; an answer of v1
@@ -172,7 +173,7 @@ pub(crate) fn catch_up(cx: &mut Context, front: &mut Front<Waiting>, key: Key) {
     front.mark_dirty(key);
 }
 
-/// Ends a stream that fell behind, with the reason as its last line.
+/// Ends a watch that cannot go on, with the reason as its last line.
 fn end_stream(cx: &mut Context, front: &mut Front<Waiting>, key: Key, why: &ApiError) {
     cx.meters.watchers_cleared.add_one();
     let Some(connection) = front.get_mut(key) else { return };
@@ -188,6 +189,23 @@ fn end_stream(cx: &mut Context, front: &mut Front<Waiting>, key: Key, why: &ApiE
     });
     connection.closes = true;
     front.finish(key);
+}
+
+/// Users or roles have changed: the watches of those end who may not have their events any more.
+pub(crate) fn judge_again(cx: &mut Context, front: &mut Front<Waiting>) {
+    if !cx.driver.store().auth().is_enabled() {
+        return;
+    }
+    for key in front.keys() {
+        let Some(watching) = front.get_mut(key).and_then(watching) else { continue };
+        let path = KeyPath::parse(&watching.filter.path).expect("it was parsed when it began");
+        let recursive = watching.filter.recursive;
+        let access = Access { recursive, has_slash: true, ..Access::new(path, Right::Read) };
+        if !cx.driver.store().auth().allows(watching.who, access) {
+            let refused = ApiError::from_store(&cx.driver.store().unauthorized(), false);
+            end_stream(cx, front, key, &refused);
+        }
+    }
 }
 
 /// A snapshot of the leader took the place of the store: everybody who watches goes on in the new

@@ -2,12 +2,14 @@
 
 use super::request::Form;
 use std::sync::Arc;
-use store::{Event, StoreIndex, WatchFilter, WatcherId};
+use store::{Event, Principal, StoreIndex, WatchFilter, WatcherId};
 
 /// A watch that waits, or a stream that goes on.
 #[derive(Debug)]
 pub(crate) struct Watching {
     pub(super) filter: WatchFilter,
+    /// Who watches.
+    pub(super) who: Principal,
     pub(crate) watcher: WatcherId,
     pub(super) stream: bool,
     pub(super) form: Form,

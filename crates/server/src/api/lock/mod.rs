@@ -5,7 +5,7 @@ pub(crate) mod queueing;
 pub(crate) mod request;
 pub(crate) mod waiters;
 
-use super::answers::{engine_error, error, not_found};
+use super::answers::{Shape, engine_error, error, not_found, unauthorized};
 use super::error::{ApiError, INVALID_FIELD};
 use super::pending::Waiting;
 use crate::config::Port;
@@ -15,7 +15,7 @@ use crate::net::{Body, Caller, Reply, Response};
 use queueing::known;
 use replica::{Answer, EngineError, Failure, Ticket};
 use request::{LockField, LockRequest, Module};
-use store::{Command, KeyPath, LOCK_ROOT};
+use store::{Access, Command, KeyPath, LOCK_ROOT, Right};
 
 /// Serves a request to one of the modules. `name` is what follows in the path.
 pub(crate) fn serve(
@@ -36,6 +36,13 @@ pub(crate) fn serve(
         Ok(wanted) => wanted,
         Err(refused) => return error(cx, &refused).into(),
     };
+    let right = match wanted {
+        LockRequest::Get(_) => Right::Read,
+        _ => Right::Write,
+    };
+    if !may(cx, path, right) {
+        return unauthorized(cx, caller, Shape::Error).into();
+    }
     match (&wanted, wanted.action()) {
         (LockRequest::Acquire(acquire), Some(action)) => {
             queueing::acquire(cx, caller, path, acquire, action)
@@ -43,7 +50,7 @@ pub(crate) fn serve(
         (LockRequest::Get(field), _) => read(cx, caller, path, *field),
         (_, Some(action)) => {
             let command = Command::Lock { dir: path, action };
-            match cx.driver.propose(Ticket(caller.key.to_u64()), &command) {
+            match cx.driver.propose_as(Ticket(caller.key.to_u64()), cx.who, &command) {
                 Ok(()) => Reply::Wait(Waiting::LockWrite),
                 Err(failed) => engine_error(cx, failed).into(),
             }
@@ -52,11 +59,16 @@ pub(crate) fn serve(
     }
 }
 
+/// Whether the client may do this with a lock: it needs the right to the lock's directory.
+fn may(cx: &Context, path: KeyPath<'_>, right: Right) -> bool {
+    cx.driver.store().auth().allows(cx.who, Access::new(path, right))
+}
+
 /// Who holds a lock is read as it is, not as this member remembers it.
 fn read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, field: LockField) -> Reply<Waiting> {
     cx.note_read();
     match cx.driver.read(Ticket(caller.key.to_u64())) {
-        Ok(()) => Reply::Wait(Waiting::LockRead { dir: path.as_str().into(), field }),
+        Ok(()) => Reply::Wait(Waiting::LockRead { dir: path.as_str().into(), field, who: cx.who }),
         Err(failed) => engine_error(cx, failed).into(),
     }
 }
@@ -64,12 +76,16 @@ fn read(cx: &mut Context, caller: Caller, path: KeyPath<'_>, field: LockField) -
 /// The store is fresh enough for a read of a lock, or cannot be.
 pub(crate) fn read_ready(
     cx: &mut Context,
+    caller: Caller,
     dir: &str,
     field: LockField,
     outcome: Result<(), EngineError>,
 ) -> Response {
     if let Err(failed) = outcome {
         return engine_error(cx, failed);
+    }
+    if !may(cx, known(dir), Right::Read) {
+        return unauthorized(cx, caller, Shape::Error);
     }
     let store = cx.driver.store();
     let node = store.peek(known(dir)).filter(store::Node::is_dir);

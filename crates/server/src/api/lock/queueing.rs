@@ -17,8 +17,8 @@ use replica::{Answer, EngineError, Failure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{
-    Applied, Command, ErrorCode, KeyPath, LOCK_ANONYMOUS, LockAction, LockOutcome, LockState,
-    Store, StoreIndex, Wake, WatchFilter, WatcherId,
+    Access, Applied, Command, ErrorCode, KeyPath, LOCK_ANONYMOUS, LockAction, LockOutcome,
+    LockState, Right, Store, StoreIndex, Wake, WatchFilter, WatcherId,
 };
 
 /// How long to wait before something is proposed again that failed: 250 ms.
@@ -64,13 +64,15 @@ pub(super) fn acquire(
 ) -> Reply<Waiting> {
     let is_named = !wanted.value.is_empty() && wanted.value != LOCK_ANONYMOUS;
     let mut waiter = LockWaiter::new(caller.key, dir.as_str(), is_named, wanted.ttl);
+    waiter.who = cx.who;
     waiter.timeout = wanted.timeout;
     if let Some(seconds) = wanted.timeout {
         let patience = seconds.saturating_mul(SECOND_NS);
         waiter.deadline = cx.now.monotonic.saturating_add(patience);
     }
     let waiter = cx.locks.insert(waiter);
-    match cx.driver.propose(Waiter::Lock(waiter).ticket(), &Command::Lock { dir, action }) {
+    let command = Command::Lock { dir, action };
+    match cx.driver.propose_as(Waiter::Lock(waiter).ticket(), cx.who, &command) {
         Ok(()) => Reply::Wait(Waiting::Lock(waiter)),
         Err(error) => {
             cx.locks.remove(waiter);
@@ -258,6 +260,25 @@ pub(crate) fn orphan(cx: &mut Context, key: Key) {
     // A step that is under way decides when its outcome is known.
     if waiter.stage == Stage::Waiting {
         forsake(cx, key);
+    }
+}
+
+/// Users or roles have changed: clients that may not have their lock any more wait no longer.
+pub(crate) fn judge_again(cx: &mut Context) {
+    if !cx.driver.store().auth().is_enabled() {
+        return;
+    }
+    for key in cx.locks.keys() {
+        let Some(waiter) = cx.locks.get_mut(key) else { continue };
+        let Some(connection) = waiter.connection else { continue };
+        let path = known(&waiter.dir);
+        let access = Access::new(path, Right::Write);
+        let store = cx.driver.store();
+        if !store.auth().allows(waiter.who, access) {
+            let refused = ApiError::from_store(&store.unauthorized(), false);
+            answer_error(cx, connection, &refused);
+            orphan(cx, key);
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 use crate::net::{Key, Slab};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use store::{LockOutcome, WatcherId};
+use store::{LockOutcome, Principal, WatcherId};
 
 /// How far a waiter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(crate) enum Stage {
 pub(crate) struct LockWaiter {
     /// The connection that waits for the answer; none once it is closed.
     pub(crate) connection: Option<Key>,
+    /// Who waits.
+    pub(crate) who: Principal,
     /// The lock's directory.
     pub(crate) dir: Arc<str>,
     /// Whether other requests may share its entry.
@@ -56,6 +58,7 @@ impl LockWaiter {
     pub(crate) fn new(connection: Key, dir: &str, is_named: bool, ttl: i64) -> Self {
         Self {
             connection: Some(connection),
+            who: Principal::Guest,
             dir: dir.into(),
             is_named,
             ttl,

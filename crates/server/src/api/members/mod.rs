@@ -6,30 +6,17 @@
 
 pub(crate) mod body;
 
-use super::answers::cause_of;
+use super::answers::{answer_2x as answer, cause_of, refuse_with as refuse};
 use super::error::ApiError;
 use super::pending::{MemberChange, Waiting};
 use crate::http::request::{Method, Request};
-use crate::http::response::JSON;
 use crate::join::{derive_id, parse_id};
 use crate::member::context::Context;
 use crate::net::{Body, Caller, Reply, Response};
-use body::{error_body, member_body, members_body, parse_peer_url};
+use body::{member_body, members_body, parse_peer_url};
 use replica::{Answer, EngineError, Failure, Member, MemberId, Ticket};
 
 const JSON_ONLY: &[u8] = b"application/json";
-
-/// An answer with the cluster's id, and JSON unless it is empty.
-pub(super) fn answer(cx: &Context, status: u16, body: impl Into<Body>) -> Response {
-    let body = body.into();
-    let content_type = (body != Body::Empty).then_some(JSON);
-    let extra = format!("X-Etcd-Cluster-Id: {}\r\n", cx.driver.cluster());
-    Response { content_type, body, ..Response::empty(status) }.with(extra)
-}
-
-pub(super) fn refuse(cx: &Context, status: u16, message: &str) -> Response {
-    answer(cx, status, error_body(message))
-}
 
 /// `/v2/members`.
 pub(crate) fn serve_all(cx: &mut Context, caller: Caller, request: &Request<'_>) -> Reply<Waiting> {

@@ -83,8 +83,8 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((*tag, contents, rest))
 }
 
-/// `notAfter` of a certificate, in seconds since 1970 (RFC 5280, 4.1.2.5).
-fn not_after(der: &[u8]) -> Option<u64> {
+/// The validity of a certificate, and what follows it (RFC 5280, 4.1).
+fn validity(der: &[u8]) -> Option<(&[u8], &[u8])> {
     const VERSION: u8 = 0xa0;
     let (_, certificate, _) = element(der)?;
     let (_, mut rest, _) = element(certificate)?;
@@ -95,10 +95,39 @@ fn not_after(der: &[u8]) -> Option<u64> {
     for _ in 0..3 {
         (_, _, rest) = element(rest)?;
     }
-    let (_, validity, _) = element(rest)?;
+    let (_, validity, behind) = element(rest)?;
+    Some((validity, behind))
+}
+
+/// `notAfter` of a certificate, in seconds since 1970 (RFC 5280, 4.1.2.5).
+fn not_after(der: &[u8]) -> Option<u64> {
+    let (validity, _) = validity(der)?;
     let (_, _, behind) = element(validity)?;
     let (tag, time, _) = element(behind)?;
     seconds(tag, time)
+}
+
+/// The common name in the subject of a certificate (RFC 5280, 4.1.2.6); the last one of several, as
+/// etcd takes it.
+pub(crate) fn common_name(der: &[u8]) -> Option<String> {
+    const COMMON_NAME: &[u8] = &[0x55, 4, 3];
+    const UTF8: u8 = 0x0c;
+    const PRINTABLE: u8 = 0x13;
+    const IA5: u8 = 0x16;
+    let (_, behind) = validity(der)?;
+    let (_, mut names, _) = element(behind)?;
+    let mut found = None;
+    while !names.is_empty() {
+        let (_, set, rest) = element(names)?;
+        names = rest;
+        let (_, pair, _) = element(set)?;
+        let (_, kind, value) = element(pair)?;
+        let (tag, text, _) = element(value)?;
+        if kind == COMMON_NAME && matches!(tag, UTF8 | PRINTABLE | IA5) {
+            found = Some(std::str::from_utf8(text).ok()?.to_owned());
+        }
+    }
+    found
 }
 
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`, in seconds since 1970.

@@ -13,7 +13,7 @@ mod stream;
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use dialer::{Dialer, calls, for_client};
-pub(crate) use expiry::Expiry;
+pub(crate) use expiry::{Expiry, common_name};
 pub(crate) use keyring::Keyring;
 use reload::Kept;
 pub(crate) use stream::Stream;

@@ -111,6 +111,12 @@ impl Stream {
         matches!(self, Stream::Tls(tls) if tls.session.is_handshaking())
     }
 
+    /// The certificate that the other side has shown, if it has: DER.
+    pub(crate) fn certificate(&self) -> Option<&[u8]> {
+        let Stream::Tls(tls) = self else { return None };
+        tls.session.peer_certificates()?.first().map(|certificate| certificate.as_ref())
+    }
+
     /// The socket, to be watched for events.
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
         match self {

@@ -14,6 +14,8 @@
 //! recording, line of `requests.txt`, field, what is expected in its place (`*` for anything),
 //! reason. An entry that is not needed fails the test.
 
+mod auth;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -79,12 +79,26 @@ impl Authority {
         self.build(with_certificate.then_some(self))
     }
 
+    /// A client that trusts this authority and has a certificate of it with a name in it.
+    pub(crate) fn client_named(&self, name: &str) -> ClientConfig {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        self.with_pair(Some((certificate, key)))
+    }
+
     /// A client that trusts this authority and has a certificate of another.
     pub(crate) fn client_of(&self, other: &Authority) -> ClientConfig {
         self.build(Some(other))
     }
 
     fn build(&self, signer: Option<&Authority>) -> ClientConfig {
+        self.with_pair(signer.map(Authority::sign))
+    }
+
+    fn with_pair(&self, pair: Option<(rcgen::Certificate, KeyPair)>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -92,8 +106,7 @@ impl Authority {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots);
-        let Some(signer) = signer else { return builder.with_no_client_auth() };
-        let (certificate, key) = signer.sign();
+        let Some((certificate, key)) = pair else { return builder.with_no_client_auth() };
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         builder.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
     }

@@ -29,6 +29,7 @@ fn request(text: &str) -> Request<'_> {
         is_form: body.is_some(),
         content_type: None,
         accepts_text: false,
+        authorization: None,
         sender: Sender::default(),
         proof: ProofHeaders::default(),
         upgrade: None,
@@ -85,6 +86,7 @@ fn command_text(command: &Command<'_>) -> String {
         Command::Expire { .. }
         | Command::Internal { .. }
         | Command::RaiseIndex { .. }
+        | Command::Auth(_)
         | Command::Lock { .. } => {
             panic!("no request on a key says so")
         }

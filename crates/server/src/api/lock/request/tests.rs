@@ -28,6 +28,7 @@ fn request(text: &str) -> Request<'_> {
         keep_alive: true,
         is_form: body.is_some(),
         accepts_text: false,
+        authorization: None,
         sender: Sender::default(),
         proof: ProofHeaders::default(),
         content_type: None,
