@@ -99,6 +99,7 @@ fn request<'a>(method: u8, path: &'a str, query: &'a str, body: &'a [u8]) -> Req
         is_http11: true,
         keep_alive: true,
         is_form: true,
+        content_encoding: None,
         content_type: None,
         accepts_text: false,
         authorization: None,

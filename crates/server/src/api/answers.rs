@@ -83,12 +83,20 @@ pub(crate) fn cause_of(cx: &Context, failed: EngineError) -> String {
     cause
 }
 
-/// The answer to an invalid request. `is_keys` says that it named a path of the key space.
-pub(crate) fn refuse(cx: &Context, refusal: Refusal, is_keys: bool) -> Response {
-    if is_keys && refusal == Refusal::BodyTooLarge {
-        return error(cx, &ApiError::new(INVALID_FORM, "http: POST too large", cx.index()));
-    }
-    refuse_anywhere(refusal)
+/// The answer to an invalid request. If it named a path of the key space `keys_in` is the dialect
+/// in which it did.
+pub(crate) fn refuse(cx: &Context, refusal: Refusal, keys_in: Option<Dialect>) -> Response {
+    let cause = match refusal {
+        Refusal::BodyTooLarge => "http: POST too large".to_owned(),
+        Refusal::CutOff => refusal.to_string(),
+        _ => return refuse_anywhere(refusal),
+    };
+    let index = match keys_in {
+        None => return refuse_anywhere(refusal),
+        Some(Dialect::V04) => cx.index(),
+        Some(Dialect::V2) => 0,
+    };
+    error(cx, &ApiError::new(INVALID_FORM, cause, index))
 }
 
 /// The same at a machine without a key space.

@@ -16,6 +16,7 @@ pub(crate) mod cluster_stats;
 pub(crate) mod dashboard;
 pub(crate) mod dial_backs;
 pub(crate) mod error;
+pub(crate) mod form;
 pub(crate) mod health;
 pub(crate) mod join;
 pub(crate) mod json;

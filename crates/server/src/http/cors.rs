@@ -14,7 +14,7 @@ fn lines(origin: &str, varies: bool) -> String {
     format!(
         "Access-Control-Allow-Methods: POST, GET, OPTIONS, PUT, DELETE\r\n\
          Access-Control-Allow-Origin: {origin}\r\n\
-         Access-Control-Allow-Headers: accept, content-type, authorization\r\n\
+         Access-Control-Allow-Headers: accept, content-type, authorization, x-requested-with\r\n\
          Access-Control-Expose-Headers: \
          X-Etcd-Index, X-Raft-Index, X-Raft-Term, X-Etcd-Cluster-Id\r\n{vary}"
     )
@@ -79,7 +79,8 @@ mod tests {
         let cors = Cors::new(&["http://a.example".to_owned()]);
         let want = "Access-Control-Allow-Methods: POST, GET, OPTIONS, PUT, DELETE\r\n\
                     Access-Control-Allow-Origin: http://a.example\r\n\
-                    Access-Control-Allow-Headers: accept, content-type, authorization\r\n\
+                    Access-Control-Allow-Headers: \
+                    accept, content-type, authorization, x-requested-with\r\n\
                     Access-Control-Expose-Headers: \
                     X-Etcd-Index, X-Raft-Index, X-Raft-Term, X-Etcd-Cluster-Id\r\n\
                     Vary: Origin\r\n";

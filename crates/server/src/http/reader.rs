@@ -38,6 +38,14 @@ pub(crate) struct PartialRequest {
     pub(crate) continued: bool,
 }
 
+impl PartialRequest {
+    /// Whether the head is there and the body is not. Gives whether it named a path of the key
+    /// space.
+    pub(crate) fn awaits_body(&self) -> Option<bool> {
+        (self.need > 0 || self.chunks.is_some()).then_some(self.is_keys)
+    }
+}
+
 /// What parsing came to.
 #[derive(Debug)]
 pub(crate) enum Progress<'a> {
@@ -111,6 +119,7 @@ pub(crate) fn parse<'a>(
         is_http11,
         keep_alive: headers.keep_alive,
         is_form: headers.content_type.is_some_and(is_form),
+        content_encoding: headers.content_encoding,
         content_type: headers.content_type,
         accepts_text: headers.accept.is_some_and(accepts_text),
         authorization: headers.authorization,
@@ -262,6 +271,7 @@ struct Headers<'a> {
     keep_alive: bool,
     expects_continue: bool,
     content_type: Option<&'a [u8]>,
+    content_encoding: Option<&'a [u8]>,
     accept: Option<&'a [u8]>,
     authorization: Option<&'a [u8]>,
     sender: Sender<'a>,
@@ -292,6 +302,23 @@ fn accepts_text(value: &[u8]) -> bool {
 }
 
 impl<'a> Headers<'a> {
+    /// Notes what a header says of the body's content. Those that contradict one another are
+    /// refused: what one reads as a form is none to another.
+    fn note_content(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
+        if name.eq_ignore_ascii_case("content-type") {
+            if self.content_type.is_some_and(|first| first != value) {
+                return Err(Refusal::Malformed("more than one Content-Type header"));
+            }
+            self.content_type = Some(value);
+        }
+        // The first of several may say `identity`, and the next one something else.
+        let is_plain = value.is_empty() || value.eq_ignore_ascii_case(b"identity");
+        if name.eq_ignore_ascii_case("content-encoding") && !is_plain {
+            self.content_encoding = Some(value);
+        }
+        Ok(())
+    }
+
     /// Where the first of the headers with a name is kept; nothing if it does not matter.
     fn first_of(&mut self, name: &str) -> Option<&mut Option<&'a [u8]>> {
         let is = |wanted| name.eq_ignore_ascii_case(wanted);
@@ -302,7 +329,6 @@ impl<'a> Headers<'a> {
             11 if is("stead-token") => Some(&mut self.token),
             11 if is("stead-nonce") => Some(&mut self.proof.nonce),
             11 if is("stead-proof") => Some(&mut self.proof.proof),
-            12 if is("content-type") => Some(&mut self.content_type),
             13 if is("authorization") => Some(&mut self.authorization),
             14 if is("sec-fetch-site") => Some(&mut self.sender.fetch_site),
             15 if is("stead-challenge") => Some(&mut self.proof.challenge),
@@ -325,6 +351,7 @@ fn read_headers<'a>(
         keep_alive: is_http11,
         expects_continue: false,
         content_type: None,
+        content_encoding: None,
         accept: None,
         authorization: None,
         sender: Sender::default(),
@@ -366,6 +393,7 @@ fn read_headers<'a>(
                 }
                 is_chunked = true;
             }
+            12 | 16 => headers.note_content(header.name, value)?,
             _ => {
                 if let Some(first) = headers.first_of(header.name) {
                     first.get_or_insert(value);

@@ -67,6 +67,8 @@ pub(crate) struct Request<'a> {
     pub(crate) keep_alive: bool,
     /// Whether the body is a form by its content type.
     pub(crate) is_form: bool,
+    /// How the body is encoded, if it is.
+    pub(crate) content_encoding: Option<&'a [u8]>,
     /// As sent.
     pub(crate) content_type: Option<&'a [u8]>,
     /// Whether the client asks for plain text.
@@ -100,6 +102,8 @@ pub(crate) struct Sender<'a> {
 pub(crate) enum Refusal {
     /// 400
     Malformed(&'static str),
+    /// 400: the client has ended its side in the middle of the body.
+    CutOff,
     /// 413
     BodyTooLarge,
     /// 414
@@ -115,7 +119,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub(crate) fn status(self) -> u16 {
         match self {
-            Refusal::Malformed(_) => 400,
+            Refusal::Malformed(_) | Refusal::CutOff => 400,
             Refusal::BodyTooLarge => 413,
             Refusal::RequestLineTooLong => 414,
             Refusal::Expectation => 417,
@@ -129,6 +133,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Refusal::Malformed(detail) => detail,
+            Refusal::CutOff => "unexpected EOF",
             Refusal::BodyTooLarge => "the request body is too large",
             Refusal::RequestLineTooLong => "the request line is too long",
             Refusal::Expectation => "unsupported Expect header: only 100-continue is supported",

@@ -35,7 +35,7 @@ use crate::api::pending::Waiting;
 use crate::api::{self, backup, health, keys};
 use crate::audit::{Audit, Entry};
 use crate::auth::Authenticator;
-use crate::config::Config;
+use crate::config::{Config, Dialect};
 use crate::error::StartError;
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
@@ -412,8 +412,8 @@ impl Service for EventLoop {
         }))
     }
 
-    fn refuse(&mut self, refusal: Refusal, is_keys: bool) -> Response {
-        api::answers::refuse(&self.cx, refusal, is_keys)
+    fn refuse(&mut self, refusal: Refusal, keys_in: Option<Dialect>) -> Response {
+        api::answers::refuse(&self.cx, refusal, keys_in)
     }
 
     fn take_bytes(&mut self, key: Key, bytes: &[u8]) -> Option<usize> {

@@ -35,7 +35,7 @@ pub(crate) use slab::{Key, Slab};
 pub(crate) use slow_clients::close_slow;
 
 use crate::audit::Entry;
-use crate::config::Port;
+use crate::config::{Dialect, Port};
 use crate::http::request::{Method, Refusal, Request};
 use crate::http::response::ReplyMode;
 use std::time::Duration;
@@ -103,8 +103,9 @@ pub(crate) trait Service: Sized {
         None
     }
 
-    /// The answer to an invalid request. `is_keys` says that it named a path of the key space.
-    fn refuse(&mut self, refusal: Refusal, is_keys: bool) -> Response;
+    /// The answer to an invalid request. If it named a path of the key space `keys_in` is the
+    /// dialect in which it did.
+    fn refuse(&mut self, refusal: Refusal, keys_in: Option<Dialect>) -> Response;
 
     /// Takes bytes of an upgraded connection. Gives how many were used; nothing if the connection
     /// must be closed.

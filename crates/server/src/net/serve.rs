@@ -6,10 +6,10 @@ use super::front::{OUTBOX_SHARE, READ_BYTES};
 use super::send::flush_dirty;
 use super::slab::Key;
 use super::slow_clients::shed_input;
-use super::{Caller, ClientEnd, Front, Pending, Reply, Response, Service, TOKEN_BASE};
+use super::{Caller, ClientEnd, Front, Pending, Reply, Response, Service, TOKEN_BASE, tls};
 use crate::config::Port;
 use crate::http::reader::{self, Progress};
-use crate::http::request::{Method, Request};
+use crate::http::request::{Method, Refusal, Request};
 use crate::http::response::{ReplyMode, message_body};
 use crate::notice::notice;
 use mio::Token;
@@ -273,6 +273,7 @@ fn take_input<S: Service>(service: &mut S, key: Key) {
         // What is left will never be a whole request.
         connection.closes = true;
         front.mark_dirty(key);
+        refuse_cut_off(service, key);
     }
 }
 
@@ -317,13 +318,7 @@ fn serve<S: Service>(service: &mut S, key: Key, bytes: &[u8]) -> (usize, bool) {
                 return (used, true);
             }
             Progress::Refused(refusal, is_keys) => {
-                let method = Method::of(rest);
-                connection.mode = ReplyMode { method, keep_alive: false, ..ReplyMode::default() };
-                // What follows cannot be told apart from the rest of this request.
-                connection.input = vec![0];
-                let response = service.refuse(refusal, is_keys);
-                let (front, printed) = service.parts();
-                front.answer(key, response, printed);
+                refuse(service, key, Method::of(rest), (refusal, is_keys));
                 return (used, false);
             }
             Progress::Request(request, len) => {
@@ -344,6 +339,29 @@ fn serve<S: Service>(service: &mut S, key: Key, bytes: &[u8]) -> (usize, bool) {
         service.front().budget.note_request();
     }
     unreachable!("requests are served until one of the reasons to stop is there")
+}
+
+/// Answers what is no request, or not a whole one. The flag tells that it named a path of the key
+/// space.
+fn refuse<S: Service>(service: &mut S, key: Key, method: Method, (why, is_keys): (Refusal, bool)) {
+    let Some(connection) = service.front().connections.get_mut(key) else { return };
+    let keys_in = is_keys.then(|| connection.dialect());
+    connection.mode = ReplyMode { method, keep_alive: false, ..ReplyMode::default() };
+    // What follows cannot be told apart from the rest of this request.
+    connection.input = vec![0];
+    let response = service.refuse(why, keys_in);
+    let (front, printed) = service.parts();
+    front.answer(key, response, printed);
+}
+
+/// Answers a request whose client has ended its side in the middle of the body: it may still read.
+/// Says whether there was one.
+fn refuse_cut_off<S: Service>(service: &mut S, key: Key) -> bool {
+    let Some(connection) = service.front().connections.get_mut(key) else { return false };
+    let Some(is_keys) = std::mem::take(&mut connection.partial).awaits_body() else { return false };
+    let method = Method::of(&connection.input);
+    refuse(service, key, method, (Refusal::CutOff, is_keys));
+    true
 }
 
 /// What became of the bytes of a request.
@@ -412,7 +430,7 @@ fn client_ended<S: Service>(service: &mut S, key: Key) {
     if is_answered {
         // What it sent ahead is answered first.
         connection.closes |= connection.input.is_empty();
-    } else {
+    } else if !refuse_cut_off(service, key) {
         service.close(key);
     }
 }
@@ -426,7 +444,7 @@ fn turn_away<S: Service>(service: &mut S, key: Key, error: &io::Error) {
     if !connection.socket.is_shaking_hands() || !connection.socket.give_up() {
         return service.close(key);
     }
-    let port = connection.port;
+    let (port, error) = (connection.port, tls::explain(error));
     tracing::debug!(?port, "a TLS handshake failed: {error}");
     if port == Port::Peer {
         let origin = front.origin_of(key);

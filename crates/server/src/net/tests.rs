@@ -181,7 +181,7 @@ impl Service for Toy {
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal, _: bool) -> Response {
+    fn refuse(&mut self, refusal: Refusal, _: Option<crate::config::Dialect>) -> Response {
         Response::text(refusal.status(), refusal.to_string())
     }
 
@@ -334,6 +334,39 @@ fn a_client_that_ends_its_side_gets_the_answer_and_a_watch_ends_with_it() {
     later.read_to_string(&mut text).unwrap();
     assert!(text.ends_with("late"), "{text}");
     assert_eq!(toy.gone, 1);
+}
+
+/// A client that ends its side in the middle of a body may still read why nothing came of it.
+#[test]
+fn a_body_that_never_comes_is_answered_to_a_client_that_has_ended_its_side() {
+    let length = "PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 123\r\n\r\n";
+    let chunked = "PUT /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (sent, served, answers) in [
+        (length.to_owned(), 0, 1),
+        (format!("{length}value=1"), 0, 1),
+        (chunked.to_owned(), 0, 1),
+        (format!("{chunked}7\r\nvalue=1"), 0, 1),
+        (format!("{chunked}7\r\nvalue=1\r\n"), 0, 1),
+        (format!("{chunked}7\r\nvalue=1\r\n0\r\n"), 0, 1),
+        // What came before is answered as well, also where that is much.
+        (format!("GET /n1 HTTP/1.1\r\nHost: localhost\r\n\r\n{length}"), 1, 2),
+        (format!("{}{length}", "GET /much HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(5)), 5, 6),
+        // Without a whole head there is nothing to answer.
+        ("PUT /x HTTP/1.1\r\nHost: local".to_owned(), 0, 0),
+    ] {
+        let (mut toy, addr) = Toy::new(|_| {});
+        let mut client = connect(addr);
+        client.write_all(sent.as_bytes()).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut got = Vec::new();
+        client.set_nonblocking(true).unwrap();
+        // What has come is kept, also where more is awaited.
+        toy.run_until("the end", |_| client.read_to_end(&mut got).is_ok());
+        assert_eq!(toy.served, served, "{sent}");
+        assert_eq!(count(&got, b"HTTP/1.1 "), answers, "{sent}");
+        let refused = count(&got, b"HTTP/1.1 400") == 1 && got.ends_with(b"unexpected EOF");
+        assert_eq!(refused, answers > served, "{sent}");
+    }
 }
 
 /// A watch that was sent much ahead does not hold it, nor outlives its client.

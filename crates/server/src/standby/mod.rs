@@ -17,7 +17,7 @@ use crate::api::answers::{overloaded, refuse_anywhere};
 use crate::api::error::{ApiError, STANDBY_INTERNAL};
 use crate::api::stats::{self, SelfStats, listing_of_urls};
 use crate::api::{Served, call, enter, health, redirect};
-use crate::config::{Config, Port};
+use crate::config::{Config, Dialect, Port};
 use crate::error::StartError;
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
@@ -426,7 +426,7 @@ impl Service for Standby<'_> {
         })
     }
 
-    fn refuse(&mut self, refusal: Refusal, _: bool) -> Response {
+    fn refuse(&mut self, refusal: Refusal, _: Option<Dialect>) -> Response {
         refuse_anywhere(refusal)
     }
 

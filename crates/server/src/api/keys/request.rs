@@ -5,12 +5,12 @@
 //! order of the checks is part of the protocol, since it decides which error a client sees.
 
 use crate::api::error::{
-    ApiError, INDEX_NOT_A_NUMBER, INVALID_FIELD, INVALID_FORM, PREV_VALUE_REQUIRED,
-    REFRESH_TTL_REQUIRED, REFRESH_VALUE, TTL_NOT_A_NUMBER, VALUE_OR_TTL_REQUIRED,
+    ApiError, INDEX_NOT_A_NUMBER, INVALID_FIELD, PREV_VALUE_REQUIRED, REFRESH_TTL_REQUIRED,
+    REFRESH_VALUE, TTL_NOT_A_NUMBER, VALUE_OR_TTL_REQUIRED,
 };
+use crate::api::form::each_parameter;
 use crate::config::Dialect;
 use crate::http::request::{Method, Request};
-use crate::http::url::{BadForm, each_field};
 use std::borrow::Cow;
 use store::{Access, Command, InOrder, KeyPath, Right};
 
@@ -147,25 +147,12 @@ fn text<'f>(field: &'f Option<Cow<'_, str>>) -> &'f str {
 impl<'a> Fields<'a> {
     fn read(request: &Request<'a>, dialect: Dialect, index: u64) -> Result<Self, ApiError> {
         let mut fields = Self::default();
-        let has_body = matches!(request.method, Method::Put | Method::Post) && request.is_form;
-        let refuse_semicolons = dialect == Dialect::V2;
-        let body = if has_body { request.body } else { b"" };
-        let result = [body, request.query.as_bytes()].into_iter().try_for_each(|form| {
-            each_field(form, refuse_semicolons, |name, value| fields.set(name, value))
-        });
-        match result {
-            Ok(()) => Ok(fields),
-            Err(BadForm::Escape(escape)) => {
-                let cause = format!("invalid URL escape {:?}", escape.0);
-                Err(ApiError::new(INVALID_FORM, cause, index))
-            }
-            Err(BadForm::Semicolon) => {
-                Err(ApiError::new(INVALID_FORM, "invalid semicolon separator in query", index))
-            }
-        }
+        each_parameter(request, dialect, index, |name, value| fields.set(name, value))?;
+        Ok(fields)
     }
 
-    fn set(&mut self, name: &str, value: Cow<'a, str>) {
+    /// Keeps a parameter, if it is the first of its name. Says whether it is known.
+    fn set(&mut self, name: &str, value: Cow<'a, str>) -> bool {
         let slot = match name {
             "value" => &mut self.value,
             "ttl" => &mut self.ttl,
@@ -184,9 +171,10 @@ impl<'a> Fields<'a> {
             "hidden" => &mut self.hidden,
             "quorum" => &mut self.quorum,
             "consistent" => &mut self.consistent,
-            _ => return,
+            _ => return false,
         };
         slot.get_or_insert(value);
+        true
     }
 }
 
@@ -382,6 +370,7 @@ fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiEr
     if fields.prev_value.as_deref() == Some("") {
         return v2_error(PREV_VALUE_REQUIRED, "\"prevValue\" cannot be empty");
     }
+    let no_value = v2_bool(&fields.no_value, "invalid value for \"noValueOnSuccess\"")?;
     let is_unsigned = text(&fields.ttl).bytes().all(|byte| byte.is_ascii_digit());
     let ttl = parse_ttl(text(&fields.ttl))
         .ok()
@@ -399,7 +388,6 @@ fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiEr
             return v2_error(REFRESH_TTL_REQUIRED, "No TTL value set");
         }
     }
-    let no_value = v2_bool(&fields.no_value, "invalid value for noValueOnSuccess")?;
     let has_condition = prev_index > 0 || fields.prev_value.is_some();
     let kind = match (method, prev_exist) {
         (Method::Put, Some(false)) => WriteKind::Create,

@@ -4,11 +4,11 @@
 //! An election is a lock whose values are names, so both modules end in the same few requests. The
 //! order of the checks is part of the protocol, since it decides which error a client sees.
 
-use crate::api::error::{ApiError, INVALID_FIELD, INVALID_FORM, TTL_NOT_A_NUMBER};
+use crate::api::error::{ApiError, INVALID_FIELD, TTL_NOT_A_NUMBER};
+use crate::api::form::each_parameter;
 use crate::api::keys::request::TTL_SECONDS_MAX;
 use crate::config::Dialect;
 use crate::http::request::{Method, Request};
-use crate::http::url::{BadForm, each_field};
 use std::borrow::Cow;
 use store::{ErrorCode, LockAction, LockEntry, Node};
 
@@ -90,39 +90,27 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The body goes before the query, and the first of several wins.
     fn read(request: &Request<'a>, dialect: Dialect, at: u64) -> Result<Self, ApiError> {
-        let has_body = matches!(request.method, Method::Put | Method::Post) && request.is_form;
-        let body = if has_body { request.body } else { b"" };
         let mut fields = Self::default();
         let mut known = [false; 6];
-        let result = [body, request.query.as_bytes()].into_iter().try_for_each(|form| {
-            each_field(form, dialect == Dialect::V2, |name, value| {
-                let (slot, position) = match name {
-                    "ttl" => (&mut fields.ttl, 0),
-                    "timeout" => (&mut fields.timeout, 1),
-                    "value" => (&mut fields.value, 2),
-                    "index" => (&mut fields.index, 3),
-                    "field" => (&mut fields.field, 4),
-                    "name" => (&mut fields.name, 5),
-                    _ => return,
-                };
-                if let Some(known) = known.get_mut(position)
-                    && !*known
-                {
-                    *known = true;
-                    *slot = value;
-                }
-            })
-        });
-        match result {
-            Ok(()) => Ok(fields),
-            Err(BadForm::Escape(escape)) => {
-                let cause = format!("invalid URL escape {:?}", escape.0);
-                Err(ApiError::new(INVALID_FORM, cause, at))
+        each_parameter(request, dialect, at, |name, value| {
+            let (slot, position) = match name {
+                "ttl" => (&mut fields.ttl, 0),
+                "timeout" => (&mut fields.timeout, 1),
+                "value" => (&mut fields.value, 2),
+                "index" => (&mut fields.index, 3),
+                "field" => (&mut fields.field, 4),
+                "name" => (&mut fields.name, 5),
+                _ => return false,
+            };
+            if let Some(known) = known.get_mut(position)
+                && !*known
+            {
+                *known = true;
+                *slot = value;
             }
-            Err(BadForm::Semicolon) => {
-                Err(ApiError::new(INVALID_FORM, "invalid semicolon separator in query", at))
-            }
-        }
+            true
+        })?;
+        Ok(fields)
     }
 
     fn index(&self) -> Option<u64> {

@@ -192,9 +192,16 @@ fn only_a_form_content_type_is_a_form() {
         let text = format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Type:{kind}\r\n\r\n");
         assert_eq!(one(text.as_bytes()).is_form, want, "{kind}");
     }
-    let text = b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Type: text/plain\r\n\
-                 Content-Type: application/x-www-form-urlencoded\r\n\r\n";
-    assert!(!one(text).is_form, "the first of several counts");
+    let twice = |first, second| {
+        format!(
+            "PUT / HTTP/1.1\r\nHost: h\r\nContent-Type: {first}\r\nContent-Type: {second}\r\n\r\n"
+        )
+    };
+    let form = "application/x-www-form-urlencoded";
+    assert!(one(twice(form, form).as_bytes()).is_form);
+    for (first, second) in [("text/plain", form), (form, "text/plain"), (form, "")] {
+        assert_eq!(refusal(twice(first, second).as_bytes()), Some(400), "{first} {second}");
+    }
 }
 
 #[test]

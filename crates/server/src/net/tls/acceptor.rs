@@ -1,6 +1,7 @@
 //! The server side of TLS at a port: certificate, key, and the authorities of accepted client
 //! certificates.
 
+use super::verifier::CallerVerifier;
 use super::{Expiry, Kept, pem};
 use crate::config::TlsFiles;
 use crate::error::StartError;
@@ -63,9 +64,8 @@ fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
         Some((path, roots)) => {
             let verifier =
                 WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(
-                verifier.map_err(|error| format!("{}: {error}", path.display()))?,
-            )
+            let verifier = verifier.map_err(|error| format!("{}: {error}", path.display()))?;
+            builder.with_client_cert_verifier(Arc::new(CallerVerifier(verifier)))
         }
     };
     let (cert, key_file) = (files.cert.display(), files.key.display());

@@ -10,6 +10,7 @@ mod keyring;
 mod pem;
 mod reload;
 mod stream;
+mod verifier;
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use dialer::{Dialer, calls, for_client};
@@ -17,3 +18,4 @@ pub(crate) use expiry::{Expiry, common_name};
 pub(crate) use keyring::Keyring;
 use reload::Kept;
 pub(crate) use stream::Stream;
+pub(crate) use verifier::explain;

@@ -7,6 +7,7 @@ mod bounds;
 mod bytes;
 mod clients;
 mod disk;
+mod forms;
 mod memory;
 mod requests;
 mod share;

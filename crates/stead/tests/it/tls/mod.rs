@@ -89,6 +89,21 @@ fn only_a_certificate_of_the_authority_opens_a_guarded_port() {
     }
 }
 
+/// Two authorities of one name: only the signature tells them apart.
+#[test]
+fn a_certificate_that_only_names_the_authority_is_called_a_bad_one() {
+    if is_other() {
+        return;
+    }
+    let (authority, namesake) = (Authority::named("one name"), Authority::named("one name"));
+    let site = site("tls-namesake", &authority, true);
+    let _server = site.spawn();
+    Client::ready_with(site.addr(), || authority.client(true));
+    let mut stranger = Client::open(site.addr(), authority.client_of(&namesake));
+    let error = stranger.try_ask("GET", "/v2/keys/", "").unwrap_err();
+    assert!(error.to_string().contains("BadCertificate"), "{error}");
+}
+
 #[test]
 fn plain_http_is_told_and_garbage_is_cut_off() {
     if is_other() {

@@ -1,6 +1,7 @@
 //! Parameters of both modules row by row: what a request comes to, or which error.
 
 use super::*;
+use crate::api::error::INVALID_FORM;
 use crate::config::Dialect::{V2, V04};
 use crate::http::request::Sender;
 use crate::proof::ProofHeaders;
@@ -32,6 +33,7 @@ fn request(text: &str) -> Request<'_> {
         sender: Sender::default(),
         proof: ProofHeaders::default(),
         content_type: None,
+        content_encoding: None,
         upgrade: None,
         token: None,
         body: body.unwrap_or_default().trim_start().as_bytes(),
