@@ -12,7 +12,7 @@ use replica::{BackupInfo, Clock, Inheritance, InitialIdentity, Salvage};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use store::{Command, InternalWrite, KeyPath, Limits, Stamp, Store, StoreIndex};
+use store::{Command, InternalWrite, KeyPath, Limits, Stamp, Store, StoreIndex, WallOffset};
 
 /// Where 0.4 kept its members, and where they are shown.
 const MACHINES: &str = "/_etcd/machines";
@@ -80,12 +80,16 @@ pub fn restore(
     deadlines: Deadlines,
     margin: Option<u64>,
 ) -> Result<Rebuilt, StartError> {
-    let (info, store) = read_backup(file)?;
+    let (info, mut store) = read_backup(file)?;
     let now = SystemClock::new().now();
     let seen = match deadlines {
         // The clocks of the machine that made it say nothing here, but for the wall clock.
         Deadlines::Kept => Now { boot: !now.boot, monotonic: 0, wall: info.made.wall },
-        Deadlines::Extended => now,
+        Deadlines::Extended => {
+            let offset = now.wall.wrapping_sub(info.stamp.time.0).cast_signed();
+            store.show_leases_with(WallOffset(offset));
+            now
+        }
     };
     let source = Source { store, stamp: info.stamp, seen, config: info.config() };
     let margin = margin.unwrap_or_else(|| margin_since(info.made.wall, now.wall));

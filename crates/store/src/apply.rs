@@ -324,12 +324,12 @@ impl Store {
     ) -> Arc<Event> {
         self.index += 1;
         let mut node = None;
-        let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
+        let lease = content.ttl.map(|ttl| self.stamp.lease(ttl));
         if let (parent, Some(name)) = self.parent_mut(path, Shift::default())
             && let Some(Node::Dir(dir)) = parent.children.get_mut(name)
         {
             let dir = Arc::make_mut(dir);
-            dir.set_deadline(deadline);
+            dir.set_lease(lease);
             node = Some(dir.shallow());
         }
         self.expiry.set(path.as_str(), node.as_ref().and_then(Node::deadline));
@@ -380,21 +380,21 @@ impl Store {
         content: Content<'_>,
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
-        let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
+        let lease = content.ttl.map(|ttl| self.stamp.lease(ttl));
         let kept = Some(&prev).filter(|_| content.refresh).and_then(|node| node.value());
         let value = kept.unwrap_or(content.value);
-        let file = File::new(prev.created().0, self.index + 1, deadline, value);
+        let file = File::new(prev.created().0, self.index + 1, lease, value);
         let node = Node::File(Arc::new(file));
         self.put(path, node, action, Some(prev), content.refresh, wakes)
     }
 
     fn new_node(&self, content: Content<'_>) -> Node {
         let index = self.index + 1;
-        let deadline = content.ttl.map(|ttl| self.stamp.deadline(ttl));
+        let lease = content.ttl.map(|ttl| self.stamp.lease(ttl));
         if content.dir {
-            Node::Dir(Arc::new(Dir::new(index, index, deadline)))
+            Node::Dir(Arc::new(Dir::new(index, index, lease)))
         } else {
-            Node::File(Arc::new(File::new(index, index, deadline, content.value)))
+            Node::File(Arc::new(File::new(index, index, lease, content.value)))
         }
     }
 

@@ -120,6 +120,11 @@ impl Expiry {
         self.by_deadline.first().map(|(deadline, key)| (*deadline, key))
     }
 
+    /// All keys with a deadline, in order.
+    pub(crate) fn keys(&self) -> Vec<Arc<str>> {
+        self.by_key.keys().map(Arc::clone).collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }

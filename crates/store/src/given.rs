@@ -111,7 +111,7 @@ impl StoreBuilder {
         }
         let name = Name::from(name);
         self.growth.check(&name).map_err(wrong)?;
-        match made(node) {
+        match made(node, self.stamp) {
             Made::File(file) => self.growth.add_file(name, file),
             Made::Dir(dir) => self.growth.enter(name, dir),
         }
@@ -196,12 +196,12 @@ impl Store {
         let deadlines = node.iter().chain(&prev).filter_map(|node| node.deadline);
         let time = deadlines.fold(self.stamp.time, Timestamp::min);
         let before = latest.remove(&key);
-        let prev = prev.map(|prev| shared(prev, before.as_ref()));
+        let prev = prev.map(|prev| shared(prev, self.stamp, before.as_ref()));
         let in_tree = match self.root.descendant(&key) {
             Some(Node::File(file)) => Some(file),
             _ => None,
         };
-        let node = node.map(|node| shared(node, in_tree));
+        let node = node.map(|node| shared(node, self.stamp, in_tree));
         if let Some(Node::File(file)) = &node {
             latest.insert(key.clone(), Arc::clone(file));
         }
@@ -238,17 +238,18 @@ enum Made {
     Dir(Dir),
 }
 
-fn made(node: GivenNode) -> Made {
+fn made(node: GivenNode, stamp: Stamp) -> Made {
     let (created, modified) = (node.created.0, node.modified.0);
+    let lease = node.deadline.map(|deadline| stamp.lease_until(deadline));
     match node.value {
-        Some(value) => Made::File(File::new(created, modified, node.deadline, value)),
-        None => Made::Dir(Dir::new(created, modified, node.deadline)),
+        Some(value) => Made::File(File::new(created, modified, lease, value)),
+        None => Made::Dir(Dir::new(created, modified, lease)),
     }
 }
 
 /// A node of an event; that of an equal file if there is one.
-fn shared(node: GivenNode, known: Option<&Arc<File>>) -> Node {
-    match made(node) {
+fn shared(node: GivenNode, stamp: Stamp, known: Option<&Arc<File>>) -> Node {
+    match made(node, stamp) {
         Made::Dir(dir) => Node::Dir(Arc::new(dir)),
         Made::File(file) => match known.filter(|known| ***known == file) {
             Some(known) => Node::File(Arc::clone(known)),

@@ -49,5 +49,5 @@ pub use node::{Children, Dir, File, Node, Totals};
 pub use path::{DEPTH_MAX, KeyPath, PathError};
 pub use stats::{Counter, StoreStats};
 pub use store::{Applied, Store, StoreSnapshot};
-pub use time::{Stamp, StoreIndex, Timestamp, WallOffset};
+pub use time::{Lease, Stamp, StoreIndex, Timestamp, WallOffset};
 pub use watch::{Wake, WatchFilter, WatcherId};

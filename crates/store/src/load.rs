@@ -13,7 +13,7 @@ use crate::growth::Growth;
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::node::Dir;
-use crate::snapshot::{DIR, END, FILE, VERSION, VERSION_1, VERSION_2};
+use crate::snapshot::{DIR, END, FILE, USERS, VERSION, VERSION_1, VERSION_2};
 use crate::store::Store;
 use source::Source;
 use std::io::{self, Read};
@@ -48,6 +48,21 @@ fn read_name(source: &mut Source<'_>, growth: &Growth) -> io::Result<Name> {
     Ok(name)
 }
 
+/// Reads what comes behind the events.
+fn read_sections(source: &mut Source<'_>) -> io::Result<Auth> {
+    let mut auth = Auth::default();
+    loop {
+        match source.byte()? {
+            END => return Ok(auth),
+            USERS if auth == Auth::default() => {
+                auth = Auth::read(source)?.map_err(|detail| source.wrong(detail))?;
+            }
+            USERS => return Err(source.wrong("its users come twice")),
+            kind => return Err(source.wrong(&format!("its section {kind} is unknown"))),
+        }
+    }
+}
+
 impl Store {
     /// Rebuilds a store from what [`crate::StoreSnapshot::write`] wrote, up to the end of `input`.
     ///
@@ -62,12 +77,13 @@ impl Store {
         let index = source.number()?;
         source.set_index(index);
         let stamp = source.stamp()?;
+        source.set_shown_with(if version <= VERSION_2 { Some(stamp.wall_offset) } else { None });
         let stats = source.stats()?;
         let (root, expiry) = read_tree(&mut source)?;
         let history = events::read(&mut source, version, &root, &limits)?;
         let mut auth = Auth::default();
-        if version == VERSION {
-            auth = Auth::read(&mut source)?.map_err(|detail| source.wrong(detail))?;
+        if version > VERSION_2 {
+            auth = read_sections(&mut source)?;
         }
         if auth.revision().0 > index {
             return Err(source.wrong("a user is newer than the store"));

@@ -1,19 +1,20 @@
 //! An entry of the key tree: a file or a directory.
 
 use crate::lock::entry_number;
-use crate::time::{StoreIndex, Timestamp};
+use crate::time::{Lease, StoreIndex, Timestamp};
 use crate::tree::{Iter, Tree};
 use std::sync::Arc;
 
-/// Stands for "no deadline". The latest deadline is one nanosecond earlier, in the year 2554.
-const PERMANENT: u64 = u64::MAX;
+/// The latest deadline, in the year 2554: a snapshot writes one more than that.
+const DEADLINE_MAX: Timestamp = Timestamp(u64::MAX - 1);
 
 /// A file as it was at one moment. It never changes; a write makes a new one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct File {
     created: u64,
     modified: u64,
-    deadline: u64,
+    /// Apart, since most files have none, and each byte here counts for all of them.
+    lease: Option<Box<Lease>>,
     value: Box<str>,
 }
 
@@ -22,7 +23,7 @@ pub struct File {
 pub struct Dir {
     pub(crate) created: u64,
     pub(crate) modified: u64,
-    pub(crate) deadline: u64,
+    pub(crate) lease: Option<Lease>,
     pub(crate) children: Tree<Node>,
     /// Of everything below it, so that a directory that goes need not be walked to be counted.
     pub(crate) totals: Totals,
@@ -60,18 +61,18 @@ pub enum Node {
     Dir(Arc<Dir>),
 }
 
-fn pack(deadline: Option<Timestamp>) -> u64 {
-    deadline.map_or(PERMANENT, |deadline| deadline.0.min(PERMANENT - 1))
+fn bounded(lease: Option<Lease>) -> Option<Lease> {
+    lease.map(|lease| Lease { deadline: lease.deadline.min(DEADLINE_MAX), ..lease })
 }
 
 impl File {
     pub(crate) fn new(
         created: u64,
         modified: u64,
-        deadline: Option<Timestamp>,
+        lease: Option<Lease>,
         value: impl Into<Box<str>>,
     ) -> Self {
-        Self { created, modified, deadline: pack(deadline), value: value.into() }
+        Self { created, modified, lease: bounded(lease).map(Box::new), value: value.into() }
     }
 
     pub(crate) fn value(&self) -> &str {
@@ -80,18 +81,19 @@ impl File {
 
     /// The same file as this one, but for the value: for those that were written with equal ones.
     pub(crate) fn with_value(&self, value: impl Into<Box<str>>) -> Self {
-        Self { value: value.into(), ..*self }
+        let (created, modified, lease) = (self.created, self.modified, self.lease.clone());
+        Self { created, modified, lease, value: value.into() }
     }
 }
 
 impl Dir {
-    pub(crate) fn new(created: u64, modified: u64, deadline: Option<Timestamp>) -> Self {
+    pub(crate) fn new(created: u64, modified: u64, lease: Option<Lease>) -> Self {
         let (children, totals) = (Tree::default(), Totals::default());
-        Self { created, modified, deadline: pack(deadline), children, totals }
+        Self { created, modified, lease: bounded(lease), children, totals }
     }
 
-    pub(crate) fn set_deadline(&mut self, deadline: Option<Timestamp>) {
-        self.deadline = pack(deadline);
+    pub(crate) fn set_lease(&mut self, lease: Option<Lease>) {
+        self.lease = bounded(lease);
     }
 
     /// The same directory without its children: what an event shows of it.
@@ -155,13 +157,32 @@ impl Node {
         })
     }
 
+    /// When it expires, and as what that is shown; nothing if it is permanent.
+    pub fn lease(&self) -> Option<Lease> {
+        match self {
+            Node::File(file) => file.lease.as_deref().copied(),
+            Node::Dir(dir) => dir.lease,
+        }
+    }
+
     /// When it expires; nothing if it is permanent.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let deadline = match self {
-            Node::File(file) => file.deadline,
-            Node::Dir(dir) => dir.deadline,
-        };
-        (deadline != PERMANENT).then_some(Timestamp(deadline))
+        self.lease().map(|lease| lease.deadline)
+    }
+
+    /// The same node with this lease.
+    pub(crate) fn with_lease(&self, lease: Option<Lease>) -> Node {
+        match self {
+            Node::File(file) => {
+                let value = &*file.value;
+                Node::File(Arc::new(File::new(file.created, file.modified, lease, value)))
+            }
+            Node::Dir(dir) => {
+                let mut dir = Dir::clone(dir);
+                dir.set_lease(lease);
+                Node::Dir(Arc::new(dir))
+            }
+        }
     }
 
     /// The children in ascending byte order of their names; none for a file.

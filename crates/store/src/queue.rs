@@ -15,7 +15,7 @@ use crate::node::{File, Node};
 use crate::path::KeyPath;
 use crate::stats::Counter;
 use crate::store::{Located, Store};
-use crate::time::Timestamp;
+use crate::time::Lease;
 use crate::watch::Wake;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ type Outcome = Result<LockOutcome, StoreError>;
 
 /// How an entry changes.
 struct Touch<'a> {
-    deadline: Timestamp,
+    lease: Lease,
     value: Option<&'a str>,
     /// Whether it is only kept alive, which wakes no watcher.
     is_quiet: bool,
@@ -134,9 +134,9 @@ impl Store {
                 return Err(busy());
             }
             // Only the holder decides again how long it wants the lock.
-            let wanted = self.stamp.deadline(ttl);
-            let deadline = if is_held { wanted } else { longer(&node, wanted) };
-            let touch = Touch { deadline, value: None, is_quiet: !is_held };
+            let wanted = self.stamp.lease(ttl);
+            let lease = if is_held { wanted } else { longer(&node, wanted) };
+            let touch = Touch { lease, value: None, is_quiet: !is_held };
             return Ok(self.lock_touch(dir, index, &node, is_held, &touch, wakes));
         }
         let is_held = lock.is_none_or(|lock| lock.lock_entries().next().is_none());
@@ -163,7 +163,7 @@ impl Store {
             path = key(dir, self.index + 1);
         }
         let index = self.index + 1;
-        let file = File::new(index, index, Some(self.stamp.deadline(ttl)), value);
+        let file = File::new(index, index, Some(self.stamp.lease(ttl)), value);
         self.lock_put(KeyPath::join_checked(&path), file, Action::Create, None, false, wakes);
         let state = if is_held { LockState::Held } else { LockState::Waiting };
         LockOutcome { index, state, before: 0, touched: index }
@@ -177,9 +177,9 @@ impl Store {
         wakes: &mut Vec<Wake>,
     ) -> Outcome {
         let (index, node) = self.lock_find(dir, LockEntry::Index(index), "")?;
-        let deadline = longer(&node, self.stamp.deadline(ttl));
+        let lease = longer(&node, self.stamp.lease(ttl));
         let is_held = self.is_first(dir, index);
-        let touch = Touch { deadline, value: None, is_quiet: !is_held };
+        let touch = Touch { lease, value: None, is_quiet: !is_held };
         Ok(self.lock_touch(dir, index, &node, is_held, &touch, wakes))
     }
 
@@ -193,7 +193,7 @@ impl Store {
     ) -> Outcome {
         let (index, node) = self.lock_find(dir, entry, "Renew")?;
         let is_held = self.is_first(dir, index);
-        let touch = Touch { deadline: self.stamp.deadline(ttl), value, is_quiet: false };
+        let touch = Touch { lease: self.stamp.lease(ttl), value, is_quiet: false };
         Ok(self.lock_touch(dir, index, &node, is_held, &touch, wakes))
     }
 
@@ -208,8 +208,8 @@ impl Store {
         let (index, node) = self.lock_find(dir, LockEntry::Index(index), "")?;
         let is_held = self.is_first(dir, index);
         if is_held && let Some(ttl) = keep {
-            let deadline = longer(&node, self.stamp.deadline(ttl));
-            let touch = Touch { deadline, value: None, is_quiet: false };
+            let lease = longer(&node, self.stamp.lease(ttl));
+            let touch = Touch { lease, value: None, is_quiet: false };
             return Ok(self.lock_touch(dir, index, &node, is_held, &touch, wakes));
         }
         let modified = node.modified().0;
@@ -244,7 +244,7 @@ impl Store {
     ) -> LockOutcome {
         let value = touch.value.or(node.value()).unwrap_or_default();
         let touched = self.index + 1;
-        let file = File::new(node.created().0, touched, Some(touch.deadline), value);
+        let file = File::new(node.created().0, touched, Some(touch.lease), value);
         let (path, prev) = (key(dir, index), Some(node.clone()));
         let path = KeyPath::join_checked(&path);
         self.lock_put(path, file, Action::Update, prev, touch.is_quiet, wakes);
@@ -279,7 +279,7 @@ fn find_value<'a>(lock: &'a Node, value: &str) -> Option<(u64, &'a Node)> {
     same.min_by_key(|(index, _)| *index)
 }
 
-/// A deadline that is not before the one that the entry has.
-fn longer(node: &Node, wanted: Timestamp) -> Timestamp {
-    node.deadline().map_or(wanted, |deadline| deadline.max(wanted))
+/// The one that ends later: that which the entry has, or another.
+fn longer(node: &Node, wanted: Lease) -> Lease {
+    node.lease().filter(|lease| lease.deadline > wanted.deadline).unwrap_or(wanted)
 }

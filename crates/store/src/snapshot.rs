@@ -4,11 +4,13 @@
 //! version u8 | index, time, wall offset (zigzag), 13 counters
 //! | the root's children | end
 //! | index of the last event that is no longer kept | event count | event, ...
-//! | users and roles (auth/codec.rs)
+//! | section, ... | end
 //!
 //! child:  1 file: name, node fields, value      2 directory: name, node fields, children, end
 //! end:    0
-//! node fields: created, modified, deadline (0: permanent, else one more than the deadline)
+//! section: its kind u8, which is not 0, and its content: 1 users and roles (auth/codec.rs)
+//! node fields: created, modified, deadline (0: permanent, else one more than the deadline and
+//!              then the wall offset, zigzag)
 //! event:  action u8 | flags u8 | key | index | created | time | wall offset | [node] | [prev]
 //! node or prev in an event:
 //!         1 file: fields, value                 2 directory: fields
@@ -21,7 +23,9 @@
 //!
 //! The history adds each value once, and none that its key has now: the node of one event is the
 //! previous node of the next one of its key, and many writes put what was there already. Version 1
-//! had kinds 1 to 3 only, and so the value of each change twice; versions 1 and 2 had no users.
+//! had kinds 1 to 3 only, and so the value of each change twice. Up to version 2 nodes had no wall
+//! offset: they get the one that they were shown with, which is that of the stream or the event.
+//! Nor were there sections, nor an end behind them.
 //!
 //! The bytes depend on the state alone, so equal members write equal snapshots. Nothing here is
 //! recursive, and no more than one piece is held in memory, beside a reference to each file of the
@@ -40,11 +44,14 @@ use std::io::{self, Write};
 
 pub(crate) const VERSION: u8 = 3;
 
-/// What knew no users.
-pub(crate) const VERSION_2: u8 = 2;
-
 /// What release 0.1 wrote.
 pub(crate) const VERSION_1: u8 = 1;
+
+/// What came between: deadlines without wall offsets.
+pub(crate) const VERSION_2: u8 = 2;
+
+/// The kind of the section with users and roles; there is none while there are none.
+pub(crate) const USERS: u8 = 1;
 
 pub(crate) const END: u8 = 0;
 pub(crate) const FILE: u8 = 1;
@@ -93,9 +100,7 @@ impl StoreSnapshot {
     /// # Errors
     /// What `out` gave.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        // What has no users is written as before: a member of an older version reads it.
-        let has_users = *self.auth != Auth::default();
-        let mut buf = vec![if has_users { VERSION } else { VERSION_2 }];
+        let mut buf = vec![VERSION];
         codec::put_number(&mut buf, self.index);
         put_stamp(&mut buf, self.stamp);
         for number in counters(&self.stats) {
@@ -109,9 +114,11 @@ impl StoreSnapshot {
             events.put(&mut buf, event);
             pass_on(&mut buf, out, PIECE_BYTES)?;
         }
-        if has_users {
+        if *self.auth != Auth::default() {
+            buf.push(USERS);
             self.auth.encode(&mut buf);
         }
+        buf.push(END);
         pass_on(&mut buf, out, 0)
     }
 
@@ -256,5 +263,11 @@ fn put_stamp(buf: &mut Vec<u8>, stamp: Stamp) {
 fn put_fields(buf: &mut Vec<u8>, node: &Node) {
     codec::put_number(buf, node.created().0);
     codec::put_number(buf, node.modified().0);
-    codec::put_number(buf, node.deadline().map_or(0, |deadline| deadline.0 + 1));
+    match node.lease() {
+        None => codec::put_number(buf, 0),
+        Some(lease) => {
+            codec::put_number(buf, lease.deadline.0 + 1);
+            codec::put_number(buf, codec::zigzag(lease.wall_offset.0));
+        }
+    }
 }

@@ -9,10 +9,10 @@ use crate::expiry::Expiry;
 use crate::history::History;
 use crate::limits::Limits;
 use crate::lock::LockOutcome;
-use crate::node::{Dir, Node, Totals};
+use crate::node::{Dir, Node, Shift, Totals};
 use crate::path::KeyPath;
 use crate::stats::StoreStats;
-use crate::time::{Stamp, StoreIndex, Timestamp};
+use crate::time::{Lease, Stamp, StoreIndex, Timestamp, WallOffset};
 use crate::watch::{Hub, WatchFilter, WatcherId};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -289,6 +289,19 @@ impl Store {
     pub fn begin_anew(&mut self, index: StoreIndex) {
         self.index = self.index.max(index.0.min(INDEX_RAISED_MAX));
         self.history = History::after(self.index());
+    }
+
+    /// Shows the deadlines of all nodes anew, with this offset: for a new cluster whose clock was
+    /// set, so that what was shown before is another time than when they end.
+    pub fn show_leases_with(&mut self, wall_offset: WallOffset) {
+        for key in self.expiry.keys() {
+            let path = KeyPath::join_checked(&key);
+            let Some(node) = self.peek(path) else { continue };
+            let lease = node.lease().map(|lease| Lease { wall_offset, ..lease });
+            if let (parent, Some(name)) = self.parent_mut(path, Shift::default()) {
+                parent.children.insert(name, node.with_lease(lease));
+            }
+        }
     }
 
     /// The whole store as it is now, in constant time.

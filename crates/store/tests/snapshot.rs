@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use store::{
-    Command, InOrder, InternalWrite, Limits, Stamp, Store, StoreIndex, Timestamp, WallOffset,
-    WatchFilter,
+    Command, InOrder, InternalWrite, Lease, Limits, Node, Stamp, Store, StoreIndex, Timestamp,
+    WallOffset, WatchFilter,
 };
 use testkit::{
     SECOND, START, cases, event_text, hex, path, snapshot_bytes, stats_text, store_lines,
@@ -100,7 +100,7 @@ fn load_error(bytes: &[u8]) -> String {
 fn snapshots_of_all_versions_stay_readable() {
     let store = sample();
     if std::env::var_os("UPDATE_DATA").is_some() {
-        std::fs::write(data_file("snapshot-v2.bin"), snapshot_bytes(&store.snapshot()))
+        std::fs::write(data_file("snapshot-v3.bin"), snapshot_bytes(&store.snapshot()))
             .expect("the source can be written");
     }
     assert_eq!(
@@ -109,8 +109,8 @@ fn snapshots_of_all_versions_stay_readable() {
         "the sample has something of everything"
     );
     let read = |name| std::fs::read(data_file(name)).expect("the file is part of the source");
-    let newest = read("snapshot-v2.bin");
-    for name in ["snapshot-v1.bin", "snapshot-v2.bin"] {
+    let newest = read("snapshot-v3.bin");
+    for name in ["snapshot-v1.bin", "snapshot-v2.bin", "snapshot-v3.bin"] {
         let loaded = load(&read(name)).expect("it is a snapshot");
         assert_eq!(store_lines(&loaded), store_lines(&store), "{name}");
         assert_eq!(event_lines(&loaded), event_lines(&store), "{name}");
@@ -173,6 +173,81 @@ fn every_changed_byte_is_refused_or_gives_a_store_that_works() {
         }
     }
     assert!(accepted > 1000 && refused > 10_000, "{accepted} accepted, {refused} refused");
+}
+
+/// Up to version 2 a deadline was shown with the offset of the stream, or of its event. What is
+/// read from there stays so.
+#[test]
+fn deadlines_of_older_versions_are_shown_as_they_were() {
+    // The last byte of the head's stamp, and of the event's, is the offset: 3 and -2, zigzag.
+    let mut head = head_of(2);
+    head[3] = 6;
+    let file = [1, 1, b'a', 4, 4, 101, 1, b'v', 0];
+    let event = [0, 1, 0, 1, 2, b'/', b'b', 4, 4, 50, 3, 1, 4, 4, 101, 1, b'w'];
+    let store = load(&[&*head, &file, &event].concat()).expect("it is a snapshot");
+    let again = load(&snapshot_bytes(&store.snapshot())).expect("it is one of today");
+    for store in [store, again] {
+        let shown = store.peek(path("/a")).and_then(|node| node.lease()).map(Lease::shown);
+        assert_eq!(shown, Some(103));
+        let event = store.event(StoreIndex(4)).expect("it is kept");
+        let lease = event.node.as_ref().and_then(Node::lease);
+        assert_eq!(lease.map(Lease::shown), Some(98));
+    }
+}
+
+/// The moment that is shown is fixed when the lease is made: in the tree, in every event, over
+/// restarts. A new lease has one of its own.
+#[test]
+fn one_lease_is_one_moment_however_the_wall_clock_goes_on() {
+    let mut store = Store::new(limits());
+    let mut apply = |at: u64, offset: i64, command: Command<'_>| {
+        let stamp = Stamp { time: Timestamp(at * SECOND), wall_offset: WallOffset(offset) };
+        store.apply(&command, stamp, &mut Vec::new()).expect("nothing is in the way");
+    };
+    let set =
+        |key, ttl| Command::Set { path: path(key), value: "", dir: false, ttl, refresh: false };
+    apply(1, 700, set("/k", Some(100)));
+    apply(1, 700, Command::Update { path: path("/k"), value: "2", ttl: Some(50), refresh: true });
+    apply(
+        2,
+        -9,
+        Command::Set { path: path("/d"), value: "", dir: true, ttl: Some(9), refresh: false },
+    );
+    apply(3, 5, set("/other", None));
+    apply(4, 6, Command::Update { path: path("/d"), value: "", ttl: Some(20), refresh: false });
+    apply(60, 80, Command::Expire { limit: 9 });
+    let shown = |node: &Option<Node>| node.as_ref().and_then(Node::lease).map(Lease::shown);
+    let again = load(&snapshot_bytes(&store.snapshot())).expect("it is a snapshot");
+    for store in [store, again] {
+        let moments = |index| {
+            let event = store.event(StoreIndex(index)).expect("it is kept");
+            (shown(&event.node), shown(&event.prev))
+        };
+        let (first, second) = (Some(101 * SECOND + 700), Some(51 * SECOND + 700));
+        let (third, fourth) = (Some(11 * SECOND - 9), Some(24 * SECOND + 6));
+        assert_eq!(moments(1), (first, None));
+        assert_eq!(moments(2), (second, first));
+        assert_eq!(moments(3), (third, None));
+        assert_eq!(moments(5), (fourth, third));
+        assert_eq!((moments(6), moments(7)), ((None, fourth), (None, second)));
+    }
+}
+
+/// Where a cluster is made anew with a clock that was set, all is shown by that one.
+#[test]
+fn deadlines_can_be_shown_anew() {
+    let mut store = sample();
+    let keys = ["/a/b", "/a/b/c"];
+    let lease = |store: &Store, key| store.peek(path(key)).and_then(|node| node.lease());
+    let before = keys.map(|key| lease(&store, key).expect("it has one"));
+    let totals = store.totals();
+    store.show_leases_with(WallOffset(1000));
+    for (key, before) in keys.iter().zip(before) {
+        let wanted = Lease { wall_offset: WallOffset(1000), ..before };
+        assert_eq!(lease(&store, key), Some(wanted));
+    }
+    assert_eq!((store.totals(), store.next_deadline()), (totals, sample().next_deadline()));
+    assert!(store.peek(path("/a/b/c")).is_some(), "what is below stays");
 }
 
 /// A snapshot of nothing, up to the tree: version, index 9, no time, no counts.
@@ -259,6 +334,10 @@ fn events_are_in_order_and_of_their_version() {
     assert!(wrong(&events(4, 3)).contains("events are not in order"));
     assert!(wrong(&events(0, 1)).contains("events are not in order"));
     assert!(load_error(&[4]).contains("its version 4 is unknown"));
+    let three = [head_of(3), vec![0, 0, 0]].concat();
+    assert!(load_error(&three).contains("it ends too early"));
+    assert!(load(&[&*three, &[0]].concat()).is_ok());
+    assert!(load_error(&[&*three, &[2, 0]].concat()).contains("its section 2 is unknown"));
     for kind in [4, 5, 9] {
         let one = [head_of(1), vec![0, 0, 1, 0, 1, 2, b'/', b'a', 4, 4, 0, 0, kind]].concat();
         let error = load_error(&one);

@@ -126,13 +126,13 @@ pub(crate) fn go_duration(nanos: u64) -> String {
 /// When a node expires by the wall clock, in nanoseconds, and the seconds until then as `ttl` shows
 /// them: rounded up; negative, and then rounded towards zero, when it is overdue.
 pub(crate) fn expiration(node: &Node, now: Stamp) -> Option<(u64, i64)> {
-    let deadline = node.deadline()?.0;
-    let shown = deadline.saturating_add_signed(now.wall_offset.0);
+    let lease = node.lease()?;
+    let deadline = lease.deadline.0;
     let ttl = match deadline.checked_sub(now.time.0) {
         Some(left) => i64::try_from(left.div_ceil(NANOS)).unwrap_or(i64::MAX),
         None => -i64::try_from((now.time.0 - deadline) / NANOS).unwrap_or(i64::MAX),
     };
-    Some((shown, ttl))
+    Some((lease.shown(), ttl))
 }
 
 #[cfg(test)]
@@ -195,7 +195,10 @@ mod tests {
         }
         let offset = WallOffset(-2_000_000_000);
         let now = Stamp { time: Timestamp(base), wall_offset: offset };
-        assert_eq!(expiration(&node, now), Some((base + 3 * NANOS, 5)));
+        assert_eq!(expiration(&node, now), Some((base + 5 * NANOS, 5)), "it stays as it was");
+        store.apply(&command, now, &mut Vec::new()).expect("applies");
+        let node = store.get(path).expect("is there");
+        assert_eq!(expiration(&node, set_at), Some((base + 3 * NANOS, 5)), "a new one is another");
         let root = store.get(KeyPath::ROOT).expect("is there");
         assert_eq!(expiration(&root, now), None);
     }

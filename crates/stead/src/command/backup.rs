@@ -160,7 +160,7 @@ fn verify(file: &Path) -> Result<ExitCode, String> {
 fn inspect(file: &Path, as_json: bool) -> Result<ExitCode, String> {
     let (info, store) = read(file)?;
     if as_json {
-        return Ok(print_lines(&info, &store));
+        return Ok(print_lines(&store));
     }
     let sums = content::sums(&store);
     let mut text = String::new();
@@ -182,11 +182,11 @@ fn inspect(file: &Path, as_json: bool) -> Result<ExitCode, String> {
     Ok(print(&text))
 }
 
-fn print_lines(info: &BackupInfo, store: &Store) -> ExitCode {
+fn print_lines(store: &Store) -> ExitCode {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut failed = false;
     walk(store, &mut |path, node| {
-        let line = content::json_line(path, node, info.stamp);
+        let line = content::json_line(path, node);
         failed = failed || writeln!(out, "{line}").is_err();
     });
     if failed || out.flush().is_err() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }

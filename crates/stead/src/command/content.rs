@@ -3,7 +3,7 @@
 use crate::nodes::walk;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
-use store::{Node, Stamp, Store};
+use store::{Node, Store};
 
 /// Sums over the nodes of a backup, the root not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,16 +30,15 @@ pub(super) fn sums(store: &Store) -> Sums {
 }
 
 /// A node as one line of JSON, with the members that the keys API has; `expiration` is exact.
-pub(super) fn json_line(path: &str, node: &Node, stamp: Stamp) -> String {
+pub(super) fn json_line(path: &str, node: &Node) -> String {
     let mut members = Map::new();
     members.insert("key".to_owned(), path.into());
     match node.value() {
         Some(value) => members.insert("value".to_owned(), value.into()),
         None => members.insert("dir".to_owned(), true.into()),
     };
-    if let Some(deadline) = node.deadline() {
-        let shown = deadline.0.saturating_add_signed(stamp.wall_offset.0);
-        members.insert("expiration".to_owned(), server::rfc3339(shown).into());
+    if let Some(lease) = node.lease() {
+        members.insert("expiration".to_owned(), server::rfc3339(lease.shown()).into());
     }
     members.insert("modifiedIndex".to_owned(), node.modified().0.into());
     members.insert("createdIndex".to_owned(), node.created().0.into());
@@ -96,7 +95,7 @@ fn listed(store: &Store) -> Vec<(String, Node)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::{Command, KeyPath, Limits, Timestamp, WallOffset};
+    use store::{Command, KeyPath, Limits, Stamp, Timestamp, WallOffset};
 
     const STAMP: Stamp = Stamp { time: Timestamp(0), wall_offset: WallOffset(1_000_000_000) };
 
@@ -117,7 +116,7 @@ mod tests {
         let want = Sums { keys: 3, directories: 1, value_bytes: 4, expiring: 1 };
         assert_eq!(sums(&store), want);
         let mut lines = Vec::new();
-        walk(&store, &mut |path, node| lines.push(json_line(path, node, STAMP)));
+        walk(&store, &mut |path, node| lines.push(json_line(path, node)));
         assert_eq!(
             lines,
             [

@@ -8,6 +8,7 @@ use crate::node::{Dir, File, Node};
 use crate::path::is_node_path;
 use crate::snapshot::{
     DIR, FILE, FROM_BEFORE, HAS_NODE, HAS_PREV, IN_TREE, OF_TREE, REFRESH, SAME_VALUE, VERSION_1,
+    VERSION_2,
 };
 use crate::time::StoreIndex;
 use std::io;
@@ -51,6 +52,9 @@ fn read_event(source: &mut Source<'_>, files: &mut Files<'_>) -> io::Result<Even
         return Err(source.wrong("an event changes a node before it was made"));
     }
     let stamp = source.stamp()?;
+    if files.version <= VERSION_2 {
+        source.set_shown_with(Some(stamp.wall_offset));
+    }
     let node = (flags & HAS_NODE != 0).then(|| files.read_node(source, &key)).transpose()?;
     let prev = (flags & HAS_PREV != 0).then(|| files.read_node(source, &key)).transpose()?;
     if node.is_some() == action.is_removal() {

@@ -4,7 +4,7 @@ use crate::codec;
 use crate::node::{Dir, File};
 use crate::snapshot::{PIECE_BYTES, STRING_BYTES_MAX};
 use crate::stats::{Counter, StoreStats};
-use crate::time::{Stamp, Timestamp, WallOffset};
+use crate::time::{Lease, Stamp, Timestamp, WallOffset};
 use std::io::{self, Read};
 
 impl crate::auth::Read for Source<'_> {
@@ -31,16 +31,23 @@ pub(super) struct Source<'a> {
     passed: u64,
     /// The store's index: no index in the stream is larger.
     index: u64,
+    /// The wall offset of deadlines that come without one, as they did up to version 2.
+    shown_with: Option<WallOffset>,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn new(input: &'a mut dyn Read) -> Self {
-        Self { input, buf: Vec::new(), at: 0, passed: 0, index: u64::MAX }
+        Self { input, buf: Vec::new(), at: 0, passed: 0, index: u64::MAX, shown_with: None }
     }
 
     /// From here on no index may be larger.
     pub(super) fn set_index(&mut self, index: u64) {
         self.index = index;
+    }
+
+    /// From here on deadlines have no wall offset in the stream, but this one.
+    pub(super) fn set_shown_with(&mut self, wall_offset: Option<WallOffset>) {
+        self.shown_with = wall_offset;
     }
 
     /// Refuses what goes on.
@@ -139,15 +146,23 @@ impl<'a> Source<'a> {
 
     pub(super) fn stamp(&mut self) -> io::Result<Stamp> {
         let time = Timestamp(self.number()?);
-        Ok(Stamp { time, wall_offset: WallOffset(codec::unzigzag(self.number()?)) })
+        Ok(Stamp { time, wall_offset: self.wall_offset()? })
     }
 
-    fn fields(&mut self) -> io::Result<(u64, u64, Option<Timestamp>)> {
+    fn wall_offset(&mut self) -> io::Result<WallOffset> {
+        Ok(WallOffset(codec::unzigzag(self.number()?)))
+    }
+
+    fn fields(&mut self) -> io::Result<(u64, u64, Option<Lease>)> {
         let (created, modified, deadline) = (self.index()?, self.index()?, self.number()?);
         if created > modified {
             return Err(self.wrong("a node was changed before it was made"));
         }
-        Ok((created, modified, deadline.checked_sub(1).map(Timestamp)))
+        let Some(deadline) = deadline.checked_sub(1).map(Timestamp) else {
+            return Ok((created, modified, None));
+        };
+        let wall_offset = self.shown_with.map_or_else(|| self.wall_offset(), Ok)?;
+        Ok((created, modified, Some(Lease { deadline, wall_offset })))
     }
 
     pub(super) fn file(&mut self) -> io::Result<File> {
@@ -157,13 +172,13 @@ impl<'a> Source<'a> {
     }
 
     pub(super) fn file_without_value(&mut self) -> io::Result<File> {
-        let (created, modified, deadline) = self.fields()?;
-        Ok(File::new(created, modified, deadline, ""))
+        let (created, modified, lease) = self.fields()?;
+        Ok(File::new(created, modified, lease, ""))
     }
 
     pub(super) fn dir(&mut self) -> io::Result<Dir> {
-        let (created, modified, deadline) = self.fields()?;
-        Ok(Dir::new(created, modified, deadline))
+        let (created, modified, lease) = self.fields()?;
+        Ok(Dir::new(created, modified, lease))
     }
 
     pub(super) fn stats(&mut self) -> io::Result<StoreStats> {
