@@ -56,6 +56,9 @@ pub(crate) const COMMITTED_BYTES_PER_READY: u64 = 8 << 20;
 /// How many bytes raft may hold uncommitted before it refuses proposals.
 pub(crate) const UNCOMMITTED_BYTES_MAX: u64 = 64 << 20;
 
+/// How long a failure that was foreseen at a look waits to be counted in the log: 1 s.
+pub(crate) const COUNT_NS: u64 = 1_000_000_000;
+
 /// How far the shown time may stray from the wall clock before the leader corrects it: 500 ms.
 pub(crate) const WALL_DRIFT_MAX_NS: u64 = 500_000_000;
 

@@ -76,7 +76,9 @@ impl Outcome {
         match result {
             Ok(Applied::Event(event)) => Outcome::Event(event.index),
             // What a user or role is now can be read.
-            Ok(Applied::Internal | Applied::Raised | Applied::Auth(_)) => Outcome::Internal,
+            Ok(Applied::Internal | Applied::Raised | Applied::Counted | Applied::Auth(_)) => {
+                Outcome::Internal
+            }
             Ok(Applied::Lock(lock)) => Outcome::Lock(*lock),
             Ok(Applied::Expired(_)) => Outcome::Lost,
             Err(error) if error.cause.len() > CAUSE_BYTES_MAX => Outcome::Lost,

@@ -2,6 +2,8 @@
 
 #[path = "member/calls.rs"]
 mod calls;
+#[path = "member/counting.rs"]
+mod counting;
 #[path = "member/due.rs"]
 mod due;
 #[path = "member/expiry.rs"]

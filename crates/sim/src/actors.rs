@@ -175,7 +175,13 @@ impl World {
                 },
                 is_new: found.before == 0,
             },
-            Ok(Applied::Expired(_) | Applied::Internal | Applied::Raised | Applied::Auth(_)) => {
+            Ok(
+                Applied::Expired(_)
+                | Applied::Internal
+                | Applied::Raised
+                | Applied::Counted
+                | Applied::Auth(_),
+            ) => {
                 Outcome::Written { index: 0, key: String::new(), prev: None }
             }
             Err(Failure::Store(error)) => {

@@ -96,6 +96,11 @@ impl Store {
                 }
                 Ok(Applied::Raised)
             }
+            Command::CountRefused(refused) => {
+                self.being_counted.take(*refused);
+                self.stats.count(*refused);
+                Ok(Applied::Counted)
+            }
             Command::Lock { dir, action } => {
                 self.apply_lock(*dir, *action, wakes).map(Applied::Lock)
             }
@@ -164,6 +169,7 @@ impl Store {
             | Command::Internal { .. }
             | Command::RaiseIndex { .. }
             | Command::Auth(_)
+            | Command::CountRefused(_)
             | Command::Lock { .. } => {
                 unreachable!("these are not about a key that a client names")
             }
@@ -216,7 +222,7 @@ impl Store {
 
     /// The error with which a command would fail on the key space as it is, where that is known
     /// from a look at its own key: for those that compare, and for one that creates. The failure is
-    /// counted, for this member alone; nothing else changes.
+    /// counted, for this member alone until [`Store::count_refused`]; nothing else changes.
     ///
     /// A caller that is sure to have everything that was ever answered can so refuse a command
     /// without a place in the log.
@@ -228,18 +234,18 @@ impl Store {
                 }
                 let conditions = Conditions { value: prev_value, index: prev_index };
                 let error = self.swappable(path, conditions).err()?;
-                self.refused.compare_and_swaps.fail += 1;
+                self.refused.compare_and_swaps += 1;
                 Some(error)
             }
             Command::CompareAndDelete { path, prev_value, prev_index } => {
                 let conditions = Conditions { value: prev_value, index: prev_index };
                 let error = self.check_deletable(path, conditions).err()?;
-                self.refused.compare_and_deletes.fail += 1;
+                self.refused.compare_and_deletes += 1;
                 Some(error)
             }
             Command::Create { path, in_order: None, .. } => {
                 let error = self.check_creatable(path).err()?;
-                self.refused.creates.fail += 1;
+                self.refused.creates += 1;
                 Some(error)
             }
             _ => None,

@@ -4,6 +4,7 @@ use crate::auth::{Access, AuthChange, Right};
 use crate::codec::{self, DecodeError};
 use crate::lock::LockAction;
 use crate::path::KeyPath;
+use crate::stats::Refused;
 
 /// How an in-order key is named after the index that it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,9 @@ pub enum Command<'a> {
     RaiseIndex { at_least: u64 },
     /// Users or roles change, or whether they count. Takes one index and is no event.
     Auth(Box<AuthChange>),
+    /// Count operations that failed at a look, without a place of their own in the log
+    /// ([`crate::Store::refuse`]). Changes no key.
+    CountRefused(Refused),
     /// Something asked of the lock whose directory, below [`crate::LOCK_ROOT`], is `dir`.
     Lock { dir: KeyPath<'a>, action: LockAction<'a> },
 }
@@ -84,7 +88,8 @@ const EXPIRE: u8 = 7;
 const INTERNAL: u8 = 8;
 const LOCK: u8 = 9;
 const RAISE_INDEX: u8 = 10;
-const AUTH: u8 = 11;
+const COUNT_REFUSED: u8 = 11;
+const AUTH: u8 = 12;
 
 /// The highest index that can be asked for: 2^52. There is room for as many changes above it, and
 /// clients that read numbers as floating-point ones still tell one index from the next.
@@ -194,6 +199,7 @@ impl<'a> Command<'a> {
                 out.extend_from_slice(&[RAISE_INDEX, 0]);
                 codec::put_number(out, at_least);
             }
+            Command::CountRefused(refused) => put_refused(out, refused),
             Command::Internal { ref writes } => put_internal(out, writes),
             Command::Lock { dir, action } => action.encode(dir, LOCK, out),
             Command::Auth(ref change) => {
@@ -218,6 +224,7 @@ impl<'a> Command<'a> {
             | Command::Expire { .. }
             | Command::Internal { .. }
             | Command::RaiseIndex { .. }
+            | Command::CountRefused(_)
             | Command::Auth(_) => return None,
         };
         Some(Access { recursive, ..Access::new(path, Right::Write) })
@@ -260,6 +267,7 @@ impl<'a> Command<'a> {
             RAISE_INDEX => {
                 return Ok(Command::RaiseIndex { at_least: codec::take_number(bytes)? });
             }
+            COUNT_REFUSED => return take_refused(bytes),
             INTERNAL => return take_internal(bytes),
             AUTH => return Ok(Command::Auth(Box::new(AuthChange::decode(bytes)?))),
             _ => {}
@@ -314,6 +322,22 @@ fn put_write(
     codec::put_text(out, path.as_str());
     codec::put_text(out, value);
     put_ttl(out, ttl);
+}
+
+fn put_refused(out: &mut Vec<u8>, refused: Refused) {
+    out.extend_from_slice(&[COUNT_REFUSED, 0]);
+    let Refused { creates, compare_and_swaps, compare_and_deletes } = refused;
+    for count in [creates, compare_and_swaps, compare_and_deletes] {
+        codec::put_number(out, count);
+    }
+}
+
+fn take_refused<'a>(bytes: &mut &'a [u8]) -> Result<Command<'a>, DecodeError> {
+    Ok(Command::CountRefused(Refused {
+        creates: codec::take_number(bytes)?,
+        compare_and_swaps: codec::take_number(bytes)?,
+        compare_and_deletes: codec::take_number(bytes)?,
+    }))
 }
 
 fn put_internal(out: &mut Vec<u8>, writes: &[InternalWrite<'_>]) {

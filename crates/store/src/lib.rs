@@ -47,7 +47,7 @@ pub use limits::Limits;
 pub use lock::{LOCK_ANONYMOUS, LOCK_ROOT, LockAction, LockEntry, LockOutcome, LockState};
 pub use node::{Children, Dir, File, Node, Totals};
 pub use path::{DEPTH_MAX, KeyPath, PathError};
-pub use stats::{Counter, StoreStats};
+pub use stats::{Counter, Refused, StoreStats};
 pub use store::{Applied, Store, StoreSnapshot};
 pub use time::{Lease, Stamp, StoreIndex, Timestamp, WallOffset};
 pub use watch::{Wake, WatchFilter, WatcherId};

@@ -10,8 +10,8 @@ pub struct Counter {
 }
 
 /// What was counted. `gets` and `watchers` belong to this member alone, and so do the failures that
-/// [`crate::Store::refuse`] foresaw; the rest is part of the replicated state and equal on all
-/// members.
+/// [`crate::Store::refuse`] foresaw until a command counts them; the rest is part of the replicated
+/// state and equal on all members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct StoreStats {
@@ -24,4 +24,44 @@ pub struct StoreStats {
     pub compare_and_deletes: Counter,
     pub expire_count: u64,
     pub watchers: u64,
+}
+
+/// How many operations failed at a look ([`crate::Store::refuse`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Refused {
+    pub creates: u64,
+    pub compare_and_swaps: u64,
+    pub compare_and_deletes: u64,
+}
+
+impl Refused {
+    /// Adds what a command may have made up: nothing overflows.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.creates = self.creates.saturating_add(other.creates);
+        self.compare_and_swaps = self.compare_and_swaps.saturating_add(other.compare_and_swaps);
+        self.compare_and_deletes =
+            self.compare_and_deletes.saturating_add(other.compare_and_deletes);
+    }
+
+    /// Takes away what was counted, as far as it was counted here.
+    pub(crate) fn take(&mut self, other: Self) {
+        self.creates = self.creates.saturating_sub(other.creates);
+        self.compare_and_swaps = self.compare_and_swaps.saturating_sub(other.compare_and_swaps);
+        self.compare_and_deletes =
+            self.compare_and_deletes.saturating_sub(other.compare_and_deletes);
+    }
+}
+
+impl StoreStats {
+    /// Counts failures.
+    pub(crate) fn count(&mut self, refused: Refused) {
+        for (counter, more) in [
+            (&mut self.creates, refused.creates),
+            (&mut self.compare_and_swaps, refused.compare_and_swaps),
+            (&mut self.compare_and_deletes, refused.compare_and_deletes),
+        ] {
+            counter.fail = counter.fail.saturating_add(more);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! bounds. How commands change it is in `apply.rs`.
 
 use crate::auth::{Auth, AuthDone};
-use crate::command::INDEX_RAISED_MAX;
+use crate::command::{Command, INDEX_RAISED_MAX};
 use crate::error::{ErrorCode, StoreError};
 use crate::event::Event;
 use crate::expiry::Expiry;
@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::lock::LockOutcome;
 use crate::node::{Dir, Node, Shift, Totals};
 use crate::path::KeyPath;
-use crate::stats::StoreStats;
+use crate::stats::{Refused, StoreStats};
 use crate::time::{Lease, Stamp, StoreIndex, Timestamp, WallOffset};
 use crate::watch::{Hub, WatchFilter, WatcherId};
 use std::cell::Cell;
@@ -28,6 +28,8 @@ pub enum Applied {
     Internal,
     /// [`crate::Command::RaiseIndex`].
     Raised,
+    /// [`crate::Command::CountRefused`].
+    Counted,
     /// [`crate::Command::Lock`].
     Lock(LockOutcome),
     /// [`crate::Command::Auth`].
@@ -51,7 +53,9 @@ pub struct Store {
     /// Whether commands find all keys at and below `/_etcd` reserved.
     pub(crate) reserves_all: bool,
     /// What was refused at a look, before it had a place in the log.
-    pub(crate) refused: StoreStats,
+    pub(crate) refused: Refused,
+    /// The same, where a command that counts it is on its way into the log.
+    pub(crate) being_counted: Refused,
 }
 
 /// The whole store at one moment, taken in constant time; may be sent to another thread.
@@ -89,7 +93,8 @@ impl Store {
             limits,
             gets: (Cell::new(0), Cell::new(0)),
             reserves_all: false,
-            refused: StoreStats::default(),
+            refused: Refused::default(),
+            being_counted: Refused::default(),
         }
     }
 
@@ -255,11 +260,28 @@ impl Store {
         let mut stats = self.stats;
         stats.gets.success = self.gets.0.get();
         stats.gets.fail = self.gets.1.get();
-        stats.creates.fail += self.refused.creates.fail;
-        stats.compare_and_swaps.fail += self.refused.compare_and_swaps.fail;
-        stats.compare_and_deletes.fail += self.refused.compare_and_deletes.fail;
+        stats.count(self.refused);
+        stats.count(self.being_counted);
         stats.watchers = self.hub.len() as u64;
         stats
+    }
+
+    /// Whether failures were foreseen that no command has counted.
+    pub fn has_refused(&self) -> bool {
+        self.refused != Refused::default()
+    }
+
+    /// The command that counts what was refused; nothing if there is nothing. Until it is applied
+    /// here, which it must be, it is shown as counted.
+    pub fn count_refused(&mut self) -> Option<Command<'static>> {
+        let refused = std::mem::take(&mut self.refused);
+        self.being_counted.add(refused);
+        (refused != Refused::default()).then_some(Command::CountRefused(refused))
+    }
+
+    /// The last such command did not reach the log.
+    pub fn count_refused_again(&mut self) {
+        self.refused.add(std::mem::take(&mut self.being_counted));
     }
 
     /// How many keys there are, and how large their values are.

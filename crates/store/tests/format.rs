@@ -5,7 +5,7 @@ mod testkit;
 use proptest::prelude::*;
 use store::{
     Command, DecodeError, ErrorCode, InOrder, InternalWrite, KeyPath, Limits, LockAction,
-    LockEntry, Stamp, Store,
+    LockEntry, Refused, Stamp, Store,
 };
 use testkit::{cases, hex};
 
@@ -90,6 +90,14 @@ fn other_commands() -> Vec<(Command<'static>, &'static str)> {
         (Command::Internal { writes }, "08000201042f612f62017600012f"),
         (Command::Internal { writes: Vec::new() }, "080000"),
         (Command::RaiseIndex { at_least: 300 }, "0a00ac02"),
+        (
+            Command::CountRefused(Refused {
+                creates: 1,
+                compare_and_swaps: 300,
+                compare_and_deletes: 0,
+            }),
+            "0b0001ac0200",
+        ),
     ]
 }
 

@@ -95,6 +95,8 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     log_id: u64,
     /// Whether this member has seen, since it started, all that was answered before.
     is_warm: bool,
+    /// Whether the member is about to stop in order: nothing is put off any more.
+    is_stopping: bool,
     last_start_announcement: Option<MonoTime>,
 }
 
@@ -145,6 +147,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             claims: Claims::default(),
             log_id: cluster.0,
             is_warm: false,
+            is_stopping: false,
             last_start_announcement: None,
         }
     }
@@ -169,6 +172,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.write_waiting(now)?;
         self.seek_room(now)?;
         self.replica.expire_due(now);
+        self.replica.count_due(now.mono(), self.is_stopping);
         // A member that has just started may hear its leader before it can speak to it. What it
         // would pass on then is lost without a sign, so it waits.
         if let Some(leader) = self.replica.other_leader()
@@ -225,6 +229,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             self.note_synced(number);
         }
         Ok(())
+    }
+
+    /// The member is about to stop in order: what its turns would put off is done in the next one.
+    pub fn begin_stop(&mut self) {
+        self.is_stopping = true;
     }
 
     /// Closes the log of a member that stops in order, so that damage to its last record is told

@@ -215,13 +215,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             return Some(0);
         }
         let now = self.clock.now();
-        let expiry = self.replica.until_expiry(now);
+        let (expiry, count) =
+            (self.replica.until_expiry(now), self.replica.until_count(now.mono()));
         let alone = self.replica.is_alone() && self.replica.is_leader();
         let must_tick = !alone || self.unsynced.is_syncing() || self.is_held_up();
         let tick = must_tick.then(|| self.last_tick.after(TICK_NS).since(now.mono()));
-        match (expiry, tick) {
-            (Some(expiry), Some(tick)) => Some(expiry.min(tick)),
-            (one, other) => one.or(other),
-        }
+        [expiry, count, tick].into_iter().flatten().min()
     }
 }

@@ -20,7 +20,7 @@ mod submit;
 
 use crate::clock::{ClusterClock, MonoTime, Now};
 use crate::error::EngineError;
-use crate::limits::{READS_MAX, TICK_NS};
+use crate::limits::{COUNT_NS, READS_MAX, TICK_NS};
 use crate::membership::change::{Change, Standing, Standings};
 use crate::membership::configuration::holds;
 use crate::replica::log::LogView;
@@ -67,6 +67,10 @@ pub(crate) struct Replica {
     expire_in_flight: bool,
     /// Whether the next entry is to remove what has expired.
     expire_wanted: bool,
+    /// Since when operations that failed at a look are not counted in the log.
+    uncounted_since: Option<MonoTime>,
+    /// Whether they are to be with the next entry, also if there is nothing else to write.
+    count_wanted: bool,
     /// No expiry is proposed before this reading of the monotonic clock.
     expiry_rests_until: MonoTime,
     /// Whether raft's configuration has ever held this member.
@@ -112,6 +116,8 @@ impl Replica {
             commands_since_snapshot,
             expire_in_flight: false,
             expire_wanted: false,
+            uncounted_since: None,
+            count_wanted: false,
             expiry_rests_until: MonoTime::default(),
             was_member: false,
             outgoing: Vec::new(),
@@ -224,6 +230,11 @@ impl Replica {
         }
         let rest = self.expiry_rests_until.since(now.mono());
         self.state.store.next_deadline().map(|due| self.clock.until(due, now).max(rest))
+    }
+
+    /// Nanoseconds until what failed at a look is due to be counted; nothing if there is nothing.
+    pub(crate) fn until_count(&self, now: MonoTime) -> Option<u64> {
+        self.uncounted_since.map(|since| since.after(COUNT_NS).since(now))
     }
 
     /// There is no room for an expiry: it is tried again at the next tick and not in every turn,

@@ -7,7 +7,7 @@
 use crate::clock::{MonoTime, Now};
 use crate::error::EngineError;
 use crate::limits::{
-    BATCH_BYTES_MAX, ENTRY_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, REQUEST_BYTES_MAX,
+    BATCH_BYTES_MAX, COUNT_NS, ENTRY_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, REQUEST_BYTES_MAX,
     TAKEN_BYTES_MAX, TURN_BYTES_MAX, WAITING_BYTES_MAX,
 };
 use crate::membership::change::Change;
@@ -32,6 +32,8 @@ struct Draft {
     since: MonoTime,
     /// How many items belong to no request.
     len: usize,
+    /// Whether it counts what failed at a look.
+    counts: bool,
     /// This member's requests.
     own: Vec<u64>,
     /// Those of others.
@@ -75,7 +77,7 @@ impl Replica {
     /// Whether anything waits here that would be proposed or passed on.
     pub(crate) fn has_requests(&self) -> bool {
         let has_gathered = !self.gathering.is_empty() || !self.inbox.is_empty();
-        has_gathered || self.expire_wanted || self.has_unsent()
+        has_gathered || self.expire_wanted || self.count_wanted || self.has_unsent()
     }
 
     /// Whether so much has gathered that it should go out before more is taken in. What cannot go
@@ -115,7 +117,7 @@ impl Replica {
     pub(crate) fn bytes_to_write(&mut self) -> Option<usize> {
         let bytes = if self.can_decide() {
             self.forwards.aim(self.id, self.raw.raft.term);
-            (self.expire_wanted || self.has_more())
+            (self.expire_wanted || self.count_wanted || self.has_more())
                 .then(|| self.gathering.bytes() + self.inbox.bytes() + self.forwards.unsent_bytes())
         } else {
             let is_sent = self.reachable_leader().is_some() && !self.requests_rest;
@@ -130,6 +132,7 @@ impl Replica {
             (self.expire_wanted, self.expire_in_flight) = (false, false);
             self.rest_expiry(now);
         }
+        (self.count_wanted, self.uncounted_since) = (false, None);
         self.gathering.refuse(error, &mut out.answers);
         self.forwards.refuse_untouched(error, &mut out.answers);
         self.requests_rest = true;
@@ -159,6 +162,17 @@ impl Replica {
         if self.state.store.next_deadline().is_some_and(|due| due <= self.clock.time(now)) {
             (self.expire_in_flight, self.expire_wanted) = (true, true);
         }
+    }
+
+    /// Wants what failed at a look to be counted in the log, if that has waited for long enough or
+    /// `is_last`. Only a member that decides alone looks.
+    pub(crate) fn count_due(&mut self, now: MonoTime, is_last: bool) {
+        if !self.decides_alone() || !self.state.store.has_refused() {
+            (self.count_wanted, self.uncounted_since) = (false, None);
+            return;
+        }
+        let since = *self.uncounted_since.get_or_insert(now);
+        self.count_wanted |= is_last || now.since(since) >= COUNT_NS;
     }
 
     /// Proposes what has gathered as one entry, or passes it on, and starts one round for the reads
@@ -209,6 +223,13 @@ impl Replica {
         let is_alone = self.is_alone();
         if !is_alone {
             self.name_gathered();
+        } else if (self.count_wanted || draft.has_expiry || self.has_more())
+            && let Some(command) = self.state.store.count_refused()
+        {
+            let mut items = Items::default();
+            items.push(&command);
+            draft.push_items(&items);
+            draft.counts = true;
         }
         let mut proposed = 0;
         while proposed < TURN_BYTES_MAX {
@@ -256,6 +277,10 @@ impl Replica {
             if draft.has_expiry {
                 (self.expire_in_flight, self.expire_wanted) = (false, false);
             }
+            if draft.counts {
+                self.state.store.count_refused_again();
+            }
+            (self.count_wanted, self.uncounted_since) = (false, None);
             self.requests_rest = true;
             fail(draft.waiters, EngineError::Overloaded, &mut out.answers);
             for mark in draft.taken {
@@ -266,6 +291,9 @@ impl Replica {
             return false;
         }
         self.expire_wanted &= !draft.has_expiry;
+        if draft.counts {
+            (self.count_wanted, self.uncounted_since) = (false, None);
+        }
         let position = self.last_position();
         self.proposals.register(position, draft.since, draft.waiters);
         for seq in draft.own {

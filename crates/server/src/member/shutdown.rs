@@ -63,6 +63,7 @@ impl EventLoop {
     pub(super) fn stop(&mut self) -> Result<(), StartError> {
         notice!(Stopping, "", "");
         self.transfer_leadership()?;
+        self.cx.driver.begin_stop();
         self.finish_up()?;
         self.cx.driver.close()?;
         background::write_seen(&mut self.cx);

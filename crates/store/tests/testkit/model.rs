@@ -279,6 +279,7 @@ impl Model {
             | Command::Internal { .. }
             | Command::RaiseIndex { .. }
             | Command::Auth(_)
+            | Command::CountRefused(_)
             | Command::Lock { .. } => {
                 panic!("not about a client's key")
             }

@@ -345,6 +345,7 @@ pub(crate) fn written(
         Ok(
             Applied::Internal
             | Applied::Raised
+            | Applied::Counted
             | Applied::Expired(_)
             | Applied::Lock(_)
             | Applied::Auth(_),

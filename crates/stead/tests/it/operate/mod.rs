@@ -2,6 +2,7 @@
 //! and the protocol around the key space.
 
 mod before_v2;
+mod counters;
 mod damage;
 mod dashboard;
 mod data_dir;

@@ -88,6 +88,7 @@ fn command_text(command: &Command<'_>) -> String {
         | Command::Internal { .. }
         | Command::RaiseIndex { .. }
         | Command::Auth(_)
+        | Command::CountRefused(_)
         | Command::Lock { .. } => {
             panic!("no request on a key says so")
         }
