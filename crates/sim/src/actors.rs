@@ -181,9 +181,7 @@ impl World {
                 | Applied::Raised
                 | Applied::Counted
                 | Applied::Auth(_),
-            ) => {
-                Outcome::Written { index: 0, key: String::new(), prev: None }
-            }
+            ) => Outcome::Written { index: 0, key: String::new(), prev: None },
             Err(Failure::Store(error)) => {
                 Outcome::Refused { code: error.code as u16, index: error.index.0 }
             }

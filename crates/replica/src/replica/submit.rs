@@ -227,7 +227,7 @@ impl Replica {
             && let Some(command) = self.state.store.count_refused()
         {
             let mut items = Items::default();
-            items.push(&command);
+            items.push(Principal::Guest, &command);
             draft.push_items(&items);
             draft.counts = true;
         }

@@ -9,6 +9,7 @@ pub(crate) mod kit;
 mod membership;
 mod moving;
 mod outcomes;
+mod places;
 mod reading;
 mod removal;
 mod starting;

@@ -12,5 +12,6 @@ mod lifecycle;
 mod limits;
 mod process;
 mod protocol;
+mod reports;
 mod second_listener;
 mod watching;
