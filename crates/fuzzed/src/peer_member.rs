@@ -44,6 +44,7 @@ fn options() -> Options {
     Options {
         name: "m".into(),
         client_url: "http://m:4001".into(),
+        client_urls: replica::ClientUrls::default(),
         peer_url: "http://m:7001".into(),
         cluster_config: ClusterConfig::default(),
         store_limits: store::Limits::default(),

@@ -38,6 +38,7 @@ pub use driver::view::Status;
 pub use error::{EngineError, Failure, Fatal};
 pub use identity::{ClaimRefused, Identity, PeerClaim, decide};
 pub use membership::removal::{About, Knows, Outlook, Verdict};
+pub use membership::urls::{CLIENT_URL_BYTES_MAX, CLIENT_URLS_MAX, ClientUrls};
 pub use membership::{ClusterConfig, Member, Membership, Removal};
 pub use peek::{Peeked, peek};
 pub use replica::progress::{Latency, Peer, RoundTrips};

@@ -1,5 +1,7 @@
 //! Several members on a network in memory, driven as the server drives them.
 
+#[path = "parts/addresses.rs"]
+mod addresses;
 #[path = "parts/behind.rs"]
 mod behind;
 #[path = "parts/copies.rs"]

@@ -5,6 +5,8 @@
 
 mod sink;
 
+pub use sink::AuditTarget;
+
 use crate::notice::notice;
 use crate::sys::signal::on_hangup;
 use serde::Serialize;
@@ -29,17 +31,6 @@ const KEY_BYTES_MAX: usize = 4096;
 /// In the place of a status: the client was gone before its request was answered, and what came of
 /// it is not known here.
 pub(crate) const GONE: u16 = 499;
-
-/// Where audit lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuditTarget {
-    /// Appended to a file, which is opened again at SIGHUP.
-    File(PathBuf),
-    /// Standard error, between the lines of the log.
-    Stderr,
-    /// systemd's journal, with the identifier `stead-audit`.
-    Journald,
-}
 
 /// What is audited.
 #[derive(Clone, Debug, PartialEq, Eq)]

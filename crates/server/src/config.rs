@@ -1,9 +1,13 @@
 //! The resolved settings of a server: plain values, independent of their source.
 
 use crate::audit::AuditPlan;
+use replica::Member;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use replica::{CLIENT_URL_BYTES_MAX, CLIENT_URLS_MAX, ClientUrls};
 
 /// The two shapes in which the v2 API was spoken (docs/spec/keys.md section 14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +16,25 @@ pub enum Dialect {
     V04,
     /// As 2.x spoke it.
     V2,
+}
+
+impl Dialect {
+    /// Where clients that speak this dialect reach a member. One that has no port of it is named
+    /// by the ports that it has, and one that has not started by nothing.
+    pub(crate) fn urls_of(self, member: &Member) -> Vec<&str> {
+        match self {
+            Dialect::V04 => member.v04_urls(),
+            Dialect::V2 => member.v2_urls(),
+        }
+    }
+
+    /// The one of them for a client that is to go there at once: as its own connection is, with TLS
+    /// or without, if there is such a one. Empty if there is none at all.
+    pub(crate) fn url_of(self, member: &Member, is_tls: bool) -> &str {
+        let urls = self.urls_of(member);
+        let is_alike = |url: &&&str| url.starts_with("https://") == is_tls;
+        urls.iter().find(is_alike).or(urls.first()).copied().unwrap_or_default()
+    }
 }
 
 /// The side of the server that a connection comes in at.
@@ -48,9 +71,32 @@ pub struct TlsFiles {
 #[derive(Clone, Debug)]
 pub struct ClientListener {
     /// Where to listen.
-    pub bind: SocketAddr,
+    pub bind: Bind,
     /// How to speak there.
     pub dialect: Dialect,
+    /// Whether TLS is spoken there, with the files of [`Config::client_tls`].
+    pub is_tls: bool,
+}
+
+/// Most ports for clients: each has a place in the loop that serves them all.
+pub const CLIENT_LISTENERS_MAX: usize = 8;
+
+/// A place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// An address of the machine.
+    Tcp(SocketAddr),
+    /// A Unix socket, by the path of its file.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bind::Tcp(address) => address.fmt(f),
+            Bind::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
 }
 
 /// The cluster configuration that a new cluster begins with.
@@ -209,8 +255,11 @@ pub struct Config {
     pub force: bool,
     /// The ports for clients.
     pub client_listeners: Vec<ClientListener>,
-    /// Where the first of them is reached: host and port.
-    pub client_advertised: String,
+    /// Where clients reach this machine, with scheme: what those are told that know one address of
+    /// a machine only.
+    pub client_url: String,
+    /// All addresses at which clients reach it.
+    pub client_urls: ClientUrls,
     /// TLS on the ports for clients; nothing for plain HTTP.
     pub client_tls: Option<TlsFiles>,
     /// Where to listen for other members and for administration.
@@ -272,10 +321,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Where clients reach this machine.
-    pub fn client_url(&self) -> String {
-        let scheme = if self.client_tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.client_advertised)
+    /// The same as the members keep it: only what one address does not say.
+    pub(crate) fn other_client_urls(&self) -> ClientUrls {
+        self.client_urls.clone().beside(&self.client_url)
     }
 
     /// Where other members reach this machine.

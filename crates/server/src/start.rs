@@ -6,13 +6,11 @@ use crate::api::admin::clamp_to_minimum;
 use crate::api::join::view;
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::config::Port;
 use crate::error::StartError;
 use crate::join::{Registrar, View};
 use crate::member::moved::compare_with_list;
 use crate::member::worker::Workers;
 use crate::member::{EventLoop, MemberEnd, MemberParts, TOKEN_WAKER};
-use crate::net::Listener;
 use crate::net::tls::Keyring;
 use crate::notice::notice;
 use crate::peer::PeerLinks;
@@ -20,21 +18,16 @@ use crate::proof::Prover;
 use crate::standby::{self, Aftermath, Errand};
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::DataDir;
+use crate::sys::ports::Ports;
 use crate::sys::{process, raft_log};
-use mio::net::TcpListener;
 use mio::{Poll, Waker};
 use replica::{Clock, ClusterConfig, Driver, MemberId, Options, Removal};
-use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-/// Connections that may wait to be accepted.
-const BACKLOG: i32 = 4096;
 
 /// A snapshot for each so many commands is only worth its price when they make this many bytes of
 /// log each on average; smaller commands gather until they do.
@@ -52,51 +45,11 @@ const LOG_TAIL_BYTES: usize = 32 << 20;
 /// small enough for a heartbeat not to wait long behind it.
 const SNAPSHOT_PIECE_BYTES: usize = 128 << 10;
 
-fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    let open = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A restart must not wait for connections of the last run to be forgotten.
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() && address.ip().is_unspecified() {
-            // All interfaces means IPv4 too, whatever the system's default is.
-            socket.set_only_v6(false)?;
-        }
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    open().map_err(|source| StartError::Listen { address: address.to_string(), source })
-}
-
-/// The ports, which stay open whatever part the machine plays.
-struct Ports(Vec<(std::net::TcpListener, Port)>);
-
-impl Ports {
-    fn open(config: &Config) -> Result<Self, StartError> {
-        let mut ports = Vec::new();
-        for client in &config.client_listeners {
-            ports.push((listen(client.bind)?, Port::Client(client.dialect)));
-        }
-        for bind in &config.peer_binds {
-            ports.push((listen(*bind)?, Port::Peer));
-        }
-        Ok(Self(ports))
-    }
-
-    /// The same ports for another loop.
-    fn again(&self) -> io::Result<Vec<Listener>> {
-        let clone = |(socket, port): &(std::net::TcpListener, Port)| {
-            Ok(Listener { socket: TcpListener::from_std(socket.try_clone()?), port: *port })
-        };
-        self.0.iter().map(clone).collect()
-    }
-}
-
 fn options(config: &Config, seed: u64) -> Options {
     Options {
         name: config.name.clone(),
-        client_url: config.client_url(),
+        client_url: config.client_url.clone(),
+        client_urls: config.other_client_urls(),
         peer_url: config.peer_url(),
         cluster_config: clamp_to_minimum(ClusterConfig {
             active_size: config.cluster.active_size,
@@ -295,15 +248,7 @@ impl Host {
             ""
         );
         let listeners = self.ports.again()?;
-        for Listener { socket, port } in &listeners {
-            let address = socket.local_addr()?;
-            match port {
-                Port::Client(dialect) => {
-                    notice!(ListeningClients, "", [%address, ?dialect,], "")
-                }
-                Port::Peer => notice!(ListeningPeers, "", [%address,], ""),
-            }
-        }
+        self.ports.tell()?;
         let workers = Workers::new(waker);
         let (config, clock, signals) = (self.config.clone(), self.clock, self.signals()?);
         let keyring = std::mem::take(&mut self.keyring);

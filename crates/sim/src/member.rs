@@ -7,9 +7,9 @@ use crate::clock::SimClock;
 use crate::letter::{self, Address};
 use crate::plan::Plan;
 use replica::{
-    ClaimRefused, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal, InitialIdentity,
-    Member, MemberId, Network, Options, Output, PeerClaim, Role, SnapshotJob, Status, SyncMode,
-    Ticket,
+    ClaimRefused, ClientUrls, Clock, ClusterConfig, ClusterId, Driver, EngineError, Fatal,
+    InitialIdentity, Member, MemberId, Network, Options, Output, PeerClaim, Role, SnapshotJob,
+    Status, SyncMode, Ticket,
 };
 use std::cell::RefCell;
 use std::fmt;
@@ -53,12 +53,13 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn member(&self, address: Address) -> Member {
-        Member {
-            id: self.id,
-            name: self.name.clone(),
-            client_url: format!("http://{}:4001", self.name),
-            peer_url: letter::url(address),
-        }
+        let (name, client_url) = (self.name.clone(), format!("http://{}:4001", self.name));
+        // Some have a second port, and so more to say of themselves.
+        let has_second = name.bytes().last().is_some_and(|byte| byte % 2 == 0);
+        let second = has_second.then(|| format!("http://{name}:2379"));
+        let urls = ClientUrls::new(vec![client_url.clone()], second.into_iter().collect());
+        let urls = urls.beside(&client_url);
+        Member { id: self.id, name, client_url, peer_url: letter::url(address), urls }
     }
 }
 
@@ -76,6 +77,7 @@ fn options(identity: &Identity, address: Address, plan: &Plan, seed: u64) -> Opt
     Options {
         name: member.name,
         client_url: member.client_url,
+        client_urls: member.urls,
         peer_url: member.peer_url,
         cluster_config: ClusterConfig { active_size: plan.active_size, ..ClusterConfig::default() },
         store_limits: limits(plan),

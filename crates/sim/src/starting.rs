@@ -37,8 +37,8 @@ impl World {
         let listed = founders.map(|(machine, id)| Member {
             id: MemberId(id),
             name: format!("m{id}"),
-            client_url: String::new(),
             peer_url: letter::url(machine.first_address),
+            ..Member::default()
         });
         listed.collect()
     }

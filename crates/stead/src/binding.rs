@@ -27,6 +27,20 @@ pub(crate) fn split(address: &str) -> HostPort<'_> {
     }
 }
 
+/// HOST:PORT of a URL.
+pub(crate) fn in_url(flag: Flag, url: &str) -> Result<String, Usage> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let Some(rest) = rest.map(|rest| rest.trim_end_matches('/')) else {
+        return Err(Usage(format!("-{flag}: {url}: expected a URL, as in http://HOST:PORT")));
+    };
+    if split(rest).port.is_none() || rest.contains('/') {
+        return Err(Usage(format!(
+            "-{flag}: {url}: expected a URL with a port and without a path"
+        )));
+    }
+    Ok(rest.to_owned())
+}
+
 pub(crate) fn parse_port(flag: Flag, address: &str, port: &str) -> Result<u16, Usage> {
     port.parse().map_err(|_| Usage(format!("-{flag}: address {address}: invalid port {port:?}")))
 }
@@ -62,6 +76,36 @@ pub(crate) fn resolve(flag: Flag, host: &str, port: u16) -> Result<SocketAddr, U
     let unknown = |detail: String| Usage(format!("-{flag}: cannot resolve {host}: {detail}"));
     let mut found = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
     found.next().ok_or_else(|| unknown("it has no address".to_owned()))
+}
+
+/// All addresses of this machine that a name has, or an address stands for. If none of them is
+/// this machine's the first one is given, so that opening it says so.
+///
+/// # Errors
+/// [`Usage`] when it has none.
+pub(crate) fn resolve_all(flag: Flag, host: &str, port: u16) -> Result<Vec<SocketAddr>, Usage> {
+    let first = resolve(flag, host, port)?;
+    let found = (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+    let own = own_of(found, &is_own);
+    Ok(if own.is_empty() { vec![first] } else { own })
+}
+
+/// Where to listen for what is reached at `host`: there, or everywhere, with a note, if that is not
+/// an address of this machine.
+pub(crate) fn bind_where_reached(
+    values: &mut Values,
+    flag: Flag,
+    host: &str,
+    port: u16,
+) -> Vec<SocketAddr> {
+    let found = (host, port).to_socket_addrs().map(Iterator::collect);
+    let (binds, why) = choose(host, port, found, &is_own);
+    if let Some(why) = why.filter(|_| !reach::is_unspecified(host)) {
+        values
+            .notes
+            .push(format!("-{flag} {host}: {why}, so this machine listens on all its addresses"));
+    }
+    binds
 }
 
 /// The flags of a port: where it is reached, and where to listen for it.
@@ -142,16 +186,22 @@ fn choose(
             format!("the name resolves to {PLACEHOLDER} here, which only this machine can reach"),
         );
     }
-    let mut own: Vec<SocketAddr> = Vec::new();
-    for address in &found {
-        if !own.contains(address) && is_own(address) {
-            own.push(*address);
-        }
-    }
+    let own = own_of(found, is_own);
     if own.is_empty() {
         return everywhere(is_v6, "it is not an address of this machine".to_owned());
     }
     (own, None)
+}
+
+/// Those of some addresses that this machine has, each once.
+fn own_of(found: Vec<SocketAddr>, is_own: &dyn Fn(&SocketAddr) -> bool) -> Vec<SocketAddr> {
+    let mut own: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        if !own.contains(&address) && is_own(&address) {
+            own.push(address);
+        }
+    }
+    own
 }
 
 #[cfg(test)]

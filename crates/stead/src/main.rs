@@ -11,6 +11,7 @@ mod import;
 mod log;
 mod logging;
 mod nodes;
+mod ports;
 mod reach;
 mod resolve;
 mod secure;
@@ -120,7 +121,7 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         name = config.name,
-        client_url = config.client_url(),
+        client_url = config.client_url,
         peer_url = config.peer_url(),
         data_dir = %config.data_dir.display(),
         "{}",

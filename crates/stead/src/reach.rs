@@ -29,6 +29,12 @@ pub(crate) fn is_unspecified(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_unspecified())
 }
 
+/// Whether a host is reached by its own machine only.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let is_it = |address: IpAddr| address.to_canonical().is_loopback();
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(is_it)
+}
+
 /// The address to advertise: a concrete one instead of all interfaces, with a note.
 pub(crate) fn advertise(
     values: &mut Values,
@@ -41,11 +47,17 @@ pub(crate) fn advertise(
         return address.to_owned();
     }
     let told = SocketAddr::new(outgoing(host.contains(':')), port).to_string();
+    let remedy = match flag {
+        Flag::PeerAddr | Flag::Addr => format!(
+            "set -{flag} to an address of this machine, and -{} to the address to listen on",
+            if flag == Flag::PeerAddr { Flag::PeerBindAddr } else { Flag::BindAddr }
+        ),
+        Flag::V2Addr => format!("set -{flag} to an address of this machine"),
+        _ => format!("set -{} to addresses of this machine", Flag::AdvertiseClientUrls),
+    };
     values.notes.push(format!(
         "-{flag} {address} means all interfaces, and other machines cannot connect to that \
-         address: advertising {told} instead. If that is wrong, set -{flag} to an address of this \
-         machine, and -{} to the address to listen on",
-        if flag == Flag::PeerAddr { Flag::PeerBindAddr } else { Flag::BindAddr }
+         address: advertising {told} instead. If that is wrong, {remedy}"
     ));
     told
 }

@@ -1,23 +1,16 @@
 //! From values to the configuration of the server.
 
-use crate::binding::{Flags, advertised, bind, parse_port, resolve, split};
+use crate::binding::{Flags, advertised, bind, in_url, parse_port, split};
+use crate::ports;
 use crate::reach;
 use crate::secure;
 use crate::setting::Flag;
 use crate::source::{Source, Usage, Values};
 use server::audit::{AuditPlan, AuditTarget};
 use server::config::{
-    BackupPlan, ClientListener, ClusterDefaults, Config, Dashboard, Dialect, Finding,
-    InitialCluster, Limits, Secret,
+    BackupPlan, ClusterDefaults, Config, Dashboard, Finding, InitialCluster, Limits, Secret,
 };
 use std::path::PathBuf;
-
-/// The port of 2.x clients.
-const V2_PORT: u16 = 2379;
-
-fn dialect(values: &Values) -> Dialect {
-    if values.get(Flag::Compat).0 == "v2" { Dialect::V2 } else { Dialect::V04 }
-}
 
 fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -72,20 +65,6 @@ fn limits(values: &Values) -> Limits {
     }
 }
 
-/// HOST:PORT of a URL.
-fn in_url(flag: Flag, url: &str) -> Result<String, Usage> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    let Some(rest) = rest.map(|rest| rest.trim_end_matches('/')) else {
-        return Err(Usage(format!("-{flag}: {url}: expected a URL, as in http://HOST:PORT")));
-    };
-    if split(rest).port.is_none() || rest.contains('/') {
-        return Err(Usage(format!(
-            "-{flag}: {url}: expected a URL with a port and without a path"
-        )));
-    }
-    Ok(rest.to_owned())
-}
-
 /// Translates the flags of 2.x into ours.
 fn translate(values: &mut Values) -> Result<(), Usage> {
     for (theirs, ours) in [
@@ -94,7 +73,11 @@ fn translate(values: &mut Values) -> Result<(), Usage> {
         (Flag::ListenPeerUrls, Flag::PeerBindAddr),
     ] {
         let (urls, source) = values.get(theirs);
-        let first = urls.split(',').next().unwrap_or_default().trim().to_owned();
+        // A Unix socket means nothing to others.
+        let is_tcp = |url: &&str| !url.is_empty() && !url.starts_with("unix");
+        let is_client = theirs == Flag::AdvertiseClientUrls;
+        let mut urls = urls.split(',').map(str::trim).filter(|url| !is_client || is_tcp(url));
+        let first = urls.next().unwrap_or_default().to_owned();
         if first.is_empty() {
             continue;
         }
@@ -115,34 +98,6 @@ fn audit(values: &Values) -> Option<AuditPlan> {
         path => AuditTarget::File(PathBuf::from(path)),
     };
     Some(AuditPlan { target, reads: values.is_set(Flag::AuditReads) })
-}
-
-/// The ports for clients.
-fn client_listeners(
-    values: &mut Values,
-    advertised: &str,
-    port: u16,
-) -> Result<Vec<ClientListener>, Usage> {
-    let urls = values.list(Flag::ListenClientUrls);
-    let mut listeners = Vec::new();
-    let spoken = match values.get(Flag::Compat) {
-        (_, Source::Default) => Dialect::V2,
-        _ => dialect(values),
-    };
-    for url in &urls {
-        let flag = Flag::ListenClientUrls;
-        let address = in_url(flag, url)?;
-        let parts = split(&address);
-        let port = parse_port(flag, url, parts.port.unwrap_or_default())?;
-        listeners.push(ClientListener { bind: resolve(flag, parts.host, port)?, dialect: spoken });
-    }
-    if listeners.is_empty() {
-        let dialect = dialect(values);
-        let flags = Flags { reached: Flag::Addr, listens: Flag::BindAddr };
-        let binds = bind(values, flags, advertised, port)?;
-        listeners.extend(binds.into_iter().map(|bind| ClientListener { bind, dialect }));
-    }
-    Ok(listeners)
 }
 
 /// The list in a file, with commas or lines between its items.
@@ -237,18 +192,6 @@ fn note_long_values(values: &mut Values, election_timeout_ms: u64) {
     }
 }
 
-/// The second port for clients, where they are spoken to as 2.x does.
-fn v2_listener(values: &Values) -> Result<Option<ClientListener>, Usage> {
-    let (address, _) = values.get(Flag::V2Addr);
-    if address.is_empty() {
-        return Ok(None);
-    }
-    let parts = split(address);
-    let port = parts.port.map_or(Ok(V2_PORT), |port| parse_port(Flag::V2Addr, address, port))?;
-    let bind = resolve(Flag::V2Addr, parts.host, port)?;
-    Ok(Some(ClientListener { bind, dialect: Dialect::V2 }))
-}
-
 /// The backups that the machine makes by itself.
 fn backups(values: &Values) -> Result<Option<BackupPlan>, Usage> {
     let dir = values.get(Flag::BackupDir).0;
@@ -272,25 +215,23 @@ fn backups(values: &Values) -> Result<Option<BackupPlan>, Usage> {
 /// # Errors
 /// [`Usage`] with what is wrong and what to do.
 pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
+    let has_addr = values.get(Flag::Addr).1 != Source::Default;
     translate(values)?;
     let (name, data_dir) = identity(values)?;
-    let (client_advertised, client_port) = advertised(values, Flag::Addr)?;
     let (peer_advertised, peer_port) = advertised(values, Flag::PeerAddr)?;
-    let mut client_listeners = client_listeners(values, &client_advertised, client_port)?;
-    client_listeners.extend(v2_listener(values)?);
+    let client_tls = secure::client_files(values)?;
+    let ports = ports::client_ports(values, client_tls.is_some(), has_addr)?;
     // Where this machine listens is what was written; what is advertised has to lead here.
     let told = |values: &mut Values, flag: Flag, address: &str, port: u16| {
         reach::advertise(values, flag, address, split(address).host, port)
     };
     let flags = Flags { reached: Flag::PeerAddr, listens: Flag::PeerBindAddr };
     let peer_binds = bind(values, flags, &peer_advertised, peer_port)?;
-    let client_advertised = told(values, Flag::Addr, &client_advertised, client_port);
     let peer_advertised = told(values, Flag::PeerAddr, &peer_advertised, peer_port);
-    let client_tls = secure::client_files(values)?;
     let token = secure::token(values)?;
     let peer_tls = secure::peer_files(values, &token)?;
     let warnings = secure::exposure(values, &peer_binds, peer_tls.as_ref(), &token)?;
-    secure::check_urls(values, client_tls.is_some(), peer_tls.is_some())?;
+    secure::check_urls(values, peer_tls.is_some())?;
     let heartbeat_interval_ms = values.number(Flag::PeerHeartbeatInterval);
     let election_timeout_ms = values.number(Flag::PeerElectionTimeout);
     if election_timeout_ms < 2 * heartbeat_interval_ms {
@@ -306,8 +247,9 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         name,
         data_dir,
         force: values.is_set(Flag::Force),
-        client_listeners,
-        client_advertised,
+        client_listeners: ports.listeners,
+        client_url: ports.url,
+        client_urls: ports.urls,
         client_tls,
         peer_binds,
         peer_advertised,
@@ -388,21 +330,13 @@ mod tests {
         let config = config(&mut values).expect("it is replaced");
         assert_eq!(config.peer_binds[0].to_string(), "[::]:7009");
         assert_eq!(config.client_listeners[0].bind.to_string(), "0.0.0.0:5001");
-        for (address, port) in [(&config.client_advertised, 5001), (&config.peer_advertised, 7009)]
-        {
+        let client = config.client_url.trim_start_matches("http://");
+        for (address, port) in [(client, 5001), (config.peer_advertised.as_str(), 7009)] {
             let told: SocketAddr = address.parse().expect("an address");
             assert!(!told.ip().is_unspecified() && told.port() == port, "{told}");
-            let is_said = |note: &&String| note.contains(address.as_str());
+            let is_said = |note: &&String| note.contains(address);
             assert_eq!(values.notes.iter().filter(is_said).count(), 1, "{:?}", values.notes);
         }
-    }
-
-    #[test]
-    fn the_second_port_is_off_unless_asked_for() {
-        assert_eq!(resolved(&[]).expect("sound").client_listeners.len(), 1);
-        let config = resolved(&["-v2-addr=127.0.0.1"]).expect("sound");
-        let second = config.client_listeners.get(1).expect("asked for");
-        assert_eq!((second.bind.port(), second.dialect), (2379, Dialect::V2));
     }
 
     #[test]

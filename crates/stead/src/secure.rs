@@ -209,22 +209,17 @@ fn files(values: &Values, names: &Names) -> Result<Option<TlsFiles>, Usage> {
     }
 }
 
-/// Holds the schemes of URLs against the certificates that there are.
+/// Holds the schemes of URLs of machines against the certificates that there are. Those of ports
+/// for clients are checked with the ports.
 ///
 /// # Errors
 /// [`Usage`] with a URL that says something else.
-pub(crate) fn check_urls(values: &Values, client: bool, peer: bool) -> Result<(), Usage> {
-    for (flag, is_secure, names) in [
-        (Flag::ListenClientUrls, client, &CLIENT),
-        (Flag::AdvertiseClientUrls, client, &CLIENT),
-        (Flag::ListenPeerUrls, peer, &PEER),
-        (Flag::InitialAdvertisePeerUrls, peer, &PEER),
-        (Flag::InitialCluster, peer, &PEER),
-    ] {
+pub(crate) fn check_urls(values: &Values, is_secure: bool) -> Result<(), Usage> {
+    for flag in [Flag::ListenPeerUrls, Flag::InitialAdvertisePeerUrls, Flag::InitialCluster] {
         for item in values.list(flag) {
             // NAME=URL where machines are listed.
             let url = item.rsplit('=').next().unwrap_or_default();
-            let (cert, key) = (names.cert, names.key);
+            let (cert, key) = (PEER.cert, PEER.key);
             match (url.starts_with("https://"), is_secure) {
                 (true, false) => {
                     return Err(Usage(format!(

@@ -245,8 +245,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
          Default: -addr; or all interfaces, with a warning, if -addr is not an address of this \
          machine. The port defaults to that of -addr.").alias(&["cl"]),
     works((Flag::V2Addr, "v2-addr"), "STEAD_V2_ADDR", "v2_addr", Kind::Text, "", NETWORK_GROUP,
-        "A second client port that uses the 2.x dialect: HOST[:PORT], default port 2379. Off by \
-         default."),
+        "A second client port that uses the 2.x dialect: HOST[:PORT], default port 2379. It is \
+         listened on and advertised as -addr is; for 0.0.0.0 the host of -addr is advertised if \
+         that is one for other machines. Off by default."),
     works((Flag::PeerAddr, "peer-addr"), "ETCD_PEER_ADDR", "peer.addr", Kind::Text, "127.0.0.1:7001", NETWORK_GROUP,
         "Advertised peer address, for other machines and administrators: HOST:PORT. 0.0.0.0 as \
          for -addr.").alias(&["s"]),
@@ -396,11 +397,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "As -peer-addr, as a URL. The first one of several is used."),
     works((Flag::ListenPeerUrls, "listen-peer-urls"), "ETCD_LISTEN_PEER_URLS", "listen_peer_urls", Kind::Text, "", URL_GROUP,
         "As -peer-bind-addr, as a URL. The first one of several is used."),
-    works((Flag::AdvertiseClientUrls, "advertise-client-urls"), "ETCD_ADVERTISE_CLIENT_URLS", "advertise_client_urls", Kind::Text, "", URL_GROUP,
-        "As -addr, as a URL. The first one of several is used."),
+    works((Flag::AdvertiseClientUrls, "advertise-client-urls"), "ETCD_ADVERTISE_CLIENT_URLS", "advertise_client_urls", Kind::List, "", URL_GROUP,
+        "URLs at which clients reach this machine; at most 8. Default: -addr if it is set, else \
+         -listen-client-urls. Beside -addr and -v2-addr they are those of the 2.x port."),
     works((Flag::ListenClientUrls, "listen-client-urls"), "ETCD_LISTEN_CLIENT_URLS", "listen_client_urls", Kind::List, "", URL_GROUP,
-        "URLs to listen on for clients. These ports use the 2.x dialect, unless -compat=v04 is \
-         set."),
+        "URLs to listen on for clients, comma-separated: http://HOST:PORT, https://HOST:PORT, and \
+         unix://PATH or unixs://PATH for a Unix socket; 8 addresses at most. These ports use the \
+         2.x dialect, unless -compat=v04 is set."),
     works((Flag::TrustedCaFile, "trusted-ca-file"), "ETCD_TRUSTED_CA_FILE", "trusted_ca_file", Kind::Text, "", URL_GROUP,
         "As -ca-file, but clients need a certificate only with -client-cert-auth."),
     works((Flag::ClientCertAuth, "client-cert-auth"), "ETCD_CLIENT_CERT_AUTH", "client_cert_auth", Kind::Bool, "false", URL_GROUP,

@@ -27,6 +27,7 @@ mod name;
 mod node;
 mod path;
 mod queue;
+mod reserved;
 mod snapshot;
 mod stats;
 mod store;

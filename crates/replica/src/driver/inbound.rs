@@ -49,6 +49,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 let told = (uptime, clock_offset_ns);
                 self.replica.note_beacon(from, (index, hash), told, version, now.mono());
             }
+            Envelope::Announce { text } => self.replica.take_announcement(from, text),
             Envelope::Disk { is_stuck } => self.replica.note_disk(from, is_stuck, now.mono()),
         }
         Ok(())

@@ -68,6 +68,13 @@ pub struct Driver<D: Disk, N: Network, C: Clock> {
     patient_until: MonoTime,
     last_membership_check: MonoTime,
     last_announcement: Option<MonoTime>,
+    /// Whether the last announcement was one that every version takes.
+    announced_plainly: bool,
+    /// The state of the membership in which the registry was last seen to show this member as it
+    /// is.
+    shown_at: Option<u64>,
+    /// When that was last asked for, and in which state of the membership.
+    last_showing: Option<(MonoTime, u64)>,
     /// Whether the cluster knew this member as it is once since it started.
     was_announced: bool,
     last_beacon: MonoTime,
@@ -130,6 +137,9 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             patient_until: MonoTime::default(),
             last_membership_check: now.mono(),
             last_announcement: None,
+            announced_plainly: true,
+            shown_at: None,
+            last_showing: None,
             was_announced: false,
             last_beacon: MonoTime::default(),
             last_room_check: now.mono(),

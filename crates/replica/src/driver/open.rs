@@ -13,7 +13,7 @@ use crate::limits::{COMMITTED_BYTES_PER_READY, TICK_NS, UNCOMMITTED_BYTES_MAX};
 use crate::replica::Replica;
 use crate::replica::log::{LogView, Tail};
 use crate::replica::settle::LocalWaiters;
-use crate::replica::state::State;
+use crate::replica::state::{Announcement, State};
 use crate::snapshot::format::{self, Header};
 use crate::types::{LogIndex, MemberId};
 use crate::waiting::proposal::Output;
@@ -167,12 +167,18 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             return Ok(());
         }
         let config = self.options.cluster_config;
-        if let Some(control) = self.replica.registration(&self.own_member(), Some(config)) {
-            // The tick of this very turn must not announce it again.
-            self.last_announcement = Some(self.now.mono());
-            self.replica.propose_control(None, &control, self.now.mono());
-            self.turn(SyncMode::InPlace, &mut out)?;
+        let own = self.own_member();
+        let record = self.replica.registration(&own, Some(config));
+        if record.is_none() && self.replica.shows(&own) {
+            return Ok(());
         }
+        // The tick of this very turn must not announce it again.
+        self.last_announcement = Some(self.now.mono());
+        match record.filter(|_| own.urls.is_empty()) {
+            Some(control) => self.replica.propose_control(None, &control, self.now.mono()),
+            None => self.replica.show(Announcement { member: own, first: Some(config) }),
+        }
+        self.turn(SyncMode::InPlace, &mut out)?;
         Ok(())
     }
 }
@@ -243,7 +249,7 @@ impl Recovering {
         let mut hard_state = HardState::default();
         hard_state.term = header.term.0;
         hard_state.commit = header.index.0;
-        let state = State {
+        let mut state = State {
             store,
             membership: header.membership.clone(),
             sessions: std::mem::take(&mut header.sessions),
@@ -253,6 +259,7 @@ impl Recovering {
             membership_version: 0,
             entries_skipped: 0,
         };
+        state.membership.read_registry(&state.store);
         Self {
             clock: ClusterClock::resume(header.stamp, header.seen, now),
             identity: header.identity,

@@ -1,6 +1,7 @@
 //! What a member is told at its start.
 
 use crate::membership::ClusterConfig;
+use crate::membership::urls::ClientUrls;
 use store::Limits;
 
 /// What a member is told at its start.
@@ -10,6 +11,8 @@ pub struct Options {
     pub name: String,
     /// Where clients reach it, with scheme.
     pub client_url: String,
+    /// All addresses for clients, where there are others than that.
+    pub client_urls: ClientUrls,
     /// Where other members reach it, with scheme.
     pub peer_url: String,
     /// The configuration that the first member of a cluster brings along.

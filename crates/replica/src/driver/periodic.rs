@@ -5,7 +5,8 @@ use crate::driver::Driver;
 use crate::driver::network::Network;
 use crate::error::Fatal;
 use crate::limits::{MEMBERSHIP_CHECK_NS, RESEND_NS, TICK_NS};
-use crate::membership::Member;
+use crate::membership::{ClusterConfig, Member};
+use crate::replica::state::Announcement;
 use crate::types::MemberId;
 use crate::waiting::proposal::Output;
 use crate::wire::batch::Control;
@@ -53,6 +54,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         self.replica.expire_waiting(since, retry_before, out);
         self.replica.resend(now.mono().before(RESEND_NS));
         self.announce(now);
+        self.show_own(now);
         if !alone {
             self.announce_start(now);
             self.poll_periodic(now);
@@ -72,14 +74,64 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             return;
         }
         let config = self.replica.is_leader().then_some(self.options.cluster_config);
-        if let Some(control) = self.replica.registration(&self.own_member(), config) {
+        let own = self.own_member();
+        if let Some(control) = self.replica.registration(&own, config) {
             self.last_announcement = Some(now.mono());
-            self.replica.propose_control(None, &control, now.mono());
+            self.announced_plainly = own.urls.is_empty() || !self.announced_plainly;
+            if self.announced_plainly {
+                self.replica.propose_control(None, &control, now.mono());
+            } else {
+                // With all its addresses at once, so that nobody sees it without some of them.
+                self.ask_to_show(own, config, true);
+            }
         } else {
             // What an earlier start announced may still be on its way into the log, where it comes
             // before the entry that names this start.
             self.was_announced = self.replica.has_caught_up() && self.is_start_known();
         }
+    }
+
+    /// Has all addresses of this member shown in the registry, as soon as its record is there, and
+    /// again whenever something else was written in their place.
+    fn show_own(&mut self, now: Now) {
+        let version = self.replica.membership_version();
+        let is_asked =
+            |(at, seen): (MonoTime, u64)| seen == version && now.mono().since(at) < ANNOUNCE_NS;
+        if self.shown_at == Some(version)
+            || self.last_showing.is_some_and(is_asked)
+            || self.replica.leader().is_none()
+            || !self.replica.is_member()
+            || !self.replica.has_caught_up()
+        {
+            return;
+        }
+        let own = self.own_member();
+        let is_announced = self.was_announced || self.replica.registration(&own, None).is_none();
+        let known = self.replica.membership().member(own.id).filter(|_| is_announced);
+        let Some(wanted) = known.map(|known| Member { urls: own.urls, ..known.clone() }) else {
+            return;
+        };
+        if self.replica.shows(&wanted) {
+            self.shown_at = Some(version);
+            return;
+        }
+        self.last_showing = Some((now.mono(), version));
+        self.ask_to_show(wanted, None, false);
+    }
+
+    /// Has the leader show this member. `has_record` says whether it tells its record as well.
+    fn ask_to_show(&mut self, member: Member, first: Option<ClusterConfig>, has_record: bool) {
+        if self.replica.is_leader() {
+            return self.replica.show(Announcement { member, first });
+        }
+        let Some(leader) = self.replica.other_leader() else { return };
+        let mut text = String::new();
+        if has_record {
+            text = member.registry_value();
+        } else {
+            member.urls.push_to(&mut text);
+        }
+        self.network.send(leader, Envelope::Announce { text: &text }.encode());
     }
 
     /// Whether the cluster knows which start of the directory speaks for this member.
@@ -128,6 +180,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
             id: self.replica.id(),
             name: self.options.name.clone(),
             client_url: self.options.client_url.clone(),
+            urls: self.options.client_urls.clone().beside(&self.options.client_url),
             peer_url: self.options.peer_url.clone(),
         }
     }

@@ -243,6 +243,7 @@ mod tests {
             name: name.into(),
             client_url: format!("http://c{id}"),
             peer_url: peer_url.into(),
+            ..Member::default()
         }
     }
 

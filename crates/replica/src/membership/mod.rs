@@ -6,11 +6,14 @@
 pub(crate) mod change;
 pub(crate) mod configuration;
 pub(crate) mod removal;
+pub(crate) mod urls;
 
 use crate::identity::{self, Identity};
+use crate::membership::urls::{ClientUrls, escape};
 use crate::types::MemberId;
 use crate::wire::codec::{self, Malformed};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use store::{KeyPath, Store};
 
 /// How many of those that left are remembered. Who was forgotten is unknown here: a machine that
 /// asks about such an id is told so, and goes on to wait with all that it has.
@@ -18,6 +21,9 @@ const REMOVED_MAX: usize = 1024;
 
 /// How many machines may be expected at a time.
 const EXPECTED_MAX: usize = 64;
+
+/// Where the members' keys are, with the slash in front of their names.
+const MACHINES: &str = "/_etcd/machines/";
 
 /// Flags in the encoded table.
 const IS_CONFIGURED: u8 = 1;
@@ -34,7 +40,7 @@ pub enum Removal {
 }
 
 /// One member as it announced itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
     /// What raft calls it.
     pub id: MemberId,
@@ -44,12 +50,54 @@ pub struct Member {
     pub client_url: String,
     /// Where other members reach it, with scheme.
     pub peer_url: String,
+    /// All addresses for clients, where there are others than `client_url`. They are in the
+    /// member's key in the registry, and not in the bytes of this record (`urls.rs`).
+    pub urls: ClientUrls,
 }
 
 impl Member {
-    /// The value of its key: `etcd=CLIENT_URL&raft=PEER_URL`, percent-encoded as forms are.
+    /// The value of its key: `etcd=CLIENT_URL&raft=PEER_URL`, percent-encoded as forms are, and the
+    /// other addresses for clients behind that.
     pub(crate) fn registry_value(&self) -> String {
-        format!("etcd={}&raft={}", escape(&self.client_url), escape(&self.peer_url))
+        let mut value =
+            format!("etcd={}&raft={}", escape(&self.client_url), escape(&self.peer_url));
+        self.urls.push_to(&mut value);
+        value
+    }
+
+    /// Its key.
+    pub(crate) fn registry_key(&self) -> String {
+        format!("{MACHINES}{}", self.name)
+    }
+
+    /// Where clients of 0.4's dialect reach it; where others do if it has no port of that dialect,
+    /// and nothing if it has not said so yet.
+    pub fn v04_urls(&self) -> Vec<&str> {
+        self.urls_of(self.urls.v04(), self.urls.v2())
+    }
+
+    /// The same for the 2.x dialect.
+    pub fn v2_urls(&self) -> Vec<&str> {
+        self.urls_of(self.urls.v2(), self.urls.v04())
+    }
+
+    fn urls_of<'a>(&'a self, wanted: &'a [String], other: &'a [String]) -> Vec<&'a str> {
+        let listed = if wanted.is_empty() { other } else { wanted };
+        if listed.is_empty() {
+            return Some(self.client_url.as_str())
+                .filter(|url| !url.is_empty())
+                .into_iter()
+                .collect();
+        }
+        listed.iter().map(String::as_str).collect()
+    }
+
+    /// Whether the record of another one says the same: names and addresses, but for those that are
+    /// in the registry alone.
+    pub(crate) fn has_record_of(&self, other: &Self) -> bool {
+        let record =
+            |one: &Self| (one.id, one.name.clone(), one.client_url.clone(), one.peer_url.clone());
+        record(self) == record(other)
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -65,20 +113,9 @@ impl Member {
             name: codec::take_text(input)?.to_owned(),
             client_url: codec::take_text(input)?.to_owned(),
             peer_url: codec::take_text(input)?.to_owned(),
+            urls: ClientUrls::default(),
         })
     }
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// The cluster configuration of the admin API (API document of 0.4, "Cluster Config";
@@ -200,8 +237,35 @@ impl Membership {
         self.was_removed(id).then_some(removal)
     }
 
-    pub(crate) fn register(&mut self, member: Member) {
+    /// Takes a member's record in. What is known of its other addresses for clients stays until
+    /// the registry says otherwise, so that nobody is sent elsewhere in between.
+    pub(crate) fn register(&mut self, mut member: Member) {
+        if let Some(known) = self.members.remove(&member.id) {
+            member.urls = known.urls;
+        }
         self.members.insert(member.id, member);
+    }
+
+    /// A key of the registry was written. Says whether it is that of a member.
+    pub(crate) fn note_value(&mut self, path: &str, value: &str) -> bool {
+        let name = path.strip_prefix(MACHINES).filter(|name| !name.is_empty());
+        let named = name.and_then(|name| self.members.values_mut().find(|one| one.name == name));
+        let is_member = named.is_some();
+        if let Some(member) = named {
+            member.urls = ClientUrls::parse(value);
+        }
+        is_member
+    }
+
+    /// Reads from the registry what the bytes of the table do not say.
+    pub(crate) fn read_registry(&mut self, store: &Store) {
+        for member in self.members.values_mut().filter(|member| !member.name.is_empty()) {
+            let key = member.registry_key();
+            let node = KeyPath::parse(&key).ok().and_then(|path| store.peek(path));
+            if let Some(value) = node.as_ref().and_then(|node| node.value()) {
+                member.urls = ClientUrls::parse(value);
+            }
+        }
     }
 
     /// A machine is expected, unless its address is somebody's or it is more than expected.
@@ -349,6 +413,7 @@ mod tests {
             name: "m0".into(),
             client_url: "http://127.0.0.1:14001".into(),
             peer_url: "http://127.0.0.1:17001".into(),
+            ..Member::default()
         };
         assert_eq!(
             member.registry_value(),
@@ -362,12 +427,53 @@ mod tests {
     }
 
     #[test]
+    fn other_addresses_stay_until_the_registry_says_otherwise() {
+        let list = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect();
+        let urls = ClientUrls::new(list(&["http://c:1"]), list(&["http://c:2", "http://c:3"]));
+        let plain = Member {
+            id: MemberId(7),
+            name: "m0".into(),
+            client_url: "http://c:1".into(),
+            peer_url: "http://p:1".into(),
+            ..Member::default()
+        };
+        assert_eq!((plain.v04_urls(), plain.v2_urls()), (vec!["http://c:1"], vec!["http://c:1"]));
+        let whole = Member { urls: urls.clone(), ..plain.clone() };
+        assert_eq!(whole.v04_urls(), ["http://c:1"]);
+        assert_eq!(whole.v2_urls(), ["http://c:2", "http://c:3"]);
+        assert!(plain.has_record_of(&whole));
+        let mut bytes = (Vec::new(), Vec::new());
+        plain.encode(&mut bytes.0);
+        whole.encode(&mut bytes.1);
+        assert_eq!(bytes.0, bytes.1, "the record is what it always was");
+        let mut table = Membership::default();
+        table.register(plain.clone());
+        assert!(table.note_value("/_etcd/machines/m0", &whole.registry_value()));
+        table.register(Member { peer_url: "http://p:2".into(), ..plain.clone() });
+        assert_eq!(table.member(MemberId(7)).map(|one| one.urls.clone()), Some(urls));
+        for (path, is_member) in [
+            ("/_etcd/machines/m1", false),
+            ("/_etcd/machines/", false),
+            ("/_etcd/config", false),
+            ("/m0", false),
+            ("/_etcd/machines/m0", true),
+        ] {
+            assert_eq!(table.note_value(path, &plain.registry_value()), is_member, "{path}");
+        }
+        assert_eq!(table.member(MemberId(7)).map(|one| one.urls.is_empty()), Some(true));
+        let only_v2 = Member { urls: ClientUrls::new(Vec::new(), list(&["http://c:2"])), ..plain };
+        assert_eq!(only_v2.v04_urls(), ["http://c:2"], "it is named by what it has");
+        assert!(Member::default().v2_urls().is_empty());
+    }
+
+    #[test]
     fn an_expected_machine_is_no_member_until_it_has_a_name() {
         let machine = |id, name: &str, at: &str| Member {
             id: MemberId(id),
             name: name.into(),
             client_url: String::new(),
             peer_url: format!("http://{at}:7001"),
+            ..Member::default()
         };
         let mut table = Membership::founded_by(vec![MemberId(1)], vec![machine(1, "a", "a")]);
         table.expect(machine(2, "", "b"));
@@ -400,6 +506,7 @@ mod tests {
             name: "a".into(),
             client_url: "http://a:4001".into(),
             peer_url: "http://a:7001".into(),
+            ..Member::default()
         });
         table.remove(MemberId(9), false);
         let whole = |table: &Membership| {

@@ -2,7 +2,6 @@
 
 use crate::clock::Now;
 use crate::error::{EngineError, Failure, Fatal};
-use crate::membership::Member;
 use crate::replica::Replica;
 use crate::replica::progress;
 use crate::replica::settle::{Group, LocalWaiters};
@@ -54,6 +53,7 @@ impl Replica {
             entries_skipped: self.state.entries_skipped,
         };
         let old = std::mem::replace(&mut self.state, state);
+        self.state.membership.read_registry(&self.state.store);
         self.settle_from_snapshot(out);
         out.wakes.clear();
         out.replaced = Some(Box::new(old.store));
@@ -181,6 +181,7 @@ impl State {
                 }
                 Item::Store(who, command) => {
                     applied.expired |= matches!(command, Command::Expire { .. });
+                    self.note_registry(&command);
                     self.store.apply_as(who, &command, batch.stamp, &mut out.wakes)
                 }
                 Item::Control(Control::Started(id, identity)) => {
@@ -234,6 +235,18 @@ impl State {
         Ok(None)
     }
 
+    /// What the leader writes into the registry is where members are reached.
+    fn note_registry(&mut self, command: &Command<'_>) {
+        let Command::Internal { writes } = command else { return };
+        for write in writes {
+            if let Some(value) = write.value
+                && self.membership.note_value(write.path.as_str(), value)
+            {
+                self.membership_version += 1;
+            }
+        }
+    }
+
     fn apply_control(
         &mut self,
         control: Control,
@@ -259,7 +272,7 @@ impl State {
         } else if let Control::Remove(id) | Control::Expel(id) = &control
             && let Some(member) = self.membership.remove(*id, matches!(control, Control::Expel(_)))
         {
-            member_path = machine_key(&member);
+            member_path = member.registry_key();
             if let Ok(path) = KeyPath::parse(&member_path) {
                 writes.push(InternalWrite { path, value: None });
             }
@@ -270,7 +283,7 @@ impl State {
         } else if let Control::Register { member, .. } = &control
             && !self.membership.was_removed(member.id)
         {
-            member_path = machine_key(member);
+            member_path = member.registry_key();
             member_value = member.registry_value();
             if let Ok(path) = KeyPath::parse(&member_path) {
                 writes.push(InternalWrite { path, value: Some(&member_value) });
@@ -285,8 +298,4 @@ impl State {
         }
         self.store.apply(&Command::Internal { writes }, stamp, &mut out.wakes)
     }
-}
-
-fn machine_key(member: &Member) -> String {
-    format!("/_etcd/machines/{}", member.name)
 }

@@ -10,10 +10,12 @@
 mod admission;
 pub(crate) mod ahead;
 pub(crate) mod apply;
+mod count;
 pub(crate) mod log;
 pub(crate) mod progress;
 mod query;
 pub(crate) mod ready;
+pub(crate) mod registry;
 pub(crate) mod settle;
 pub(crate) mod state;
 mod submit;
@@ -25,7 +27,7 @@ use crate::membership::change::{Change, Standing, Standings};
 use crate::membership::configuration::holds;
 use crate::replica::log::LogView;
 use crate::replica::progress::{Marks, Peer, Peers};
-use crate::replica::state::State;
+use crate::replica::state::{Announcement, State};
 use crate::session::ForwardId;
 use crate::types::{MemberId, Role, Ticket};
 use crate::waiting::forward::Forwards;
@@ -35,7 +37,7 @@ use crate::waiting::proposal::{Output, Proposals, fail, waiter};
 use crate::waiting::read::Reads;
 use raft::eraftpb::Message;
 use raft::{RawNode, StateRole};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A change of the membership that waits to be proposed.
 #[derive(Debug)]
@@ -84,6 +86,8 @@ pub(crate) struct Replica {
     seen: DedupWindow,
     inbox: Inbox,
     changes: VecDeque<PendingChange>,
+    /// Members whose keys in the registry the next entry is to write.
+    announcements: BTreeMap<MemberId, Announcement>,
     /// The leader, if its connection broke and nothing was heard from it since: what waits is kept
     /// for the next one.
     gone: Option<MemberId>,
@@ -127,6 +131,7 @@ impl Replica {
             seen: DedupWindow::default(),
             inbox: Inbox::default(),
             changes: VecDeque::new(),
+            announcements: BTreeMap::new(),
             gone: None,
             leading: false,
             seed,

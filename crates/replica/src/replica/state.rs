@@ -4,7 +4,7 @@ use crate::membership::{ClusterConfig, Member, Membership};
 use crate::session::Sessions;
 use crate::types::{LogIndex, LogPosition, Term};
 use crate::wire::batch::Control;
-use store::Store;
+use store::{KeyPath, Store};
 
 /// What the state machine holds at the moment when raft starts: loaded, or empty.
 #[derive(Debug)]
@@ -23,6 +23,14 @@ pub(crate) struct State {
     pub(crate) entries_skipped: u64,
 }
 
+/// A member that is to be shown in the registry (`registry.rs`).
+#[derive(Debug)]
+pub(crate) struct Announcement {
+    pub(crate) member: Member,
+    /// The configuration that the very first member brings along.
+    pub(crate) first: Option<ClusterConfig>,
+}
+
 impl State {
     /// The entry that was applied last.
     pub(crate) fn position(&self) -> LogPosition {
@@ -39,9 +47,16 @@ impl State {
             return None;
         }
         match self.membership.member(member.id) {
-            Some(known) if known == member => None,
+            Some(known) if known.has_record_of(member) => None,
             Some(_) => Some(Control::Register { member: member.clone(), config: None }),
             None => Some(Control::Register { member: member.clone(), config: first }),
         }
+    }
+
+    /// Whether the registry shows a member with all its addresses.
+    pub(crate) fn shows(&self, member: &Member) -> bool {
+        let key = member.registry_key();
+        let node = KeyPath::parse(&key).ok().and_then(|path| self.store.peek(path));
+        node.is_some_and(|node| node.value() == Some(member.registry_value().as_str()))
     }
 }

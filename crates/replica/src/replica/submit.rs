@@ -7,10 +7,11 @@
 use crate::clock::{MonoTime, Now};
 use crate::error::EngineError;
 use crate::limits::{
-    BATCH_BYTES_MAX, COUNT_NS, ENTRY_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, REQUEST_BYTES_MAX,
+    BATCH_BYTES_MAX, ENTRY_BYTES_MAX, EXPIRE_BATCH_MAX, PROPOSALS_MAX, REQUEST_BYTES_MAX,
     TAKEN_BYTES_MAX, TURN_BYTES_MAX, WAITING_BYTES_MAX,
 };
 use crate::membership::change::Change;
+use crate::replica::registry::push_value;
 use crate::replica::{Origin, PendingChange, Replica};
 use crate::session::ForwardId;
 use crate::session::{Fate, Mark};
@@ -77,7 +78,8 @@ impl Replica {
     /// Whether anything waits here that would be proposed or passed on.
     pub(crate) fn has_requests(&self) -> bool {
         let has_gathered = !self.gathering.is_empty() || !self.inbox.is_empty();
-        has_gathered || self.expire_wanted || self.count_wanted || self.has_unsent()
+        let has_own = self.expire_wanted || self.count_wanted || !self.announcements.is_empty();
+        has_gathered || has_own || self.has_unsent()
     }
 
     /// Whether so much has gathered that it should go out before more is taken in. What cannot go
@@ -99,7 +101,8 @@ impl Replica {
     fn has_more(&self) -> bool {
         let has_gathered =
             !self.gathering.is_empty() && (self.is_alone() || self.forwards.has_window());
-        has_gathered || !self.inbox.is_empty() || self.has_unsent()
+        let is_shown = self.announcements.is_empty() || self.raw.raft.has_pending_conf();
+        has_gathered || !is_shown || !self.inbox.is_empty() || self.has_unsent()
     }
 
     fn has_unsent(&self) -> bool {
@@ -133,6 +136,8 @@ impl Replica {
             self.rest_expiry(now);
         }
         (self.count_wanted, self.uncounted_since) = (false, None);
+        // Who wants to be shown asks again.
+        self.announcements.clear();
         self.gathering.refuse(error, &mut out.answers);
         self.forwards.refuse_untouched(error, &mut out.answers);
         self.requests_rest = true;
@@ -164,17 +169,6 @@ impl Replica {
         }
     }
 
-    /// Wants what failed at a look to be counted in the log, if that has waited for long enough or
-    /// `is_last`. Only a member that decides alone looks.
-    pub(crate) fn count_due(&mut self, now: MonoTime, is_last: bool) {
-        if !self.decides_alone() || !self.state.store.has_refused() {
-            (self.count_wanted, self.uncounted_since) = (false, None);
-            return;
-        }
-        let since = *self.uncounted_since.get_or_insert(now);
-        self.count_wanted |= is_last || now.since(since) >= COUNT_NS;
-    }
-
     /// Proposes what has gathered as one entry, or passes it on, and starts one round for the reads
     /// that gathered.
     pub(crate) fn flush(&mut self, now: Now, out: &mut Output) {
@@ -184,6 +178,9 @@ impl Replica {
         } else {
             if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
                 self.refuse_taken(EngineError::NotLeader);
+            }
+            if !self.is_leader() {
+                self.announcements.clear();
             }
             if let Some(leader) = self.reachable_leader() {
                 self.forward(leader, now.mono());
@@ -234,6 +231,12 @@ impl Replica {
         let mut proposed = 0;
         while proposed < TURN_BYTES_MAX {
             let has_more = self.add_to(&mut draft, is_alone);
+            if !has_more {
+                let items = self.take_announcements();
+                if items.len > 0 {
+                    draft.push_items(&items);
+                }
+            }
             if draft.writer.is_empty() {
                 return;
             }
@@ -350,6 +353,9 @@ impl Replica {
         match change {
             Change::Join(member) => {
                 items.push_control(&Control::Register { member: member.clone(), config: None });
+                if !member.urls.is_empty() {
+                    push_value(&mut items, member);
+                }
             }
             Change::Remove(id) => items.push_control(&Control::Remove(*id)),
             Change::Expel(id) => items.push_control(&Control::Expel(*id)),

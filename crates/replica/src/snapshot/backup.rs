@@ -164,6 +164,7 @@ mod tests {
             name: "m1".into(),
             client_url: "http://127.0.0.1:4001".into(),
             peer_url: "http://127.0.0.1:7001".into(),
+            ..Member::default()
         });
         let stamp = Stamp { time: Timestamp(70), wall_offset: WallOffset(-1) };
         let info = BackupInfo {

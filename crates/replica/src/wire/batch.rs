@@ -326,6 +326,7 @@ mod tests {
             name: "m4".into(),
             client_url: "http://c:1".into(),
             peer_url: "http://p:1".into(),
+            ..Member::default()
         };
         let config = ClusterConfig::default();
         vec![

@@ -10,6 +10,7 @@
 //! 69 piece wanted: index, offset u64
 //! 70 beacon: index, hash, uptime, wall u64 | version text
 //! 75 disk: 1 while it takes no writes, else 0, u64
+//! 76 announce: text, as in the registry
 //! ```
 //! Members trust one another, but not their bytes: what cannot be is dropped.
 
@@ -38,6 +39,7 @@ const MEMBERS: u8 = 72;
 const DOUBLED: u8 = 73;
 const REPORT: u8 = 74;
 const DISK: u8 = 75;
+const ANNOUNCE: u8 = 76;
 
 /// How many members are named to another one at most.
 const MEMBERS_MAX: usize = 256;
@@ -47,6 +49,9 @@ const VERSION_TEXT_MAX: usize = 64;
 
 /// Longest address of another process, in bytes.
 const ADDRESS_TEXT_MAX: usize = 1024;
+
+/// Longest text of an announcement, in bytes.
+const ANNOUNCEMENT_TEXT_MAX: usize = 64 << 10;
 
 /// A piece of a snapshot on its way to a member that lags.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +128,11 @@ pub(crate) enum Envelope<'a> {
     Disk {
         is_stuck: bool,
     },
+    /// How the sender is to be shown in the registry: a value of it, without `etcd` and `raft` if
+    /// its record is to stay. Releases that do not know it drop it.
+    Announce {
+        text: &'a str,
+    },
 }
 
 impl Envelope<'_> {
@@ -155,6 +165,7 @@ impl Envelope<'_> {
                 (REPORT, numbers)
             }
             Envelope::Doubled { .. } => (DOUBLED, Vec::new()),
+            Envelope::Announce { .. } => (ANNOUNCE, Vec::new()),
             Envelope::Disk { is_stuck } => (DISK, vec![u64::from(*is_stuck)]),
         };
         let mut out = vec![VERSION, kind];
@@ -167,7 +178,9 @@ impl Envelope<'_> {
                 raft_types::encode_conf_state(&mut out, &piece.conf_state);
                 out.extend_from_slice(piece.bytes);
             }
-            Envelope::Beacon { version: text, .. } | Envelope::Doubled { address: text } => {
+            Envelope::Beacon { version: text, .. }
+            | Envelope::Doubled { address: text }
+            | Envelope::Announce { text } => {
                 out.extend_from_slice(text.as_bytes());
             }
             _ => {}
@@ -241,6 +254,13 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
             }
             return Ok(Envelope::Doubled { address });
         }
+        ANNOUNCE => {
+            let text = std::str::from_utf8(input).map_err(|_| Malformed)?;
+            if text.len() > ANNOUNCEMENT_TEXT_MAX {
+                return Err(Malformed);
+            }
+            return Ok(Envelope::Announce { text });
+        }
         DISK => match codec::take_u64(input)? {
             word @ 0..=1 => Envelope::Disk { is_stuck: word == 1 },
             _ => return Err(Malformed),
@@ -295,6 +315,7 @@ mod tests {
             name: "m4".into(),
             client_url: "http://c".into(),
             peer_url: "http://p".into(),
+            ..Member::default()
         };
         let mut conf_state = ConfState::default();
         conf_state.voters = vec![1, 2];
@@ -325,6 +346,8 @@ mod tests {
                 },
             },
             Envelope::Doubled { address: "127.0.0.1:7003" },
+            Envelope::Announce { text: "etcd=http%3A%2F%2Fa%3A1&raft=x&v2=http%3A%2F%2Fa%3A2" },
+            Envelope::Announce { text: "" },
             Envelope::Disk { is_stuck: false },
             Envelope::Disk { is_stuck: true },
         ]
@@ -378,6 +401,8 @@ mod tests {
         assert_eq!(decode(&encode(&address), FROM, TO), None);
         assert!(decode(&encode(&address[1..]), FROM, TO).is_some());
         assert_eq!(decode(&[VERSION, DOUBLED, 0xff], FROM, TO), None);
+        let text = "a".repeat(ANNOUNCEMENT_TEXT_MAX + 1);
+        assert_eq!(decode(&Envelope::Announce { text: &text }.encode(), FROM, TO), None);
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub(crate) fn options(name: &str) -> Options {
         name: name.into(),
         client_url: "http://127.0.0.1:4001".into(),
         peer_url: "http://127.0.0.1:7001".into(),
+        client_urls: replica::ClientUrls::default(),
         cluster_config: ClusterConfig::default(),
         store_limits: store::Limits::default(),
         wal_options: wal::Options { segment_bytes: 16 << 10, spares_max: 2 },

@@ -12,7 +12,13 @@ fn the_configuration_and_expected_machines_are_changed_through_any_member() {
         assert_eq!(cluster.configure(at, config), Ok(()));
         let id = MemberId(700 + at as u64);
         let peer_url = "http://new:7001".to_owned();
-        let expected = Member { id, name: String::new(), client_url: String::new(), peer_url };
+        let expected = Member {
+            id,
+            name: String::new(),
+            client_url: String::new(),
+            peer_url,
+            ..Member::default()
+        };
         assert_eq!(cluster.expect(at, expected), Ok(()));
         cluster.settle();
         for other in 0..3 {

@@ -332,6 +332,7 @@ fn nobody_joins_under_the_id_of_a_voter() {
         name: "other".into(),
         client_url: "http://other:1".into(),
         peer_url: "http://other:2".into(),
+        ..Member::default()
     };
     assert_eq!(cluster.ask_join(leader, forged), Err(EngineError::AlreadyMember));
     cluster.settle();

@@ -66,6 +66,7 @@ fn options(name: &str, seed: u64) -> Options {
         name: name.into(),
         client_url: format!("http://{name}:4001"),
         peer_url: format!("http://{name}:7001"),
+        client_urls: replica::ClientUrls::default(),
         cluster_config: ClusterConfig::default(),
         store_limits: store::Limits::default(),
         wal_options: wal::Options { segment_bytes: 256 << 10, spares_max: 2 },
@@ -393,6 +394,7 @@ impl Cluster {
             client_url: format!("http://{name}:4001"),
             peer_url: format!("http://{name}:7001"),
             name,
+            ..Member::default()
         };
         self.ask_join(at, member)?;
         let (cluster, founders) = {

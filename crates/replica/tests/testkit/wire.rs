@@ -53,6 +53,7 @@ pub(crate) fn kind(bytes: &[u8]) -> &'static str {
         72 => "members",
         73 => "doubled",
         75 => "disk",
+        76 => "announce",
         other => panic!("a message of kind {other}"),
     }
 }

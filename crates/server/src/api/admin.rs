@@ -159,22 +159,22 @@ pub(crate) fn index_raised(cx: &Context, outcome: &Answer) -> Response {
     }
 }
 
-fn machine_of<'a>(cx: &Context, member: &'a Member) -> Machine<'a> {
+fn machine_of<'a>(cx: &Context, caller: Caller, member: &'a Member) -> Machine<'a> {
     let is_leader = cx.driver.status().leader == Some(member.id);
     Machine {
         name: &member.name,
         state: if is_leader { "leader" } else { "follower" },
-        client_url: &member.client_url,
+        client_url: caller.port.dialect().url_of(member, caller.is_tls),
         peer_url: &member.peer_url,
     }
 }
 
 /// `/v2/admin/machines`.
-pub(crate) fn machines(cx: &Context) -> Response {
+pub(crate) fn machines(cx: &Context, caller: Caller) -> Response {
     let mut members: Vec<&Member> = cx.driver.membership().members().collect();
     members.sort_by_key(|member| &member.name);
     let machines: Vec<Machine<'_>> =
-        members.into_iter().map(|member| machine_of(cx, member)).collect();
+        members.into_iter().map(|member| machine_of(cx, caller, member)).collect();
     Response::json(200, json::line(&machines))
 }
 
@@ -183,9 +183,9 @@ fn unknown(cx: &Context, name: &str) -> Response {
 }
 
 /// One machine.
-pub(crate) fn machine(cx: &Context, name: &str) -> Response {
+pub(crate) fn machine(cx: &Context, caller: Caller, name: &str) -> Response {
     match cx.driver.membership().member_named(name) {
-        Some(member) => Response::json(200, json::line(&machine_of(cx, member))),
+        Some(member) => Response::json(200, json::line(&machine_of(cx, caller, member))),
         None => unknown(cx, name),
     }
 }

@@ -4,7 +4,7 @@
 use super::json;
 use crate::member::context::Context;
 use crate::member::context::SILENCE_NS;
-use crate::net::Response;
+use crate::net::{Caller, Response};
 use replica::{Member, MemberId, Role};
 use serde::Serialize;
 
@@ -55,7 +55,7 @@ struct StandingBy<'a> {
 const STANDBY_INTERVALS: f64 = 3.0;
 
 /// `/v2/stats/cluster`.
-pub(crate) fn serve(cx: &Context) -> Response {
+pub(crate) fn serve(cx: &Context, caller: Caller) -> Response {
     let mut members: Vec<&Member> = cx.driver.membership().members().collect();
     members.sort_by(|one, other| one.name.cmp(&other.name));
     let status = cx.driver.status();
@@ -63,7 +63,7 @@ pub(crate) fn serve(cx: &Context) -> Response {
     let interval = cx.driver.membership().config().sync_interval * STANDBY_INTERVALS;
     let since = cx.now.monotonic.saturating_sub((interval * 1e9) as u64);
     let standbys = (status.role == Role::Leader).then(|| {
-        let asked = cx.standbys.since(since);
+        let asked = cx.standbys.since(since, caller.port.dialect(), caller.is_tls);
         let others = asked.filter(|(name, _)| members.iter().all(|one| one.name != *name));
         others.map(|(name, client_url)| StandingBy { name, client_url }).collect()
     });
@@ -74,13 +74,13 @@ pub(crate) fn serve(cx: &Context) -> Response {
         term: status.term.0,
         commit_index: status.commit.0,
         etcd_index: cx.index(),
-        members: members.iter().map(|member| see(cx, member)).collect(),
+        members: members.iter().map(|member| see(cx, caller, member)).collect(),
         standbys,
     };
     Response::json(200, json::line(&whole))
 }
 
-fn see<'a>(cx: &'a Context, member: &'a Member) -> Seen<'a> {
+fn see<'a>(cx: &'a Context, caller: Caller, member: &'a Member) -> Seen<'a> {
     let status = cx.driver.status();
     let is_own = member.id == status.id;
     let peer = cx.driver.peer(member.id);
@@ -93,7 +93,7 @@ fn see<'a>(cx: &'a Context, member: &'a Member) -> Seen<'a> {
         id: member.id.to_string(),
         name: &member.name,
         state: state_of(cx, member.id),
-        client_url: &member.client_url,
+        client_url: caller.port.dialect().url_of(member, caller.is_tls),
         peer_url: &member.peer_url,
         applied_index: applied,
         lag_entries: has.map(|has| status.commit.0.saturating_sub(has)),

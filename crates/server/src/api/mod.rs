@@ -145,14 +145,14 @@ fn resource(
     }
     match route {
         Route::Version => health::version(request.accepts_text).into(),
-        Route::Machines | Route::Peers => stats::machines(cx).into(),
+        Route::Machines | Route::Peers => stats::machines(cx, caller).into(),
         Route::Leader => stats::leader_url(cx).into(),
         Route::StatsSelf => stats::own(cx, caller).into(),
         Route::StatsStore => {
             Response::json(200, stats::store_body(&cx.driver.store().stats())).into()
         }
         Route::StatsLeader => stats::leader(cx, caller).into(),
-        Route::StatsCluster => cluster_stats::serve(cx).into(),
+        Route::StatsCluster => cluster_stats::serve(cx, caller).into(),
         Route::Dashboard(asset) => dashboard::serve(&cx.config, asset).into(),
         Route::Members => members::serve_all(cx, caller, request),
         Route::Member(id) => members::serve_one(cx, caller, request, id),
@@ -160,9 +160,9 @@ fn resource(
         Route::AdminConfig => admin::config(cx, caller, request),
         Route::AdminBackup => backup::begin(cx, caller, request),
         Route::AdminIndex => admin::raise_index(cx, caller, request),
-        Route::AdminMachines => admin::machines(cx).into(),
+        Route::AdminMachines => admin::machines(cx, caller).into(),
         Route::AdminMachine(name) if is_change => admin::remove_machine(cx, caller, name),
-        Route::AdminMachine(name) => admin::machine(cx, name).into(),
+        Route::AdminMachine(name) => admin::machine(cx, caller, name).into(),
         Route::PeerChallenge => call::challenge(&cx.gate, cx.now.monotonic).into(),
         Route::PeerJoin => join::serve(cx, caller, request, &mut || remote.origin()),
         Route::PeerMembers => match call::believe(cx, request, &mut || remote.origin()) {

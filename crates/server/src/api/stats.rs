@@ -173,25 +173,32 @@ pub(crate) fn store_body(stats: &StoreStats) -> Vec<u8> {
     })
 }
 
-/// The client URLs of the members, the leader first, then by name (docs/spec/cluster.md section 1).
+/// The client URLs of the members for one dialect: those of the leader first, then by their bytes
+/// (docs/spec/cluster.md section 1).
 pub(crate) fn listing_of_urls<'a>(
     members: impl IntoIterator<Item = &'a Member>,
     leader: Option<MemberId>,
+    dialect: Dialect,
 ) -> String {
     // A founder that has not announced itself yet has no address for clients.
-    let announced = members.into_iter().filter(|member| !member.client_url.is_empty());
-    let mut members: Vec<&Member> = announced.collect();
-    members.sort_by_key(|member| (Some(member.id) != leader, &member.name));
-    let urls: Vec<&str> = members.iter().map(|member| member.client_url.as_str()).collect();
+    let of = |member: &'a Member| {
+        let is_other = Some(member.id) != leader;
+        dialect.urls_of(member).into_iter().map(move |url| (is_other, url))
+    };
+    let mut urls: Vec<(bool, &str)> = members.into_iter().flat_map(of).collect();
+    urls.sort_unstable();
+    let urls: Vec<&str> = urls.into_iter().map(|(_, url)| url).collect();
     urls.join(", ")
 }
 
 /// `/v2/machines`.
-pub(crate) fn machines(cx: &Context) -> Response {
-    // Clients are not sent to a machine that has not been brought up yet.
-    let members = cx.driver.membership().members();
+pub(crate) fn machines(cx: &Context, caller: Caller) -> Response {
+    // Clients are not sent to a machine that has not been brought up yet. One that has just joined
+    // knows of the others what their records say, and not yet what the registry does.
+    let members = cx.driver.membership().members().filter(|_| cx.driver.has_store());
     let members = members.filter(|member| cx.driver.is_voter(member.id));
-    Response::text(200, listing_of_urls(members, cx.driver.status().leader))
+    let leader = cx.driver.status().leader;
+    Response::text(200, listing_of_urls(members, leader, caller.port.dialect()))
 }
 
 /// `/v2/leader`.

@@ -1,6 +1,5 @@
 //! What audit lines are written to.
 
-use super::AuditTarget;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,6 +8,17 @@ use std::path::{Path, PathBuf};
 
 /// The socket of systemd's journal.
 const JOURNAL: &str = "/run/systemd/journal/socket";
+
+/// Where audit lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Appended to a file, which is opened again at SIGHUP.
+    File(PathBuf),
+    /// Standard error, between the lines of the log.
+    Stderr,
+    /// systemd's journal, with the identifier `stead-audit`.
+    Journald,
+}
 
 /// An open target.
 pub(super) enum Sink {

@@ -137,8 +137,8 @@ impl Drop for Authenticator {
     }
 }
 
-/// Does a piece of work: slow by design. Of a password the first 72 bytes count, as in etcd: that is
-/// bcrypt's.
+/// Does a piece of work: slow by design. Of a password the first 72 bytes count, as in etcd: that
+/// is what bcrypt takes.
 pub(crate) fn do_work(work: Work) -> Job {
     match work {
         Work::Check { password, hash, mut done } => {

@@ -29,8 +29,9 @@ pub(crate) const UNKNOWN_HOST: &str = "this machine is not known under the name 
 
 impl Hosts {
     pub(crate) fn of(config: &Config) -> Self {
-        let own = [&config.client_advertised, &config.peer_advertised];
-        let own = own.into_iter().map(|address| address.as_bytes());
+        let urls = config.client_urls.v04().iter().chain(config.client_urls.v2());
+        let own = urls.chain([&config.client_url, &config.peer_advertised]);
+        let own = own.filter_map(|url| url.split("://").last()).map(str::as_bytes);
         let listed = config.host_whitelist.iter().filter(|name| *name != "*");
         let names = own.chain(listed.map(|name| name.as_bytes())).filter_map(host);
         let is_open = config.host_whitelist.iter().any(|name| name == "*");

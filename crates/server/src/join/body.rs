@@ -1,6 +1,7 @@
 //! The messages between a joining machine and a member, in JSON over the peer port.
 
 use crate::api::json;
+use crate::config::{CLIENT_URLS_MAX, ClientUrls};
 use replica::{About, ClusterId, Member, MemberId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,8 +26,38 @@ struct JoinWire {
     client_url: String,
     #[serde(rename = "peerURL")]
     peer_url: String,
+    #[serde(flatten)]
+    urls: UrlsWire,
     #[serde(default)]
     replace: bool,
+}
+
+/// All addresses for clients, where there are others than the one. Releases that do not know them
+/// pass over them in a view, and refuse a request that has them.
+#[derive(Default, Deserialize, Serialize)]
+struct UrlsWire {
+    #[serde(default, rename = "v04URLs", skip_serializing_if = "Vec::is_empty")]
+    v04: Vec<String>,
+    #[serde(default, rename = "v2URLs", skip_serializing_if = "Vec::is_empty")]
+    v2: Vec<String>,
+}
+
+impl UrlsWire {
+    fn of(urls: &ClientUrls) -> Self {
+        Self { v04: urls.v04().to_vec(), v2: urls.v2().to_vec() }
+    }
+
+    fn urls(self) -> Result<ClientUrls, String> {
+        for url in self.v04.iter().chain(&self.v2) {
+            if !is_url(url) || !leads_somewhere(url) {
+                return Err(format!("invalid machine URL {url:?}: expected http://HOST:PORT"));
+            }
+        }
+        if self.v04.len() > CLIENT_URLS_MAX || self.v2.len() > CLIENT_URLS_MAX {
+            return Err(format!("more than {CLIENT_URLS_MAX} addresses of one kind"));
+        }
+        Ok(ClientUrls::new(self.v04, self.v2))
+    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -38,6 +69,8 @@ struct MemberWire {
     client_url: String,
     #[serde(rename = "peerURL")]
     peer_url: String,
+    #[serde(flatten)]
+    urls: UrlsWire,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -131,6 +164,7 @@ impl MemberWire {
             name: member.name.clone(),
             client_url: member.client_url.clone(),
             peer_url: member.peer_url.clone(),
+            urls: UrlsWire::of(&member.urls),
         }
     }
 
@@ -160,6 +194,7 @@ impl MemberWire {
             name: self.name,
             client_url: self.client_url,
             peer_url: self.peer_url,
+            urls: self.urls.urls()?,
         })
     }
 }
@@ -172,8 +207,8 @@ impl JoinRequest {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
         let wire: JoinWire = serde_json::from_slice(body)
             .map_err(|error| format!("invalid join request: {error}"))?;
-        let JoinWire { id, name, client_url, peer_url, replace } = wire;
-        let member = MemberWire { id, name, client_url, peer_url }.member()?;
+        let JoinWire { id, name, client_url, peer_url, urls, replace } = wire;
+        let member = MemberWire { id, name, client_url, peer_url, urls }.member()?;
         for url in [&member.client_url, &member.peer_url] {
             if !leads_somewhere(url) {
                 return Err(format!("invalid advertised URL {url:?}"));
@@ -182,9 +217,18 @@ impl JoinRequest {
         Ok(Self { member, replace })
     }
 
+    /// The same in the form that every release takes: the machine tells the rest when it is a
+    /// member.
+    pub(crate) fn plain(&self) -> Self {
+        let mut plain = self.clone();
+        plain.member.urls = ClientUrls::default();
+        plain
+    }
+
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let MemberWire { id, name, client_url, peer_url } = MemberWire::of(&self.member);
-        json::body(&JoinWire { id, name, client_url, peer_url, replace: self.replace })
+        let MemberWire { id, name, client_url, peer_url, urls } = MemberWire::of(&self.member);
+        let replace = self.replace;
+        json::body(&JoinWire { id, name, client_url, peer_url, urls, replace })
     }
 }
 
@@ -298,6 +342,7 @@ mod tests {
             name: name.into(),
             client_url: "http://127.0.0.1:4001".into(),
             peer_url: "https://[::1]:7001".into(),
+            ..Member::default()
         }
     }
 
@@ -325,6 +370,22 @@ mod tests {
             let view = View { about: Some(about), ..view.clone() };
             assert_eq!(View::parse(&view.to_json()), Ok(view));
         }
+    }
+
+    #[test]
+    fn addresses_of_both_dialects_are_passed_on_if_they_are_some() {
+        let list = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect();
+        let urls = ClientUrls::new(list(&["http://h:4001"]), list(&["http://h:1", "http://h:2"]));
+        let request = JoinRequest { member: Member { urls, ..member(255, "m-1") }, replace: false };
+        assert_eq!(JoinRequest::parse(&request.to_json()), Ok(request.clone()));
+        let text = String::from_utf8(request.to_json()).expect("text");
+        for bad in ["http://h:2/path", "http://0.0.0.0:2", "ftp://h:2", "http://h:2,http://h:3"] {
+            let bad = text.replace("http://h:2", bad);
+            assert!(JoinRequest::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let many = ["\"http://h:2\""; CLIENT_URLS_MAX + 1].join(",");
+        assert!(JoinRequest::parse(text.replace("\"http://h:2\"", &many).as_bytes()).is_err());
+        assert_ne!(text, String::from_utf8(request.plain().to_json()).expect("text"));
     }
 
     #[test]

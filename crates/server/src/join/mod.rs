@@ -77,9 +77,15 @@ pub(crate) fn ask(
 ) -> Result<Asked, JoinError> {
     let request = JoinRequest { member: own.clone(), replace: config.finding.force_rejoin };
     let url = format!("{peer}/v2/peer/join");
-    let reply = caller
-        .call("POST", &url, "application/json", &request.to_json())
-        .map_err(JoinError::Unreachable)?;
+    let post = |request: &JoinRequest| {
+        let reply = caller.call("POST", &url, "application/json", &request.to_json());
+        reply.map_err(JoinError::Unreachable)
+    };
+    let mut reply = post(&request)?;
+    if reply.status == 400 && !own.urls.is_empty() {
+        // A leader that knows one address of a machine only.
+        reply = post(&request.plain())?;
+    }
     match reply.status {
         200 => {
             let view = View::parse(&reply.body).map_err(JoinError::Unreachable)?;
@@ -169,7 +175,10 @@ pub(crate) fn ask_about(
 /// The same for a standby, which says who it is.
 pub(crate) fn view_for(caller: &HttpCaller, peer: &str, own: &Member) -> Result<View, String> {
     // Neither name nor URL has a character that would have to be escaped.
-    let query = format!("standby={}&client={}", own.name, own.client_url);
+    let mut query = format!("standby={}&client={}", own.name, own.client_url);
+    for (name, urls) in [("v04", own.urls.v04()), ("v2", own.urls.v2())] {
+        urls.iter().for_each(|url| query.push_str(&format!("&{name}={url}")));
+    }
     asked_view(caller, &format!("{peer}/v2/peer/members?{query}"))
 }
 
@@ -195,9 +204,9 @@ fn together_cluster(initial: &InitialCluster) -> (ClusterId, Vec<Member>) {
     let member = |(name, peer_url): (String, String)| Member {
         id: MemberId(derive_id(&[&format!("{cluster:x}"), &name])),
         name,
-        // The member announces it itself as soon as there is a leader.
-        client_url: String::new(),
         peer_url,
+        // The member announces the rest itself as soon as there is a leader.
+        ..Member::default()
     };
     (ClusterId(cluster), members.into_iter().map(member).collect())
 }
@@ -241,6 +250,7 @@ mod tests {
             name: "m1".into(),
             client_url: "http://127.0.0.1:4001".into(),
             peer_url: "http://127.0.0.1:7001".into(),
+            ..Member::default()
         }
     }
 

@@ -346,6 +346,7 @@ mod tests {
             name: "m7".into(),
             client_url: client_url.into(),
             peer_url: "http://h:7".into(),
+            ..Member::default()
         };
         Ok(View {
             cluster: ClusterId(cluster),

@@ -87,8 +87,9 @@ fn own_member(cx: &Context) -> Member {
     Member {
         id: cx.driver.status().id,
         name: cx.config.name.clone(),
-        client_url: cx.config.client_url(),
+        client_url: cx.config.client_url.clone(),
         peer_url: cx.config.peer_url(),
+        urls: cx.config.other_client_urls(),
     }
 }
 
@@ -185,8 +186,8 @@ mod tests {
         let member = |(id, at): &(u64, &str)| Member {
             id: MemberId(*id),
             name: format!("m{id}"),
-            client_url: String::new(),
             peer_url: format!("http://{at}"),
+            ..Member::default()
         };
         Ok(View {
             cluster: ClusterId(1),

@@ -217,8 +217,12 @@ fn look_at_table(cx: &mut Context, status: &Status) {
 
 fn tell_member(cx: &Context, own: MemberId, news: table::News) {
     let at = |member: &Member| {
-        let Member { id, peer_url, client_url, .. } = member;
-        format!("(id {id}, peers {}, clients {})", printable(peer_url), printable(client_url))
+        let Member { id, peer_url, .. } = member;
+        let mut clients = member.v04_urls();
+        clients.extend(member.v2_urls());
+        clients.dedup();
+        let clients = clients.join(" ");
+        format!("(id {id}, peers {}, clients {})", printable(peer_url), printable(&clients))
     };
     match news {
         table::News::Joined { member, .. } if member.id == own => {}

@@ -23,7 +23,7 @@ impl<T: Pending> Front<T> {
     pub(crate) fn accept(&mut self, at: usize) {
         loop {
             let Some(listener) = self.listeners.get(at) else { return };
-            let port = listener.port;
+            let (port, is_tls) = (listener.port, listener.is_tls);
             let now = self.now.monotonic;
             let Some(socket) = self.backlog.accept(at, &listener.socket, now) else { return };
             let is_full = match port {
@@ -32,12 +32,12 @@ impl<T: Pending> Front<T> {
             };
             if is_full {
                 self.counters.refused();
-                if self.keyring.acceptor(port).is_none() {
+                if !is_tls {
                     self.refuse_connection(socket);
                 }
                 continue;
             }
-            self.adopt(socket, port);
+            self.adopt(socket, port, is_tls);
         }
     }
 
@@ -58,11 +58,8 @@ impl<T: Pending> Front<T> {
         let _ = socket.write(&out);
     }
 
-    fn adopt(&mut self, socket: TcpStream, port: Port) {
-        // Without it answers still arrive, only later.
-        let _ = socket.set_nodelay(true);
-        super::keep_alive(&socket);
-        let stream = match self.keyring.acceptor(port) {
+    fn adopt(&mut self, socket: TcpStream, port: Port, is_tls: bool) {
+        let stream = match self.keyring.acceptor(port).filter(|_| is_tls) {
             None => Ok(Stream::Plain(socket)),
             Some(acceptor) => Stream::accept(socket, acceptor.config()),
         };
@@ -87,7 +84,7 @@ impl<T: Pending> Front<T> {
         for listener in self.listeners.drain(..) {
             // The port is held open elsewhere for the next part that the machine plays, so that
             // closing it here would not be enough.
-            let _ = socket2::SockRef::from(&listener.socket).shutdown(std::net::Shutdown::Both);
+            listener.socket.shut_down();
         }
     }
 }

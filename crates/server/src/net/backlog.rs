@@ -4,8 +4,9 @@
 //! another one connects. So the kind of failure decides: that of a single connection is skipped,
 //! and after any other the port is retried by a timer.
 
+use super::listener::ListenerSocket;
 use crate::notice::notice;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::io;
@@ -49,10 +50,10 @@ impl Backlog {
     pub(crate) fn accept(
         &mut self,
         at: usize,
-        listener: &TcpListener,
+        listener: &ListenerSocket,
         now: u64,
     ) -> Option<TcpStream> {
-        self.accept_by(at, now, || listener.accept().map(|(socket, _)| socket))
+        self.accept_by(at, now, || listener.accept())
     }
 
     fn accept_by<T>(

@@ -1,6 +1,8 @@
 //! One connection and everything it waits for. An idle one holds no buffers.
 
+use super::Caller;
 use super::outbox::Outbox;
+use super::slab::Key;
 use super::tls::{Stream, common_name};
 use crate::audit::Entry;
 use crate::config::{Dialect, Port};
@@ -100,6 +102,12 @@ impl<T> Connection<T> {
     pub(crate) fn certificate_name(&self) -> Option<String> {
         let is_client = self.port != Port::Peer;
         self.socket.certificate().filter(|_| is_client).and_then(common_name)
+    }
+
+    /// Who sent the request in hand. `key` is the connection's.
+    pub(super) fn caller(&self, key: Key) -> Caller {
+        let is_tls = matches!(self.socket, Stream::Tls(_));
+        Caller { key, port: self.port, mode: self.mode, is_tls }
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -6,6 +6,7 @@ use super::backlog::Backlog;
 use super::budget::{Budget, Memory};
 use super::connection::{Connection, HeldBytes, Phase};
 use super::handshake::Handshakes;
+use super::listener::Listener;
 use super::reply::{Body, Reply, Response};
 use super::slab::{Key, Slab};
 use super::tls::Keyring;
@@ -20,8 +21,7 @@ use crate::http::time::http_date;
 use crate::proof::{Gate, Proven, ProvenReply};
 use crate::sys::clock::Now;
 use bytes::Bytes;
-use mio::net::TcpListener;
-use mio::{Interest, Poll, Token};
+use mio::{Poll, Token};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
@@ -42,12 +42,6 @@ const SHARE_BYTES_MIN: usize = 128 << 10;
 
 /// How long the head of a long poll may be held back for its event to come along: 20 ms.
 const HEAD_DELAY_NS: u64 = 20_000_000;
-
-/// A port that is listened on.
-pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
-    pub(crate) port: Port,
-}
 
 /// The limits of clients, in bytes, numbers and time.
 #[derive(Clone, Copy, Debug)]
@@ -188,8 +182,7 @@ impl<T: Pending> Front<T> {
     pub(crate) fn open(&mut self, wants: impl Fn(Port) -> bool) -> io::Result<()> {
         for (at, listener) in self.listeners.iter_mut().enumerate() {
             if wants(listener.port) {
-                let registry = self.poll.registry();
-                registry.register(&mut listener.socket, Token(at), Interest::READABLE)?;
+                listener.socket.register(self.poll.registry(), Token(at))?;
             }
         }
         Ok(())
@@ -237,8 +230,9 @@ impl<T: Pending> Front<T> {
 
     /// Where a connection comes from.
     pub(crate) fn origin_of(&mut self, key: Key) -> String {
-        let address = self.connections.get_mut(key).and_then(Connection::address);
-        address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
+        let connection = self.connections.get_mut(key);
+        let unknown = || "an unknown address".to_owned();
+        connection.map_or_else(unknown, |one| super::listener::origin_of(one.socket.socket()))
     }
 
     /// Takes a connection out. Gives what its request waited for.
@@ -424,7 +418,7 @@ impl<T: Pending> Front<T> {
     /// Who sent the request in hand of a connection.
     pub(crate) fn caller(&mut self, key: Key) -> Option<Caller> {
         let connection = self.connections.get_mut(key)?;
-        Some(Caller { key, port: connection.port, mode: connection.mode })
+        Some(connection.caller(key))
     }
 
     /// Work of about so many printed bytes was done.

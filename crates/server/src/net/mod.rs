@@ -15,6 +15,7 @@ mod budget;
 mod connection;
 mod front;
 mod handshake;
+mod listener;
 mod outbox;
 mod poll_wait;
 mod reply;
@@ -25,7 +26,8 @@ mod slow_clients;
 pub(crate) mod tls;
 
 pub(crate) use connection::{Connection, Phase};
-pub(crate) use front::{Front, FrontParts, Listener, Load, TOKEN_BASE};
+pub(crate) use front::{Front, FrontParts, Load, TOKEN_BASE};
+pub(crate) use listener::{Listener, ListenerSocket};
 pub(crate) use outbox::Outbox;
 pub(crate) use poll_wait::BusyPoll;
 pub(crate) use reply::{Body, Reply, Response};
@@ -81,6 +83,8 @@ pub(crate) struct Caller {
     pub(crate) key: Key,
     pub(crate) port: Port,
     pub(crate) mode: ReplyMode,
+    /// Whether TLS is spoken with it.
+    pub(crate) is_tls: bool,
 }
 
 /// Handles requests.

@@ -102,6 +102,28 @@ pub(crate) enum Reply<T> {
     Relay(T),
 }
 
+/// What became of the bytes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// They are used up.
+    Served,
+    /// They are kept, for the request is served again from its beginning.
+    Held,
+    /// They are passed on, with all that follows on the connection.
+    Relayed,
+}
+
+impl<T> Reply<T> {
+    /// What becomes of the bytes of the request.
+    pub(super) fn taken(&self) -> Taken {
+        match self {
+            Reply::Hold(_) => Taken::Held,
+            Reply::Relay(_) => Taken::Relayed,
+            _ => Taken::Served,
+        }
+    }
+}
+
 impl<T> From<Response> for Reply<T> {
     fn from(response: Response) -> Self {
         Reply::Now(response)

@@ -3,10 +3,11 @@
 
 use super::connection::{HeldBytes, Phase};
 use super::front::{OUTBOX_SHARE, READ_BYTES};
+use super::reply::Taken;
 use super::send::flush_dirty;
 use super::slab::Key;
 use super::slow_clients::shed_input;
-use super::{Caller, ClientEnd, Front, Pending, Reply, Response, Service, TOKEN_BASE, tls};
+use super::{ClientEnd, Front, Pending, Reply, Response, Service, TOKEN_BASE, tls};
 use crate::config::Port;
 use crate::http::reader::{self, Progress};
 use crate::http::request::{Method, Refusal, Request};
@@ -364,16 +365,6 @@ fn refuse_cut_off<S: Service>(service: &mut S, key: Key) -> bool {
     true
 }
 
-/// What became of the bytes of a request.
-enum Taken {
-    /// They are used up.
-    Served,
-    /// They are kept, for the request is served again from its beginning.
-    Held,
-    /// They are passed on, with all that follows on the connection.
-    Relayed,
-}
-
 /// Has a request answered.
 fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> Taken {
     let front = service.front();
@@ -388,7 +379,7 @@ fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> T
         origin,
     };
     connection.proven = None;
-    let caller = Caller { key, port: connection.port, mode: connection.mode };
+    let caller = connection.caller(key);
     let is_read = matches!(request.method, Method::Get | Method::Head);
     let is_change = !is_read || request.upgrade.is_some();
     let reply = if request.method == Method::Options {
@@ -398,18 +389,16 @@ fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> T
     } else {
         service.request(caller, request)
     };
-    let taken = match &reply {
-        Reply::Hold(_) => Taken::Held,
-        Reply::Relay(_) => Taken::Relayed,
-        _ => Taken::Served,
-    };
+    let taken = reply.taken();
     let front = service.front();
     if !matches!(taken, Taken::Held) {
         front.counters.received(request.method);
     }
     if front.audit.is_some() && matches!(taken, Taken::Served) {
         let entry = service.audited(key, request);
-        service.front().tell_later(key, entry);
+        if let Some(connection) = service.front().connections.get_mut(key) {
+            connection.audited = entry;
+        }
     }
     let (front, printed) = service.parts();
     front.give(key, reply, printed);

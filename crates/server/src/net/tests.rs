@@ -85,7 +85,7 @@ impl Toy {
         listener.set_nonblocking(true).unwrap();
         let addr = listener.local_addr().unwrap();
         let port = Port::Client(crate::config::Dialect::V04);
-        let socket = mio::net::TcpListener::from_std(listener);
+        let socket = ListenerSocket::Tcp(mio::net::TcpListener::from_std(listener));
         let mut limits = Limits::default();
         change(&mut limits);
         let mut front = Front::new(FrontParts {
@@ -95,7 +95,7 @@ impl Toy {
             hosts: Hosts::default(),
             poll: Poll::new().unwrap(),
             keyring: tls::Keyring::default(),
-            listeners: vec![Listener { socket, port }],
+            listeners: vec![Listener { socket, port, is_tls: false }],
             gate: Arc::new(Gate::new(&Secret::default()).unwrap()),
             counters: Rc::new(NoCount),
             names_users: false,

@@ -43,7 +43,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tunnel::{CONNECT_NS, Moved, Tunnel, Upstream};
+use tunnel::{CONNECT_NS, Moved, Tunnel, Upstreams};
 
 const TOKEN_WAKER: Token = Token(14);
 const TOKEN_SIGNAL: Token = Token(15);
@@ -132,7 +132,7 @@ struct Standby<'a> {
     /// Tunnels that had their share of a round, of which no event may tell.
     unfinished: Vec<Key>,
     /// Where tunnels lead.
-    upstream: Option<Upstream>,
+    upstreams: Upstreams,
     /// What is shown there, and who is believed: the same as at the own port for clients.
     dialer: Option<Dialer>,
     gate: Arc<Gate>,
@@ -201,7 +201,7 @@ pub(crate) fn run(
         own,
         _signals: signals,
         unfinished: Vec::new(),
-        upstream: None,
+        upstreams: Upstreams::default(),
         dialer: client_tls.map(Dialer::open).transpose()?,
         gate,
         meters,
@@ -283,13 +283,13 @@ impl Standby<'_> {
         remember: &mut dyn FnMut(&[String]),
     ) -> Result<Option<StandbyEnd>, StartError> {
         match report {
-            Report::Seen(view, upstream) => {
+            Report::Seen(view, upstreams) => {
                 let urls: Vec<String> =
                     view.members.iter().map(|member| member.peer_url.clone()).collect();
                 remember(&urls);
                 let before = self.leader().map(|one| one.id);
                 self.view = Some(view);
-                self.upstream = upstream;
+                self.upstreams = *upstreams;
                 self.tell_leader(before);
             }
             Report::Lost(detail) => {
@@ -331,19 +331,23 @@ impl Standby<'_> {
     fn leader(&self) -> Option<&Member> {
         let view = self.view.as_ref()?;
         let leader = view.leader?;
-        view.members.iter().find(|member| member.id == leader && !member.client_url.is_empty())
+        view.members.iter().find(|one| one.id == leader && !one.client_url.is_empty())
     }
 
     /// Tells which leader this machine sends clients to, if that has changed.
     fn tell_leader(&self, before: Option<MemberId>) {
         let Some(leader) = self.leader().filter(|leader| Some(leader.id) != before) else { return };
-        let (name, at) = (printable(&leader.name), printable(&leader.client_url));
+        let mut urls = leader.v04_urls();
+        urls.extend(leader.v2_urls());
+        urls.dedup();
+        let (name, at) = (printable(&leader.name), printable(&urls.join(" ")));
         notice!(StandbyLeader, &name, "{name} at {at}: clients are sent there");
     }
 
     /// Dials the leader, to pass on a connection.
-    fn begin_tunnel(&mut self, key: Key) -> Reply<Box<Tunnel>> {
-        let Some(upstream) = self.upstream.as_ref().filter(|_| self.leader().is_some()) else {
+    fn begin_tunnel(&mut self, Caller { key, port, .. }: Caller) -> Reply<Box<Tunnel>> {
+        let upstream = self.upstreams.of(port.dialect()).filter(|_| self.leader().is_some());
+        let Some(upstream) = upstream else {
             return Reply::Last(refuse("no leader is known"));
         };
         let tls = self.dialer.as_ref().map(Dialer::config);

@@ -1,7 +1,7 @@
 //! The thread beside the loop of a machine without a place. That of a standby asks the members how
 //! things are, and for a place; that of a machine that starts finds out what it is to become.
 
-use super::tunnel::Upstream;
+use super::tunnel::Upstreams;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::join::seek::{self, Facts, Patience};
@@ -39,7 +39,7 @@ pub(crate) fn interval_of(view: &View) -> Duration {
 #[derive(Debug)]
 pub(crate) enum Report {
     /// The cluster, and where clients reach its leader if that was asked for.
-    Seen(View, Option<Upstream>),
+    Seen(View, Box<Upstreams>),
     Lost(String),
     Promoted(Box<InitialIdentity>),
     /// What a machine that starts waits for.
@@ -215,8 +215,9 @@ impl PollLoop {
                 Err(JoinError::Stopped) => {}
             }
         }
-        let upstream = leader.filter(|_| self.config.proxies_standby);
-        let upstream = upstream.and_then(|leader| Upstream::find(&leader.client_url));
-        Report::Seen(view, upstream)
+        let leader = leader.filter(|_| self.config.proxies_standby);
+        let is_tls = self.config.client_tls.is_some();
+        let upstreams = leader.map(|leader| Upstreams::find(leader, is_tls)).unwrap_or_default();
+        Report::Seen(view, Box::new(upstreams))
     }
 }

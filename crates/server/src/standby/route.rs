@@ -32,13 +32,14 @@ impl Standby<'_> {
             Route::Readyz => self.readyz(request.query).into(),
             Route::StatsSelf => self.stats_self().into(),
             Route::Machines | Route::Peers if let Some(view) = &self.view => {
-                Response::text(200, listing_of_urls(&view.members, view.leader)).into()
+                let dialect = caller.port.dialect();
+                Response::text(200, listing_of_urls(&view.members, view.leader, dialect)).into()
             }
             _ if caller.port == Port::Peer => {
                 Response::text(404, b"this machine is standing by\n").into()
             }
-            _ if self.config.proxies_standby => self.begin_tunnel(caller.key),
-            _ => self.send_on(request).into(),
+            _ if self.config.proxies_standby => self.begin_tunnel(caller),
+            _ => self.send_on(caller, request).into(),
         }
     }
 
@@ -118,9 +119,12 @@ impl Standby<'_> {
     }
 
     /// Sends a client to the leader with the same path and query.
-    fn send_on(&self, request: &Request<'_>) -> Response {
+    fn send_on(&self, caller: Caller, request: &Request<'_>) -> Response {
         match (self.leader(), self.removal) {
-            (Some(leader), _) => redirect::to_leader(&leader.client_url, request),
+            (Some(leader), _) => {
+                let url = caller.port.dialect().url_of(leader, caller.is_tls);
+                redirect::to_leader(url, request)
+            }
             (None, Some(Removal::Final)) => refuse(&format!("no leader is known; {STAYS_OUT}")),
             (None, _) => refuse("no leader is known"),
         }

@@ -5,9 +5,11 @@
 //! streams included. So nothing here has to know where an answer ends. What one side does not take
 //! waits here up to a bound; then the other side is not read.
 
+use crate::config::Dialect;
 use crate::net::tls::Stream;
 use crate::net::{ClientEnd, Connection, Outbox, Pending};
 use mio::net::TcpStream;
+use replica::Member;
 use rustls::ClientConfig;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -33,9 +35,31 @@ pub(super) struct Upstream {
     pub(super) tls_host: Option<String>,
 }
 
+/// The same for clients of each dialect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Upstreams {
+    v04: Option<Upstream>,
+    v2: Option<Upstream>,
+}
+
+impl Upstreams {
+    /// Looks the leader's URLs up, those with TLS if there is a choice and `is_tls`. This may wait
+    /// for a name server.
+    pub(super) fn find(leader: &Member, is_tls: bool) -> Self {
+        let find = |dialect: Dialect| Upstream::find(dialect.url_of(leader, is_tls));
+        Self { v04: find(Dialect::V04), v2: find(Dialect::V2) }
+    }
+
+    pub(super) fn of(&self, dialect: Dialect) -> Option<&Upstream> {
+        match dialect {
+            Dialect::V04 => self.v04.as_ref(),
+            Dialect::V2 => self.v2.as_ref(),
+        }
+    }
+}
+
 impl Upstream {
-    /// Looks a client URL up. This may wait for a name server.
-    pub(super) fn find(client_url: &str) -> Option<Self> {
+    fn find(client_url: &str) -> Option<Self> {
         let (scheme, place) = client_url.split_once("://")?;
         let place = place.trim_end_matches('/');
         let host = place.rsplit_once(':').map_or(place, |(host, _)| host);

@@ -22,6 +22,7 @@ impl Host {
             id: MemberId(id),
             name: self.config.name.clone(),
             client_url: options.client_url,
+            urls: options.client_urls,
             peer_url: options.peer_url,
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod backup_file;
 pub(crate) mod clock;
 pub(crate) mod disk;
+pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod raft_log;
 pub(crate) mod signal;

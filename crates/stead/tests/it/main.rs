@@ -20,6 +20,7 @@ mod keeping;
 mod locks;
 mod members;
 mod operate;
+mod ports;
 mod rights;
 mod seed_document;
 mod testkit;

@@ -107,7 +107,8 @@ fn carry_out(
         && sends_on(cx, dialect)
         && let Some(leader) = cx.leader()
     {
-        return redirect::to_leader(&leader.client_url, request).into();
+        let url = dialect.url_of(leader, caller.is_tls);
+        return redirect::to_leader(url, request).into();
     }
     match wanted {
         KeysRequest::Write(write) => propose(cx, caller, &write, path),
@@ -118,8 +119,7 @@ fn carry_out(
 }
 
 /// Whether clients of this machine are sent to the leader rather than served with its help. Only
-/// 0.4 did that, and a leader publishes its first port alone, so a client of the 2.x series is
-/// served here in any case. Without a leader requests wait for one.
+/// 0.4 did that: a client of the 2.x series is served here. Without a leader requests wait for one.
 fn sends_on(cx: &Context, dialect: Dialect) -> bool {
     cx.config.redirects_to_leader
         && dialect == Dialect::V04

@@ -1,6 +1,7 @@
 //! The members as 2.x shows and takes them (docs/spec/cluster.md section 8.1).
 
 use crate::api::json;
+use crate::config::Dialect;
 use crate::join::{is_url, leads_somewhere};
 use replica::Member;
 use serde::{Deserialize, Serialize};
@@ -43,14 +44,14 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn new(member: &'a Member) -> Self {
-        // A machine that has not started has no address for clients.
-        let urls = |url: &'a str| Some(url).filter(|url| !url.is_empty()).into_iter().collect();
+    fn new(member: &'a Member, dialect: Dialect) -> Self {
+        let peer_url = Some(member.peer_url.as_str()).filter(|url| !url.is_empty());
         Self {
             id: member.id.to_string(),
             name: &member.name,
-            peer_urls: urls(&member.peer_url),
-            client_urls: urls(&member.client_url),
+            peer_urls: peer_url.into_iter().collect(),
+            // A machine that has not started has no address for clients.
+            client_urls: dialect.urls_of(member),
         }
     }
 }
@@ -65,13 +66,15 @@ struct Refusal<'a> {
     message: &'a str,
 }
 
-pub(super) fn member_body(member: &Member) -> Vec<u8> {
-    json::line(&Shown::new(member))
+/// A member, with its addresses for clients that speak a dialect.
+pub(super) fn member_body(member: &Member, dialect: Dialect) -> Vec<u8> {
+    json::line(&Shown::new(member, dialect))
 }
 
 /// All members, in the order in which they are given.
-pub(super) fn members_body(members: &[&Member]) -> Vec<u8> {
-    json::line(&Members { members: members.iter().map(|member| Shown::new(member)).collect() })
+pub(super) fn members_body(members: &[&Member], dialect: Dialect) -> Vec<u8> {
+    let shown = members.iter().map(|member| Shown::new(member, dialect));
+    json::line(&Members { members: shown.collect() })
 }
 
 pub(crate) fn error_body(message: &str) -> Vec<u8> {
@@ -117,6 +120,7 @@ mod tests {
             name: name.into(),
             client_url: client.into(),
             peer_url: "http://p:1".into(),
+            ..Member::default()
         };
         let (one, two) = (member(255, "a", "http://c:1"), member(256, "", ""));
         let want = "{\"members\":[\
@@ -124,7 +128,10 @@ mod tests {
                     \"clientURLs\":[\"http://c:1\"]},\
                     {\"id\":\"100\",\"name\":\"\",\"peerURLs\":[\"http://p:1\"],\
                     \"clientURLs\":[]}]}\n";
-        assert_eq!(String::from_utf8(members_body(&[&one, &two])).as_deref(), Ok(want));
+        assert_eq!(
+            String::from_utf8(members_body(&[&one, &two], Dialect::V04)).as_deref(),
+            Ok(want)
+        );
         assert_eq!(error_body("a\"b"), b"{\"message\":\"a\\\"b\"}");
     }
 }

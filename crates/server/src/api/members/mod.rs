@@ -9,6 +9,7 @@ pub(crate) mod body;
 use super::answers::{answer_2x as answer, cause_of, refuse_with as refuse};
 use super::error::ApiError;
 use super::pending::{MemberChange, Waiting};
+use crate::config::Dialect;
 use crate::http::request::{Method, Request};
 use crate::join::{derive_id, parse_id};
 use crate::member::context::Context;
@@ -26,7 +27,19 @@ pub(crate) fn serve_all(cx: &mut Context, caller: Caller, request: &Request<'_>)
     let membership = cx.driver.membership();
     let mut members: Vec<&Member> = membership.members().chain(membership.expected()).collect();
     members.sort_by_key(|member| member.id);
-    answer(cx, 200, members_body(&members)).into()
+    let bare: Vec<Member>;
+    if !cx.driver.has_store() {
+        // A machine that has just joined does not know all addresses yet.
+        let without = |one: &&Member| Member {
+            id: one.id,
+            name: one.name.clone(),
+            peer_url: one.peer_url.clone(),
+            ..Member::default()
+        };
+        bare = members.iter().map(without).collect();
+        members = bare.iter().collect();
+    }
+    answer(cx, 200, members_body(&members, caller.port.dialect())).into()
 }
 
 /// One member: by the word `leader` for those who read, by its id for those who write.
@@ -40,8 +53,8 @@ pub(crate) fn serve_one(
         Method::Put => update(cx, caller, request, id).unwrap_or_else(Reply::Now),
         Method::Delete => delete(cx, caller, id).unwrap_or_else(Reply::Now),
         _ if id != "leader" => refuse(cx, 404, "Not found").into(),
-        _ => match cx.leader().filter(|_| cx.hears_leader()).map(member_body) {
-            Some(body) => answer(cx, 200, body).into(),
+        _ => match cx.leader().filter(|_| cx.hears_leader()) {
+            Some(leader) => answer(cx, 200, member_body(leader, caller.port.dialect())).into(),
             None => refuse(cx, 503, "During election").into(),
         },
     }
@@ -80,8 +93,7 @@ fn add(
     let (cluster, time) = (cx.driver.cluster().to_string(), cx.now.wall.to_string());
     let ticket = Ticket(caller.key.to_u64());
     let id = MemberId(derive_id(&[&cluster, &peer_url, &time, &ticket.0.to_string()]));
-    let (name, client_url) = (String::new(), String::new());
-    let member = Member { id, name, client_url, peer_url };
+    let member = Member { id, peer_url, ..Member::default() };
     if is_url_taken(cx, &member.peer_url, id) {
         return Err(refuse(cx, 409, "peerURL exists"));
     }
@@ -155,7 +167,8 @@ pub(crate) fn removed(cx: &Context) -> Response {
 fn came_about(cx: &Context, change: &MemberChange) -> Response {
     match change {
         MemberChange::Add(member) => match listed(cx, member.id) {
-            Some(_) => answer(cx, 201, member_body(member)),
+            // It has no address for clients yet, in any dialect.
+            Some(_) => answer(cx, 201, member_body(member, Dialect::V2)),
             None if is_url_taken(cx, &member.peer_url, member.id) => {
                 refuse(cx, 409, "peerURL exists")
             }

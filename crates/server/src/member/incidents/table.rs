@@ -62,8 +62,9 @@ impl Table {
             if is_voter && !old.is_voter {
                 news.push(News::Promoted(member.clone()));
             }
-            let was_at = (&old.member.peer_url, &old.member.client_url);
-            if was_at != (&member.peer_url, &member.client_url) {
+            let at =
+                |one: &Member| (one.peer_url.clone(), one.client_url.clone(), one.urls.clone());
+            if at(&old.member) != at(&member) {
                 news.push(News::Moved { member, before: old.member });
             }
         }
@@ -83,6 +84,7 @@ mod tests {
             name: format!("m{id}"),
             client_url: "http://c".to_owned(),
             peer_url: format!("http://{at}"),
+            ..Member::default()
         }
     }
 

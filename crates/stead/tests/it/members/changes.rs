@@ -188,7 +188,8 @@ fn an_address_that_an_operator_gave_stays_until_the_next_start() {
 
 #[test]
 fn nobody_joins_under_the_id_of_a_member_that_votes() {
-    let alone = Site::new("voter-alone").start();
+    let site = Site::new("voter-alone");
+    let alone = site.start();
     let trio = Trio::start("voter");
     let (leader, _) = trio.roles();
     let listed = || ask(leader.addr(), &Request::get("/v2/machines")).text();

@@ -16,7 +16,7 @@ fn start(label: &str) -> (Site, Server, SocketAddr, SocketAddr) {
 fn both_ports_show_one_store_each_in_its_way() {
     let (_site, _server, first, second) = start("v2-store");
     let set = ask(first, &Request::put("/v2/keys/a", "value=1"));
-    let node = "{\"key\":\"/a\",\"value\":\"1\",\"modifiedIndex\":2,\"createdIndex\":2}";
+    let node = "{\"key\":\"/a\",\"value\":\"1\",\"modifiedIndex\":3,\"createdIndex\":3}";
     assert_eq!(set.text(), format!("{{\"action\":\"set\",\"node\":{node}}}"));
     let got = ask(second, &Request::get("/v2/keys/a"));
     assert_eq!(got.text(), format!("{{\"action\":\"get\",\"node\":{node}}}\n"));
@@ -34,8 +34,8 @@ fn in_order_keys_are_named_by_the_port_that_made_them() {
     let (_site, _server, first, second) = start("v2-post");
     let plain = ask(first, &Request::post("/v2/keys/q", "value=1")).json();
     let padded = ask(second, &Request::post("/v2/keys/q", "value=2")).json();
-    assert_eq!(plain["node"]["key"], "/q/2");
-    assert_eq!(padded["node"]["key"], "/q/00000000000000000003");
+    assert_eq!(plain["node"]["key"], "/q/3");
+    assert_eq!(padded["node"]["key"], "/q/00000000000000000004");
 }
 
 #[test]

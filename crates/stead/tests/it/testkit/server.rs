@@ -93,6 +93,17 @@ impl Site {
         (self.port, self.peer_port) = (port::free(), port::free());
     }
 
+    /// Takes other ports for clients, as a machine whose addresses change does.
+    pub(crate) fn move_client_ports(&mut self) {
+        self.port = port::free();
+        self.v2_port = self.v2_port.map(|_| port::free());
+    }
+
+    /// Closes the second client port from the next start on.
+    pub(crate) fn close_v2(&mut self) {
+        self.v2_port = None;
+    }
+
     /// Takes other flags than before.
     pub(crate) fn set_flags(&mut self, flags: &str) {
         self.flags = flags.split_whitespace().map(str::to_owned).collect();
