@@ -18,6 +18,7 @@ mod secure;
 mod setting;
 mod source;
 mod text;
+mod value;
 
 use console::{FAILED, USAGE, print, say};
 use server::notice::Notice;
@@ -76,8 +77,12 @@ fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
         }
         ["config", "check"] => {
             resolve::config(&mut values)?;
-            values.notes.iter().for_each(|note| say(note));
-            Ok(print("the configuration is valid\n"))
+            values.notes.iter().chain(&values.misspelt).for_each(|note| say(note));
+            match values.misspelt.len() {
+                0 => Ok(print("the configuration is valid\n")),
+                1 => Err(Usage("one name is probably misspelt".to_owned())),
+                several => Err(Usage(format!("{several} names are probably misspelt"))),
+            }
         }
         ["config", "docs"] => Ok(print(&text::docs())),
         ["check"] => check(&values),
@@ -115,7 +120,7 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
     let (log, level) = logging::start(&values, &config.name).map_err(no_thread)?;
     let again = || gather(&args()?).map(|(values, _)| values);
     hangup::start(logging::level_of(&values), level, again).map_err(no_thread)?;
-    for note in &values.notes {
+    for note in values.misspelt.iter().chain(&values.notes) {
         Notice::Configuration.tell(note, format_args!("{note}"));
     }
     tracing::info!(

@@ -1,8 +1,9 @@
 //! Where values come from: files, the environment, the command line (docs/spec/cli.md section 1).
 
-use crate::setting::{Flag, Kind, SETTINGS, Setting, Support, by_name, nearest};
+use crate::setting::{self, Fate, Flag, Kind, Known, SETTINGS, nearest};
+use crate::value;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -12,10 +13,6 @@ const SYSTEM_FILE: &str = "/etc/etcd/etcd.conf";
 
 /// The longest configuration file; all settings together take some kilobytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-
-/// Names that older documents used.
-const ENV_ALIASES: [(&str, &str); 2] =
-    [("ETCD_CORS_ORIGINS", "ETCD_CORS"), ("ETCD_MAX_CLUSTER_SIZE", "ETCD_CLUSTER_ACTIVE_SIZE")];
 
 /// Where a value was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +74,8 @@ impl Invocation {
 pub(crate) struct Values {
     found: BTreeMap<Flag, (String, Source)>,
     pub(crate) notes: Vec<String>,
+    /// Names that are probably misspelt: warnings at a start, errors of `config check`.
+    pub(crate) misspelt: Vec<String>,
 }
 
 /// What the outside environment holds; tests make their own.
@@ -136,6 +135,7 @@ impl Values {
         for later in [env, flags] {
             values.found.extend(later.found);
             values.notes.extend(later.notes);
+            values.misspelt.extend(later.misspelt);
         }
         Ok((values, invocation))
     }
@@ -176,25 +176,27 @@ impl Values {
         self.found.insert(flag, (value, source));
     }
 
-    fn put(&mut self, setting: &'static Setting, value: &str, source: Source) -> Result<(), Usage> {
-        let shown = match &source {
-            Source::Flag | Source::Default => format!("-{}", setting.name),
-            Source::Env(name) => name.clone(),
-            Source::File(path) => format!("{} in {path}", setting.toml),
+    /// Takes the value of what a name means. `shown` is the name, for messages.
+    fn put(&mut self, known: Known, value: &str, source: Source, shown: &str) -> Result<(), Usage> {
+        let setting = match known {
+            Known::Setting(setting, _) => setting,
+            Known::Former(former) => {
+                return match former.fate {
+                    Fate::Ignored(why) => {
+                        self.notes.push(format!("{shown} is ignored: {why}"));
+                        Ok(())
+                    }
+                    Fate::Refused(instead) => {
+                        Err(Usage(format!("{shown} is not supported by this version: {instead}")))
+                    }
+                };
+            }
         };
-        match setting.support {
-            Support::Works => {}
-            Support::Ignored(why) => {
-                self.notes.push(format!("{shown} is ignored: {why}"));
-                return Ok(());
-            }
-            Support::Refused(why) => {
-                return Err(Usage(format!("{shown} is not supported by this version ({why})")));
-            }
-        }
-        check(setting.kind, value)
+        let synonym = setting.synonyms.iter().find(|(theirs, _)| *theirs == value);
+        let value = synonym.map_or(value, |(_, ours)| ours);
+        let value = value::normal(setting.kind, value)
             .map_err(|wanted| Usage(format!("invalid value {value:?} for {shown}: {wanted}")))?;
-        self.found.insert(setting.flag, (value.to_owned(), source));
+        self.found.insert(setting.flag, (value, source));
         Ok(())
     }
 
@@ -235,61 +237,74 @@ impl Values {
         given: Option<String>,
         rest: &mut std::slice::Iter<'_, String>,
     ) -> Result<(), Usage> {
-        let Some((setting, is_old)) = by_name(name) else {
-            let known = SETTINGS.iter().map(|setting| setting.name);
-            let hint = nearest(name, known).map_or_else(
+        let Some(known) = setting::by_name(name) else {
+            let hint = nearest(name, setting::known_names()).map_or_else(
                 || "run `stead --help` for all flags".to_owned(),
                 |near| format!("did you mean -{near}?"),
             );
             return Err(Usage(format!("unknown flag -{name}: {hint}")));
         };
-        if is_old {
-            self.notes.push(format!("[deprecated] use -{}, not -{name}", setting.name));
-        }
+        let (shown, is_switch) = match known {
+            Known::Setting(setting, is_other) => {
+                if is_other {
+                    self.notes.push(format!("[deprecated] use -{}, not -{name}", setting.name));
+                }
+                (setting.name, setting.kind == Kind::Bool)
+            }
+            Known::Former(former) => (name, former.is_switch),
+        };
         let value = match given {
             Some(value) => value,
-            None if setting.kind == Kind::Bool => "true".to_owned(),
-            None => match rest.next() {
-                Some(value) => value.clone(),
-                // A refused flag is refused whether or not it has a value.
-                None if setting.support != Support::Works => String::new(),
-                None => return Err(Usage(format!("flag -{name} needs a value"))),
+            None if is_switch => "true".to_owned(),
+            None => match (rest.next(), known) {
+                (Some(value), _) => value.clone(),
+                // What has no effect has none without a value either.
+                (None, Known::Former(_)) => String::new(),
+                (None, _) => return Err(Usage(format!("flag -{name} needs a value"))),
             },
         };
-        self.put(setting, &value, Source::Flag)
+        self.put(known, &value, Source::Flag, &format!("-{shown}"))
     }
 
+    /// Variables by another name than the table's go first: that of the table goes before it.
     fn read_env(&mut self, env: &[(OsString, OsString)]) -> Result<(), Usage> {
-        for (name, value) in env {
-            let Some(name) = name.to_str() else { continue };
-            let is_ours = name.starts_with("ETCD_") || name.starts_with("STEAD_");
-            if !is_ours || name.starts_with("STEAD_TEST_") {
-                continue;
-            }
-            let refuse = || Usage(format!("the value {value:?} of {name} is not UTF-8"));
-            let value = value.to_str().ok_or_else(refuse)?.trim();
-            if value.is_empty() {
-                continue;
-            }
-            let alias = ENV_ALIASES.iter().find(|(old, _)| *old == name);
-            let known = alias.map_or(name, |(_, new)| new);
-            let Some(setting) = SETTINGS.iter().find(|setting| setting.env == known) else {
-                // Others may use the prefix too: client settings have it.
-                let names = SETTINGS.iter().map(|setting| setting.env);
-                if let Some(near) = nearest(name, names) {
-                    self.notes.push(format!("unknown variable {name}: did you mean {near}?"));
+        let is_own = |name: &str| SETTINGS.iter().any(|setting| setting.env == name);
+        for wants_own in [false, true] {
+            for (name, value) in env {
+                let Some(name) = name.to_str() else { continue };
+                let is_ours = name.starts_with("ETCD_") || name.starts_with("STEAD_");
+                if is_ours && !name.starts_with("STEAD_TEST_") && is_own(name) == wants_own {
+                    self.read_variable(name, value)?;
                 }
-                continue;
-            };
-            let value = match setting.kind {
-                // Everything but these two is true (docs/spec/cli.md section 2).
-                Kind::Bool if matches!(value, "0" | "false") => "false",
-                Kind::Bool => "true",
-                _ => value,
-            };
-            self.put(setting, value, Source::Env(name.to_owned()))?;
+            }
         }
         Ok(())
+    }
+
+    fn read_variable(&mut self, name: &str, value: &OsStr) -> Result<(), Usage> {
+        let refuse = || Usage(format!("the value {value:?} of {name} is not UTF-8"));
+        let value = value.to_str().ok_or_else(refuse)?.trim();
+        if value.is_empty() {
+            return Ok(());
+        }
+        let Some(known) = setting::by_env(name) else {
+            // Others may use the prefix too: client settings have it.
+            let made: Vec<String> = setting::known_names().map(setting::env_of).collect();
+            let names = SETTINGS.iter().map(|setting| setting.env);
+            if let Some(near) = nearest(name, names.chain(made.iter().map(String::as_str))) {
+                self.misspelt.push(format!("unknown variable {name}: did you mean {near}?"));
+            }
+            return Ok(());
+        };
+        let value = match known {
+            // Everything but these two is true (docs/spec/cli.md section 2).
+            Known::Setting(setting, _) if setting.kind == Kind::Bool => match value {
+                "0" | "false" => "false",
+                _ => "true",
+            },
+            _ => value,
+        };
+        self.put(known, value, Source::Env(name.to_owned()), name)
     }
 
     fn read_toml(&mut self, text: &str, path: &str) -> Result<(), Usage> {
@@ -310,24 +325,24 @@ impl Values {
     }
 
     fn read_key(&mut self, key: &str, value: &toml::Value, path: &str) -> Result<(), Usage> {
-        let Some(setting) = SETTINGS.iter().find(|s| !s.toml.is_empty() && s.toml == key) else {
-            let known = SETTINGS.iter().map(|setting| setting.toml);
-            let hint = nearest(key, known)
-                .map_or_else(String::new, |near| format!(": did you mean {near}?"));
-            self.notes.push(format!("{path}: unknown key {key} ignored{hint}"));
+        let Some(known) = setting::by_key(key) else {
+            let keys = SETTINGS.iter().map(|setting| setting.toml);
+            match nearest(key, keys) {
+                Some(near) => self
+                    .misspelt
+                    .push(format!("{path}: unknown key {key} ignored: did you mean {near}?")),
+                None => self.notes.push(format!("{path}: unknown key {key} ignored")),
+            }
             return Ok(());
         };
-        let text = match value {
+        let text = match known {
             // What is refused or passed over is so whatever its value.
-            _ if setting.support != Support::Works => String::new(),
-            value => plain_value(setting.kind, value).map_err(|wanted| {
-                Usage(format!(
-                    "{path}: invalid value for the key {key}: \
-                                                 expected {wanted}"
-                ))
+            Known::Former(_) => String::new(),
+            Known::Setting(setting, _) => plain_value(setting.kind, value).map_err(|wanted| {
+                Usage(format!("{path}: invalid value for the key {key}: expected {wanted}"))
             })?,
         };
-        self.put(setting, &text, Source::File(path.to_owned()))
+        self.put(known, &text, Source::File(path.to_owned()), &format!("{key} in {path}"))
     }
 }
 
@@ -338,7 +353,14 @@ fn plain_value(kind: Kind, value: &toml::Value) -> Result<String, &'static str> 
         // A string is checked as that of a flag is.
         (_, String(text)) => Ok(text.clone()),
         (Kind::Bool, Boolean(is_set)) => Ok(is_set.to_string()),
-        (Kind::Number(..) | Kind::Seconds, Integer(number)) => Ok(number.to_string()),
+        (
+            Kind::Number(..)
+            | Kind::Bytes(..)
+            | Kind::Micros(..)
+            | Kind::Millis(..)
+            | Kind::Seconds,
+            Integer(number),
+        ) => Ok(number.to_string()),
         (Kind::Seconds, Float(number)) => Ok(number.to_string()),
         (Kind::List, Array(items)) => {
             let strings: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
@@ -347,33 +369,16 @@ fn plain_value(kind: Kind, value: &toml::Value) -> Result<String, &'static str> 
         (Kind::Text | Kind::Choice(_), _) => Err("one string, in quotes"),
         (Kind::Bool, _) => Err("true or false"),
         (Kind::Number(..), _) => Err("a whole number"),
-        (Kind::Seconds, _) => Err("a number of seconds"),
+        (Kind::Bytes(..), _) => Err("a number of bytes, or a size in quotes, as in \"64KiB\""),
+        (Kind::Micros(..), _) => Err("a number of microseconds, or a time in quotes"),
+        (Kind::Millis(..), _) => Err("a number of milliseconds, or a time in quotes"),
+        (Kind::Seconds, _) => Err("a number of seconds, or a time in quotes, as in \"1m30s\""),
         (Kind::List, _) => Err("an array of strings"),
     }
 }
 
 fn one_line(error: &toml::de::Error) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Checks a value; the error names what is expected.
-fn check(kind: Kind, value: &str) -> Result<(), String> {
-    match kind {
-        Kind::Text | Kind::List => Ok(()),
-        Kind::Bool if matches!(value, "true" | "false") => Ok(()),
-        Kind::Bool => Err("expected true or false".to_owned()),
-        Kind::Number(min, max) => match value.parse::<u64>() {
-            Ok(number) if (min..=max).contains(&number) => Ok(()),
-            Ok(_) => Err(format!("expected a number from {min} to {max}")),
-            Err(_) => Err("expected a whole number".to_owned()),
-        },
-        Kind::Seconds => match value.parse::<f64>() {
-            Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(()),
-            _ => Err("expected a number of seconds".to_owned()),
-        },
-        Kind::Choice(words) if words.contains(&value) => Ok(()),
-        Kind::Choice(words) => Err(format!("expected one of {}", words.join(", "))),
-    }
 }
 
 #[cfg(test)]

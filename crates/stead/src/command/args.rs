@@ -1,7 +1,9 @@
 //! The arguments of a command: flags with one dash or two, their values after a space or an equals
 //! sign, and what is neither.
 
+use crate::setting::Kind;
 use crate::source::Usage;
+use crate::value;
 
 /// The flags of a command.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +92,17 @@ impl Args {
         value.parse().map(Some).map_err(invalid)
     }
 
+    /// The seconds that a flag has, if it was given: a number, or a time with a unit.
+    ///
+    /// # Errors
+    /// [`Usage`] if it is none.
+    pub(super) fn seconds(&self, name: &str) -> Result<Option<f64>, Usage> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let invalid = |wanted: String| Usage(format!("--{name}: {value:?}: {wanted}"));
+        let seconds = value::normal(Kind::Seconds, value).map_err(invalid)?;
+        Ok(seconds.parse().ok())
+    }
+
     /// Whether a flag without a value was given.
     pub(super) fn has(&self, name: &str) -> bool {
         self.plain.contains(&name)
@@ -130,6 +143,9 @@ mod tests {
             let refused = parse(args).expect_err("it is wrong");
             assert!(refused.starts_with(want) && refused.contains("test --help"), "{refused}");
         }
+        let timed = parse(&["--name=1m30s", "--data-dir=x"]).expect("known");
+        assert_eq!(timed.seconds("name"), Ok(Some(90.0)));
+        assert!(timed.seconds("data-dir").is_err());
         let none = parse(&["--name="]).expect("known");
         assert!(none.needed("name").is_err() && none.needed("data-dir").is_err());
     }

@@ -15,7 +15,7 @@ const HELP: &str = "\
 stead check disk: measure how fast a disk syncs what the log writes to it
 
 Usage:
-  stead check disk DIR [--seconds N]
+  stead check disk DIR [--seconds TIME]
 
 Writes records one after the other into a file of zeros in DIR, syncs each as the log of a
 server does, and removes the file. Run it where the data directory will be, while the
@@ -46,9 +46,9 @@ pub(super) fn run(args: &[String]) -> Result<ExitCode, Usage> {
     let [dir] = args.words.as_slice() else {
         return Err(Usage("name one directory: run `stead check disk --help`".to_owned()));
     };
-    let seconds = args.number("seconds")?.unwrap_or(10).clamp(1, 3600);
+    let seconds = args.seconds("seconds")?.unwrap_or(10.0).clamp(1.0, 3600.0);
     let dir = Path::new(dir);
-    Ok(match measure(dir, Duration::from_secs(seconds)) {
+    Ok(match measure(dir, Duration::from_secs_f64(seconds)) {
         Ok(times) => print(&report(dir, &times)),
         Err(error) => {
             say(&format!("stead: {}: {error}", dir.display()));

@@ -50,17 +50,17 @@ fn mistakes_are_named_with_a_hint() {
         (vec!["-snapshot-count", "0"], "a number from 1"),
         (vec!["-force=maybe"], "expected true or false"),
         (vec!["-compat", "v3"], "expected one of v04, v2"),
-        (vec!["-trace", "*"], "-trace is not supported by this version"),
+        (vec!["-peer-crl-file", "x"], "-peer-crl-file is not supported by this version"),
         (vec!["-config", "none.toml"], "cannot read the configuration file none.toml"),
     ] {
         let error = gather(&args, &[], "").expect_err("a mistake").0;
         assert!(error.contains(want), "{args:?}: {error}");
     }
-    let error = gather(&[], &[("ETCD_GRAPHITE_HOST", "http://x")], "").expect_err("refused").0;
-    assert!(error.contains("ETCD_GRAPHITE_HOST is not supported"), "{error}");
+    let error = gather(&[], &[("ETCD_CLIENT_CRL_FILE", "x")], "").expect_err("refused").0;
+    assert!(error.contains("ETCD_CLIENT_CRL_FILE is not supported"), "{error}");
     let error =
-        gather(&["-config=given.toml"], &[], "graphite_host = \"a\"").expect_err("refused").0;
-    assert!(error.contains("graphite_host in given.toml is not supported"), "{error}");
+        gather(&["-config=given.toml"], &[], "client_crl_file = \"a\"").expect_err("refused").0;
+    assert!(error.contains("client_crl_file in given.toml is not supported"), "{error}");
     assert!(gather(&["-config=given.toml"], &[], "name = ").is_err());
 }
 
@@ -139,9 +139,9 @@ fn only_short_regular_files_are_read() {
 #[test]
 fn what_is_unknown_but_harmless_is_noted() {
     let args = ["-config=given.toml", "-max-result-buffer", "5", "-snapshotCount=9"];
-    let env = [("ETCD_SNAPSHOT_COUNT", "3"), ("ETCD_UNIT_FILE_WORD", "x")];
+    let env = [("ETCD_SNAPSHOTCUONT", "3"), ("ETCD_UNIT_FILE_WORD", "x")];
     let (values, _) = gather(&args, &env, "nmae = \"x\"").expect("sound");
-    let notes = values.notes.join("\n");
+    let notes = [values.notes.join("\n"), values.misspelt.join("\n")].join("\n");
     assert!(notes.contains("unknown key nmae ignored: did you mean name?"), "{notes}");
     assert!(notes.contains("-max-result-buffer is ignored"), "{notes}");
     assert!(notes.contains("[deprecated] use -snapshot-count, not -snapshotCount"), "{notes}");

@@ -78,16 +78,16 @@ fn addresses_that_cannot_be() {
 }
 
 #[test]
-fn what_this_version_does_not_do() {
+fn what_would_be_dangerous_to_pass_over() {
     let place = Place::new("refused");
-    for args in [&["-trace=*"][..], &["-graphite-host=x"], &["-cpuprofile"]] {
-        place.refuses(&[], args, "is not supported by this version");
+    for args in [&["-client-crl-file=x"][..], &["--peer-cert-allowed-cn", "m"]] {
+        place.refuses(&[], args, "is not supported by this version: ");
     }
-    let env = [("ETCD_GRAPHITE_HOST", "10.0.0.1:7001")];
-    place.refuses(&env, &[], "ETCD_GRAPHITE_HOST is not supported by this version");
-    place.write("p.toml", "graphite_host = \"10.0.0.1:7001\"\n");
+    let env = [("ETCD_PEER_CRL_FILE", "list.pem")];
+    place.refuses(&env, &[], "ETCD_PEER_CRL_FILE is not supported by this version: revoked");
+    place.write("p.toml", "peer_crl_file = \"list.pem\"\n");
     let args = ["config", "check", "-config=p.toml"];
-    place.refuses(&[], &args, "graphite_host in p.toml is not supported by this version");
+    place.refuses(&[], &args, "peer_crl_file in p.toml is not supported by this version: ");
 }
 
 #[test]
@@ -136,8 +136,7 @@ fn files_that_cannot_be_read_or_understood() {
         ("snapshot = \"maybe\"", "for snapshot in f.toml: expected true or false"),
         (
             "[peer]\nheartbeat_interval = [50]",
-            "the key peer.heartbeat_interval: expected a whole \
-          number",
+            "the key peer.heartbeat_interval: expected a number of milliseconds",
         ),
         ("cors = [1]", "f.toml: invalid value for the key cors: expected an array of strings"),
     ] {

@@ -19,7 +19,7 @@ fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
     assert_eq!(shown(&[("ETCD_SNAPSHOTCOUNT", " ")], &file), pair("30", "file a.toml"));
     assert_eq!(shown(&[("ETCD_CONFIG", "a.toml")], &[]), pair("30", "file a.toml"));
     let election = place.shown(&env, &flag, "peer-election-timeout");
-    assert_eq!(election, pair("300", "file a.toml"));
+    assert_eq!(election, pair("300ms", "file a.toml"));
 }
 
 #[test]
@@ -57,7 +57,8 @@ fn old_names_of_flags_and_variables_are_taken() {
         ("-max-cluster-size", "cluster-active-size"),
         ("-peer-heartbeat-timeout", "peer-heartbeat-interval"),
     ] {
-        assert_eq!(place.shown(&[], &[old, "77"], new).0, "77", "{old}");
+        let shown = place.shown(&[], &[old, "77"], new).0;
+        assert_eq!(shown.trim_end_matches("ms"), "77", "{old}");
     }
     let env = [("ETCD_CORS_ORIGINS", "*"), ("ETCD_MAX_CLUSTER_SIZE", "5")];
     assert_eq!(place.shown(&env, &[], "cors").1, "environment ETCD_CORS_ORIGINS");
@@ -99,12 +100,12 @@ remove_delay = 100.0
         ("data-dir", "/var/lib/x"),
         ("cors", "http://a,http://b"),
         ("v", "true"),
-        ("http-read-timeout", "1.5"),
+        ("http-read-timeout", "1.5s"),
         ("log-level", "warn"),
         ("peer-addr", "10.0.0.1:7001"),
-        ("peer-heartbeat-interval", "70"),
+        ("peer-heartbeat-interval", "70ms"),
         ("cluster-active-size", "5"),
-        ("cluster-remove-delay", "100"),
+        ("cluster-remove-delay", "100s"),
     ] {
         let (value, source) = place.shown(&[], &["-config=b.toml"], flag);
         assert_eq!((value.as_str(), source.as_str()), (want, "file b.toml"), "{flag}");
@@ -112,18 +113,96 @@ remove_delay = 100.0
 }
 
 #[test]
-fn what_is_unknown_but_harmless_is_named_and_passed_over() {
+fn variables_of_2_x_and_3_x_are_taken() {
+    let place = Place::new("variables");
+    let env = [
+        ("ETCD_SNAPSHOT_COUNT", "20"),
+        ("ETCD_HEARTBEAT_INTERVAL", "100"),
+        ("ETCD_ELECTION_TIMEOUT", "1000"),
+        ("ETCD_LOG_LEVEL", "fatal"),
+        ("ETCD_METRICS", "extensive"),
+        ("ETCD_DEBUG", "true"),
+    ];
+    for (flag, want, name) in [
+        ("snapshot-count", "20", "ETCD_SNAPSHOT_COUNT"),
+        ("peer-heartbeat-interval", "100ms", "ETCD_HEARTBEAT_INTERVAL"),
+        ("peer-election-timeout", "1000ms", "ETCD_ELECTION_TIMEOUT"),
+        ("log-level", "error", "ETCD_LOG_LEVEL"),
+        ("metrics", "on", "ETCD_METRICS"),
+        ("v", "true", "ETCD_DEBUG"),
+    ] {
+        let source = format!("environment {name}");
+        assert_eq!(place.shown(&env, &[], flag), (want.to_owned(), source));
+    }
+    // The name that the table has counts more, wherever it stands.
+    for env in [["ETCD_SNAPSHOTCOUNT", "ETCD_SNAPSHOT_COUNT"], ["ETCD_METRICS", "STEAD_METRICS"]] {
+        let [one, other] = env;
+        let flag = if one.contains("SNAP") { "snapshot-count" } else { "metrics" };
+        let (own, value, theirs) = match flag {
+            "metrics" => (other, "off", "basic"),
+            _ => (one, "7", "8"),
+        };
+        let given = env.map(|name| (name, if name == own { value } else { theirs }));
+        assert_eq!(place.shown(&given, &[], flag).0, value, "{env:?}");
+    }
+}
+
+#[test]
+fn times_and_sizes_take_units_from_everywhere() {
+    let place = Place::new("units");
+    place.write("u.toml", "http_read_timeout = \"1m30s\"\n[limit]\nbody_bytes = \"64KiB\"\n");
+    let env = [("STEAD_REQUEST_TIMEOUT", "5s"), ("STEAD_BUSY_POLL", "1ms")];
+    let args = ["-config=u.toml", "-history-bytes=10MB", "-retry-interval", "250ms"];
+    for (flag, want) in [
+        ("http-read-timeout", "90s"),
+        ("max-body-bytes", "64KiB"),
+        ("request-timeout", "5000ms"),
+        ("busy-poll", "1000us"),
+        ("history-bytes", "10000000B"),
+        ("retry-interval", "0.25s"),
+        ("max-head-bytes", "128KiB"),
+    ] {
+        assert_eq!(place.shown(&env, &args, flag).0, want, "{flag}");
+    }
+}
+
+#[test]
+fn flags_that_mean_nothing_here_cost_a_warning_each() {
+    let place = Place::new("former");
+    place.write("o.toml", "name = \"m\"\ndata_dir = \"d\"\ngraphite_host = \"10.0.0.1:1\"\n");
+    let args = ["config", "check", "-config=o.toml", "--enable-v2", "-max-wals", "0", "-trace=*"];
+    let run = place.run_with(&[("ETCD_STRICT_RECONFIG_CHECK", "true")], &args);
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "the configuration is valid\n"), "{run:?}");
+    let want = "\
+graphite_host in o.toml is ignored: metrics are not pushed: have /metrics collected
+ETCD_STRICT_RECONFIG_CHECK is ignored: changes that would cost the majority are always refused
+--enable-v2 is ignored: the v2 API is always served
+";
+    let shown = run.err.replace("\n-enable-v2 ", "\n--enable-v2 ");
+    assert!(shown.starts_with(want), "{run:?}");
+    assert_eq!(run.err.lines().count(), 5, "{run:?}");
+}
+
+#[test]
+fn what_is_unknown_is_named_and_what_is_misspelt_fails_a_check() {
     let place = Place::new("unknown");
-    place.write("c.toml", "nmae = \"x\"\nunheard = 1\n[tabel]\nof = [1, 2]\n");
-    let env = [("ETCD_DATADIR", "x"), ("ETCDCTL_API", "2"), ("ETCD_UNRELATED_WORD", "x")];
+    place.write("c.toml", "unheard = 1\n[tabel]\nof = [1, 2]\n");
+    let env = [("ETCDCTL_API", "2"), ("ETCD_UNRELATED_WORD", "x")];
     let args = ["config", "check", "-name=m", "-data-dir=d", "-config=c.toml"];
     let run = place.run_with(&env, &args);
-    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "the configuration is valid\n"), "{run:?}");
+    let want = "c.toml: unknown key tabel.of ignored\nc.toml: unknown key unheard ignored\n";
+    assert_eq!(run.err, want);
+
+    place.write("c.toml", "nmae = \"x\"\nunheard = 1\n");
+    let run = place.run_with(&[("ETCD_DATADIR", "x"), ("STEAD_COMPTA", "v2")], &args);
+    assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{run:?}");
     let want = "\
-c.toml: unknown key nmae ignored: did you mean name?
-c.toml: unknown key tabel.of ignored
 c.toml: unknown key unheard ignored
+c.toml: unknown key nmae ignored: did you mean name?
 unknown variable ETCD_DATADIR: did you mean ETCD_DATA_DIR?
+unknown variable STEAD_COMPTA: did you mean STEAD_COMPAT?
+stead: 3 names are probably misspelt
 ";
     assert_eq!(run.err, want);
 }

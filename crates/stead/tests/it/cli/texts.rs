@@ -47,8 +47,7 @@ fn a_check_says_that_settings_are_sound_and_makes_nothing() {
     assert_eq!((run.code, run.out.as_str()), (Some(0), "the configuration is valid\n"), "{run:?}");
     let want = "\
 [deprecated] use -name, not -n
-[deprecated] use -max-result-buffer, not -m
--max-result-buffer is ignored: it had no effect in etcd either
+-m is ignored: it is an old name of -max-result-buffer, which had no effect in etcd either
 no -data-dir was given: using x.etcd in the working directory
 ";
     assert_eq!(run.err, want);
