@@ -222,6 +222,16 @@ impl Default for Limits {
     }
 }
 
+/// The limits that can change while the server runs. Of `limits` these are the bytes of a request's
+/// line, head and body, the connections of clients and the buffer of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveLimits {
+    /// Limits for clients.
+    pub limits: Limits,
+    /// Seconds that a client may take to send a request, and to receive an answer; 0 for no limit.
+    pub timeouts: (f64, f64),
+}
+
 /// What the dashboard lets people do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dashboard {
@@ -318,12 +328,20 @@ pub struct Config {
     pub modules: bool,
     /// Limits for clients.
     pub limits: Limits,
+    /// Whether SIGHUP ends the server, as SIGTERM does.
+    pub ends_on_hangup: bool,
 }
 
 impl Config {
     /// The same as the members keep it: only what one address does not say.
     pub(crate) fn other_client_urls(&self) -> ClientUrls {
         self.client_urls.clone().beside(&self.client_url)
+    }
+
+    /// The limits that can change while the server runs.
+    pub fn live_limits(&self) -> LiveLimits {
+        let timeouts = (self.http_read_timeout_secs, self.http_write_timeout_secs);
+        LiveLimits { limits: self.limits, timeouts }
     }
 
     /// Where other members reach this machine.

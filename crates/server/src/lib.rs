@@ -37,5 +37,6 @@ pub use rebuild::{
 };
 pub use start::{check, run};
 pub use sys::disk::Sighting;
-pub use sys::signal::{on_hangup, stop_flag};
+pub use sys::reload::Reloads;
+pub use sys::signal::{ends_on_hangup, on_hangup, stop_flag};
 pub use text::{one_line, printable};

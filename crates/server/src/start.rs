@@ -19,6 +19,7 @@ use crate::standby::{self, Aftermath, Errand};
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::DataDir;
 use crate::sys::ports::Ports;
+use crate::sys::reload::Reloads;
 use crate::sys::{process, raft_log};
 use mio::{Poll, Waker};
 use replica::{Clock, ClusterConfig, Driver, MemberId, Options, Removal};
@@ -27,7 +28,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// A snapshot for each so many commands is only worth its price when they make this many bytes of
 /// log each on average; smaller commands gather until they do.
@@ -96,22 +96,22 @@ struct Host {
     audit: Option<Rc<Audit>>,
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, or SIGHUP if that is to end it. What changes meanwhile comes by
+/// `reloads`.
 ///
 /// # Errors
 /// [`StartError`] with one sentence for the operator.
-pub fn run(mut config: Config) -> Result<(), StartError> {
+pub fn run(mut config: Config, reloads: Reloads) -> Result<(), StartError> {
     process::adapt(&mut config)?;
-    // Without this SIGHUP would end the process, whether there is anything to be read again or not.
-    let hangup = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup))?;
     let clock = SystemClock::new();
     let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
     // An invalid certificate is reported before anything else is done.
-    let keyring = Keyring::open(&config, hangup)?;
+    let keyring = Keyring::open(&config, reloads)?;
     let ports = Ports::open(&config)?;
     let (signals, sender) = UnixStream::pair()?;
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let ends = [SIGTERM, SIGINT].into_iter().chain(config.ends_on_hangup.then_some(SIGHUP));
+    for signal in ends {
         let sender = rustix::io::dup(&sender).map_err(io::Error::from)?;
         signal_hook::low_level::pipe::register(signal, sender)?;
     }

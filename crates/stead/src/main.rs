@@ -118,8 +118,12 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
     let config = resolve::config(&mut values)?;
     let no_thread = |error: std::io::Error| Usage(format!("cannot start a thread: {error}"));
     let (log, level) = logging::start(&values, &config.name).map_err(no_thread)?;
-    let again = || gather(&args()?).map(|(values, _)| values);
-    hangup::start(logging::level_of(&values), level, again).map_err(no_thread)?;
+    let reloads = server::Reloads::default();
+    if !config.ends_on_hangup {
+        let again = || gather(&args()?).map(|(values, _)| values);
+        let live = hangup::Live { values: values.clone(), level, reloads: reloads.clone() };
+        hangup::start(live, again).map_err(no_thread)?;
+    }
     for note in values.misspelt.iter().chain(&values.notes) {
         Notice::Configuration.tell(note, format_args!("{note}"));
     }
@@ -136,7 +140,7 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
         true => command::force_new_cluster(&config.data_dir, &config.name),
         false => Ok(()),
     };
-    let ended = prepared.and_then(|()| server::run(config));
+    let ended = prepared.and_then(|()| server::run(config, reloads));
     log.flush();
     match ended {
         Ok(()) => Ok(ExitCode::SUCCESS),

@@ -8,7 +8,8 @@ use crate::setting::Flag;
 use crate::source::{Source, Usage, Values};
 use server::audit::{AuditPlan, AuditTarget};
 use server::config::{
-    BackupPlan, ClusterDefaults, Config, Dashboard, Finding, InitialCluster, Limits, Secret,
+    BackupPlan, ClusterDefaults, Config, Dashboard, Finding, InitialCluster, Limits, LiveLimits,
+    Secret,
 };
 use std::path::PathBuf;
 
@@ -63,6 +64,12 @@ fn limits(values: &Values) -> Limits {
         request_timeout_ms: values.number(Flag::RequestTimeout),
         ..Limits::default()
     }
+}
+
+/// Those that can change while the server runs.
+pub(crate) fn live_limits(values: &Values) -> LiveLimits {
+    let timeouts = (values.seconds(Flag::HttpReadTimeout), values.seconds(Flag::HttpWriteTimeout));
+    LiveLimits { limits: limits(values), timeouts }
 }
 
 /// Translates the flags of 2.x into ours.
@@ -210,6 +217,22 @@ fn backups(values: &Values) -> Result<Option<BackupPlan>, Usage> {
     Ok(Some(BackupPlan { dir: dir.into(), interval, keep }))
 }
 
+fn dashboard(values: &Values) -> Dashboard {
+    match values.get(Flag::Dashboard).0 {
+        "on" => Dashboard::On,
+        "read-only" => Dashboard::ReadOnly,
+        _ => Dashboard::Off,
+    }
+}
+
+fn ends_on_hangup(values: &Values) -> bool {
+    match values.get(Flag::Hangup).0 {
+        "end" => true,
+        "reload" => false,
+        _ => server::ends_on_hangup(),
+    }
+}
+
 /// Puts the configuration together.
 ///
 /// # Errors
@@ -241,8 +264,6 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         )));
     }
     note_long_values(values, election_timeout_ms);
-    let cors =
-        values.get(Flag::Cors).0.split(',').map(str::trim).filter(|origin| !origin.is_empty());
     Ok(Config {
         name,
         data_dir,
@@ -271,19 +292,16 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         election_timeout_ms,
         snapshot_count: values.is_set(Flag::Snapshot).then(|| values.number(Flag::SnapshotCount)),
         backups: backups(values)?,
-        cors: cors.map(str::to_owned).collect(),
+        cors: values.list(Flag::Cors),
         host_whitelist: values.list(Flag::HostWhitelist),
         http_read_timeout_secs: values.seconds(Flag::HttpReadTimeout),
         http_write_timeout_secs: values.seconds(Flag::HttpWriteTimeout),
         busy_poll_us: values.number(Flag::BusyPoll),
         metrics: values.get(Flag::Metrics).0 == "on",
-        dashboard: match values.get(Flag::Dashboard).0 {
-            "on" => Dashboard::On,
-            "read-only" => Dashboard::ReadOnly,
-            _ => Dashboard::Off,
-        },
+        dashboard: dashboard(values),
         modules: values.get(Flag::Modules).0 == "on",
         limits: limits(values),
+        ends_on_hangup: ends_on_hangup(values),
     })
 }
 

@@ -43,6 +43,7 @@ pub(crate) enum Flag {
     DataDir,
     Force,
     Config,
+    Hangup,
     Addr,
     BindAddr,
     V2Addr,

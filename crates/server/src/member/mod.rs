@@ -120,8 +120,7 @@ impl EventLoop {
         let gate = Arc::new(Gate::new(&config.finding.token)?);
         let meters = Rc::new(Meters::new(now));
         let mut front = Front::new(FrontParts {
-            limits: config.limits,
-            timeouts: (config.http_read_timeout_secs, config.http_write_timeout_secs),
+            live: config.live_limits(),
             cors: Cors::new(&config.cors),
             hosts: Hosts::of(&config),
             poll,
@@ -346,7 +345,9 @@ impl EventLoop {
         background::make_backup(&mut self.cx);
         background::note_seen(&mut self.cx);
         notice::tell_waiting();
-        self.front.keyring.refresh(self.cx.now.wall);
+        if let Some(live) = self.front.refresh() {
+            self.cx.config.limits.stream_buffer_bytes = live.limits.stream_buffer_bytes;
+        }
         self.cx.certificate = self.front.keyring.ends_first().cloned();
         self.cx.driver.network_mut().set_tls(self.front.keyring.dialer());
         net::close_slow(self);

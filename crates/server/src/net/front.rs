@@ -3,6 +3,7 @@
 
 use super::audited as audit;
 use super::backlog::Backlog;
+use super::bounds::Bounds;
 use super::budget::{Budget, Memory};
 use super::connection::{Connection, HeldBytes, Phase};
 use super::handshake::Handshakes;
@@ -12,10 +13,9 @@ use super::slab::{Key, Slab};
 use super::tls::Keyring;
 use super::{Caller, Count, Pending};
 use crate::audit::{Audit, GONE};
-use crate::config::{Limits, Port};
+use crate::config::{LiveLimits, Port};
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
-use crate::http::request::ReaderLimits;
 use crate::http::response::{Length, ResponseHead, put_piece};
 use crate::http::time::http_date;
 use crate::proof::{Gate, Proven, ProvenReply};
@@ -42,16 +42,6 @@ const SHARE_BYTES_MIN: usize = 128 << 10;
 
 /// How long the head of a long poll may be held back for its event to come along: 20 ms.
 const HEAD_DELAY_NS: u64 = 20_000_000;
-
-/// The limits of clients, in bytes, numbers and time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) reader: ReaderLimits,
-    pub(super) clients: usize,
-    pub(super) peers: usize,
-    pub(super) read_limit: u128,
-    pub(super) write_limit: u128,
-}
 
 /// All connections. `T` is what a request waits for that is not answered at once.
 pub(crate) struct Front<T> {
@@ -112,9 +102,7 @@ pub(crate) struct Load {
 
 /// What [`Front::new`] puts together.
 pub(crate) struct FrontParts {
-    pub(crate) limits: Limits,
-    /// Seconds that a client may take to send a request, and to receive an answer.
-    pub(crate) timeouts: (f64, f64),
+    pub(crate) live: LiveLimits,
     pub(crate) cors: Cors,
     pub(crate) hosts: Hosts,
     pub(crate) poll: Poll,
@@ -131,19 +119,8 @@ pub(crate) struct FrontParts {
 impl<T: Pending> Front<T> {
     /// Nothing is accepted before [`Front::open`].
     pub(crate) fn new(parts: FrontParts) -> Self {
-        let FrontParts { limits, timeouts, cors, hosts, poll, keyring, listeners, .. } = parts;
+        let FrontParts { live, cors, hosts, poll, keyring, listeners, .. } = parts;
         let FrontParts { gate, counters, names_users, audit, refusal, now, .. } = parts;
-        let bounds = Bounds {
-            reader: ReaderLimits {
-                request_line_bytes: limits.request_line_bytes,
-                head_bytes: limits.head_bytes,
-                body_bytes: limits.body_bytes,
-            },
-            clients: limits.connections,
-            peers: limits.peer_connections,
-            read_limit: super::time_limit(timeouts.0),
-            write_limit: super::time_limit(timeouts.1),
-        };
         Self {
             poll,
             keyring,
@@ -157,7 +134,7 @@ impl<T: Pending> Front<T> {
             counters,
             names_users,
             audit,
-            bounds,
+            bounds: Bounds::new(live),
             date: http_date(now.wall),
             now,
             scratch: vec![0; READ_BYTES],
@@ -169,7 +146,7 @@ impl<T: Pending> Front<T> {
             handshakes: Handshakes::default(),
             held_heads: VecDeque::new(),
             budget: Budget::default(),
-            memory: Memory::new(&limits),
+            memory: Memory::new(&live.limits),
             moved: Moved::default(),
             is_stopping: false,
         }
@@ -186,6 +163,13 @@ impl<T: Pending> Front<T> {
             }
         }
         Ok(())
+    }
+
+    /// Takes what changes while the server runs: certificates, and limits, which this gives if they
+    /// are others.
+    pub(crate) fn refresh(&mut self) -> Option<LiveLimits> {
+        self.keyring.refresh(self.now.wall);
+        self.bounds.refresh(self.keyring.reloads())
     }
 
     /// A round begins at this moment.

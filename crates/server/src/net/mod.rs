@@ -11,6 +11,7 @@
 mod accept;
 mod audited;
 mod backlog;
+mod bounds;
 mod budget;
 mod connection;
 mod front;

@@ -1,7 +1,7 @@
 //! The connection layer with a service that knows nothing but how to answer slowly, much, or later.
 
 use super::*;
-use crate::config::{Limits, Secret};
+use crate::config::{Limits, LiveLimits, Secret};
 use crate::http::browser::Hosts;
 use crate::http::cors::Cors;
 use crate::http::response::put_end;
@@ -89,8 +89,7 @@ impl Toy {
         let mut limits = Limits::default();
         change(&mut limits);
         let mut front = Front::new(FrontParts {
-            limits,
-            timeouts: (300.0, 300.0),
+            live: LiveLimits { limits, timeouts: (300.0, 300.0) },
             cors: Cors::new(&[]),
             hosts: Hosts::default(),
             poll: Poll::new().unwrap(),

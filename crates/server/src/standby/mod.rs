@@ -178,8 +178,7 @@ pub(crate) fn run(
     let gate = Arc::new(Gate::new(&config.finding.token)?);
     let meters = Rc::new(Meters::new(now));
     let front = Front::new(FrontParts {
-        limits: config.limits,
-        timeouts: (config.http_read_timeout_secs, config.http_write_timeout_secs),
+        live: config.live_limits(),
         cors: Cors::new(&config.cors),
         hosts: Hosts::of(config),
         poll,
@@ -391,7 +390,7 @@ impl Standby<'_> {
     /// Ends the connections of clients that neither send nor read.
     fn housekeep(&mut self) {
         notice::tell_waiting();
-        self.front.keyring.refresh(self.front.now.wall);
+        self.front.refresh();
         if let Some(dialer) = &mut self.dialer {
             dialer.refresh(false);
         }

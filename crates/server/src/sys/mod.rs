@@ -6,4 +6,5 @@ pub(crate) mod disk;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod raft_log;
+pub(crate) mod reload;
 pub(crate) mod signal;

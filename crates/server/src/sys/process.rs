@@ -58,6 +58,12 @@ pub(crate) fn adapt(config: &mut Config) -> Result<(), StartError> {
     act(judge_stack(limit(Resource::Stack)))
 }
 
+/// So many connections as are wanted, or as the limit on open files leaves room for.
+pub(crate) fn fit_connections(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    judge_files(limit, wanted, 1).0
+}
+
 fn act(verdict: LimitVerdict) -> Result<(), StartError> {
     match verdict {
         LimitVerdict::Fine => Ok(()),

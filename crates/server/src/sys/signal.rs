@@ -24,6 +24,20 @@ pub fn on_hangup(mut work: impl FnMut() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether SIGHUP is to end this process: it has a controlling terminal, which sends the signal
+/// when it closes, and whoever started it did not want that passed over, as `nohup` does.
+pub fn ends_on_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    std::fs::File::open("/dev/tty").is_ok() && !ignores_hangup(&status)
+}
+
+/// Whether a process with this `/proc/PID/status` passes SIGHUP, the first signal, over.
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
 /// A flag that SIGINT or SIGTERM sets. The second of them ends the process at once, with code 1.
 ///
 /// # Errors
@@ -36,4 +50,17 @@ pub fn stop_flag() -> io::Result<Arc<AtomicBool>> {
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
     Ok(flag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ignores_hangup;
+
+    #[test]
+    fn a_signal_that_is_passed_over_is_known_from_the_mask() {
+        assert!(ignores_hangup("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"));
+        for status in ["", "SigIgn:\t0000000000001000\n", "SigCgt:\t1\n", "SigIgn:\tx\n"] {
+            assert!(!ignores_hangup(status), "{status}");
+        }
+    }
 }

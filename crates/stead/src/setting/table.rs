@@ -50,6 +50,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
          address of a member of the first one.").alias(&["f"]),
     works((Flag::Config, "config"), "ETCD_CONFIG", "", Kind::Text, "", MACHINE_GROUP,
         "A configuration file (TOML). /etc/etcd/etcd.conf is read before it if it exists."),
+    works((Flag::Hangup, "hangup"), "STEAD_HANGUP", "hangup", Kind::Choice(&["auto", "end", "reload"]), "auto", MACHINE_GROUP,
+        "What SIGHUP does: end stops the server as SIGTERM does, reload reads certificates, log level \
+         and limits again. auto ends a server that has a controlling terminal and was not started \
+         with nohup, and reloads otherwise."),
     works((Flag::Addr, "addr"), "ETCD_ADDR", "addr", Kind::Text, "127.0.0.1:4001", NETWORK_GROUP,
         "Advertised client address: HOST:PORT, without a scheme. For 0.0.0.0 the address of the \
          interface with the default route is advertised.").alias(&["c"]),

@@ -5,9 +5,9 @@ use super::{Acceptor, Dialer, Expiry};
 use crate::config::Config;
 use crate::config::Port;
 use crate::error::StartError;
+use crate::sys::reload::Reloads;
 use rustls::ClientConfig;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The certificates of both ports and of outgoing connections, as far as they have any.
 #[derive(Debug, Default)]
@@ -17,20 +17,19 @@ pub(crate) struct Keyring {
     dialer: Option<Dialer>,
     /// When the certificates end.
     expiries: Vec<Expiry>,
-    /// Set by SIGHUP.
-    is_wanted: Arc<AtomicBool>,
+    reloads: Reloads,
 }
 
 impl Keyring {
     /// # Errors
     /// [`StartError::Tls`] with the file that cannot be used.
-    pub(crate) fn open(config: &Config, is_wanted: Arc<AtomicBool>) -> Result<Self, StartError> {
+    pub(crate) fn open(config: &Config, reloads: Reloads) -> Result<Self, StartError> {
         let mut keyring = Self {
             client: config.client_tls.clone().map(Acceptor::open).transpose()?,
             peer: config.peer_tls.clone().map(Acceptor::open).transpose()?,
             dialer: config.peer_tls.clone().map(Dialer::open).transpose()?,
             expiries: Vec::new(),
-            is_wanted,
+            reloads,
         };
         keyring.note_expiries();
         Ok(keyring)
@@ -43,6 +42,11 @@ impl Keyring {
         expiries.sort_by_key(|one| one.at);
         expiries.dedup_by(|one, other| one.file == other.file);
         self.expiries = expiries;
+    }
+
+    /// Where other certificates and limits come from.
+    pub(crate) fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// The certificate that ends first.
@@ -66,7 +70,7 @@ impl Keyring {
     /// Reads again what has changed, or everything if that was asked for, and tells which
     /// certificates end soon. `now` is the wall clock.
     pub(crate) fn refresh(&mut self, now: u64) {
-        let is_wanted = self.is_wanted.swap(false, Ordering::Relaxed);
+        let is_wanted = self.reloads.take_certificates();
         let mut has_new = false;
         for acceptor in [&mut self.client, &mut self.peer].into_iter().flatten() {
             has_new |= acceptor.refresh(is_wanted);

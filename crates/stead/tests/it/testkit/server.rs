@@ -226,6 +226,8 @@ impl Site {
     fn own(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stead"));
         command.arg("-data-dir").arg(self.data_dir());
+        // Tests may run in a terminal, whose end is not that of a server of theirs.
+        command.env("STEAD_HANGUP", "reload");
         if !self.is_addressed {
             return command;
         }

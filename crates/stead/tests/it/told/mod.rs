@@ -1,6 +1,7 @@
 //! What an operator reads in the logs of an incident: the right lines, in the logs of the right
 //! machines, and few of them (docs/messages.md).
 
+mod hangup;
 mod health;
 mod machines;
 mod refused;
