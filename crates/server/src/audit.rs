@@ -12,7 +12,6 @@ use crate::sys::signal::on_hangup;
 use serde::Serialize;
 use sink::Sink;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

@@ -55,7 +55,7 @@ impl Port {
 }
 
 /// The PEM files of a port that speaks TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificate and what leads from it to a known authority.
     pub cert: PathBuf,
@@ -65,6 +65,19 @@ pub struct TlsFiles {
     pub ca: Option<PathBuf>,
     /// Whether a caller has to show a certificate that one of them signed.
     pub asks_callers: bool,
+    /// The names and addresses of a certificate that the server makes itself, in which case `cert`
+    /// and `key` are the same file in its data directory.
+    pub auto: Option<Vec<String>>,
+    /// Suites of TLS 1.2 that are offered, by the registry's names; nothing for the usual ones.
+    pub suites: Option<Vec<String>>,
+}
+
+impl TlsFiles {
+    /// Whether certificates of the other side of a call are not verified: those that machines make
+    /// themselves cannot be.
+    pub fn trusts_anyone(&self) -> bool {
+        self.auto.is_some() && self.ca.is_none()
+    }
 }
 
 /// A port for clients.
@@ -153,6 +166,23 @@ pub struct InitialCluster {
     pub token: String,
     /// Whether the machines begin a cluster together, or one exists already.
     pub is_new: bool,
+    /// Which of them is this one, where names do not say so.
+    pub own: Option<usize>,
+}
+
+/// A domain in whose records the machines of a cluster are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrvDomain {
+    /// The domain.
+    pub domain: String,
+    /// What is behind the service's name, if anything.
+    pub suffix: String,
+    /// The name server to ask; nothing for those of the system.
+    pub server: Option<SocketAddr>,
+    /// Tells clusters apart that have the same machines.
+    pub token: String,
+    /// Whether the machines begin a cluster together, or one exists already.
+    pub is_new: bool,
 }
 
 /// How a machine with an empty data directory finds its cluster.
@@ -162,6 +192,12 @@ pub struct Finding {
     pub peers: Vec<String>,
     /// A directory of a v2 server at which machines meet.
     pub discovery: Option<String>,
+    /// A domain that names all machines of a cluster.
+    pub srv: Option<SrvDomain>,
+    /// The HTTP proxy by which the discovery service is reached.
+    pub discovery_proxy: Option<String>,
+    /// Whether a machine that finds its cluster full by discovery ends instead of standing by.
+    pub ends_when_full: bool,
     /// All machines of a cluster that starts together.
     pub initial: Option<InitialCluster>,
     /// How often joining is attempted.
@@ -243,6 +279,15 @@ pub enum Dashboard {
     On,
 }
 
+/// What a machine does that passes requests on and is never a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyMode {
+    /// It passes everything on.
+    On,
+    /// It passes reads on and refuses the rest.
+    ReadOnly,
+}
+
 /// Backups that a machine makes by itself.
 #[derive(Clone, Debug)]
 pub struct BackupPlan {
@@ -261,6 +306,8 @@ pub struct Config {
     pub name: String,
     /// Where log and snapshots are.
     pub data_dir: PathBuf,
+    /// Where the log is to be instead.
+    pub wal_dir: Option<PathBuf>,
     /// Whether to throw away what an earlier start left there.
     pub force: bool,
     /// The ports for clients.
@@ -300,6 +347,8 @@ pub struct Config {
     /// Whether a standby passes requests on to the leader itself, in the place of sending clients
     /// there.
     pub proxies_standby: bool,
+    /// Whether the machine is a proxy, and of which kind.
+    pub proxy: Option<ProxyMode>,
     /// Milliseconds between two heartbeats of a leader.
     pub heartbeat_interval_ms: u64,
     /// Milliseconds of silence after which an election may begin.

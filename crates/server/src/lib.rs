@@ -31,6 +31,8 @@ mod text;
 pub use call::{Access, agent, download};
 pub use error::StartError;
 pub use http::time::rfc3339;
+pub use join::check_proxy;
+pub use net::tls::suites;
 pub use rebuild::{
     Deadlines, Home, Rebuilt, check_home, found, last_seen, look_at_survivor, margin_since,
     read_backup, read_clocks, recover, restore,

@@ -1,6 +1,7 @@
 //! Starting a server, and looking a data directory over.
 
 mod part;
+mod proxy;
 
 use crate::api::admin::clamp_to_minimum;
 use crate::api::join::view;
@@ -11,13 +12,13 @@ use crate::join::{Registrar, View};
 use crate::member::moved::compare_with_list;
 use crate::member::worker::Workers;
 use crate::member::{EventLoop, MemberEnd, MemberParts, TOKEN_WAKER};
-use crate::net::tls::Keyring;
+use crate::net::tls::{self, Keyring};
 use crate::notice::notice;
 use crate::peer::PeerLinks;
 use crate::proof::Prover;
 use crate::standby::{self, Aftermath, Errand};
 use crate::sys::clock::SystemClock;
-use crate::sys::disk::DataDir;
+use crate::sys::disk::{DataDir, WalPlace};
 use crate::sys::ports::Ports;
 use crate::sys::reload::Reloads;
 use crate::sys::{process, raft_log};
@@ -104,7 +105,10 @@ struct Host {
 pub fn run(mut config: Config, reloads: Reloads) -> Result<(), StartError> {
     process::adapt(&mut config)?;
     let clock = SystemClock::new();
-    let data_dir = DataDir::open(&config.data_dir).map_err(StartError::DataDir)?;
+    let is_forced = config.force || config.finding.force_rejoin;
+    let place = WalPlace { given: config.wal_dir.as_deref(), is_forced };
+    let data_dir = DataDir::open_at(&config.data_dir, place).map_err(StartError::DataDir)?;
+    tls::auto::prepare(&config, &data_dir)?;
     // An invalid certificate is reported before anything else is done.
     let keyring = Keyring::open(&config, reloads)?;
     let ports = Ports::open(&config)?;
@@ -152,6 +156,9 @@ enum Part {
 
 impl Host {
     fn run(mut self) -> Result<(), StartError> {
+        if self.begins_as_proxy()? {
+            return self.relay();
+        }
         // A machine that looks for its cluster by discovery registers itself first.
         let is_new = matches!(wal::is_empty(&self.data_dir), Ok(true))
             && matches!(self.data_dir.standby(), Ok(None));

@@ -3,7 +3,7 @@
 //!
 //! The fuzz target `settings` is this claim, driven by a fuzzer; a test runs it on kept inputs.
 
-use crate::resolve;
+use crate::finding;
 use crate::setting::{Flag, SETTINGS};
 use crate::source::{Environment, Values};
 use std::ffi::OsString;
@@ -38,7 +38,7 @@ pub(crate) fn settings(data: &[u8]) {
         let items = values.list(flag);
         assert!(items.iter().all(|item| !item.is_empty() && item.trim() == item));
     }
-    if let Ok(Some(cluster)) = resolve::initial_cluster(&values) {
+    if let Ok(Some(cluster)) = finding::initial_cluster(&values) {
         for (at, (name, url)) in cluster.members.iter().enumerate() {
             assert!(url.starts_with("http"), "{url}");
             let before = cluster.members.iter().take(at);
@@ -55,10 +55,13 @@ fn again_as_flags(values: &Values) {
         flags.iter().map(|flag| format!("-{flag}={}", values.get(*flag).0)).collect();
     let nothing = |_: &Path| -> io::Result<String> { Err(io::ErrorKind::NotFound.into()) };
     // Of the files that may be named here none is there.
-    let args: Vec<String> = args.into_iter().filter(|arg| !arg.starts_with("-config=")).collect();
+    let args: Vec<String> = args
+        .into_iter()
+        .filter(|arg| !arg.starts_with("-config=") && !arg.starts_with("-config-file="))
+        .collect();
     let environment = Environment { args: &args, env: &[], read_file: &nothing };
     let Ok((again, _)) = Values::gather(&environment) else { return };
-    for flag in flags.iter().filter(|flag| **flag != Flag::Config) {
+    for flag in flags.iter().filter(|flag| !matches!(flag, Flag::Config | Flag::ConfigFile)) {
         assert_eq!(again.get(*flag).0, values.get(*flag).0, "-{flag}");
     }
 }

@@ -3,6 +3,7 @@
 mod binding;
 mod command;
 mod console;
+mod finding;
 mod founded;
 #[cfg(test)]
 mod fuzzed;
@@ -19,6 +20,7 @@ mod setting;
 mod source;
 mod text;
 mod value;
+mod yaml;
 
 use console::{FAILED, USAGE, print, say};
 use server::notice::Notice;

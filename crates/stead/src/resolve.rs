@@ -1,6 +1,7 @@
 //! From values to the configuration of the server.
 
-use crate::binding::{Flags, advertised, bind, in_url, parse_port, split};
+use crate::binding::{Flags, advertised, bind, in_url, split};
+use crate::finding::{finding, proxies_standby, proxy};
 use crate::ports;
 use crate::reach;
 use crate::secure;
@@ -8,9 +9,9 @@ use crate::setting::Flag;
 use crate::source::{Source, Usage, Values};
 use server::audit::{AuditPlan, AuditTarget};
 use server::config::{
-    BackupPlan, ClusterDefaults, Config, Dashboard, Finding, InitialCluster, Limits, LiveLimits,
-    Secret,
+    BackupPlan, Bind, ClusterDefaults, Config, Dashboard, Limits, LiveLimits, TlsFiles,
 };
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 fn host_name() -> String {
@@ -107,84 +108,6 @@ fn audit(values: &Values) -> Option<AuditPlan> {
     Some(AuditPlan { target, reads: values.is_set(Flag::AuditReads) })
 }
 
-/// The list in a file, with commas or lines between its items.
-fn peers_file(path: &str) -> Result<Vec<String>, Usage> {
-    const PEERS_FILE_MAX: u64 = 1 << 20;
-    let read = || {
-        use std::io::Read;
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(PEERS_FILE_MAX).read_to_string(&mut text)?;
-        Ok::<_, std::io::Error>(text)
-    };
-    let text = read().map_err(|error| Usage(format!("Peers file error: open {path}: {error}")))?;
-    let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
-    Ok(items.map(str::to_owned).collect())
-}
-
-pub(crate) fn initial_cluster(values: &Values) -> Result<Option<InitialCluster>, Usage> {
-    let flag = Flag::InitialCluster;
-    let mut members = Vec::new();
-    for item in values.list(flag) {
-        let Some((name, url)) = item.split_once('=') else {
-            return Err(Usage(format!("-{flag}: {item}: expected NAME=PEER_URL")));
-        };
-        let address = in_url(flag, url)?;
-        let parts = split(&address);
-        let port = parse_port(flag, url, parts.port.unwrap_or_default())?;
-        reach::check(flag, url, parts.host, port)?;
-        if reach::is_unspecified(parts.host) {
-            return Err(Usage(format!(
-                "-{flag}: {item}: this address cannot be dialled: use the machine's own address"
-            )));
-        }
-        let url = url.trim_end_matches('/').to_owned();
-        if members.iter().any(|(listed, other)| listed == name || *other == url) {
-            return Err(Usage(format!("-{flag}: {item}: duplicate name or URL")));
-        }
-        members.push((name.to_owned(), url));
-    }
-    let token = values.get(Flag::InitialClusterToken).0.to_owned();
-    let is_new = values.get(Flag::InitialClusterState).0 == "new";
-    Ok((!members.is_empty()).then_some(InitialCluster { members, token, is_new }))
-}
-
-/// How the machine finds its cluster.
-fn finding(values: &Values, token: Secret) -> Result<Finding, Usage> {
-    let file = values.get(Flag::PeersFile).0;
-    let peers = if file.is_empty() { values.list(Flag::Peers) } else { peers_file(file)? };
-    for peer in &peers {
-        let parts = split(peer);
-        let is_port = parts.port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-        if parts.host.is_empty() || !is_port || peer.contains("://") {
-            return Err(Usage(format!("-peers: {peer}: expected HOST:PORT, without a scheme")));
-        }
-    }
-    let discovery = values.get(Flag::Discovery).0;
-    if !discovery.is_empty()
-        && !discovery.starts_with("http://")
-        && !discovery.starts_with("https://")
-    {
-        return Err(Usage(format!("-discovery: {discovery}: expected a URL")));
-    }
-    let interval = values.seconds(Flag::RetryInterval);
-    Ok(Finding {
-        peers,
-        discovery: (!discovery.is_empty()).then(|| discovery.to_owned()),
-        initial: initial_cluster(values)?,
-        retry_attempts: values.number(Flag::MaxRetryAttempts),
-        retry_interval_secs: if interval > 0.0 { interval } else { random_interval() },
-        force_rejoin: values.is_set(Flag::ForceRejoin),
-        token,
-    })
-}
-
-/// Between 2.5 and 5 seconds, so that machines that start together do not ask together.
-fn random_interval() -> f64 {
-    use std::hash::BuildHasher;
-    let drawn = std::hash::RandomState::new().hash_one(std::process::id()) % 2500;
-    2.5 + f64::from(u32::try_from(drawn).unwrap_or(0)) / 1000.0
-}
-
 /// A value that is long on its way keeps the leader from being heard: in a cluster it may lose its
 /// term over it. The defaults, 10 MiB and 200 ms, were measured not to (docs/tuning.md).
 fn note_long_values(values: &mut Values, election_timeout_ms: u64) {
@@ -217,6 +140,30 @@ fn backups(values: &Values) -> Result<Option<BackupPlan>, Usage> {
     Ok(Some(BackupPlan { dir: dir.into(), interval, keep }))
 }
 
+/// The names and addresses by which a port is reached, as far as they are known here.
+fn hosts_of(advertised: &str, binds: &[SocketAddr]) -> Vec<String> {
+    let mut hosts = vec!["localhost".to_owned(), split(advertised).host.to_owned()];
+    let concrete = binds.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified());
+    hosts.extend(concrete.map(|ip| ip.to_canonical().to_string()));
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+/// The same of the ports for clients.
+fn client_hosts(ports: &ports::ClientPorts) -> Vec<String> {
+    let binds: Vec<SocketAddr> = ports
+        .listeners
+        .iter()
+        .filter_map(|one| match &one.bind {
+            Bind::Tcp(address) => Some(*address),
+            Bind::Unix(_) => None,
+        })
+        .collect();
+    let place = ports.url.rsplit('/').next().unwrap_or_default();
+    hosts_of(place, &binds)
+}
+
 fn dashboard(values: &Values) -> Dashboard {
     match values.get(Flag::Dashboard).0 {
         "on" => Dashboard::On,
@@ -233,6 +180,19 @@ fn ends_on_hangup(values: &Values) -> bool {
     }
 }
 
+/// The heartbeat interval and the election time-out, in milliseconds.
+fn timing(values: &Values) -> Result<(u64, u64), Usage> {
+    let heartbeat_interval_ms = values.number(Flag::PeerHeartbeatInterval);
+    let election_timeout_ms = values.number(Flag::PeerElectionTimeout);
+    if election_timeout_ms < 2 * heartbeat_interval_ms {
+        return Err(Usage(format!(
+            "-peer-election-timeout {election_timeout_ms} must be at least twice \
+             -peer-heartbeat-interval {heartbeat_interval_ms}, better five times"
+        )));
+    }
+    Ok((heartbeat_interval_ms, election_timeout_ms))
+}
+
 /// Puts the configuration together.
 ///
 /// # Errors
@@ -242,31 +202,35 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
     translate(values)?;
     let (name, data_dir) = identity(values)?;
     let (peer_advertised, peer_port) = advertised(values, Flag::PeerAddr)?;
-    let client_tls = secure::client_files(values)?;
+    let at = secure::Place { data_dir: &data_dir, hosts: &[] };
+    let mut client_tls = secure::client_files(values, &at)?;
     let ports = ports::client_ports(values, client_tls.is_some(), has_addr)?;
+    if let Some(TlsFiles { auto: Some(hosts), .. }) = &mut client_tls {
+        *hosts = client_hosts(&ports);
+    }
     // Where this machine listens is what was written; what is advertised has to lead here.
     let told = |values: &mut Values, flag: Flag, address: &str, port: u16| {
         reach::advertise(values, flag, address, split(address).host, port)
     };
     let flags = Flags { reached: Flag::PeerAddr, listens: Flag::PeerBindAddr };
-    let peer_binds = bind(values, flags, &peer_advertised, peer_port)?;
+    let proxy = proxy(values)?;
+    let peer_binds = match proxy {
+        None => bind(values, flags, &peer_advertised, peer_port)?,
+        Some(_) => Vec::new(),
+    };
     let peer_advertised = told(values, Flag::PeerAddr, &peer_advertised, peer_port);
     let token = secure::token(values)?;
-    let peer_tls = secure::peer_files(values, &token)?;
+    let hosts = hosts_of(&peer_advertised, &peer_binds);
+    let at = secure::Place { data_dir: &data_dir, hosts: &hosts };
+    let peer_tls = secure::peer_files(values, &token, &at)?;
     let warnings = secure::exposure(values, &peer_binds, peer_tls.as_ref(), &token)?;
     secure::check_urls(values, peer_tls.is_some())?;
-    let heartbeat_interval_ms = values.number(Flag::PeerHeartbeatInterval);
-    let election_timeout_ms = values.number(Flag::PeerElectionTimeout);
-    if election_timeout_ms < 2 * heartbeat_interval_ms {
-        return Err(Usage(format!(
-            "-peer-election-timeout {election_timeout_ms} must be at least twice \
-             -peer-heartbeat-interval {heartbeat_interval_ms}, better five times"
-        )));
-    }
+    let (heartbeat_interval_ms, election_timeout_ms) = timing(values)?;
     note_long_values(values, election_timeout_ms);
     Ok(Config {
         name,
         data_dir,
+        wal_dir: Some(values.get(Flag::WalDir).0).filter(|dir| !dir.is_empty()).map(PathBuf::from),
         force: values.is_set(Flag::Force),
         client_listeners: ports.listeners,
         client_url: ports.url,
@@ -287,7 +251,8 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
         },
         finding: finding(values, token)?,
         redirects_to_leader: values.get(Flag::FollowerMode).0 == "redirect",
-        proxies_standby: values.get(Flag::StandbyMode).0 == "proxy",
+        proxies_standby: proxies_standby(values),
+        proxy,
         heartbeat_interval_ms,
         election_timeout_ms,
         snapshot_count: values.is_set(Flag::Snapshot).then(|| values.number(Flag::SnapshotCount)),
@@ -309,7 +274,6 @@ pub(crate) fn config(values: &mut Values) -> Result<Config, Usage> {
 mod tests {
     use super::*;
     use crate::source::Environment;
-    use std::net::SocketAddr;
 
     fn gathered(args: &[&str]) -> Result<Values, Usage> {
         let mut all: Vec<String> = vec!["-name=m0".into(), "-data-dir=d".into()];

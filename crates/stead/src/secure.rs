@@ -10,7 +10,7 @@ use server::config::{Secret, TlsFiles};
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The flags of a port.
 struct Names {
@@ -19,6 +19,9 @@ struct Names {
     ca: Flag,
     trusted_ca: Flag,
     asks: Flag,
+    auto: Flag,
+    /// Where a certificate that the server makes is kept.
+    auto_file: &'static str,
 }
 
 const CLIENT: Names = Names {
@@ -27,6 +30,8 @@ const CLIENT: Names = Names {
     ca: Flag::CaFile,
     trusted_ca: Flag::TrustedCaFile,
     asks: Flag::ClientCertAuth,
+    auto: Flag::AutoTls,
+    auto_file: "auto-tls-client.pem",
 };
 
 const PEER: Names = Names {
@@ -35,14 +40,24 @@ const PEER: Names = Names {
     ca: Flag::PeerCaFile,
     trusted_ca: Flag::PeerTrustedCaFile,
     asks: Flag::PeerClientCertAuth,
+    auto: Flag::PeerAutoTls,
+    auto_file: "auto-tls-peer.pem",
 };
+
+/// Where a certificate that the server makes is kept, and what a port is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) data_dir: &'a Path,
+    /// Names and addresses.
+    pub(crate) hosts: &'a [String],
+}
 
 /// The files for TLS on the ports for clients.
 ///
 /// # Errors
 /// [`Usage`] when something is missing, or there twice.
-pub(crate) fn client_files(values: &mut Values) -> Result<Option<TlsFiles>, Usage> {
-    let found = files(values, &CLIENT)?;
+pub(crate) fn client_files(values: &mut Values, at: &Place<'_>) -> Result<Option<TlsFiles>, Usage> {
+    let found = files_or_auto(values, &CLIENT, at)?;
     if let Some(TlsFiles { ca: Some(_), asks_callers: false, .. }) = found {
         let note = "clients need no certificate: -client-cert-auth is not set";
         values.notes.push(note.to_owned());
@@ -54,8 +69,12 @@ pub(crate) fn client_files(values: &mut Values) -> Result<Option<TlsFiles>, Usag
 ///
 /// # Errors
 /// As [`client_files`].
-pub(crate) fn peer_files(values: &mut Values, token: &Secret) -> Result<Option<TlsFiles>, Usage> {
-    let found = files(values, &PEER)?;
+pub(crate) fn peer_files(
+    values: &mut Values,
+    token: &Secret,
+    at: &Place<'_>,
+) -> Result<Option<TlsFiles>, Usage> {
+    let found = files_or_auto(values, &PEER, at)?;
     if found.as_ref().is_some_and(|files| !files.asks_callers) && token.is_none() {
         let note = "anyone who reaches the peer port may join and administer the cluster: neither \
                     a certificate nor -peer-token is required";
@@ -178,8 +197,66 @@ pub(crate) fn exposure(
     Ok(vec![warning])
 }
 
+/// The files that are named, or that of a certificate that the server is to make.
+fn files_or_auto(
+    values: &mut Values,
+    names: &Names,
+    at: &Place<'_>,
+) -> Result<Option<TlsFiles>, Usage> {
+    let Names { cert, key, auto, .. } = *names;
+    let is_given = |flag: Flag| !values.get(flag).0.is_empty();
+    if !values.is_set(auto) {
+        return files(values, names);
+    }
+    if is_given(cert) || is_given(key) {
+        let found = files(values, names);
+        values.notes.push(format!("-{auto} is passed over: -{cert} is set"));
+        return found;
+    }
+    let ca = [names.ca, names.trusted_ca].into_iter().find(|flag| is_given(*flag));
+    if let (Flag::PeerAutoTls, Some(ca)) = (auto, ca) {
+        return Err(Usage(format!(
+            "-{auto} and -{ca}: a certificate that a machine makes itself is signed by no \
+             authority: give -{cert} and -{key} as well, or leave -{ca} out"
+        )));
+    }
+    let asks_default = values.get(names.asks).1 == Source::Default;
+    let asks_callers = if asks_default { is_given(names.ca) } else { values.is_set(names.asks) };
+    if asks_callers && ca.is_none() {
+        return Err(Usage(format!("-{} requires -{} as well", names.asks, names.trusted_ca)));
+    }
+    let ca = ca.map(|flag| PathBuf::from(values.get(flag).0));
+    let file = at.data_dir.join(names.auto_file);
+    let (auto, suites) = (Some(at.hosts.to_vec()), suites(values)?);
+    let note = format!(
+        "-{} encrypts without saying who is there: nobody can verify the certificate, so that who \
+         is in the way can read and change everything (docs/security.md)",
+        names.auto
+    );
+    values.notes.push(note);
+    Ok(Some(TlsFiles { cert: file.clone(), key: file, ca, asks_callers, auto, suites }))
+}
+
+/// The suites of TLS 1.2 that are to be offered.
+fn suites(values: &Values) -> Result<Option<Vec<String>>, Usage> {
+    let wanted = values.list(Flag::CipherSuites);
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let known = server::suites();
+    // Those of TLS 1.3 are offered anyway.
+    let is_new = |name: &str| name.starts_with("TLS_AES_") || name.starts_with("TLS_CHACHA20_");
+    match wanted.iter().find(|name| !known.contains(name) && !is_new(name)) {
+        Some(name) => Err(Usage(format!(
+            "-cipher-suites: {name} is not supported: choose from {}",
+            known.join(", ")
+        ))),
+        None => Ok(Some(wanted)),
+    }
+}
+
 fn files(values: &Values, names: &Names) -> Result<Option<TlsFiles>, Usage> {
-    let Names { cert, key, ca, trusted_ca, asks } = *names;
+    let Names { cert, key, ca, trusted_ca, asks, .. } = *names;
     let path =
         |flag: Flag| Some(values.get(flag).0).filter(|path| !path.is_empty()).map(PathBuf::from);
     let needs = |flag: Flag, missing: String| {
@@ -201,7 +278,14 @@ fn files(values: &Values, names: &Names) -> Result<Option<TlsFiles>, Usage> {
         return needs(asks, format!("-{trusted_ca}"));
     }
     match (path(cert), path(key)) {
-        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, ca: authorities, asks_callers })),
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles {
+            cert,
+            key,
+            ca: authorities,
+            asks_callers,
+            auto: None,
+            suites: suites(values)?,
+        })),
         (Some(_), None) => needs(cert, format!("-{key}")),
         (None, Some(_)) => needs(key, format!("-{cert}")),
         (None, None) if authorities.is_some() => needs(named, format!("-{cert} and -{key}")),

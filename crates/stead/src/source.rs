@@ -2,6 +2,7 @@
 
 use crate::setting::{self, Fate, Flag, Kind, Known, SETTINGS, nearest};
 use crate::value;
+use crate::yaml;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -131,6 +132,12 @@ impl Values {
             let text =
                 (environment.read_file)(Path::new(path)).map_err(|e| cannot_read(path, e))?;
             values.read_toml(&text, path)?;
+        }
+        let config = flags.found.get(&Flag::ConfigFile);
+        if let Some((path, _)) = config.or_else(|| env.found.get(&Flag::ConfigFile)) {
+            let text =
+                (environment.read_file)(Path::new(path)).map_err(|e| cannot_read(path, e))?;
+            values.read_yaml(&text, path)?;
         }
         for later in [env, flags] {
             values.found.extend(later.found);
@@ -324,15 +331,40 @@ impl Values {
         Ok(())
     }
 
+    /// A file of 3.x. Its keys are names of flags.
+    fn read_yaml(&mut self, text: &str, path: &str) -> Result<(), Usage> {
+        let entries = yaml::read(text).map_err(|why| Usage(format!("{path}: {why}")))?;
+        for (key, value) in entries {
+            let Some(known) = setting::by_name(&key) else {
+                self.unknown_key(&key, path, setting::known_names());
+                continue;
+            };
+            let is_switch =
+                matches!(known, Known::Setting(setting, _) if setting.kind == Kind::Bool);
+            let value = if is_switch { value.to_ascii_lowercase() } else { value };
+            // Where 3.x writes what is not set.
+            if value.is_empty() {
+                continue;
+            }
+            let shown = format!("{key} in {path}");
+            self.put(known, &value, Source::File(path.to_owned()), &shown)?;
+        }
+        Ok(())
+    }
+
+    /// Notes a key that means nothing.
+    fn unknown_key(&mut self, key: &str, path: &str, known: impl Iterator<Item = &'static str>) {
+        match nearest(key, known) {
+            Some(near) => self
+                .misspelt
+                .push(format!("{path}: unknown key {key} ignored: did you mean {near}?")),
+            None => self.notes.push(format!("{path}: unknown key {key} ignored")),
+        }
+    }
+
     fn read_key(&mut self, key: &str, value: &toml::Value, path: &str) -> Result<(), Usage> {
         let Some(known) = setting::by_key(key) else {
-            let keys = SETTINGS.iter().map(|setting| setting.toml);
-            match nearest(key, keys) {
-                Some(near) => self
-                    .misspelt
-                    .push(format!("{path}: unknown key {key} ignored: did you mean {near}?")),
-                None => self.notes.push(format!("{path}: unknown key {key} ignored")),
-            }
+            self.unknown_key(key, path, SETTINGS.iter().map(|setting| setting.toml));
             return Ok(());
         };
         let text = match known {

@@ -7,7 +7,7 @@
 //! unproven is ignored. The secret itself is never sent, whatever address was named.
 
 use crate::call::manners;
-use crate::config::{Secret, TlsFiles};
+use crate::config::{Finding, Secret, TlsFiles};
 use crate::net::tls;
 use crate::proof::{Call, ProvenReply, ProvenRequest, Prover};
 use crate::text::printable;
@@ -29,6 +29,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often a call is sent on to another machine.
 const REDIRECTS_MAX: usize = 5;
+
+/// Whether a URL is that of an HTTP proxy.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_proxy(url: &str) -> Result<(), String> {
+    if !url.starts_with("http://") {
+        return Err("expected http://HOST:PORT".to_owned());
+    }
+    ureq::Proxy::new(url).map(|_| ()).map_err(|error| error.to_string())
+}
 
 /// An answer, whatever its status.
 #[derive(Clone, Debug)]
@@ -65,6 +76,8 @@ pub(crate) struct HttpCaller {
     patience: Duration,
     redirects_max: usize,
     answer_max: u64,
+    /// The proxy by which calls go.
+    by: Option<ureq::Proxy>,
     /// Nothing where the cluster has no secret.
     prover: Option<Prover>,
     /// What calls were last made with; kept for the time when the files cannot be used.
@@ -81,6 +94,7 @@ impl HttpCaller {
             patience: CALL_TIMEOUT,
             answer_max: ANSWER_MAX,
             redirects_max: REDIRECTS_MAX,
+            by: None,
             prover: Prover::new(secret),
             last: RefCell::new(None),
         }
@@ -89,6 +103,13 @@ impl HttpCaller {
     /// Calls any server; over TLS its certificate must be trusted by the system.
     pub(crate) fn for_anybody() -> Self {
         Self { is_for_members: false, ..Self::for_members(None, &Secret::default()) }
+    }
+
+    /// Calls a discovery service, by its proxy if there is one.
+    pub(crate) fn for_discovery(finding: &Finding) -> Self {
+        // That it is one was checked before the start.
+        let by = finding.discovery_proxy.as_deref().and_then(|url| ureq::Proxy::new(url).ok());
+        Self { by, ..Self::for_anybody() }
     }
 
     /// The same with a short time limit and without redirects.
@@ -100,11 +121,11 @@ impl HttpCaller {
     /// used at once.
     fn agent(&self, is_encrypted: bool) -> Result<ureq::Agent, String> {
         if !is_encrypted {
-            return Ok(agent(self.patience, None));
+            return Ok(agent(self.patience, None, self.by.clone()));
         }
         match tls::calls(self.tls.as_ref()) {
             Ok(config) => {
-                let agent = agent(self.patience, Some(config));
+                let agent = agent(self.patience, Some(config), self.by.clone());
                 *self.last.borrow_mut() = Some(agent.clone());
                 Ok(agent)
             }
@@ -288,8 +309,12 @@ fn explain(body: &[u8]) -> String {
     printable(&text.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned()))
 }
 
-fn agent(patience: Duration, tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
-    let builder = manners(CONNECT_TIMEOUT).timeout_global(Some(patience));
+fn agent(
+    patience: Duration,
+    tls: Option<ureq::tls::TlsConfig>,
+    by: Option<ureq::Proxy>,
+) -> ureq::Agent {
+    let builder = manners(CONNECT_TIMEOUT).timeout_global(Some(patience)).proxy(by);
     match tls {
         None => builder.build().into(),
         Some(tls) => builder.tls_config(tls).build().into(),
@@ -312,7 +337,7 @@ mod tests {
     #[test]
     fn nothing_for_members_goes_out_in_plain_text_where_there_are_certificates() {
         let file = |name: &str| std::path::PathBuf::from(name);
-        let files = TlsFiles { cert: file("c"), key: file("k"), ca: None, asks_callers: false };
+        let files = TlsFiles { cert: file("c"), key: file("k"), ..TlsFiles::default() };
         let secure = HttpCaller::for_members(Some(files), &Secret::default());
         assert_eq!(secure.target("http://h:1/v2/peer/join"), Ok("https://h:1/v2/peer/join".into()));
         assert_eq!(secure.target("https://h:1"), Ok("https://h:1".into()));

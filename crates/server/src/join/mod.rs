@@ -12,11 +12,13 @@ pub(crate) use replica::decide;
 pub(crate) mod discovery;
 mod registrar;
 pub(crate) mod seek;
+pub(crate) mod srv;
 
 pub(crate) use body::{
     IdentityCard, JoinRequest, View, asked_about, is_url, leads_somewhere, parse_id,
 };
 pub(crate) use caller::HttpCaller;
+pub use caller::check_proxy;
 pub(crate) use registrar::Registrar;
 
 use crate::config::{Config, InitialCluster};
@@ -216,11 +218,18 @@ pub(crate) fn cluster_of_list(initial: &InitialCluster) -> ClusterId {
     together_cluster(initial).0
 }
 
+/// By which name a list has this machine: its own, unless the list says which it is.
+pub(crate) fn listed_name<'a>(initial: &'a InitialCluster, own: &'a Member) -> &'a str {
+    let listed = initial.own.and_then(|at| initial.members.get(at));
+    listed.map_or(own.name.as_str(), |(name, _)| name.as_str())
+}
+
 /// Begins with all the machines of a list: every one of them knows all ids before the first word,
 /// since they are made of the list itself.
 fn begin_together(initial: &InitialCluster, own: &Member) -> InitialIdentity {
     let (cluster, known) = together_cluster(initial);
-    let id = known.iter().find(|member| member.name == own.name).map(|member| member.id);
+    let name = listed_name(initial, own);
+    let id = known.iter().find(|member| member.name == name).map(|member| member.id);
     InitialIdentity {
         cluster,
         id: id.unwrap_or(own.id),

@@ -6,7 +6,7 @@
 
 use super::caller::HttpCaller;
 use super::discovery;
-use crate::config::Config;
+use crate::config::{Config, Finding};
 use crate::notice::notice;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -35,6 +35,7 @@ struct RegistrationLoop {
     name: String,
     peer_url: String,
     interval: Duration,
+    finding: Finding,
 }
 
 impl Registrar {
@@ -46,7 +47,8 @@ impl Registrar {
         let interval = shortened.map_or(INTERVAL, |ms: u64| Duration::from_millis(ms.max(10)));
         let first = if is_registered { SOON.min(interval) } else { Duration::ZERO };
         let (name, peer_url) = (config.name.clone(), config.peer_url());
-        let rounds = RegistrationLoop { url, name, peer_url, interval };
+        let finding = config.finding.clone();
+        let rounds = RegistrationLoop { url, name, peer_url, interval, finding };
         let (over, is_over) = channel();
         let builder = thread::Builder::new().name("stead-registrar".into());
         match builder.spawn(move || rounds.run(first, &is_over)) {
@@ -69,7 +71,7 @@ impl Registrar {
 
 impl RegistrationLoop {
     fn run(&self, first: Duration, is_over: &Receiver<()>) {
-        let caller = HttpCaller::for_anybody();
+        let caller = HttpCaller::for_discovery(&self.finding);
         let (mut wait, mut pause) = (first, RETRY_MIN);
         while is_over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             match discovery::register(&caller, &self.url, &self.name, &self.peer_url) {

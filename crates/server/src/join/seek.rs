@@ -4,8 +4,8 @@
 use super::decide::{Force, Heard, Held, Outcome, Refusal, Told, decide};
 use super::discovery::{self, Discovered};
 use super::{
-    Asked, HttpCaller, JoinError, Start, View, ask, ask_everybody, begin_together, others,
-    together_cluster,
+    Asked, HttpCaller, JoinError, Start, View, ask, ask_everybody, begin_together, listed_name,
+    others, together_cluster,
 };
 use crate::config::Config;
 use crate::notice::notice;
@@ -152,13 +152,15 @@ fn hear(config: &Config, own: &Member, told: Told, force: Force) -> Result<Answe
     let finding = &config.finding;
     match (told, &finding.initial, &finding.discovery) {
         (Told::New | Told::Existing, Some(initial), _) => {
-            if !initial.members.iter().any(|(listed, _)| *listed == own.name) {
+            let name = listed_name(initial, own);
+            if !initial.members.iter().any(|(listed, _)| *listed == name) {
                 return Err(JoinError::Refused(format!(
                     "-initial-cluster does not name this machine, {:?}",
                     own.name
                 )));
             }
-            let urls: Vec<String> = initial.members.iter().map(|(_, url)| url.clone()).collect();
+            let all = initial.members.iter().filter(|(listed, _)| *listed != name);
+            let urls: Vec<String> = all.map(|(_, url)| url.clone()).collect();
             let peers = others(&urls, own);
             if told == Told::Existing || force == Force::Rejoin {
                 return Ok(Answers::none(peers));
@@ -179,7 +181,12 @@ fn hear(config: &Config, own: &Member, told: Told, force: Force) -> Result<Answe
 /// What the discovery service says. Without it `-peers` counts.
 fn meet(config: &Config, own: &Member, url: &str) -> Result<Answers, JoinError> {
     let mut peers = config.finding.peers.clone();
-    match discovery::discover(&HttpCaller::for_anybody(), url, &own.name, &own.peer_url) {
+    match discovery::discover(
+        &HttpCaller::for_discovery(&config.finding),
+        url,
+        &own.name,
+        &own.peer_url,
+    ) {
         Ok(Discovered::First) => {
             notice!(DiscoveryFirst, "", [url,], "it founds the cluster");
             Ok(Answers { heard: Heard::First, by: url.to_owned(), peers })
@@ -307,6 +314,11 @@ fn join(
     )))
 }
 
+/// Whether a machine without a place ends, instead of standing by.
+fn ends_when_full(config: &Config) -> bool {
+    config.finding.ends_when_full && config.finding.discovery.is_some()
+}
+
 fn ask_for_place(
     config: &Config,
     caller: &HttpCaller,
@@ -319,6 +331,13 @@ fn ask_for_place(
             Ok(Asked::Joined(birth)) => {
                 notice!(Joined, "", "{} was admitted by {peer}", own.name);
                 return Ok(Start::Member(birth));
+            }
+            Ok(Asked::Full(_)) if ends_when_full(config) => {
+                return Err(JoinError::Refused(
+                    "the cluster has as many members as its activeSize, and -discovery-fallback is \
+                     exit"
+                        .to_owned(),
+                ));
             }
             Ok(Asked::Full(urls)) => {
                 notice!(

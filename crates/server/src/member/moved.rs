@@ -36,7 +36,7 @@ fn hints_of(config: &Config, own: &Member) -> Vec<String> {
 
 fn ask_around(config: &Config, own: &Member, mut urls: Vec<String>) -> AnsweredViews {
     if let Some(url) = &config.finding.discovery {
-        let caller = HttpCaller::for_anybody().in_haste(DISCOVERY_PATIENCE);
+        let caller = HttpCaller::for_discovery(&config.finding).in_haste(DISCOVERY_PATIENCE);
         // Without it the others are asked all the same.
         urls.extend(discovery::look(&caller, url, &own.name).unwrap_or_default());
     }

@@ -82,6 +82,7 @@ kinds! {
         Founding = Info "starting a new cluster",
         NewClusterForced = Warn "this machine is a new cluster of one",
         DiscoveryFirst = Info "first machine at the discovery service",
+        MachinesFound = Info "machines found in the DNS",
         DiscoveryFailed = Warn "discovery failed",
         JoinFailed = Warn "cannot join the cluster yet",
         Joined = Info "joined the cluster",
@@ -96,6 +97,7 @@ kinds! {
         AuditFailed = Error "the audit log cannot be written",
         AuditWorks = Info "the audit log works again",
         HangupFailed = Error "SIGHUP: the configuration cannot be read",
+        CertificateMade = Info "made a certificate",
         CertificateLoaded = Info "reloaded the certificate",
     }
     "Certificates" {
@@ -170,6 +172,7 @@ kinds! {
     }
     "Standbys and discovery" {
         StandingBy = Info "standing by",
+        Proxying = Info "relaying requests as a proxy",
         StandbyLeader = Info "following a leader",
         StandbyLost = Warn "cannot reach any member of the cluster",
         StandbyRefused = Warn "not joining the cluster",

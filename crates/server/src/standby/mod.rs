@@ -10,6 +10,7 @@
 //! from `poller.rs`, a thread that asks the members now and then.
 
 mod poller;
+mod relay;
 mod route;
 mod tunnel;
 
@@ -43,7 +44,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tunnel::{CONNECT_NS, Moved, Tunnel, Upstreams};
+use tunnel::{CONNECT_NS, Tunnel, Upstreams};
 
 const TOKEN_WAKER: Token = Token(14);
 const TOKEN_SIGNAL: Token = Token(15);
@@ -82,6 +83,8 @@ pub(crate) enum Errand {
     Place(Vec<String>),
     /// What it becomes.
     Part(Facts),
+    /// Nothing: it is a proxy; members may be asked at these peer URLs.
+    Relay(Vec<String>),
     /// A place later, or nothing: it was removed just now.
     Aftermath(Box<Aftermath>),
 }
@@ -131,7 +134,7 @@ struct Standby<'a> {
     _signals: UnixStream,
     /// Tunnels that had their share of a round, of which no event may tell.
     unfinished: Vec<Key>,
-    /// Where tunnels lead.
+    /// Where tunnels lead: the first that can be reached.
     upstreams: Upstreams,
     /// What is shown there, and who is believed: the same as at the own port for clients.
     dialer: Option<Dialer>,
@@ -167,6 +170,9 @@ pub(crate) fn run(
         Errand::Place(peers) => {
             ClusterPoller::start(config, own.clone(), peers, Wish::Place, waker)?
         }
+        Errand::Relay(peers) => {
+            ClusterPoller::start(config, own.clone(), peers, Wish::Nothing, waker)?
+        }
         Errand::Part(facts) => ClusterPoller::seek(config, own.clone(), facts, waker)?,
         Errand::Aftermath(after) => {
             let (peers, wish) = (after.peers(), after.wish());
@@ -192,6 +198,8 @@ pub(crate) fn run(
         now,
     });
     let client_tls = config.client_tls.clone().filter(|_| config.proxies_standby);
+    // A proxy of 2.x calls members with what machines show to one another.
+    let client_tls = client_tls.or(config.peer_tls.clone().filter(|_| config.proxy.is_some()));
     let mut standby = Standby {
         front,
         body: Vec::new(),
@@ -212,7 +220,10 @@ pub(crate) fn run(
         last_housekeeping: now.monotonic,
     };
     if standby.waits_for.is_none() {
-        notice!(StandingBy, "", "{}", config.name);
+        match config.proxy {
+            None => notice!(StandingBy, "", "{}", config.name),
+            Some(_) => notice!(Proxying, "", "{}", config.name),
+        }
         standby.open()?;
     }
     // Others that start ask as well, and are not to wait for one another.
@@ -343,50 +354,6 @@ impl Standby<'_> {
         notice!(StandbyLeader, &name, "{name} at {at}: clients are sent there");
     }
 
-    /// Dials the leader, to pass on a connection.
-    fn begin_tunnel(&mut self, Caller { key, port, .. }: Caller) -> Reply<Box<Tunnel>> {
-        let upstream = self.upstreams.of(port.dialect()).filter(|_| self.leader().is_some());
-        let Some(upstream) = upstream else {
-            return Reply::Last(refuse("no leader is known"));
-        };
-        let tls = self.dialer.as_ref().map(Dialer::config);
-        let dialled =
-            Tunnel::dial(upstream, tls, self.front.now.monotonic).and_then(|mut tunnel| {
-                let token = Token(key.slot as usize + TOKEN_BASE + TUNNEL_BASE);
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                self.front.poll.registry().register(tunnel.socket.socket(), token, interest)?;
-                Ok(tunnel)
-            });
-        match dialled {
-            Ok(tunnel) => Reply::Relay(Box::new(tunnel)),
-            Err(error) => {
-                let address = upstream.address;
-                Reply::Last(refuse(&format!("cannot reach the leader at {address}: {error}")))
-            }
-        }
-    }
-
-    /// Moves what can be moved between a client and the leader.
-    fn carry(&mut self, key: Key) {
-        let Some(mut tunnel) = self.front.take_pending(key) else { return };
-        let Some(connection) = self.front.get_mut(key) else { return };
-        match tunnel.carry(connection) {
-            Ok(Moved::Finished) => return self.close(key),
-            Err(error) if !tunnel.is_open => return self.give_up(key, &error.to_string()),
-            Err(_) => return self.close(key),
-            Ok(Moved::Share) => self.unfinished.push(key),
-            Ok(Moved::Everything) => {}
-        }
-        self.front.set_pending(key, tunnel);
-    }
-
-    /// Tells a client that its request never left. What follows it was not looked at, so this is
-    /// the end.
-    fn give_up(&mut self, key: Key, why: &str) {
-        let cause = format!("cannot reach the leader: {why}; nothing was done");
-        self.front.answer_last(key, refuse(&cause), &[]);
-    }
-
     /// Ends the connections of clients that neither send nor read.
     fn housekeep(&mut self) {
         notice::tell_waiting();
@@ -398,8 +365,7 @@ impl Standby<'_> {
         for key in self.front.keys() {
             let Some(tunnel) = self.front.pending_mut(key) else { continue };
             if !tunnel.is_open && now.saturating_sub(tunnel.since) > CONNECT_NS {
-                let _ = self.front.take_pending(key);
-                self.give_up(key, "no answer");
+                self.dial_next(key, "no answer");
             }
         }
         net::close_slow(self);

@@ -4,6 +4,7 @@
 use super::tunnel::Upstreams;
 use crate::config::Config;
 use crate::error::StartError;
+use crate::join::discovery;
 use crate::join::seek::{self, Facts, Patience};
 use crate::join::{self, Asked, HttpCaller, JoinError, Start, View};
 use crate::notice::notice;
@@ -17,6 +18,10 @@ use std::time::{Duration, Instant};
 
 /// How long to wait without an answer, and before the first one.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Members that requests are passed on to, and those that are asked.
+const UPSTREAMS_MAX: usize = 16;
+const PEERS_MAX: usize = 256;
 
 /// How long the thread sleeps at a time, so that it ends soon when it is to end.
 const SLEEP_STEP: Duration = Duration::from_millis(20);
@@ -38,7 +43,7 @@ pub(crate) fn interval_of(view: &View) -> Duration {
 /// What the thread found out.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The cluster, and where clients reach its leader if that was asked for.
+    /// The cluster, and where requests are passed on to if that was asked for.
     Seen(View, Box<Upstreams>),
     Lost(String),
     Promoted(Box<InitialIdentity>),
@@ -97,6 +102,8 @@ struct PollLoop {
     own: Member,
     caller: HttpCaller,
     peers: Vec<String>,
+    /// Whether a member has answered.
+    has_seen: bool,
     interval: Duration,
     /// When a place is asked for at the earliest; nothing for never.
     asks_from: Option<Instant>,
@@ -132,7 +139,8 @@ impl ClusterPoller {
             Wish::Nothing => None,
         };
         Self::spawn(waker, move |line| {
-            PollLoop { config, own, caller, peers, interval: PAUSE, asks_from, line }.run();
+            let (has_seen, interval) = (false, PAUSE);
+            PollLoop { config, own, caller, peers, has_seen, interval, asks_from, line }.run();
         })
     }
 
@@ -181,6 +189,9 @@ impl PollLoop {
 
     fn round(&mut self) -> Report {
         let mut problems = Vec::new();
+        if self.config.proxy.is_some() && !self.has_seen {
+            problems.extend(self.look_up().err());
+        }
         for peer in self.peers.clone() {
             // A machine that does not ask to join is not listed as a standby.
             let view = match self.asks_from {
@@ -202,6 +213,7 @@ impl PollLoop {
         members.sort_by_key(|member| Some(member.id) != view.leader);
         self.peers = members.into_iter().map(|member| member.peer_url.clone()).collect();
         self.interval = interval_of(&view);
+        self.has_seen = true;
         let leader = view.members.iter().find(|member| Some(member.id) == view.leader);
         let has_room = (view.members.len() as u64) < view.active_size;
         let may_ask = self.asks_from.is_some_and(|from| Instant::now() >= from);
@@ -215,9 +227,33 @@ impl PollLoop {
                 Err(JoinError::Stopped) => {}
             }
         }
-        let leader = leader.filter(|_| self.config.proxies_standby);
-        let is_tls = self.config.client_tls.is_some();
-        let upstreams = leader.map(|leader| Upstreams::find(leader, is_tls)).unwrap_or_default();
+        let upstreams = self.upstreams(&view);
         Report::Seen(view, Box::new(upstreams))
+    }
+
+    /// Where requests are passed on to: the leader, or any member for a proxy.
+    fn upstreams(&self, view: &View) -> Upstreams {
+        let is_proxy = self.config.proxy.is_some();
+        let mut members: Vec<&Member> = view.members.iter().collect();
+        members.sort_by_key(|one| (Some(one.id) != view.leader, Some(one.id) != view.own));
+        members.retain(|one| match is_proxy {
+            true => !one.client_url.is_empty(),
+            false => self.config.proxies_standby && Some(one.id) == view.leader,
+        });
+        members.truncate(UPSTREAMS_MAX);
+        Upstreams::find(&members, self.config.client_tls.is_some())
+    }
+
+    /// Asks the discovery service of a proxy for members.
+    fn look_up(&mut self) -> Result<(), String> {
+        let finding = &self.config.finding;
+        let Some(url) = &finding.discovery else { return Ok(()) };
+        let found = discovery::look(&HttpCaller::for_discovery(finding), url, &self.own.name)?;
+        for url in join::others(&found, &self.own) {
+            if !self.peers.contains(&url) && self.peers.len() < PEERS_MAX {
+                self.peers.push(url);
+            }
+        }
+        Ok(())
     }
 }

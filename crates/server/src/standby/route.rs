@@ -12,6 +12,10 @@ use super::{
 use crate::api::health::Check;
 use crate::api::metrics;
 use crate::api::route::Route;
+use crate::http::request::Method;
+
+/// Where a proxy of 2.x shows what it passes requests on to.
+const PROXY_PATH: &str = "/v2/config/local/proxy";
 
 impl Standby<'_> {
     /// Answers a request for a resource.
@@ -38,7 +42,12 @@ impl Standby<'_> {
             _ if caller.port == Port::Peer => {
                 Response::text(404, b"this machine is standing by\n").into()
             }
-            _ if self.config.proxies_standby => self.begin_tunnel(caller),
+            _ if self.config.proxy.is_some() && request.path == PROXY_PATH => {
+                self.endpoints(request).into()
+            }
+            _ if self.config.proxies_standby || self.config.proxy.is_some() => {
+                self.begin_tunnel(caller, request)
+            }
             _ => self.send_on(caller, request).into(),
         }
     }
@@ -88,6 +97,16 @@ impl Standby<'_> {
         }
     }
 
+    /// The client URLs that a proxy passes requests on to, as that of 2.x shows them.
+    fn endpoints(&self, request: &Request<'_>) -> Response {
+        if request.method != Method::Get {
+            return Response::text(405, b"Method Not Allowed\n").with("Allow: GET\r\n");
+        }
+        let members = self.view.iter().flat_map(|view| &view.members);
+        let urls: Vec<&str> = members.map(|member| member.client_url.as_str()).collect();
+        Response::json(200, serde_json::json!({ "endpoints": urls }).to_string() + "\n")
+    }
+
     fn readyz(&self, query: &str) -> Response {
         let is_out = self.removal == Some(Removal::Final);
         let knows_leader = self.leader().is_some();
@@ -98,7 +117,12 @@ impl Standby<'_> {
                 failure: (!knows_leader).then(|| "no leader is known".to_owned()),
             },
         ];
-        health::answer(&checks, query, "ok: standing by", &self.config.warnings)
+        health::answer(&checks, query, self.ready_word(), &self.config.warnings)
+    }
+
+    /// What `/readyz` says where all is well.
+    fn ready_word(&self) -> &'static str {
+        if self.config.proxy.is_some() { "ok: relaying" } else { "ok: standing by" }
     }
 
     fn stats_self(&self) -> Response {

@@ -2,10 +2,11 @@
 //! `replica/identity/decide.rs`; here the directory is looked at, and the outcome made true in it.
 
 use super::{Host, Part, options, set_aside};
+use crate::config::InitialCluster;
 use crate::error::StartError;
 use crate::join::decide::{Held, Outcome, sets_aside};
 use crate::join::seek::{self, Facts};
-use crate::join::{self, JoinError, Start};
+use crate::join::{self, JoinError, Start, srv};
 use crate::notice::notice;
 use crate::standby::{self, Errand};
 use replica::{Clock, InitialIdentity, Member, MemberId};
@@ -31,6 +32,11 @@ impl Host {
     /// a new cluster (docs/spec/cluster.md section 4).
     pub(super) fn find_part(&mut self) -> Result<Part, StartError> {
         let facts = self.facts()?;
+        // A member has its cluster, whatever the DNS says.
+        let is_forced = self.config.force || self.config.finding.force_rejoin;
+        if facts.held == Held::Nothing || is_forced {
+            self.look_up_machines()?;
+        }
         let outcome = seek::first_outcome(&self.config, &self.own(), facts.held);
         match outcome {
             Outcome::Restart => Ok(Part::Member),
@@ -44,6 +50,27 @@ impl Host {
                 self.seek_part(facts)
             }
         }
+    }
+
+    /// Has the machines that the DNS names be those of the start line.
+    pub(super) fn look_up_machines(&mut self) -> Result<(), StartError> {
+        let Some(srv) = &self.config.finding.srv else { return Ok(()) };
+        let members = srv::look_up(srv).map_err(StartError::Join)?;
+        let own = srv::own_among(&members, &self.config.peer_url());
+        let urls: Vec<&str> = members.iter().map(|(_, url)| url.as_str()).collect();
+        let urls = urls.join(", ");
+        if own.is_none() && self.config.proxy.is_none() {
+            return Err(StartError::Join(format!(
+                "-discovery-srv {}: {} is not among the machines that the DNS names ({urls}): set \
+                 -peer-addr or -initial-advertise-peer-urls to the one of this machine",
+                srv.domain,
+                self.config.peer_url()
+            )));
+        }
+        notice!(MachinesFound, "", "{urls}");
+        let (token, is_new) = (srv.token.clone(), srv.is_new);
+        self.config.finding.initial = Some(InitialCluster { members, token, is_new, own });
+        Ok(())
     }
 
     /// What the directory says. It is looked into only where it may have to be given up.

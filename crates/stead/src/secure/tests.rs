@@ -10,6 +10,10 @@ fn values(args: &[&str]) -> Values {
     Values::gather(&environment).expect("known flags").0
 }
 
+fn at() -> Place<'static> {
+    Place { data_dir: Path::new("d"), hosts: &[] }
+}
+
 const PAIR: [&str; 4] = ["-cert-file=c", "-key-file=k", "-peer-cert-file=pc", "-peer-key-file=pk"];
 
 #[test]
@@ -26,12 +30,12 @@ fn half_of_a_configuration_is_refused() {
         ),
         (&["-cert-file=c", "-key-file=k", "-ca-file=a", "-trusted-ca-file=b"], "give one of them"),
     ] {
-        let error = client_files(&mut values(args)).expect_err("a half").0;
+        let error = client_files(&mut values(args), &at()).expect_err("a half").0;
         assert!(error.contains(want), "{args:?}: {error}");
         let peer: Vec<String> = args.iter().map(|arg| arg.replacen('-', "-peer-", 1)).collect();
         let peer: Vec<&str> = peer.iter().map(String::as_str).collect();
-        assert!(peer_files(&mut values(&peer), &Secret::default()).is_err(), "{peer:?}");
-        assert_eq!(client_files(&mut values(&peer)), Ok(None), "{peer:?}");
+        assert!(peer_files(&mut values(&peer), &Secret::default(), &at()).is_err(), "{peer:?}");
+        assert_eq!(client_files(&mut values(&peer), &at()), Ok(None), "{peer:?}");
     }
 }
 
@@ -48,8 +52,9 @@ fn who_is_asked_for_a_certificate() {
     ] {
         let all: Vec<&str> = PAIR.iter().chain(args).copied().collect();
         let mut values = values(&all);
-        let client = client_files(&mut values).expect("whole").expect("there");
-        let peer = peer_files(&mut values, &Secret::default()).expect("whole").expect("there");
+        let client = client_files(&mut values, &at()).expect("whole").expect("there");
+        let peer =
+            peer_files(&mut values, &Secret::default(), &at()).expect("whole").expect("there");
         assert_eq!((client.asks_callers, peer.asks_callers), want, "{args:?}");
     }
 }
@@ -133,7 +138,7 @@ fn a_secret_that_others_can_read_or_guess_is_noted() {
 fn a_peer_port_that_is_open_to_anybody_is_said_or_refused() {
     let files = |asks_callers| {
         let path = PathBuf::from;
-        TlsFiles { cert: path("c"), key: path("k"), ca: None, asks_callers }
+        TlsFiles { cert: path("c"), key: path("k"), asks_callers, ..TlsFiles::default() }
     };
     let secret = Secret::new("a long enough secret".to_owned());
     let none = Secret::default();
@@ -157,4 +162,36 @@ fn a_peer_port_that_is_open_to_anybody_is_said_or_refused() {
         let mut strict = values(&["-require-secure"]);
         assert_eq!(exposure(&mut strict, &binds, tls.as_ref(), token).is_err(), is_open);
     }
+}
+
+#[test]
+fn certificates_are_made_where_none_are_given() {
+    let client = |args: &[&str]| client_files(&mut values(args), &at());
+    let made = client(&["-auto-tls"]).expect("sound").expect("https");
+    let file = PathBuf::from("d/auto-tls-client.pem");
+    assert_eq!((&made.cert, &made.key, made.asks_callers), (&file, &file, false));
+    assert!(made.trusts_anyone());
+    let given = client(&["-auto-tls", "-cert-file=c", "-key-file=k"]).expect("sound");
+    assert_eq!(given.expect("https").auto, None);
+    assert!(client(&["-auto-tls", "-cert-file=c"]).is_err(), "half of a pair");
+    assert!(client(&["-auto-tls", "-client-cert-auth"]).is_err(), "signed by whom?");
+    let asking = ["-auto-tls", "-client-cert-auth", "-trusted-ca-file=a"];
+    let asking = client(&asking).expect("sound").expect("https");
+    assert!(asking.asks_callers && !asking.trusts_anyone());
+    let peer = |args: &[&str]| peer_files(&mut values(args), &Secret::default(), &at());
+    let made = peer(&["-peer-auto-tls"]).expect("sound").expect("https");
+    assert!(made.cert.ends_with("auto-tls-peer.pem") && made.trusts_anyone());
+    let error = peer(&["-peer-auto-tls", "-peer-ca-file=a"]).expect_err("it says nothing").0;
+    assert!(error.contains("signed by no authority"), "{error}");
+}
+
+#[test]
+fn suites_that_there_are_can_be_chosen() {
+    let suites = |list: &str| suites(&values(&[&format!("-cipher-suites={list}")]));
+    let name = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
+    assert_eq!(suites(""), Ok(None));
+    let two = format!("{name},TLS_AES_128_GCM_SHA256");
+    assert_eq!(suites(&two).expect("known").map(|all| all.len()), Some(2));
+    let error = suites("TLS_RSA_WITH_RC4_128_SHA").expect_err("broken").0;
+    assert!(error.contains("not supported") && error.contains(name), "{error}");
 }

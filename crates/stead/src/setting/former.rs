@@ -81,6 +81,8 @@ pub(crate) const FORMER: &[Former] = &[
     ignored("auth-token", V3),
     ignored("auth-token-ttl", V3),
     ignored("bcrypt-cost", "passwords of v2 users are hashed at a cost of their own"),
+    ignored("listen-metrics-urls", "/metrics and /health are served at the ports for clients: have \
+        them collected there"),
     ignored("logger", "-log-format json writes lines in JSON"),
     ignored("log-outputs", "the log goes to standard error: redirect it, or leave it to systemd"),
     ignored("experimental-enable-v2v3", V2_STORE),
@@ -105,14 +107,4 @@ pub(crate) const FORMER: &[Former] = &[
         let in: have it name an authority of members alone, or add -peer-token-file"),
     refused("peer-cert-allowed-hostname", "everyone with a certificate of -peer-trusted-ca-file \
         would be let in: have it name an authority of members alone, or add -peer-token-file"),
-    refused("wal-dir", "not yet"),
-    Former { name: "auto-tls", is_switch: true, fate: Fate::Refused("not yet") },
-    Former { name: "peer-auto-tls", is_switch: true, fate: Fate::Refused("not yet") },
-    refused("discovery-srv", "not yet"),
-    refused("discovery-srv-name", "not yet"),
-    refused("discovery-fallback", "not yet"),
-    refused("discovery-proxy", "not yet"),
-    refused("config-file", "not yet"),
-    refused("cipher-suites", "not yet"),
-    refused("listen-metrics-urls", "not yet"),
 ];

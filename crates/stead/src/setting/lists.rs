@@ -51,9 +51,7 @@ const V3_4_23: &str = "config-file name data-dir wal-dir snapshot-count heartbea
 
 /// Those that it would be dangerous to pass over.
 const REFUSED: &str = "client-crl-file client-cert-allowed-hostname peer-cert-allowed-cn \
-    peer-cert-allowed-hostname peer-crl-file wal-dir auto-tls peer-auto-tls discovery-srv \
-    discovery-srv-name discovery-fallback discovery-proxy config-file cipher-suites \
-    listen-metrics-urls";
+    peer-cert-allowed-hostname peer-crl-file";
 
 /// Switches: what follows one is another flag.
 const SWITCHES: &str = "snapshot force f v vv vvv strict-reconfig-check client-cert-auth \

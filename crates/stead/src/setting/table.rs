@@ -44,12 +44,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
     works((Flag::DataDir, "data-dir"), "ETCD_DATA_DIR", "data_dir", Kind::Text, "", MACHINE_GROUP,
         "Directory of the log and the snapshots (created with mode 0700). Default: NAME.etcd in \
          the working directory.").alias(&["d"]),
+    works((Flag::WalDir, "wal-dir"), "ETCD_WAL_DIR", "wal_dir", Kind::Text, "", MACHINE_GROUP,
+        "A directory for the log alone (2.x), such as one on a disk that syncs fast. The data directory \
+         records where it is, so that later starts and other commands find it."),
     works((Flag::Force, "force"), "", "", Kind::Bool, "false", MACHINE_GROUP,
         "Start over: the log and the snapshots in the data directory are first moved to its \
          sub-directory replaced-DATE-TIME. Refused where that would start a second cluster at the \
          address of a member of the first one.").alias(&["f"]),
     works((Flag::Config, "config"), "ETCD_CONFIG", "", Kind::Text, "", MACHINE_GROUP,
         "A configuration file (TOML). /etc/etcd/etcd.conf is read before it if it exists."),
+    works((Flag::ConfigFile, "config-file"), "ETCD_CONFIG_FILE", "", Kind::Text, "", MACHINE_GROUP,
+        "A configuration file of etcd 3.x (YAML), whose keys are names of flags. It is read after \
+         -config; the environment and the command line still count more."),
     works((Flag::Hangup, "hangup"), "STEAD_HANGUP", "hangup", Kind::Choice(&["auto", "end", "reload"]), "auto", MACHINE_GROUP,
         "What SIGHUP does: end stops the server as SIGTERM does, reload reads certificates, log level \
          and limits again. auto ends a server that has a controlling terminal and was not started \
@@ -108,6 +114,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Certificate authorities (PEM) of the other machines: both sides of a connection must \
          present a certificate signed by one of them. Without it the system's authorities are \
          used, and only the server side must present one.").alias(&["serverCAFile"]),
+    works((Flag::AutoTls, "auto-tls"), "ETCD_AUTO_TLS", "auto_tls", Kind::Bool, "false", NETWORK_GROUP,
+        "Speak HTTPS to clients with a certificate that the server makes itself and keeps in the data \
+         directory (3.x). It encrypts; clients cannot verify whom they speak to. Passed over where \
+         -cert-file is set."),
+    works((Flag::PeerAutoTls, "peer-auto-tls"), "ETCD_PEER_AUTO_TLS", "peer.auto_tls", Kind::Bool, "false", NETWORK_GROUP,
+        "The same between machines, where any certificate is accepted (3.x): give them a \
+         -peer-token-file as well. Passed over where -peer-cert-file is set."),
+    works((Flag::CipherSuites, "cipher-suites"), "ETCD_CIPHER_SUITES", "cipher_suites", Kind::List, "", NETWORK_GROUP,
+        "Suites of TLS 1.2 that are offered to clients and machines, comma-separated (3.x). Those of \
+         TLS 1.3 are always offered."),
     works((Flag::Snapshot, "snapshot"), "ETCD_SNAPSHOT", "snapshot", Kind::Bool, "true", STORE_GROUP,
         "Write snapshots, so that the log can be recycled."),
     works((Flag::SnapshotCount, "snapshot-count"), "ETCD_SNAPSHOTCOUNT", "snapshot_count", Kind::Number(1, 1 << 40), "10000", STORE_GROUP,
@@ -176,6 +192,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
     works((Flag::Discovery, "discovery"), "ETCD_DISCOVERY", "discovery", Kind::Text, "", JOIN_GROUP,
         "Discovery URL, a directory on any v2 server: http://HOST:PORT/v2/keys/PATH. The first \
          machine to register there starts the cluster."),
+    works((Flag::DiscoverySrv, "discovery-srv"), "ETCD_DISCOVERY_SRV", "discovery_srv", Kind::Text, "", JOIN_GROUP,
+        "A domain whose SRV records name all machines of a new cluster (2.x): \
+         _etcd-server-ssl._tcp.DOMAIN for those that speak TLS to one another, _etcd-server._tcp.DOMAIN \
+         for the others. In the place of -initial-cluster."),
+    works((Flag::DiscoverySrvName, "discovery-srv-name"), "ETCD_DISCOVERY_SRV_NAME", "discovery_srv_name", Kind::Text, "", JOIN_GROUP,
+        "A suffix of the service's name in such records: NAME for _etcd-server-NAME._tcp.DOMAIN (3.x)."),
+    works((Flag::DiscoverySrvServer, "discovery-srv-server"), "STEAD_DISCOVERY_SRV_SERVER", "discovery_srv_server", Kind::Text, "", JOIN_GROUP,
+        "The name server to ask for them, IP:PORT. Default: those of /etc/resolv.conf."),
+    works((Flag::DiscoveryFallback, "discovery-fallback"), "ETCD_DISCOVERY_FALLBACK", "discovery_fallback", Kind::Choice(&["standby", "exit", "proxy"]), "standby", JOIN_GROUP,
+        "What becomes of a machine that finds its cluster full by -discovery: it stands by, exits, or \
+         stands by and relays requests as with -standby-mode=proxy (2.x)."),
+    works((Flag::DiscoveryProxy, "discovery-proxy"), "ETCD_DISCOVERY_PROXY", "discovery_proxy", Kind::Text, "", JOIN_GROUP,
+        "The HTTP proxy by which the discovery service is reached, as a URL (2.x). It has to allow \
+         CONNECT to that port."),
     works((Flag::MaxRetryAttempts, "max-retry-attempts"), "ETCD_MAX_RETRY_ATTEMPTS", "max_retry_attempts", Kind::Number(0, 1 << 40), "3", JOIN_GROUP,
         "Number of attempts to join.").alias(&["r"]),
     works((Flag::RetryInterval, "retry-interval"), "ETCD_RETRY_INTERVAL", "retry_interval", Kind::Seconds, "0", JOIN_GROUP,
@@ -229,9 +259,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
          -peer-client-cert-auth."),
     works((Flag::PeerClientCertAuth, "peer-client-cert-auth"), "ETCD_PEER_CLIENT_CERT_AUTH", "peer.client_cert_auth", Kind::Bool, "false", URL_GROUP,
         "Require certificates from connecting machines. True with -peer-ca-file."),
-    works((Flag::Proxy, "proxy"), "ETCD_PROXY", "proxy", Kind::Choice(&["off"]), "off", URL_GROUP,
-        "Only off is supported: a machine becomes a standby when the cluster has activeSize \
-         members."),
+    works((Flag::Proxy, "proxy"), "ETCD_PROXY", "proxy", Kind::Choice(&["off", "on", "readonly"]), "off", URL_GROUP,
+        "Be a proxy: relay the requests of clients to the cluster of -initial-cluster, -peers or \
+         -discovery, never become a member, and open no peer port (2.x). readonly relays reads \
+         alone."),
     works((Flag::ForceNewCluster, "force-new-cluster"), "ETCD_FORCE_NEW_CLUSTER", "force_new_cluster", Kind::Bool, "false", URL_GROUP,
         "As `stead recover --yes` before the start: a directory that knows other members becomes \
          that of a new cluster of one. For a cluster that has lost its majority for good."),

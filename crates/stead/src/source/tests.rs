@@ -148,3 +148,30 @@ fn what_is_unknown_but_harmless_is_noted() {
     assert!(notes.contains("did you mean ETCD_SNAPSHOTCOUNT?"), "{notes}");
     assert_eq!(values.get(Flag::SnapshotCount), ("9", Source::Flag));
 }
+
+#[test]
+fn a_file_of_3_x_has_the_names_of_flags() {
+    let file = "name: y\nheartbeat-interval: 70\ncors: [a, b]\nstrict-reconfig-check: true\n\
+                client-transport-security:\n  client-cert-auth: True\nnmae: x\nmax-wals: 0\n";
+    let args = ["-config-file=given.toml", "-election-timeout=900"];
+    let (values, _) = gather(&args, &[("ETCD_NAME", "z")], file).expect("sound");
+    let file = || Source::File("given.toml".into());
+    assert_eq!(values.get(Flag::Name).0, "z", "the environment counts more");
+    assert_eq!(values.get(Flag::PeerHeartbeatInterval), ("70", file()));
+    assert_eq!(values.get(Flag::PeerElectionTimeout), ("900", Source::Flag));
+    assert_eq!(values.get(Flag::Cors), ("a,b", file()));
+    assert_eq!(values.get(Flag::ClientCertAuth), ("true", file()));
+    assert_eq!(values.misspelt, ["given.toml: unknown key nmae ignored: did you mean name?"]);
+    let notes = values.notes.join("\n");
+    assert!(notes.contains("max-wals in given.toml is ignored: "), "{notes}");
+    for (text, want) in [
+        ("snapshot-count: many", "invalid value \"many\" for snapshot-count in given.toml"),
+        ("a: &x 1", "given.toml: line 1: anchors are not supported"),
+        ("client-crl-file: x", "client-crl-file in given.toml is not supported"),
+    ] {
+        let error = gather(&["-config-file=given.toml"], &[], text).expect_err("a mistake").0;
+        assert!(error.contains(want), "{text}: {error}");
+    }
+    let env = [("ETCD_CONFIG_FILE", "none.yml")];
+    assert!(gather(&[], &env, "").expect_err("it is not there").0.contains("none.yml"));
+}

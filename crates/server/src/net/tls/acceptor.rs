@@ -2,12 +2,11 @@
 //! certificates.
 
 use super::verifier::CallerVerifier;
-use super::{Expiry, Kept, pem};
+use super::{Expiry, Kept, pem, provider};
 use crate::config::TlsFiles;
 use crate::error::StartError;
 use crate::notice::notice;
 use rustls::ServerConfig;
-use rustls::crypto::ring;
 use rustls::server::WebPkiClientVerifier;
 use std::sync::Arc;
 
@@ -46,10 +45,10 @@ impl Acceptor {
     }
 }
 
-fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
+pub(super) fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
     let chain = pem::certificates(&files.cert)?;
     let key = pem::key(&files.key)?;
-    let provider = Arc::new(ring::default_provider());
+    let provider = provider::of(files);
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;

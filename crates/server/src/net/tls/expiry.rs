@@ -100,7 +100,7 @@ fn validity(der: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// `notAfter` of a certificate, in seconds since 1970 (RFC 5280, 4.1.2.5).
-fn not_after(der: &[u8]) -> Option<u64> {
+pub(super) fn not_after(der: &[u8]) -> Option<u64> {
     let (validity, _) = validity(der)?;
     let (_, _, behind) = element(validity)?;
     let (tag, time, _) = element(behind)?;

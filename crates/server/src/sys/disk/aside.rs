@@ -13,7 +13,7 @@ use super::contents::MARK_NAME;
 use super::directory::Directory;
 use super::io_error::{again, of_path};
 use super::mark::{Mark, unfinished};
-use super::{DataDir, contents};
+use super::{DataDir, WalPlace, contents};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -77,12 +77,7 @@ impl DataDir {
         let directory = self.path.join(target);
         let failed =
             |error| format!("cannot finish moving files to {}: {error}", directory.display());
-        match DirBuilder::new().mode(0o700).create(&directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed(error));
-            }
-            _ => {}
-        }
+        make_dir(&directory).map_err(failed)?;
         self.carry_on(&mark).map_err(failed)?;
         Ok(Some(directory))
     }
@@ -98,6 +93,10 @@ impl DataDir {
         };
         if let Some(built) = built {
             self.replace(MARK_NAME, &Mark::Adopt { built: built.clone() }.text())?;
+            // First the log: with a snapshot beside it, it is a member's directory.
+            if let Some(wal) = &self.wal {
+                self.move_from(&wal.path.join(built))?;
+            }
             self.move_from(&self.path.join(built))?;
         }
         self.remove(MARK_NAME)?;
@@ -107,7 +106,11 @@ impl DataDir {
     /// Moves the files of the store into a sub-directory.
     fn move_to(&self, target: &str) -> io::Result<()> {
         let directory = self.path.join(target);
-        // The name of the new directory is durable before anything is in it.
+        let of_log = self.wal.as_ref().map(|wal| wal.path.join(target));
+        if let Some(of_log) = &of_log {
+            make_dir(of_log)?;
+        }
+        // The names of the new directories are durable before anything is in them.
         self.sync_dir()?;
         let mut names = self.list()?;
         names.retain(|name| contents::is_of_store(name));
@@ -115,7 +118,11 @@ impl DataDir {
         // does not know the mark refuses what is left.
         names.sort_by_key(|name| (!name.ends_with(".snap"), name.clone()));
         for name in &names {
-            move_into(&self.path, &directory, name)?;
+            let to = of_log.as_ref().filter(|_| contents::is_log(name)).unwrap_or(&directory);
+            move_into(self.place(name), to, name)?;
+        }
+        if let Some(of_log) = &of_log {
+            Directory::open(of_log)?.sync()?;
         }
         Directory::open(&directory)?.sync()?;
         self.sync_dir()
@@ -146,10 +153,16 @@ impl DataDir {
     ) -> Result<String, E> {
         let name = self.make_target(BUILT_LABEL)?;
         let built = self.path.join(&name);
-        let written = DataDir::open(&built).map_err(|detail| io::Error::other(detail).into());
+        let of_log = self.wal.as_ref().map(|wal| wal.path.join(&name));
+        let place = WalPlace { given: of_log.as_deref(), is_forced: false };
+        let written =
+            DataDir::open_at(&built, place).map_err(|detail| io::Error::other(detail).into());
         if let Err(error) = written.and_then(|disk| write(&disk)) {
             // It holds nothing that was there before.
             let _ = fs::remove_dir_all(&built);
+            if let Some(of_log) = &of_log {
+                let _ = fs::remove_dir_all(of_log);
+            }
             return Err(error);
         }
         Ok(name)
@@ -182,11 +195,19 @@ impl DataDir {
         }
         names.sort_by_key(|name| (name.ends_with(".snap"), name.clone()));
         for name in &names {
-            move_into(built, &self.path, name)?;
+            move_into(built, self.place(name), name)?;
         }
         self.sync_dir()?;
         // What is left is a lock file.
         fs::remove_dir_all(built)
+    }
+}
+
+/// Makes a directory, unless it is there.
+fn make_dir(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
 }
 

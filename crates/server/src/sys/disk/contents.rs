@@ -10,6 +10,12 @@ pub(super) const LOCK_NAME: &str = "LOCK";
 /// The file that says that the machine stands by.
 pub(super) const STANDBY_NAME: &str = "standby";
 
+/// The file that says that the machine is a proxy.
+pub(super) const PROXY_NAME: &str = "proxy-members";
+
+/// The file that says where the log is, if it is elsewhere.
+pub(super) const WAL_DIR_NAME: &str = "wal-dir";
+
 /// The file that says that files are being set aside (`mark.rs`).
 pub(super) const MARK_NAME: &str = "set-aside";
 
@@ -32,8 +38,8 @@ pub(super) enum Contents {
     Foreign(Vec<String>),
 }
 
-/// Looks a directory over. Nothing in it is opened or changed.
-pub(super) fn inspect(path: &Path) -> io::Result<Contents> {
+/// Looks a directory over. Nothing in it is opened or changed. `known` in it is no stranger.
+pub(super) fn inspect(path: &Path, known: Option<&str>) -> io::Result<Contents> {
     let (mut is_ours, mut is_locked, mut strangers) = (false, false, Vec::new());
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
@@ -42,7 +48,7 @@ pub(super) fn inspect(path: &Path) -> io::Result<Contents> {
                 is_ours = true;
             }
             Some(LOCK_NAME) => is_locked = true,
-            Some(name) if is_nothing(name) => {}
+            Some(name) if is_nothing(name) || known == Some(name) => {}
             _ => strangers.push(name.to_string_lossy().escape_debug().to_string()),
         }
     }
@@ -70,11 +76,18 @@ pub(super) fn enumerate(names: &[String]) -> String {
 
 /// Whether a file belongs to the log or to the snapshots, or is about the other members.
 pub(super) fn is_of_store(name: &str) -> bool {
-    let is_log = name.starts_with("log-") && name.ends_with(".wal");
-    let is_spare = name.starts_with("spare-") && (name.ends_with(".wal") || name.ends_with(".tmp"));
-    let is_snapshot =
-        name.starts_with("snapshot-") && (name.ends_with(".snap") || name.ends_with(".tmp"));
-    is_log || is_spare || is_snapshot || name == wal::INCOMING_NAME || name == SEEN_NAME
+    is_log(name) || is_snapshot(name) || name == wal::INCOMING_NAME || name == SEEN_NAME
+}
+
+/// Whether a file is a segment of the log, or may become one.
+pub(super) fn is_log(name: &str) -> bool {
+    let is_segment = name.starts_with("log-") && name.ends_with(".wal");
+    is_segment || name.starts_with("spare-") && (name.ends_with(".wal") || name.ends_with(".tmp"))
+}
+
+/// Whether a file is a snapshot, finished or not.
+pub(super) fn is_snapshot(name: &str) -> bool {
+    name.starts_with("snapshot-") && (name.ends_with(".snap") || name.ends_with(".tmp"))
 }
 
 /// Whether a sub-directory is one that files were set aside in: `LABEL-YYYYMMDD-HHMMSS[-N]`.
@@ -99,7 +112,8 @@ pub(super) fn is_set_aside(name: &str) -> bool {
 /// Whether a file holds a word of ours, finished or not.
 fn is_word(name: &str) -> bool {
     let stem = name.strip_suffix(".tmp").unwrap_or(name);
-    [STANDBY_NAME, MARK_NAME, SEEN_NAME].contains(&stem)
+    let is_certificate = stem.starts_with("auto-tls-") && stem.ends_with(".pem");
+    is_certificate || [STANDBY_NAME, PROXY_NAME, WAL_DIR_NAME, MARK_NAME, SEEN_NAME].contains(&stem)
 }
 
 /// Whether a name is what a file system, a volume or an editor puts into every directory.
@@ -147,7 +161,7 @@ mod tests {
     }
 
     fn found(names: &[&str]) -> Contents {
-        inspect(made(names).path()).expect("the disk works")
+        inspect(made(names).path(), None).expect("the disk works")
     }
 
     #[test]
@@ -163,6 +177,9 @@ mod tests {
             &["incoming.tmp"],
             &["LOCK", "standby"],
             &["standby.tmp"],
+            &["LOCK", "proxy-members"],
+            &["LOCK", "auto-tls-client.pem"],
+            &["LOCK", "wal-dir"],
             &["LOCK", "peers-seen"],
             &["LOCK", "peers-seen.tmp"],
             &["removed-20261129-231500/"],

@@ -2,7 +2,8 @@
 //!
 //! `directory.rs` makes, syncs and locks directories, `contents.rs` says whose one is, `aside.rs`
 //! moves our files out of the way, `mark.rs` says how far that is, `standby.rs` keeps the standby
-//! marker, `seen.rs` what was last heard of other members.
+//! marker, `proxy.rs` the members that a proxy knows, `seen.rs` what was last heard of other
+//! members, `wal_dir.rs` has the log elsewhere.
 
 mod aside;
 mod contents;
@@ -10,11 +11,13 @@ mod directory;
 mod file;
 mod io_error;
 mod mark;
+mod proxy;
 mod seen;
 mod standby;
+mod wal_dir;
 
 use crate::notice::notice;
-use contents::{Contents, LOCK_NAME, MARK_NAME, SEEN_NAME, STANDBY_NAME};
+use contents::{Contents, LOCK_NAME, MARK_NAME, PROXY_NAME, SEEN_NAME, STANDBY_NAME, WAL_DIR_NAME};
 pub(crate) use directory::space;
 use directory::{Directory, try_lock};
 pub(crate) use file::DataFile;
@@ -28,6 +31,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wal::Disk;
+pub(crate) use wal_dir::WalPlace;
+use wal_dir::{WalDir, is_same};
 
 /// A data directory that this process owns: no other process can open it while a clone of this
 /// lives.
@@ -37,6 +42,8 @@ pub(crate) struct DataDir {
     /// The directory itself, to be synced. It is locked as well as `LOCK`, which an operator may
     /// remove.
     dir: Arc<Directory>,
+    /// Where the log is, if it is elsewhere.
+    wal: Option<Arc<WalDir>>,
     _lock: Arc<Option<File>>,
 }
 
@@ -47,11 +54,19 @@ impl DataDir {
     /// # Errors
     /// A sentence for the operator.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
+        Self::open_at(path, WalPlace::default())
+    }
+
+    /// The same with what the start line says of the log's directory.
+    ///
+    /// # Errors
+    /// As those of [`DataDir::open`].
+    pub(crate) fn open_at(path: &Path, place: WalPlace<'_>) -> Result<Self, String> {
         let name = path.display();
         let failed = |error| format!("cannot use the data directory {name}: {error}");
         directory::make(path)?;
         let dir = Directory::open(path).map_err(|error| failed(explain(path, &error)))?;
-        refuse_foreign(path)?;
+        refuse_foreign(path, place.given)?;
         let is_free = dir.try_lock();
         if !path.join(LOCK_NAME).exists() {
             // Once that file is there, the names of the directories above it are durable.
@@ -65,8 +80,9 @@ impl DataDir {
         let lock = lock.open(path.join(LOCK_NAME)).map_err(|error| {
             failed(format!("cannot open {LOCK_NAME}: {}", explain(path, &error)))
         })?;
-        let data_dir = Self::lock(path, dir, is_free, Some(lock))?;
-        for word in [STANDBY_NAME, MARK_NAME, SEEN_NAME] {
+        let mut data_dir = Self::lock(path, dir, is_free, Some(lock))?;
+        data_dir.open_wal(place)?;
+        for word in [STANDBY_NAME, PROXY_NAME, WAL_DIR_NAME, MARK_NAME, SEEN_NAME] {
             // What a write that was never finished left behind; what cannot be removed harms
             // nobody.
             let _ = fs::remove_file(path.join(temporary_name(word)));
@@ -93,13 +109,16 @@ impl DataDir {
             format!("cannot read the data directory {name}: {}", explain(path, &error))
         };
         let dir = Directory::open(path).map_err(failed)?;
-        refuse_foreign(path)?;
+        refuse_foreign(path, None)?;
         let is_free = dir.try_lock();
         let lock = match File::open(path.join(LOCK_NAME)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             opened => Some(opened.map_err(failed)?),
         };
-        let data_dir = Self::lock(path, dir, is_free, lock)?;
+        let mut data_dir = Self::lock(path, dir, is_free, lock)?;
+        if let Some(chosen) = wal_dir::choose(path, WalPlace::default())? {
+            data_dir.wal = Some(Arc::new(WalDir::look(&chosen.path)?));
+        }
         match mark::unfinished(path)? {
             None => Ok(data_dir),
             Some(Mark::SetAside { target, .. }) => Err(format!(
@@ -128,7 +147,7 @@ impl DataDir {
         match locked {
             Ok(()) => {
                 let (path, dir) = (Arc::new(path.to_owned()), Arc::new(dir));
-                Ok(Self { path, dir, _lock: Arc::new(lock) })
+                Ok(Self { path, dir, wal: None, _lock: Arc::new(lock) })
             }
             Err(fs::TryLockError::WouldBlock) => Err(format!(
                 "the data directory {name} is in use by another process: stop that process, or \
@@ -138,6 +157,26 @@ impl DataDir {
                 "cannot lock {LOCK_NAME} in the data directory {name}: {error}; without locks two \
                  processes could use it at once: give this one a -data-dir on another file system"
             )),
+        }
+    }
+
+    /// Opens the log's directory, if there is one, and writes down where it is.
+    fn open_wal(&mut self, place: WalPlace<'_>) -> Result<(), String> {
+        let Some(chosen) = wal_dir::choose(&self.path, place)? else { return Ok(()) };
+        let wal = WalDir::open(&chosen.path)?;
+        if chosen.is_new {
+            self.replace(WAL_DIR_NAME, &wal_dir::record(&chosen.path))
+                .map_err(|error| format!("cannot record where the log is: {error}"))?;
+        }
+        self.wal = Some(Arc::new(wal));
+        Ok(())
+    }
+
+    /// The directory that a file belongs to.
+    fn place(&self, name: &str) -> &Path {
+        match &self.wal {
+            Some(wal) if contents::is_log(name) => &wal.path,
+            _ => &self.path,
         }
     }
 
@@ -161,8 +200,16 @@ impl DataDir {
         self.dir.sync()
     }
 
+    /// Keeps a small file beside those of the store. It is durable when this returns.
+    ///
+    /// # Errors
+    /// What the disk gave, with the file's name.
+    pub(crate) fn keep(&self, name: &str, text: &str) -> io::Result<()> {
+        self.replace(name, text)
+    }
+
     fn open_with(&self, options: &mut OpenOptions, name: &str) -> io::Result<DataFile> {
-        let path = self.path.join(name);
+        let path = self.place(name).join(name);
         let opened = options.read(true).write(true).mode(0o600).open(&path);
         opened.map(DataFile::from).map_err(|error| of_path("open", &path, &error))
     }
@@ -173,9 +220,13 @@ fn temporary_name(name: &str) -> String {
 }
 
 /// Refuses a directory that belongs to another program; nothing in it is changed.
-fn refuse_foreign(path: &Path) -> Result<(), String> {
+/// `wal_dir` may be within it.
+fn refuse_foreign(path: &Path, wal_dir: Option<&Path>) -> Result<(), String> {
     let name = path.display();
-    let found = again(|| contents::inspect(path)).map_err(|error| {
+    let inner = wal_dir.map(Path::to_owned).or(wal_dir::recorded(path).unwrap_or_default());
+    let inner = inner.filter(|inner| inner.parent().is_some_and(|parent| is_same(parent, path)));
+    let inner = inner.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    let found = again(|| contents::inspect(path, inner)).map_err(|error| {
         format!("cannot read the data directory {name}: {}", explain(path, &error))
     })?;
     match found {
@@ -216,9 +267,14 @@ impl Disk for DataDir {
             let mut names = Vec::new();
             for entry in fs::read_dir(&*self.path)? {
                 // Our own names are ASCII; anything else is not ours.
-                if let Ok(name) = entry?.file_name().into_string() {
+                if let Ok(name) = entry?.file_name().into_string()
+                    && (self.wal.is_none() || !contents::is_log(&name))
+                {
                     names.push(name);
                 }
+            }
+            if let Some(wal) = &self.wal {
+                names.extend(wal.list()?);
             }
             Ok(names)
         };
@@ -228,21 +284,26 @@ impl Disk for DataDir {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let (from, to) = (self.path.join(from), self.path.join(to));
+        let (from, to) = (self.place(from).join(from), self.place(to).join(to));
         again(|| fs::rename(&from, &to)).map_err(|error| of_path("rename", &from, &error))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let path = self.path.join(name);
+        let path = self.place(name).join(name);
         again(|| fs::remove_file(&path)).map_err(|error| of_path("unlink", &path, &error))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
+        if let Some(wal) = &self.wal {
+            wal.dir.sync()?;
+        }
         self.dir.sync()
     }
 
     fn room(&self) -> io::Result<Option<u64>> {
-        Ok(self.dir.room())
+        let of_log = self.wal.as_ref().and_then(|wal| wal.dir.room());
+        let rooms = [self.dir.room(), of_log];
+        Ok(rooms.into_iter().flatten().min())
     }
 }
 

@@ -14,4 +14,5 @@ mod process;
 mod protocol;
 mod reports;
 mod second_listener;
+mod wal_dir;
 mod watching;

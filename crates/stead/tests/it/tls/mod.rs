@@ -1,6 +1,7 @@
 //! TLS seen from outside: who is let in, and that HTTP is the same inside. Here the client port;
 //! `peers.rs` and `trust.rs` are about machines, `crowd.rs` about many handshakes and large answers.
 
+mod auto;
 pub(crate) mod client;
 mod crowd;
 mod peers;
