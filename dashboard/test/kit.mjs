@@ -1,7 +1,7 @@
 // Servers, pages, and the counting of checks.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, openSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -58,10 +58,14 @@ async function freePort() {
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
 
-/** Sends a request to a server, and gives the status and the JSON or text of its answer. */
-export function ask(base, method, where, form) {
+/**
+ * Sends a request to a server, as a user if there is one ("name:password"), and gives the status
+ * and the JSON or text of its answer. A form that is a string is sent as it is.
+ */
+export function ask(base, method, where, form, user) {
   return new Promise((resolve, reject) => {
     const headers = form ? { "Content-Type": "application/x-www-form-urlencoded" } : {};
+    if (user) headers.Authorization = `Basic ${Buffer.from(user).toString("base64")}`;
     const request = http.request(base + where, { method, agent, headers, timeout: 15_000 }, (answer) => {
       let text = "";
       answer.on("data", (part) => { text += part; });
@@ -77,7 +81,8 @@ export function ask(base, method, where, form) {
     });
     request.on("timeout", () => request.destroy(new Error(`${where} was not answered`)));
     request.on("error", reject);
-    request.end(form ? new URLSearchParams(form).toString() : undefined);
+    const isText = form === undefined || typeof form === "string";
+    request.end(isText ? form : new URLSearchParams(form).toString());
   });
 }
 
@@ -133,6 +138,16 @@ export class Cluster {
   }
 }
 
+/** Runs something with a machine that is a cluster of its own. */
+export async function alone(flags, run) {
+  const cluster = new Cluster();
+  try {
+    await run(await cluster.start(flags));
+  } finally {
+    await cluster.stop();
+  }
+}
+
 /** A browser's page that notes what must not be. */
 export class Page {
   static #browser;
@@ -146,12 +161,27 @@ export class Page {
       viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 900 } });
     page.it = await page.context.newPage();
     page.it.setDefaultTimeout(PATIENCE);
+    if (process.env.DASHBOARD) await page.#serve(process.env.DASHBOARD);
     page.it.on("console", (message) => page.problems.push(`console: ${message.text()}`));
     page.it.on("pageerror", (error) => page.problems.push(`error: ${error.message}`));
     page.it.on("request", (request) => {
       if (!request.url().startsWith(`${base}/`)) page.problems.push(`another host: ${request.url()}`);
     });
     return page;
+  }
+
+  /** Has the page's files come from a folder, with the headers of the server's own. */
+  async #serve(dir) {
+    const kinds = { html: "text/html", js: "text/javascript", css: "text/css" };
+    const { headers } = await ask(this.base, "GET", "/mod/dashboard/");
+    await this.it.route(/\/mod\/dashboard\/[^/]*$/, (route) => {
+      const name = new URL(route.request().url()).pathname.split("/").pop() || "index.html";
+      const file = path.join(dir, name);
+      if (!existsSync(file)) return route.fallback();
+      const contentType = kinds[path.extname(file).slice(1)] ?? "image/svg+xml";
+      const policy = { "Content-Security-Policy": headers["content-security-policy"] };
+      return route.fulfill({ body: readFileSync(file), contentType, headers: policy });
+    });
   }
 
   static async closeAll() {

@@ -1,15 +1,6 @@
 // What -dashboard says.
 
-import { ask, Cluster, put, same } from "./kit.mjs";
-
-async function alone(flags, run) {
-  const cluster = new Cluster();
-  try {
-    await run(await cluster.start(flags));
-  } finally {
-    await cluster.stop();
-  }
-}
+import { alone, ask, put, same } from "./kit.mjs";
 
 export async function modeChecks(check) {
   await check("modes: off is not there", () => alone(["-dashboard", "off"], async ({ url }) => {
