@@ -1,4 +1,6 @@
-// The server's API, and its errors in its own words.
+// The server's API, and its errors in its own words. Every request of the page is sent here.
+
+import { authorization, userName } from "./credentials.js";
 
 /** An answer that is an error; `code` is the API's number, if it has one. */
 export class ApiError extends Error {
@@ -15,6 +17,11 @@ export class ApiError extends Error {
     this.code = body?.errorCode;
     this.index = body?.index;
   }
+
+  /** Whether it is for who asks that it was refused. */
+  get isRefused() {
+    return this.status === 401;
+  }
 }
 
 /** No answer at all. */
@@ -24,19 +31,39 @@ export class NoAnswer extends Error {
   }
 }
 
-async function request(path, { method = "GET", form, json, signal } = {}) {
+let explain = (error) => error;
+
+/**
+ * Sets what is done with the error of a request that was refused for who asks: `explain(error,
+ * { method, path, sent, user })` gives the error to throw. `sent` is the header that was sent.
+ */
+export function onRefusal(explanation) {
+  explain = explanation;
+}
+
+/**
+ * Sends a request as the user who is logged in, to this page's own server. With `as` it is sent
+ * with that header, null for none, and a refusal is not explained.
+ */
+async function request(path, { method = "GET", form, json, signal, as } = {}) {
   let body;
   const headers = {};
+  const isOwn = as === undefined;
+  const [sent, user] = isOwn ? [authorization(), userName()] : [as, null];
+  if (sent !== null) headers.Authorization = sent;
   if (form) body = new URLSearchParams(Object.entries(form).filter(([, value]) => value !== undefined));
   if (json) [body, headers["Content-Type"]] = [JSON.stringify(json), "application/json"];
+  // Not relative to the page, whose address may have a name and a password in it.
+  const address = location.origin + path;
   let answer;
   try {
-    answer = await fetch(path, { method, body, headers, signal, cache: "no-store" });
+    answer = await fetch(address, { method, body, headers, signal, cache: "no-store" });
   } catch (error) {
     throw error.name === "AbortError" ? error : new NoAnswer();
   }
-  if (!answer.ok) throw new ApiError(answer.status, await answer.text());
-  return answer;
+  if (answer.ok) return answer;
+  const error = new ApiError(answer.status, await answer.text());
+  throw error.isRefused && isOwn ? await explain(error, { method, path, sent, user }) : error;
 }
 
 /** Asks, and gives the answer's JSON; nothing if it is empty. */
@@ -105,8 +132,9 @@ export class Splitter {
 }
 
 /**
- * Follows the events below a directory until `signal` ends it, over broken connections too. Calls
- * `onEvent` with each, and `onState` with a sentence whenever the connection changes.
+ * Follows the events below a directory until `signal` ends it, over broken connections too, or
+ * until the server refuses. Calls `onEvent` with each, and `onState` with a sentence whenever the
+ * connection changes.
  */
 export async function follow(dir, { signal, onEvent, onState }) {
   let next = 0;
@@ -130,6 +158,10 @@ export async function follow(dir, { signal, onEvent, onState }) {
       onState("The server closed the stream. Reconnecting.");
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;
+      if (error.isRefused) {
+        onState(`${error.message} Not following.`);
+        return;
+      }
       if (error.code === 401) {
         onState("Some events are missing: the history is too short. Continuing with new ones.");
         next = 0;

@@ -5,6 +5,7 @@ import { h } from "./dom.js";
 import { clusterView } from "./cluster.js";
 import { keysView } from "./keys.js";
 import { locksView } from "./locks.js";
+import { Login } from "./login.js";
 
 const VIEWS = { cluster: clusterView, keys: keysView, locks: locksView };
 const THEMES = ["system", "light", "dark"];
@@ -13,8 +14,10 @@ const THEMES = ["system", "light", "dark"];
 class Context {
   #ends = new AbortController();
 
-  constructor(settings) {
+  /** `renew` shows the view anew, for one that ended while it changed something. */
+  constructor(settings, renew) {
     this.settings = settings;
+    this.renew = renew;
     this.signal = this.#ends.signal;
   }
 
@@ -26,8 +29,10 @@ class Context {
         banner.hidden = true;
       } catch (error) {
         if (this.signal.aborted) return;
-        banner.textContent = `${error.message} Retrying.`;
+        banner.textContent = error.isRefused ? error.message : `${error.message} Retrying.`;
         banner.hidden = false;
+        // It would be refused again, until somebody else logs in.
+        if (error.isRefused) return;
       }
       if (!this.signal.aborted) setTimeout(round, seconds * 1000);
     };
@@ -36,12 +41,14 @@ class Context {
 
   end() {
     this.#ends.abort();
+    document.getElementById("banner").hidden = true;
   }
 }
 
 let settings = { readOnly: true };
 let context = null;
 let shownView = null;
+let login = null;
 
 /** The place that an address names; what cannot be read is taken as it stands. */
 function placeOf(parts) {
@@ -54,7 +61,8 @@ function placeOf(parts) {
   }).join("/")}`;
 }
 
-function show() {
+/** Shows the view that the address names; with `anew`, without anything that was shown before. */
+function show(anew = false) {
   const [, name, ...rest] = location.hash.split("/");
   const view = VIEWS[name] ? name : "cluster";
   for (const link of document.querySelectorAll(".views a")) {
@@ -62,15 +70,20 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   const place = placeOf(rest);
-  if (view === shownView?.name && shownView.goTo) return shownView.goTo(place);
+  if (!anew && view === shownView?.name && shownView.goTo) return shownView.goTo(place);
   context?.end();
-  context = new Context(settings);
+  context = new Context(settings, () => show(true));
   const main = document.getElementById("view");
   document.title = `${view[0].toUpperCase()}${view.slice(1)} - Stead ${settings.name ?? ""}`;
   const made = VIEWS[view](context, place);
-  shownView = { name: view, goTo: made.goTo };
+  shownView = { name: view, goTo: made.goTo, isOpenToAll: made.isOpenToAll };
   main.replaceChildren(made.element);
   made.start?.();
+}
+
+/** Somebody else uses the page, who may see other things. */
+function userChanged() {
+  if (!shownView?.isOpenToAll) show(true);
 }
 
 function themeButton() {
@@ -96,14 +109,21 @@ async function start() {
     document.getElementById("view").focus();
   });
   try {
-    settings = await call("settings.json");
+    settings = await call("/mod/dashboard/settings.json", { as: null });
   } catch (error) {
     document.getElementById("banner").textContent = error.message;
     document.getElementById("banner").hidden = false;
   }
   document.getElementById("where").replaceChildren(`${settings.name ?? "unknown"}, version ${settings.version ?? "unknown"}`,
     settings.readOnly ? h("span", { class: "tag" }, "read-only") : "");
-  addEventListener("hashchange", show);
+  login = new Login(document.getElementById("who"), userChanged);
+  login.look().catch(() => {
+    // The first refusal has it asked again.
+  });
+  addEventListener("hashchange", () => {
+    login.lookAgain().catch(() => {});
+    show();
+  });
   show();
 }
 

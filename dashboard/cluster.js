@@ -198,5 +198,6 @@ class Cluster {
 
 export function clusterView(context) {
   const cluster = new Cluster(context);
-  return { element: cluster.element, start: () => cluster.start() };
+  // What it reads is open to everybody, and what is being typed into it stays.
+  return { element: cluster.element, start: () => cluster.start(), isOpenToAll: true };
 }

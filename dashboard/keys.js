@@ -8,12 +8,14 @@ import { Tail } from "./tail.js";
 import { Tree } from "./tree.js";
 
 class Keys {
+  #context;
   #tree = new Tree((key) => this.#selected(key));
   #pane;
   #search;
   #tail;
 
   constructor(context, place) {
+    this.#context = context;
     this.place = place;
     this.#pane = new NodePane(context, this);
     this.#search = new Search(context, this);
@@ -24,8 +26,29 @@ class Keys {
       this.#tree.refresh().catch(sayError);
     } }), "Hidden nodes");
     this.element = h("div", { class: "page keys" },
-      h("section", { class: "card side", "aria-labelledby": "k-title" }, h("h2", { id: "k-title" }, "Keys"), h("div", { class: "line" }, refresh, hidden), this.#tree.element),
+      h("section", { class: "card side", "aria-labelledby": "k-title" }, h("h2", { id: "k-title" }, "Keys"), h("div", { class: "line" }, refresh, hidden), this.#unlisted(), this.#tree.element),
       h("div", { class: "stack" }, this.#pane.element, this.#search.element, this.#tail.element));
+  }
+
+  /** The way to keys in directories that may not be listed; there only where it is needed. */
+  #unlisted() {
+    const why = h("p", { class: "note", id: "k-unlisted", role: "status" });
+    const name = h("input", { type: "text", autocomplete: "off", spellcheck: "false",
+      "aria-describedby": "k-unlisted" });
+    const go = (event) => {
+      event.preventDefault();
+      const key = `/${name.value.split("/").filter(Boolean).join("/")}`;
+      this.#tree.reveal(key).catch(sayError);
+    };
+    const all = h("div", { hidden: true }, why, h("form", { class: "line", onsubmit: go },
+      h("label", { class: "field grow" }, h("span", {}, "Key or directory"), name),
+      h("button", { type: "submit" }, "Go")));
+    this.#tree.onUnlisted = (error) => {
+      all.hidden = error === null;
+      const text = error && `${error.message} What is in it can be opened by its name.`;
+      if (why.textContent !== (text ?? "")) why.textContent = text ?? "";
+    };
+    return all;
   }
 
   get hidden() {
@@ -39,11 +62,14 @@ class Keys {
 
   /** Selects a key, wherever it is. */
   goTo(key) {
+    this.place = key;
     if (key !== this.#current) this.#tree.reveal(key).catch(sayError);
   }
 
   /** A directory has changed; `key` is to be selected. */
   async changed(dir, key) {
+    // Somebody had to log in for the change, and sees another view by now.
+    if (this.#context.signal.aborted) return this.#context.renew();
     await this.#tree.reload(dir);
     await this.#tree.reveal(key);
   }
@@ -51,6 +77,7 @@ class Keys {
   #current = null;
 
   #selected(key) {
+    if (this.#context.signal.aborted) return;
     this.#current = key;
     const hash = `#/keys${key.split("/").map(encodeURIComponent).join("/")}`;
     if (location.hash !== hash) history.replaceState(null, "", hash);

@@ -5,9 +5,12 @@ import { duration, h, Table } from "./dom.js";
 
 /** Always there, other than the directory of locks in it. */
 const DIR = "/v2/keys/_etcd?recursive=true&sorted=true";
+/** Those who have a right to locks may not have one to all that is beside them. */
+const LOCKS = "/v2/keys/_etcd/mod/lock?recursive=true&sorted=true";
 
 class Locks {
   #context;
+  #seesAll = true;
   #list = h("div", { class: "locks" });
   /** When this page first saw a place in a queue, by its key. */
   #seen = new Map();
@@ -28,9 +31,7 @@ class Locks {
   }
 
   async #look(signal) {
-    const own = (await call(DIR, { signal })).node;
-    const inside = (dir, name) => dir?.nodes?.find((node) => nameOf(node.key) === name);
-    const found = inside(inside(own, "mod"), "lock")?.nodes ?? [];
+    const found = await this.#find(signal);
     const now = Date.now();
     const keys = new Set();
     const cards = found.map((lock) => {
@@ -49,6 +50,26 @@ class Locks {
       if (!names.has(name)) this.#tables.delete(name);
     }
     this.#place(cards.length ? cards : [this.#none]);
+  }
+
+  /** The directories of the locks. */
+  async #find(signal) {
+    const inside = (dir, name) => dir?.nodes?.find((node) => nameOf(node.key) === name);
+    if (this.#seesAll) {
+      try {
+        const own = (await call(DIR, { signal })).node;
+        return inside(inside(own, "mod"), "lock")?.nodes ?? [];
+      } catch (error) {
+        if (!error.isRefused) throw error;
+        this.#seesAll = false;
+      }
+    }
+    try {
+      return (await call(LOCKS, { signal })).node.nodes ?? [];
+    } catch (error) {
+      if (error.code === 100) return [];
+      throw error;
+    }
   }
 
   #card(name, places, now) {

@@ -99,6 +99,23 @@ export class NodePane {
     return h("div", { class: "buttons" }, ...buttons);
   }
 
+  /**
+   * Has a dialog filled in, and does what is wanted. Where somebody has to log in first, or has no
+   * right to it, the dialog opens again with what was typed.
+   */
+  async #filled(title, body, buttons, run) {
+    const refusal = h("p", { class: "wrong", role: "alert" });
+    const all = h("div", {}, refusal, body);
+    while (await dialog(title, all, buttons)) {
+      try {
+        return await run();
+      } catch (error) {
+        if (!error.isRefused) throw error;
+        refusal.textContent = error.message;
+      }
+    }
+  }
+
   async #create(dir, isDir) {
     const name = h("input", { type: "text", autocomplete: "off", spellcheck: "false" });
     const value = h("textarea", { rows: "8", spellcheck: "false" });
@@ -107,21 +124,27 @@ export class NodePane {
     const body = h("div", {}, field(`Name in ${dir}`, name),
       !isDir && h("label", { class: "check" }, inOrder, "In-order key: the server assigns the next number as its name"),
       !isDir && field("Value", value), field("TTL in seconds", ttl));
-    const chosen = await dialog(isDir ? "New directory" : "New key", body, [["Cancel", null, "quiet"], ["Create", true]]);
-    if (!chosen) return;
-    const form = { ttl: ttl.value || undefined };
-    if (isDir) form.dir = "true";
-    else form.value = value.value;
-    if (inOrder.checked) {
-      const made = await call(keyPath(dir), { method: "POST", form });
-      say(`${made.node.key} was created.`);
-      return this.#keys.changed(dir, made.node.key);
-    }
-    const key = childOf(dir, name.value);
-    if (!name.value || name.value.split("/").some((part) => !part || part === "." || part === "..")) throw new Error("Enter a name, such as a or a/b.");
-    const made = await call(keyPath(key), { method: "PUT", form: { ...form, prevExist: "false" } });
+    await this.#filled(isDir ? "New directory" : "New key", body,
+      [["Cancel", null, "quiet"], ["Create", true]], async () => {
+        if (inOrder.checked) return this.#createInOrder(dir, value.value, ttl.value);
+        const last = name.value.split("/");
+        if (last.some((part) => !part || part === "." || part === "..")) {
+          throw new Error("Enter a name, such as a or a/b.");
+        }
+        const key = childOf(dir, name.value);
+        const kind = isDir ? { dir: "true" } : { value: value.value };
+        const form = { ...kind, ttl: ttl.value || undefined, prevExist: "false" };
+        const made = await call(keyPath(key), { method: "PUT", form });
+        say(`${made.node.key} was created.`);
+        this.#keys.changed(dir, key);
+      });
+  }
+
+  async #createInOrder(dir, value, ttl) {
+    const form = { value, ttl: ttl || undefined };
+    const made = await call(keyPath(dir), { method: "POST", form });
     say(`${made.node.key} was created.`);
-    this.#keys.changed(dir, key);
+    this.#keys.changed(dir, made.node.key);
   }
 
   /** Edits a value; what is saved is compared with the index that the editing began at. */
@@ -129,8 +152,8 @@ export class NodePane {
     const value = h("textarea", { rows: "14", spellcheck: "false", value: draft });
     const ttl = ttlInput(node.ttl);
     const body = h("div", {}, field("Value", value), field("TTL in seconds; saving restarts it", ttl));
-    const chosen = await dialog(`Edit ${node.key}`, body, [["Cancel", null, "quiet"], ["Save", true]]);
-    if (chosen) await this.#save(node, value.value, ttl.value);
+    await this.#filled(`Edit ${node.key}`, body, [["Cancel", null, "quiet"], ["Save", true]],
+      () => this.#save(node, value.value, ttl.value));
   }
 
   async #save(node, value, ttl) {

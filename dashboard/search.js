@@ -54,8 +54,8 @@ export class Search {
       this.#status.textContent = `Found ${count(hits.length)} in ${count(looked)} nodes${more}.`;
       this.#hits.replaceChildren(...hits.slice(0, HITS_MAX).map((node) => this.#hit(node, wanted)));
     } catch (error) {
-      if (error.name !== "AbortError") throw error;
-      if (this.#running === running) this.#status.textContent = "Cancelled.";
+      if (this.#running !== running) return;
+      this.#status.textContent = error.name === "AbortError" ? "Cancelled." : error.message;
     } finally {
       if (this.#running === running) this.#cancel.disabled = true;
     }

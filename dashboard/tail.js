@@ -33,13 +33,17 @@ export class Tail {
     if (!this.#running) this.#where.textContent = dir;
   }
 
+  #stopped() {
+    this.#running = null;
+    this.#button.textContent = "Follow";
+    this.#where.textContent = this.#dir;
+  }
+
   #toggle() {
     if (this.#running) {
       this.#running.abort();
-      this.#running = null;
-      this.#button.textContent = "Follow";
+      this.#stopped();
       this.#status.textContent = "Not following.";
-      this.#where.textContent = this.#dir;
       return;
     }
     const running = new AbortController();
@@ -51,7 +55,7 @@ export class Tail {
       signal: running.signal,
       onEvent: (event) => this.#add(event),
       onState: (text) => { if (this.#running === running) this.#status.textContent = text; },
-    });
+    }).then(() => { if (this.#running === running) this.#stopped(); });
   }
 
   #add(event) {

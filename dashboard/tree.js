@@ -15,10 +15,18 @@ export class Tree {
   #rows = [];
   #selected = "/";
   #onSelect;
+  /** Stands for the key that is being revealed. */
+  #aim = null;
+  /** Directories that may not be listed, with the errors that say so. */
+  #refused = new Map();
+  /** What is known to be in these. */
+  #known = new Map();
   #spacer = h("div", { class: "tree-space" });
   #status = h("p", { class: "note", role: "status" });
   #box = h("div", { class: "tree", role: "tree", tabindex: "0", "aria-label": "Keys", id: "tree" }, this.#spacer);
   hidden = false;
+  /** Is called with the error of a directory that may not be listed, null if there is none. */
+  onUnlisted = () => {};
 
   constructor(onSelect) {
     this.#onSelect = onSelect;
@@ -45,8 +53,10 @@ export class Tree {
     this.#flatten();
   }
 
-  /** Opens the way to a key and selects it. */
+  /** Opens the way to a key and selects it, unless another was wanted in the meantime. */
   async reveal(key) {
+    const aim = {};
+    this.#aim = aim;
     const way = [];
     for (let dir = parentOf(key); ; dir = parentOf(dir)) {
       way.unshift(dir);
@@ -56,11 +66,37 @@ export class Tree {
       this.#open.add(dir);
       if (!this.#dirs.has(dir)) await this.#load(dir);
     }
+    if (way.some((dir) => this.#refused.has(dir))) await this.#learn(way, key);
     this.#flatten();
-    this.select(key);
+    if (this.#aim === aim) this.select(key);
+  }
+
+  /** Puts a key that may be read below directories on its way that may not. */
+  async #learn(way, key) {
+    if (key === "/") return;
+    let node;
+    try {
+      ({ node } = await call(keyPath(key)));
+    } catch {
+      // It is not shown in the tree; why, is said beside it.
+      return;
+    }
+    for (const [at, dir] of way.entries()) {
+      if (!this.#refused.has(dir)) continue;
+      const child = at + 1 < way.length ? { key: way[at + 1], dir: true } : { key, dir: node.dir };
+      if (!this.#known.has(dir)) this.#known.set(dir, new Map());
+      this.#known.get(dir).set(child.key, child);
+      this.#dirs.set(dir, this.#knownIn(dir));
+    }
+  }
+
+  #knownIn(dir) {
+    const names = (one, other) => (one.key < other.key ? -1 : 1);
+    return [...(this.#known.get(dir)?.values() ?? [])].sort(names);
   }
 
   select(key) {
+    this.#aim = null;
     this.#selected = key;
     const at = this.#rows.findIndex((row) => row.key === key);
     if (at >= 0) {
@@ -77,7 +113,13 @@ export class Tree {
       const hidden = this.hidden ? "&hidden=true" : "";
       const node = (await call(`${keyPath(dir === "/" ? "/" : dir)}?sorted=true${hidden}`)).node;
       this.#dirs.set(dir, node.nodes ?? []);
+      this.#refused.delete(dir);
     } catch (error) {
+      if (error.isRefused) {
+        this.#refused.set(dir, error);
+        this.#dirs.set(dir, this.#knownIn(dir));
+        return;
+      }
       this.#open.delete(dir);
       this.#dirs.delete(dir);
       if (error.code !== 100) sayError(error);
@@ -101,6 +143,7 @@ export class Tree {
     this.#rows = rows;
     this.#spacer.style.height = `${Math.min(HEIGHT_MAX, rows.length * ROW)}px`;
     this.#status.textContent = `Nodes in open directories: ${count(rows.length - 1)}`;
+    this.onUnlisted(this.#refused.values().next().value ?? null);
     this.#draw();
   }
 

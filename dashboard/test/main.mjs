@@ -4,6 +4,7 @@ import { check, Cluster, Page, sum } from "./kit.mjs";
 import { clusterChecks, failureChecks } from "./cluster.mjs";
 import { keysChecks } from "./keys.mjs";
 import { locksChecks } from "./locks.mjs";
+import { loginChecks } from "./login.mjs";
 import { lookChecks } from "./looks.mjs";
 import { modeChecks } from "./modes.mjs";
 
@@ -18,6 +19,7 @@ try {
   await lookChecks(check, cluster, process.argv.includes("--screenshots"));
   await failureChecks(check, cluster);
   await modeChecks(check);
+  await loginChecks(check);
   code = sum();
 } finally {
   await Page.closeAll();

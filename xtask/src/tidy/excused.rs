@@ -11,7 +11,7 @@ pub(crate) const WIDE_LINES: [(&str, usize); 18] = [
     ("dashboard/dom.js", 7),
     ("dashboard/keys.js", 3),
     ("dashboard/locks.js", 8),
-    ("dashboard/node.js", 24),
+    ("dashboard/node.js", 21),
     ("dashboard/search.js", 8),
     ("dashboard/tail.js", 5),
     ("dashboard/test/cluster.mjs", 22),

@@ -31,12 +31,14 @@ macro_rules! file {
     };
 }
 
-const FILES: [(&str, &str, &[u8]); 15] = [
+const FILES: [(&str, &str, &[u8]); 17] = [
     ("", HTML, file!("index.html")),
     ("style.css", CSS, file!("style.css")),
     ("icon.svg", SVG, file!("icon.svg")),
     ("app.js", SCRIPT, file!("app.js")),
     ("api.js", SCRIPT, file!("api.js")),
+    ("credentials.js", SCRIPT, file!("credentials.js")),
+    ("login.js", SCRIPT, file!("login.js")),
     ("dom.js", SCRIPT, file!("dom.js")),
     ("chart.js", SCRIPT, file!("chart.js")),
     ("diff.js", SCRIPT, file!("diff.js")),
@@ -110,6 +112,20 @@ mod tests {
             assert!(!page.contains(word), "{word}");
         }
         assert!(file("nothing.js").is_none() && file("../Cargo.toml").is_none());
+    }
+
+    #[test]
+    fn every_request_is_sent_at_one_place_which_knows_the_user() {
+        fn count(bytes: &[u8], word: &str) -> usize {
+            std::str::from_utf8(bytes).expect("text").matches(word).count()
+        }
+        for (name, _, bytes) in FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT) {
+            let sends = count(bytes, "fetch(");
+            assert_eq!(sends, usize::from(*name == "api.js"), "{name}");
+            for word in ["EventSource(", "XMLHttpRequest(", "WebSocket(", "sendBeacon("] {
+                assert_eq!(count(bytes, word), 0, "{word} in {name}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Lines as they are written, moved away, and lost.
 
 use super::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 fn entry(path: &str) -> Entry {

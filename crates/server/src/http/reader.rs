@@ -48,6 +48,8 @@ impl PartialRequest {
 
 /// What parsing came to.
 #[derive(Debug)]
+// It lives on the stack for the length of one request; a box would cost an allocation.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Progress<'a> {
     /// More bytes are wanted. If the client waits for leave to send its body, it must get it now.
     NeedMore { send_continue: bool },
