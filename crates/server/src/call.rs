@@ -25,6 +25,8 @@ const IDLE_CONNECTIONS_MAX: usize = 32;
 pub struct Access<'a> {
     /// The cluster's secret.
     pub token: Option<&'a str>,
+    /// An `Authorization` header.
+    pub authorization: Option<&'a str>,
     /// Authorities (PEM) that sign the server's certificate, in the stead of the system's.
     pub ca: Option<&'a Path>,
     /// The certificate and the key (PEM) that are shown to the server.
@@ -74,6 +76,9 @@ pub fn download(url: &str, access: Access<'_>, out: &mut impl Write) -> Result<u
     let mut request = agent(url.starts_with("https://"), access, None)?.get(url);
     if let Some(token) = access.token {
         request = request.header("Stead-Token", token);
+    }
+    if let Some(header) = access.authorization {
+        request = request.header("Authorization", header);
     }
     let response = request.call().map_err(|error| failed(&error))?;
     let status = response.status().as_u16();

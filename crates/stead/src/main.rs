@@ -3,6 +3,7 @@
 mod binding;
 mod command;
 mod console;
+mod credentials;
 mod finding;
 mod founded;
 #[cfg(test)]

@@ -43,10 +43,17 @@ impl Standby<'_> {
             let dialled = tunnel.dial(upstream, tls, self.front.now.monotonic);
             match dialled.and_then(|()| self.listen_to(caller.key, tunnel)) {
                 Ok(()) => return Ok(()),
-                Err(error) => why = format!("cannot reach the cluster at {address}: {error}"),
+                Err(error) => {
+                    why = format!("cannot reach {} at {address}: {error}", self.whom());
+                }
             }
         }
         Err(why)
+    }
+
+    /// What a proxy reaches is any member.
+    fn whom(&self) -> &'static str {
+        if self.config.proxy.is_some() { "the cluster" } else { "the leader" }
     }
 
     fn listen_to(&mut self, key: Key, tunnel: &mut Tunnel) -> io::Result<()> {
@@ -85,7 +92,7 @@ impl Standby<'_> {
             return self.front.set_pending(key, tunnel);
         }
         // Its request never left. What follows it was not looked at, so this is the end.
-        let cause = format!("cannot reach the cluster: {why}; nothing was done");
+        let cause = format!("cannot reach {}: {why}; nothing was done", self.whom());
         self.front.answer_last(key, refuse(&cause), &[]);
     }
 }

@@ -3,6 +3,7 @@
 use super::args::{Args, Flags};
 use super::content::{self, Difference};
 use crate::console::{FAILED, USAGE, print, say};
+use crate::credentials;
 use crate::nodes::walk;
 use crate::secure;
 use crate::source::Usage;
@@ -32,6 +33,7 @@ it is complete, checked and synced. Any member will do as the endpoint.
 Flags:
   --endpoint URL[,URL]   members to ask, one after the other until one answers
                          (http://127.0.0.1:4001)
+  --user-file FILE       NAME:PASSWORD where users count; it has to be root
   --token-file FILE      the cluster's secret, where it has one (-peer-token-file)
   --ca-file FILE         authorities of the server's certificate (PEM)
   --cert-file FILE       certificate to show to the server (PEM)
@@ -41,7 +43,7 @@ Flags:
 
 const FLAGS: Flags = Flags {
     command: "backup",
-    valued: &["endpoint", "token-file", "ca-file", "cert-file", "key-file"],
+    valued: &["endpoint", "user-file", "token-file", "ca-file", "cert-file", "key-file"],
     plain: &["force", "json"],
 };
 
@@ -79,8 +81,11 @@ fn make(args: &Args, file: &Path) -> Result<ExitCode, String> {
         (Some(cert), Some(key)) => Some((Path::new(cert), Path::new(key))),
         _ => return Err("--cert-file and --key-file belong together".to_owned()),
     };
-    let access =
-        Access { token: token.as_deref(), ca: args.value("ca-file").map(Path::new), shown };
+    let user = args.value("user-file").map(|file| credentials::header(Path::new(file)));
+    let user = user.transpose()?;
+    let (token, authorization) = (token.as_deref(), user.as_deref());
+    let ca = args.value("ca-file").map(Path::new);
+    let access = Access { token, authorization, ca, shown };
     let endpoints = args.value("endpoint").unwrap_or("http://127.0.0.1:4001");
     let partial = PathBuf::from(format!("{}.partial", file.display()));
     let result = fetch(endpoints, access, &partial).and_then(|()| {

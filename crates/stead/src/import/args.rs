@@ -78,6 +78,8 @@ impl Order {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Files {
     pub(super) token: Option<String>,
+    /// A file with `name:password`.
+    pub(super) user: Option<PathBuf>,
     pub(super) ca: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
@@ -129,6 +131,7 @@ Target, a running server:
   --merge                import into a target that has other keys; its keys stay. The same key with
                          another value is refused before anything is written
   --force                as --merge, and replace the values of keys that differ
+  --user-file FILE       NAME:PASSWORD where the target has users; it has to be root
   --token-file FILE      the cluster's secret, where it has one (-peer-token-file)
   --ca-file FILE         authorities of the servers' certificates (PEM)
   --cert-file FILE       certificate to show to the servers (PEM)
@@ -187,7 +190,7 @@ pub(super) fn parse(args: &[String]) -> Result<Request, Usage> {
     found.finish()
 }
 
-const VALUED: [&str; 18] = [
+const VALUED: [&str; 19] = [
     "--from",
     "--hidden",
     "--source-user-file",
@@ -202,6 +205,7 @@ const VALUED: [&str; 18] = [
     "--name",
     "--index-margin",
     "--prefix",
+    "--user-file",
     "--token-file",
     "--ca-file",
     "--cert-file",
@@ -267,6 +271,7 @@ impl Found {
             "--from-cert-file" => self.live.files.cert = Some(value.into()),
             "--from-key-file" => self.live.files.key = Some(value.into()),
             "--prefix" => self.prefix = prefix(&value)?,
+            "--user-file" => self.files.user = Some(value.into()),
             "--token-file" => self.files.token = Some(value),
             "--ca-file" => self.files.ca = Some(value.into()),
             "--cert-file" => self.files.cert = Some(value.into()),
@@ -289,7 +294,9 @@ impl Found {
             return wrong("give either --to or --data-dir");
         }
         if self.is_merge || self.files != Files::default() {
-            return wrong("--merge, --token-file and the files for TLS are about --to");
+            return wrong(
+                "--merge, --user-file, --token-file and the files for TLS are about --to",
+            );
         }
         Ok(Some(Directory { path, name, margin: self.margin }))
     }

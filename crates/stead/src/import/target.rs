@@ -7,6 +7,7 @@ use super::clock::now;
 use super::key::{is_reserved, key_path};
 use super::ticks::Window;
 use super::tree;
+use crate::credentials;
 use crate::secure;
 use serde::Deserialize;
 use server::Access;
@@ -33,6 +34,8 @@ pub(super) struct Target {
     urls: Vec<String>,
     at: usize,
     token: Option<String>,
+    /// The header that says who writes, if somebody does.
+    authorization: Option<String>,
 }
 
 impl Target {
@@ -40,11 +43,12 @@ impl Target {
     /// The file that cannot be used, in a sentence.
     pub(super) fn open(urls: &[String], files: &Files) -> Result<Self, String> {
         let shown = files.cert.as_deref().zip(files.key.as_deref());
-        let access = Access { token: None, ca: files.ca.as_deref(), shown };
+        let access = Access { ca: files.ca.as_deref(), shown, ..Access::default() };
         let is_encrypted = urls.iter().any(|url| url.starts_with("https://"));
         let agent = server::agent(is_encrypted, access, Some(CALL_TIMEOUT))?;
         let token = files.token.as_deref().map(secure::read_secret).transpose()?;
-        Ok(Self { agent, urls: urls.to_vec(), at: 0, token })
+        let authorization = files.user.as_deref().map(credentials::header).transpose()?;
+        Ok(Self { agent, urls: urls.to_vec(), at: 0, token, authorization })
     }
 
     /// The same that begins with the URL at `at`, so that several connections share the members.
@@ -88,7 +92,9 @@ impl Target {
         match answer.status {
             200..300 => Ok(true),
             404 | 405 => Ok(false),
-            401 => Err("the cluster has a secret: give it with --token-file".to_owned()),
+            401 => Err("the cluster has a secret or users: give it with --token-file, or a file \
+                        with root:PASSWORD with --user-file"
+                .to_owned()),
             _ => Err(format!("cannot raise the target's index: {}", answer.explain())),
         }
     }
@@ -158,6 +164,14 @@ impl Target {
         let request = match token {
             None => request,
             Some(token) => request.header("Stead-Token", token),
+        };
+        // Whoever was not named is not told the password, also where it is sent on to.
+        let is_named = self.urls.iter().any(|named| {
+            url.strip_prefix(named.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        });
+        let request = match self.authorization.as_deref().filter(|_| is_named) {
+            None => request,
+            Some(header) => request.header("Authorization", header),
         };
         let request = request.body(body).map_err(|error| error.to_string())?;
         let response = self.agent.run(request).map_err(|error| error.to_string())?;

@@ -63,7 +63,7 @@ pub(super) fn run(args: &[String]) -> Result<ExitCode, Usage> {
         (Some(cert), Some(key)) => Some((Path::new(cert), Path::new(key))),
         _ => return Err(Usage("--cert-file and --key-file belong together".to_owned())),
     };
-    let access = Access { token: None, ca: args.value("ca-file").map(Path::new), shown };
+    let access = Access { ca: args.value("ca-file").map(Path::new), shown, ..Access::default() };
     let endpoints = endpoints(args.value("endpoint").unwrap_or("http://127.0.0.1:4001"))?;
     let probes = survey::survey(&endpoints, |url| ask::probe(url, access));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! A server that is read from: the source, and the target where both are compared.
 
+use crate::credentials;
 use crate::import::answer::{Answer, Unread};
 use crate::import::args::Files;
 use crate::import::bounds::{
@@ -9,11 +10,7 @@ use crate::import::clock::now;
 use crate::import::key::key_path;
 use crate::import::ticks::Window;
 use crate::import::tree::{self, Listing};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use server::Access;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -25,9 +22,6 @@ const TRIES_MAX: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(250);
 
 const REDIRECTS_MAX: usize = 3;
-
-/// More than a file with a name and a password has.
-const USER_FILE_MAX: u64 = 64 << 10;
 
 /// A key that is not there: the heads of its answers tell of the server, and cost the least.
 const NOWHERE: &str = "/v2/keys/_stead/none";
@@ -78,10 +72,10 @@ impl Reader {
         user: Option<&Path>,
     ) -> Result<Self, String> {
         let shown = files.cert.as_deref().zip(files.key.as_deref());
-        let access = Access { token: None, ca: files.ca.as_deref(), shown };
+        let access = Access { ca: files.ca.as_deref(), shown, ..Access::default() };
         let is_encrypted = urls.iter().any(|url| url.starts_with("https://"));
         let agent = server::agent(is_encrypted, access, Some(CALL_TIMEOUT))?;
-        let authorization = user.map(authorization).transpose()?;
+        let authorization = user.map(credentials::header).transpose()?;
         let (version, kind) = (String::new(), Kind::V2);
         let mut reader = Self { agent, urls: urls.to_vec(), at: 0, authorization, version, kind };
         let (answer, _) = reader.get("/version", SMALL)?;
@@ -273,19 +267,6 @@ impl Failure {
     }
 }
 
-/// The header for the first line of a file, `name:password`.
-fn authorization(file: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    File::open(file)
-        .and_then(|open| open.take(USER_FILE_MAX).read_to_string(&mut text))
-        .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    let line = text.lines().next().unwrap_or_default().trim();
-    if line.split_once(':').is_none_or(|(name, _)| name.is_empty()) {
-        return Err(format!("{}: the first line has to be NAME:PASSWORD", file.display()));
-    }
-    Ok(format!("Basic {}", STANDARD.encode(line)))
-}
-
 /// What an answer to `/version` says.
 fn version_of(answer: &Answer) -> (String, Kind) {
     #[derive(Default, serde::Deserialize)]
@@ -313,6 +294,7 @@ fn version_of(answer: &Answer) -> (String, Kind) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::time::Instant;
@@ -336,7 +318,7 @@ mod tests {
     }
 
     fn reader(url: &str, authorization: Option<&str>) -> Reader {
-        let access = Access { token: None, ca: None, shown: None };
+        let access = Access::default();
         let agent = server::agent(false, access, Some(CALL_TIMEOUT)).expect("it needs no files");
         let (urls, authorization) = (vec![url.to_owned()], authorization.map(str::to_owned));
         Reader { agent, urls, at: 0, authorization, version: String::new(), kind: Kind::V2 }

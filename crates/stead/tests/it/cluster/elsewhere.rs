@@ -30,7 +30,7 @@ fn a_follower_sends_clients_that_need_the_leader_there_when_told_to() {
     let (addr, leader) = (machine.addr(), cluster.machines[cluster.leader()].addr());
     for request in [
         Request::put("/v2/keys/a?dir=", "value=1"),
-        Request::new("POST", "/v2/keys/q").body(b"value=1"),
+        Request::post("/v2/keys/q", "value=1"),
         Request::delete("/v2/keys/a"),
         Request::get("/v2/keys/a?quorum=true"),
         Request::get("/v2/keys/a?consistent=true&recursive=true"),

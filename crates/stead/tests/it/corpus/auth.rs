@@ -156,7 +156,7 @@ fn compare(one: &Recorded, found: &Fields, differences: &mut Differences) -> Str
 
 #[test]
 fn users_roles_and_rights_are_as_in_etcd() {
-    let site = Site::new("corpus-auth").with_v2().flags("-auth-guest=open");
+    let site = Site::new("corpus-auth").named("node1").with_v2().flags("-auth-guest=open");
     let server = site.start();
     let addr = server.v2_addr();
     let text = read(&folder().join(RECORDING));
