@@ -1,5 +1,5 @@
 //! Request-and-answer work: many connections, in a closed loop or by the clock.
-use crate::options::{host, Opt, Work};
+use crate::options::{credentials, host, Opt, Work};
 use crate::request::{dial, Request};
 use crate::tally::Tally;
 use kvbench::*;
@@ -27,6 +27,8 @@ struct Conn {
     retry_at: u64,
     hops: u8,
     req: Request,
+    /// Header lines behind the host.
+    who: String,
 }
 
 struct Driver<'a> {
@@ -64,7 +66,9 @@ fn drive(
     limit: Option<u64>,
 ) -> Tally {
     let hosts = o.hosts();
-    let conn = |i| Conn { url: (i + seed as usize) % hosts.len(), ..Default::default() };
+    let who = |i| o.user.as_deref().map_or(String::new(), |user| credentials(user, i));
+    let conn =
+        |i| Conn { url: (i + seed as usize) % hosts.len(), who: who(i), ..Default::default() };
     let conns: Vec<Conn> = (0..conns).map(conn).collect();
     let mut t = Tally::new();
     if o.work == Work::Ttl {
@@ -152,7 +156,8 @@ impl Driver<'_> {
             c.busy = true;
             c.start = start;
             c.sent = now_ns();
-            c.req.build(self.o, &mut self.rng, &self.next_key, &self.hosts[c.url]);
+            let head = (self.hosts[c.url].as_str(), c.who.as_str());
+            c.req.build(self.o, &mut self.rng, &self.next_key, head);
             self.send(id);
             if self.conns[id].busy {
                 self.inflight += 1;

@@ -33,6 +33,8 @@ pub(crate) struct Opt {
     pub(crate) ttl: u64,
     pub(crate) refresh_param: bool,
     pub(crate) form: String,
+    /// A name and a password, with `{}` for the number of the connection.
+    pub(crate) user: Option<String>,
 }
 
 impl Opt {
@@ -69,12 +71,29 @@ impl Opt {
             ttl: a.num("--ttl", 15),
             refresh_param: a.flag("--refresh-param"),
             form: a.get("--form").unwrap_or("").to_string(),
+            user: a.get("--user").map(String::from),
         })
     }
 
     pub(crate) fn hosts(&self) -> Vec<String> {
         self.urls.iter().map(|u| host(u)).collect()
     }
+}
+
+/// The header lines that say who sends on a connection.
+pub(crate) fn credentials(user: &str, number: usize) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let user = user.replace("{}", &number.to_string());
+    let mut out = String::from("\r\nAuthorization: Basic ");
+    for part in user.as_bytes().chunks(3) {
+        let bits = part.iter().fold(0u32, |bits, b| bits << 8 | u32::from(*b));
+        let bits = bits << (8 * (3 - part.len()));
+        for at in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * at) & 63) as usize];
+            out.push(if at <= part.len() { digit as char } else { '=' });
+        }
+    }
+    out
 }
 
 pub(crate) fn host(url: &str) -> String {

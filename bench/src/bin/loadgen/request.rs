@@ -26,7 +26,13 @@ fn key_path(o: &Opt, k: u64, out: &mut Vec<u8>) {
 
 impl Request {
     /// Builds the next one.
-    pub(crate) fn build(&mut self, o: &Opt, rng: &mut Rng, next_key: &AtomicU64, host: &str) {
+    pub(crate) fn build(
+        &mut self,
+        o: &Opt,
+        rng: &mut Rng,
+        next_key: &AtomicU64,
+        head: (&str, &str),
+    ) {
         self.bytes.clear();
         self.read = match o.work {
             Work::Get | Work::Qget | Work::List => true,
@@ -34,13 +40,13 @@ impl Request {
             _ => false,
         };
         if self.read {
-            self.build_read(o, rng, host);
+            self.build_read(o, rng, head);
         } else {
-            self.build_write(o, rng, next_key, host);
+            self.build_write(o, rng, next_key, head);
         }
     }
 
-    fn build_read(&mut self, o: &Opt, rng: &mut Rng, host: &str) {
+    fn build_read(&mut self, o: &Opt, rng: &mut Rng, (host, who): (&str, &str)) {
         let r = &mut self.bytes;
         r.extend_from_slice(b"GET ");
         let query = match o.work {
@@ -55,10 +61,11 @@ impl Request {
             self.key = rng.below(o.keys);
             key_path(o, self.key, r);
         }
-        let _ = write!(r, "{query} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let _ = write!(r, "{query} HTTP/1.1\r\nHost: {host}{who}\r\n\r\n");
     }
 
-    fn build_write(&mut self, o: &Opt, rng: &mut Rng, next_key: &AtomicU64, host: &str) {
+    fn build_write(&mut self, o: &Opt, rng: &mut Rng, next_key: &AtomicU64, head: (&str, &str)) {
+        let (host, who) = head;
         let r = &mut self.bytes;
         let mut form: Vec<u8> = Vec::with_capacity(o.size + 64);
         match o.work {
@@ -94,7 +101,7 @@ impl Request {
         }
         let _ = write!(
             r,
-            " HTTP/1.1\r\nHost: {host}\r\n\
+            " HTTP/1.1\r\nHost: {host}{who}\r\n\
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
             form.len()
         );
