@@ -76,7 +76,7 @@ impl Outcome {
         match result {
             Ok(Applied::Event(event)) => Outcome::Event(event.index),
             // What a user or role is now can be read.
-            Ok(Applied::Internal | Applied::Raised | Applied::Counted | Applied::Auth(_)) => {
+            Ok(Applied::Internal | Applied::Raised | Applied::Counted | Applied::Auth { .. }) => {
                 Outcome::Internal
             }
             Ok(Applied::Lock(lock)) => Outcome::Lock(*lock),

@@ -1,12 +1,14 @@
 //! Clients and watchers at work: asking, being answered, giving up, asking elsewhere.
 
 use crate::Nanos;
+use crate::check::rights::UNAUTHORIZED;
 use crate::churn::OPERATOR;
 use crate::client::{Client, Part};
 use crate::history::{Change, Kind, Op, OpId, Outcome, Place, Seen, number};
 use crate::plan::{Fault, MILLI};
 use crate::queue::Event;
 use crate::request::Request;
+use crate::users;
 use crate::world::World;
 use replica::{Answer, EngineError, Failure, ReadAnswer, Ticket};
 use store::{Applied, LockState, Node, Wake};
@@ -84,6 +86,9 @@ impl World {
             }
         }
         self.queue.push(self.now + patience, Event::GiveUp { client, op: id });
+        self.identify(client, at, id, request);
+        let who = users::principal(self.ledger.shown.get(&id));
+        let has_gate = self.has_gate();
         let Some(machine) = self.machines.get_mut(at) else { return };
         let Some(running) = &mut machine.running else { return };
         let (value, prev) = (id.to_string(), request.prev_text());
@@ -93,11 +98,17 @@ impl World {
             Kind::QuorumRead => running.read(id),
             _ => {
                 let command = request.command(&value, &prev);
-                if let Some(error) = running.refuse(&command).filter(|_| !machine.is_paused) {
+                let is_awake = !machine.is_paused;
+                let may = running.may(who, &command);
+                if has_gate && is_awake && !may {
+                    // By what this member knows, which may be behind what others know.
+                    return self.finish(id, Outcome::NotDone);
+                }
+                if let Some(error) = running.refuse(&command).filter(|_| is_awake && may) {
                     let outcome = Err(Failure::Store(error));
                     return self.answered(Answer { ticket: Ticket(id), outcome });
                 }
-                running.propose(id, &command)
+                running.propose_as(id, who, &command)
             }
         };
         // What is asked within a moment shares a turn.
@@ -125,6 +136,7 @@ impl World {
         op.outcome = outcome;
         let op = op.clone();
         self.note(format_args!("op {id} is {:?}", op.outcome));
+        self.note_rights(id, &op);
         let think_max = self.plan.think_max;
         let Some(client) = self.clients.get_mut(op.client) else { return };
         client.waits_for = None;
@@ -166,6 +178,9 @@ impl World {
                 key: event.key.to_string(),
                 prev: event.prev.as_ref().and_then(seen),
             },
+            Ok(Applied::Auth { index, .. }) => {
+                Outcome::Written { index: index.0, key: String::new(), prev: None }
+            }
             Ok(Applied::Lock(found)) => Outcome::Queued {
                 index: found.index,
                 place: match found.state {
@@ -175,13 +190,9 @@ impl World {
                 },
                 is_new: found.before == 0,
             },
-            Ok(
-                Applied::Expired(_)
-                | Applied::Internal
-                | Applied::Raised
-                | Applied::Counted
-                | Applied::Auth(_),
-            ) => Outcome::Written { index: 0, key: String::new(), prev: None },
+            Ok(Applied::Expired(_) | Applied::Internal | Applied::Raised | Applied::Counted) => {
+                Outcome::Written { index: 0, key: String::new(), prev: None }
+            }
             Err(Failure::Store(error)) => {
                 Outcome::Refused { code: error.code as u16, index: error.index.0 }
             }
@@ -204,7 +215,12 @@ impl World {
         };
         let found = running.peek(&op.key).as_ref().and_then(seen);
         let index = running.index();
-        self.finish(id, Outcome::Read { index, found });
+        let who = users::principal(self.ledger.shown.get(&id));
+        if running.may_read(who, &op.key) {
+            self.finish(id, Outcome::Read { index, found });
+        } else {
+            self.finish(id, Outcome::Refused { code: UNAUTHORIZED, index });
+        }
     }
 
     /// A watcher asks for what comes next.

@@ -3,6 +3,8 @@
 //! Keys are few, so that clients meet: `/r/N` are registers with all conditional writes, `/q` gets
 //! in-order keys, `/t/N` have a TTL, `/l/N` are locks, `/d/N` directories with children.
 
+use crate::admin::{self, Admin};
+use crate::check::rights::Shown;
 use crate::history::{Kind, Op, OpId, Outcome, Prev, Seen, Step};
 use crate::queuer::{self, Entry};
 use crate::request::Request;
@@ -76,6 +78,9 @@ impl Request {
 
     /// The command for it; `value` is the text of the operation's number.
     pub(crate) fn command<'a>(&'a self, value: &'a str, prev: &'a str) -> Command<'a> {
+        if let Kind::Users(step) = self.kind {
+            return Command::Auth(Box::new(admin::change(step, &self.key, value)));
+        }
         let path = path(&self.key);
         let ttl = self.ttl.map(u64::cast_signed);
         let (prev_value, prev_index) = match self.kind {
@@ -109,7 +114,7 @@ impl Request {
             Kind::Queue(step) => {
                 Command::Lock { dir: path, action: queuer::action(step, self.ttl, value, prev) }
             }
-            Kind::QuorumRead | Kind::PlainRead | Kind::Membership => {
+            Kind::QuorumRead | Kind::PlainRead | Kind::Membership | Kind::Users(_) => {
                 unreachable!("this is no command of the key space")
             }
         }
@@ -141,6 +146,8 @@ pub(crate) enum Part {
     Queuer(Option<Entry>),
     /// Writes once through its home, and tries until it is done.
     Probe,
+    /// Makes users, and gives and takes their rights.
+    Admin(Admin),
 }
 
 /// One client: it asks one thing at a time.
@@ -155,19 +162,22 @@ pub(crate) struct Client {
     /// What it last saw of each register.
     pub(crate) last_seen: Vec<Option<Seen>>,
     pub(crate) is_done: bool,
+    /// The user that it last proved to be.
+    pub(crate) proven: Option<Shown>,
 }
 
 impl Client {
     pub(crate) fn new(rng: Rng, part: Part, home: usize) -> Self {
         let registers = usize::try_from(REGISTERS).unwrap_or(1);
         let last_seen = vec![None; registers];
-        Self { rng, part, home, waits_for: None, last_seen, is_done: false }
+        Self { rng, part, home, waits_for: None, last_seen, is_done: false, proven: None }
     }
 
     /// What it asks next.
     pub(crate) fn draw(&mut self) -> Request {
         match &mut self.part {
             Part::Queuer(entry) => queuer::draw(&mut self.rng, entry),
+            Part::Admin(one) => one.draw(&mut self.rng),
             Part::Any => Request::draw(&mut self.rng, &self.last_seen),
             Part::Probe => Request::new(format!("/p/{}", self.home), Kind::Set),
             Part::Locker(None) => {
@@ -198,6 +208,9 @@ impl Client {
         }
         if let Part::Queuer(entry) = &mut self.part {
             queuer::learn(&mut self.rng, entry, id, op);
+        }
+        if let Part::Admin(one) = &mut self.part {
+            one.learn(op);
         }
         if self.part == Part::Probe {
             self.is_done |= matches!(op.outcome, Outcome::Written { .. });

@@ -59,6 +59,29 @@ pub enum Place {
     Gone,
 }
 
+/// A change of users and of what they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserStep {
+    /// The role of those who are nobody in particular is made.
+    GuestRole,
+    /// The role of users is made.
+    Role,
+    /// The user is made who may do everything.
+    Root,
+    /// Users count from now on.
+    Enable,
+    /// A user is made, without a role.
+    Make,
+    /// It gets another password.
+    Password,
+    /// It gets the role.
+    Grant,
+    /// It loses the role.
+    Revoke,
+    /// It is removed.
+    Remove,
+}
+
 /// What a client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -88,6 +111,8 @@ pub enum Kind {
     Queue(Step),
     /// A change of the membership; it touches no key that clients use.
     Membership,
+    /// A change of the user whose name is in place of the key; it touches no key.
+    Users(UserStep),
 }
 
 impl Kind {

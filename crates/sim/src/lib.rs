@@ -13,6 +13,7 @@
 //! cover them. This crate is never shipped.
 
 mod actors;
+mod admin;
 mod asked;
 mod calls;
 pub mod check;
@@ -36,6 +37,7 @@ pub mod rng;
 mod run;
 mod starting;
 mod trace;
+mod users;
 mod watcher;
 mod world;
 

@@ -16,7 +16,10 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use store::{Command, Event, Node, Store, StoreError, StoreIndex, WatchFilter, WatcherId};
+use store::{
+    Access, Auth, Command, Event, Node, Principal, Right, Store, StoreError, StoreIndex,
+    WatchFilter, WatcherId,
+};
 use wal::mem::MemDisk;
 use wal::{FillTask, SyncTarget};
 
@@ -159,6 +162,29 @@ impl Running {
 
     pub(crate) fn propose(&mut self, op: u64, command: &Command<'_>) -> Result<(), EngineError> {
         self.driver.propose(Ticket(op), command)
+    }
+
+    pub(crate) fn propose_as(
+        &mut self,
+        op: u64,
+        who: Principal,
+        command: &Command<'_>,
+    ) -> Result<(), EngineError> {
+        self.driver.propose_as(Ticket(op), who, command)
+    }
+
+    /// Whether somebody may do something, as far as this member has applied what users may.
+    pub(crate) fn may(&self, who: Principal, command: &Command<'_>) -> bool {
+        self.store().may(who, command)
+    }
+
+    pub(crate) fn may_read(&self, who: Principal, key: &str) -> bool {
+        let access = Access::new(crate::client::path(key), Right::Read);
+        self.auth().allows(who, access)
+    }
+
+    pub(crate) fn auth(&self) -> &Auth {
+        self.store().auth()
     }
 
     pub(crate) fn read(&mut self, op: u64) -> Result<(), EngineError> {

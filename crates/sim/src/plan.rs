@@ -65,10 +65,12 @@ pub(crate) enum Fault {
     SnapshotInstalled,
     TtlStorm,
     WatchMoved,
+    RightTaken,
+    RightMissed,
     HistoryCleared,
 }
 
-const NAMES: [&str; 52] = [
+const NAMES: [&str; 54] = [
     "power loss",
     "kill",
     "crash within a turn",
@@ -120,6 +122,8 @@ const NAMES: [&str; 52] = [
     "snapshot installed",
     "storm of expiries",
     "watch moved",
+    "right taken",
+    "refused without a right",
     "history cleared",
 ];
 
@@ -208,6 +212,8 @@ pub(crate) struct Plan {
     pub(crate) short_history: bool,
     pub(crate) deferred_permille: u64,
     pub(crate) drifts: bool,
+    /// Users count, and what they may changes.
+    pub(crate) users: bool,
 }
 
 impl Plan {
@@ -243,6 +249,7 @@ impl Plan {
             snapshot_count: None,
             segment_bytes: 0,
             deferred_permille: 0,
+            users: false,
         };
         plan.active_size = plan.founders.max(3) as u64 + rng.pick(&[0, 0, 0, 1]);
         plan.clients = usize::try_from(rng.range(3, 8)).unwrap_or(3);
@@ -253,6 +260,7 @@ impl Plan {
         plan.snapshot_count = rng.pick(&[None, Some(20), Some(100), Some(400)]);
         plan.segment_bytes = rng.pick(&[4 << 10, 16 << 10, 64 << 10]);
         plan.deferred_permille = rng.pick(&[0, 500, 900, 1000]);
+        plan.users = rng.permille(300);
         plan
     }
 }

@@ -147,6 +147,8 @@ fn judge(world: &mut World, tally: &mut Tally) {
         ("ttl", check::ttl::check(history, changes)),
         ("lock", check::lock::check(history)),
         ("queue", check::queue::check(history)),
+        ("rights", check::rights::check(history, changes, &world.ledger)),
+        ("rights", world.check_users()),
         ("same everywhere", check::state::check(&world.holdings())),
     ];
     for (number, watcher) in world.watchers.iter().enumerate() {

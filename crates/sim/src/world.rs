@@ -1,7 +1,9 @@
 //! The simulated world: machines, what happens next, and one turn of a machine's loop.
 
 use crate::Nanos;
+use crate::admin::Admin;
 use crate::asked::Asked;
+use crate::check::rights::Ledger;
 use crate::client::{Client, Part};
 use crate::clock::{DRIFT_PERMILLE_MAX, SimClock};
 use crate::history::{Change, Changes, History, OpId};
@@ -54,6 +56,7 @@ pub(crate) struct World {
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) history: History,
     pub(crate) changes: Changes,
+    pub(crate) ledger: Ledger,
     /// Changes of the membership that are under way.
     pub(crate) asked: BTreeMap<OpId, Asked>,
     pub(crate) has_lost_disk: bool,
@@ -90,6 +93,7 @@ impl World {
             watchers: Vec::new(),
             history: History::default(),
             changes: Changes::default(),
+            ledger: Ledger::default(),
             asked: BTreeMap::new(),
             has_lost_disk: false,
             impostors: Vec::new(),
@@ -137,6 +141,12 @@ impl World {
             self.clients.push(Client::new(self.rng.fork(), part, home));
             let at = self.rng.range(300 * MILLI, 600 * MILLI);
             self.queue.push(at, Event::Client { client: number });
+        }
+        if self.plan.users {
+            let client = self.clients.len();
+            let (rng, home) = (self.rng.fork(), self.rng.index(machines));
+            self.clients.push(Client::new(rng, Part::Admin(Admin::default()), home));
+            self.queue.push(200 * MILLI, Event::Client { client });
         }
         for number in 0..self.plan.watchers {
             self.watchers.push(Watcher::new(self.rng.fork()));

@@ -104,7 +104,10 @@ impl Store {
             Command::Lock { dir, action } => {
                 self.apply_lock(*dir, *action, wakes).map(Applied::Lock)
             }
-            Command::Auth(change) => self.change_users(change).map(Applied::Auth),
+            Command::Auth(change) => {
+                let index = StoreIndex(before + 1);
+                self.change_users(change).map(|done| Applied::Auth { done, index })
+            }
             _ => self.apply_client(command, wakes).map(Applied::Event),
         };
         self.check_index(before, &outcome);

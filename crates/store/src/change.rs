@@ -33,7 +33,9 @@ impl Store {
             Ok(Applied::Expired(count)) => {
                 assert_eq!(grown, u64::from(*count), "each node that expires takes one index");
             }
-            Ok(Applied::Auth(_)) => assert_eq!(grown, 1, "a change of users takes one index"),
+            Ok(Applied::Auth { index, .. }) => {
+                assert_eq!((grown, *index), (1, self.index()), "a change of users takes one index");
+            }
             Ok(Applied::Internal) => assert_eq!(grown, 1, "internal writes share one index"),
             Ok(Applied::Raised | Applied::Counted) => {}
             // An entry takes one, and passes over those whose names are taken; one that is left

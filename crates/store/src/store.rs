@@ -33,7 +33,12 @@ pub enum Applied {
     /// [`crate::Command::Lock`].
     Lock(LockOutcome),
     /// [`crate::Command::Auth`].
-    Auth(AuthDone),
+    Auth {
+        /// What came of it.
+        done: AuthDone,
+        /// The index that it took.
+        index: StoreIndex,
+    },
 }
 
 /// The key space of one member.

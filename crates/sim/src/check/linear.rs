@@ -7,6 +7,7 @@
 //!
 //! It looks at answers only. That the indexes tell the same order is the business of `order.rs`.
 
+use super::rights::UNAUTHORIZED;
 use crate::Nanos;
 use crate::history::{History, Kind, Op, OpId, Outcome, Seen};
 use std::collections::{BTreeMap, HashSet};
@@ -83,7 +84,10 @@ impl Call<'_> {
 pub fn check(history: &History) -> Result<u64, String> {
     let mut keys: BTreeMap<&str, Vec<Call<'_>>> = BTreeMap::new();
     for (id, op) in history.iter() {
-        let is_void = op.outcome == Outcome::NotDone || op.kind == Kind::PlainRead;
+        // Whoever has no right learns nothing of the key.
+        let is_turned_away = matches!(op.outcome, Outcome::Refused { code: UNAUTHORIZED, .. });
+        let is_void =
+            op.outcome == Outcome::NotDone || is_turned_away || op.kind == Kind::PlainRead;
         let is_read = op.kind == Kind::QuorumRead;
         let is_known = !matches!(op.outcome, Outcome::Unknown | Outcome::Open);
         if op.key.starts_with("/r/") && !is_void && (is_known || !is_read) {

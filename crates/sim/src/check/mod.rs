@@ -8,6 +8,7 @@ pub mod linear;
 pub mod lock;
 pub mod order;
 pub mod queue;
+pub mod rights;
 pub mod sequence;
 pub mod state;
 pub mod ttl;

@@ -19,7 +19,9 @@ fn action(kind: Kind) -> Option<Action> {
         Kind::Swap(_) => Action::CompareAndSwap,
         Kind::Delete | Kind::DeleteDir => Action::Delete,
         Kind::CompareDelete(_) => Action::CompareAndDelete,
-        Kind::QuorumRead | Kind::PlainRead | Kind::Queue(_) | Kind::Membership => return None,
+        Kind::QuorumRead | Kind::PlainRead | Kind::Queue(_) | Kind::Membership | Kind::Users(_) => {
+            return None;
+        }
     })
 }
 
@@ -100,6 +102,8 @@ pub fn check_real_time(history: &History) -> Verdict {
 fn index_of(op: &Op) -> Option<(u64, bool)> {
     match &op.outcome {
         _ if op.kind == Kind::Membership => None,
+        // It was carried out where the asked member could not see it.
+        Outcome::Written { index: 0, .. } if matches!(op.kind, Kind::Users(_)) => None,
         Outcome::Written { index, .. } | Outcome::Queued { index, is_new: true, .. } => {
             Some((*index, true))
         }

@@ -46,7 +46,7 @@ impl World {
 
     fn change_as(&mut self, who: Principal, change: AuthChange) -> Result<AuthDone, StoreError> {
         match self.give(who, &Command::Auth(Box::new(change)))? {
-            Applied::Auth(done) => Ok(done),
+            Applied::Auth { done, .. } => Ok(done),
             other => panic!("{other:?}"),
         }
     }

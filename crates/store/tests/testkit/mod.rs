@@ -88,7 +88,7 @@ pub(crate) fn outcome_text(outcome: &Result<Applied, StoreError>) -> String {
         Ok(Applied::Expired(count)) => format!("expired {count}"),
         Ok(Applied::Internal) => "internal".to_owned(),
         Ok(Applied::Raised) => "raised".to_owned(),
-        Ok(Applied::Auth(done)) => format!("{done:?}"),
+        Ok(Applied::Auth { done, .. }) => format!("{done:?}"),
         Ok(Applied::Counted) => "counted".to_owned(),
         Ok(Applied::Lock(outcome)) => lock_text(outcome),
         Err(error) => error_text(error),

@@ -179,13 +179,13 @@ fn propose(cx: &mut Context, key: Key, change: AuthChange, name: &str) -> Reply<
 /// A change was made, or could not be.
 pub(crate) fn changed(cx: &Context, caller: Caller, name: &str, outcome: &Answer) -> Response {
     match &outcome.outcome {
-        Ok(Applied::Auth(AuthDone::User { user, created })) => {
+        Ok(Applied::Auth { done: AuthDone::User { user, created }, .. }) => {
             answer(cx, if *created { 201 } else { 200 }, body::changed_user(user))
         }
-        Ok(Applied::Auth(AuthDone::Role { name, rights, created })) => {
+        Ok(Applied::Auth { done: AuthDone::Role { name, rights, created }, .. }) => {
             answer(cx, if *created { 201 } else { 200 }, body::role(name, rights))
         }
-        Ok(Applied::Auth(AuthDone::Done)) => answer(cx, 200, Body::Empty),
+        Ok(Applied::Auth { done: AuthDone::Done, .. }) => answer(cx, 200, Body::Empty),
         // Its entry came in a snapshot: it was made, and what there is now is shown.
         Ok(_) => match cx.driver.store().auth().user(name) {
             Some(user) => answer(cx, 200, body::changed_user(user)),

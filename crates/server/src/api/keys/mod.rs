@@ -348,7 +348,7 @@ pub(crate) fn written(
             | Applied::Counted
             | Applied::Expired(_)
             | Applied::Lock(_)
-            | Applied::Auth(_),
+            | Applied::Auth { .. },
         ) => {
             unreachable!("a write of a client ends in an event")
         }
