@@ -73,7 +73,7 @@ fn forms_of_v1_that_are_wrong_change_nothing() {
         (
             Request::new("PUT", "/v1/keys/k").header("Content-Type", "text/plain").body(b"2"),
             400,
-            200,
+            210,
         ),
         (Request::post("/v1/keys/_etcd/machines/x", "value=2"), 400, 106),
         (Request::delete("/v1/keys/none"), 404, 100),
