@@ -30,12 +30,25 @@ pub(crate) enum Work {
     /// A new password gets a hash, for a request of this connection.
     Hash {
         /// The password.
-        password: String,
+        password: Vec<u8>,
         /// Who waits for it.
         key: Key,
         /// bcrypt's cost: the work doubles with each step.
         cost: u32,
     },
+}
+
+/// The bytes of a password that bcrypt takes.
+const PASSWORD_BYTES_MAX: usize = 72;
+
+impl Work {
+    /// Lets go of what bcrypt does not look at: as many passwords may wait as there is room for,
+    /// and each may be as long as a request.
+    fn shorten(&mut self) {
+        let (Work::Check { password, .. } | Work::Hash { password, .. }) = self;
+        password.truncate(PASSWORD_BYTES_MAX);
+        password.shrink_to_fit();
+    }
 }
 
 /// What was done.
@@ -105,7 +118,8 @@ impl PasswordQueue {
     }
 
     /// Adds work for a client at an address that says to be `name`. Gives whether there was room.
-    pub(crate) fn push(&self, from: Option<IpAddr>, name: &str, work: Work) -> bool {
+    pub(crate) fn push(&self, from: Option<IpAddr>, name: &str, mut work: Work) -> bool {
+        work.shorten();
         let mut state = self.state();
         let lane = state.addresses.lanes.get(&from);
         let of_address = lane.map_or(0, |lane| lane.len);
@@ -186,7 +200,7 @@ mod tests {
 
     fn taken(queue: &PasswordQueue) -> String {
         match queue.next() {
-            Some(Work::Hash { password, .. }) => password,
+            Some(Work::Hash { password, .. }) => String::from_utf8(password).expect("text"),
             other => panic!("{other:?}"),
         }
     }
@@ -216,6 +230,16 @@ mod tests {
         }
         assert_eq!(queue.state().len, 0);
         assert!(queue.state().addresses.lanes.is_empty());
+    }
+
+    #[test]
+    fn of_a_long_password_no_more_waits_than_counts() {
+        let queue = PasswordQueue::new();
+        assert!(queue.push(None, "ann", work(&"x".repeat(1 << 20))));
+        assert_eq!(taken(&queue), "x".repeat(PASSWORD_BYTES_MAX));
+        let (long, short) = ("y".repeat(100), "y".repeat(PASSWORD_BYTES_MAX));
+        let hash = bcrypt::hash(long, 4).expect("a cost that is allowed");
+        assert_eq!(bcrypt::verify(short, &hash).ok(), Some(true), "the rest does not count");
     }
 
     #[test]

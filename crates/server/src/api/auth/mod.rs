@@ -127,6 +127,7 @@ fn change(
         Err(message) => return refuse(cx, 400, message).into(),
     };
     let Some(password) = password else { return propose(cx, caller.key, change, name) };
+    let password = password.into_bytes();
     let work = Work::Hash { password, key: caller.key, cost: HASH_COST };
     if !cx.auth.queue().push(from, name, work) {
         let message = "too many passwords are being hashed; try again later";
