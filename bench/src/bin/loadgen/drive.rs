@@ -156,6 +156,10 @@ impl Driver<'_> {
             c.busy = true;
             c.start = start;
             c.sent = now_ns();
+            if let Some(user) = self.o.user.as_deref().filter(|user| user.contains("{n}")) {
+                let drawn = self.rng.below(u64::MAX).to_string();
+                c.who = credentials(&user.replace("{n}", &drawn), id);
+            }
             let head = (self.hosts[c.url].as_str(), c.who.as_str());
             c.req.build(self.o, &mut self.rng, &self.next_key, head);
             self.send(id);

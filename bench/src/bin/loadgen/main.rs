@@ -12,7 +12,8 @@
 //! --keys K (10000)  --size B (64)  --fan F (0: flat)  --prefix P (/bench)
 //! --reads PCT (90)  share of reads in `mixed`   --quorum-reads: as quorum=true
 //! --form TEXT    appended to the form of `put`, such as &ttl=60
-//! --user U:P     credentials, with {} for the number of the connection
+//! --user U:P     credentials, with {} for the number of the connection and {n} for another
+//!                number in each request
 //! --timeout-ms T (10000)  --preload: write the keys before reading them
 //! --follow       go where a 307 points, per request, as plain clients do
 //! watch: --watchers W  --wmode key|prefix|distinct  --stream  --rate R
