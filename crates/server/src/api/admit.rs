@@ -4,6 +4,7 @@
 //! is asked where it is done: of the store, at the place of the log where a write is applied.
 
 use super::answers::{Shape, error, unauthorized};
+use super::call;
 use super::error::ApiError;
 use super::pending::Waiting;
 use super::route::Route;
@@ -24,36 +25,40 @@ pub(crate) trait Remote {
     fn certificate_user(&mut self) -> Option<String>;
 }
 
-/// What a request has to prove where users count.
+/// Who may ask for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
-    /// Nothing: it tells no keys, and changes nothing.
-    Nothing,
-    /// Who it is: its rights are looked at where they matter.
+enum Rule {
+    /// Everybody: it tells no keys, and changes nothing.
+    Open,
+    /// Machines of the cluster: its handler asks for their proof, each in its own way.
+    Machine,
+    /// Where users count, whoever has the right; it is looked at where it matters.
     Rights,
-    /// That it may do everything.
-    Root,
+    /// Who administers the cluster; see [`call::administer`].
+    Administer,
+    /// The same where users count, and everybody where they do not.
+    AdministerUsers,
 }
 
-fn need(route: Route<'_>, method: Method) -> Need {
+/// The rules of all resources, which docs/security.md lists for readers. A resource that is not
+/// named here is not served: there is no other door.
+fn rule(route: Route<'_>, method: Method) -> Rule {
     let is_read = matches!(method, Method::Get | Method::Head);
     match route {
-        Route::Keys(_) | Route::V1(..) | Route::Module(..) => Need::Rights,
-        Route::Auth(resource) if is_read && resource.is_public() => Need::Nothing,
-        Route::Auth(_) | Route::AdminBackup | Route::AdminIndex => Need::Root,
+        Route::Keys(_) | Route::V1(..) | Route::Module(..) => Rule::Rights,
+        Route::Auth(resource) if is_read && resource.is_public() => Rule::Open,
+        Route::Auth(_) if is_read => Rule::AdministerUsers,
+        Route::Auth(_) | Route::AdminBackup | Route::AdminIndex => Rule::Administer,
         Route::Members | Route::Member(_) | Route::AdminConfig | Route::AdminMachine(_) => {
             if is_read {
-                Need::Nothing
+                Rule::Open
             } else {
-                Need::Root
+                Rule::Administer
             }
         }
-        // Machines prove to one another that they belong to the cluster.
-        Route::PeerStream
-        | Route::PeerChallenge
-        | Route::PeerJoin
-        | Route::PeerMembers
-        | Route::PeerIdentity => Need::Nothing,
+        Route::PeerStream | Route::PeerJoin | Route::PeerMembers => Rule::Machine,
+        // Both come before a proof.
+        Route::PeerChallenge | Route::PeerIdentity => Rule::Open,
         Route::Version
         | Route::Machines
         | Route::Leader
@@ -68,7 +73,7 @@ fn need(route: Route<'_>, method: Method) -> Need {
         | Route::Readyz
         | Route::Metrics
         | Route::Dashboard(_)
-        | Route::NotFound => Need::Nothing,
+        | Route::NotFound => Rule::Open,
     }
 }
 
@@ -80,10 +85,10 @@ fn shape(route: Route<'_>) -> Shape {
     }
 }
 
-/// Finds out who sends a request, into [`Context::who`].
+/// Applies the rule of a resource to a request; who sent it is in [`Context::who`] from then on.
 ///
 /// Gives the reply, where the request cannot be served now or at all.
-pub(crate) fn identify(
+pub(crate) fn admit(
     cx: &mut Context,
     caller: Caller,
     request: &Request<'_>,
@@ -91,25 +96,49 @@ pub(crate) fn identify(
     remote: &mut dyn Remote,
 ) -> Option<Reply<Waiting>> {
     cx.who = Principal::Guest;
-    if !cx.driver.store().auth().is_enabled() || need(route, request.method) == Need::Nothing {
+    let counts_users = cx.driver.store().auth().is_enabled();
+    let rule = rule(route, request.method);
+    let has_rule = match rule {
+        Rule::Open | Rule::Machine => false,
+        Rule::Rights | Rule::AdministerUsers => counts_users,
+        Rule::Administer => true,
+    };
+    if !has_rule {
         return None;
     }
+    if counts_users && let Some(reply) = identify(cx, caller, request, route, remote) {
+        return Some(reply);
+    }
+    if rule == Rule::Rights {
+        return None;
+    }
+    call::administer(cx, caller, request, shape(route)).err().map(Reply::from)
+}
+
+/// Finds out who sends a request. Gives the reply, where that is not known yet or is not true.
+fn identify(
+    cx: &mut Context,
+    caller: Caller,
+    request: &Request<'_>,
+    route: Route<'_>,
+    remote: &mut dyn Remote,
+) -> Option<Reply<Waiting>> {
+    let users = cx.driver.store().auth();
     let Some(header) = request.authorization else {
         if let Some(name) = remote.certificate_user()
-            && let Some(user) = cx.driver.store().auth().user(&name)
+            && let Some(user) = users.user(&name)
         {
             cx.who = Principal::User { id: user.id, password: None };
         }
         return None;
     };
-    let users = cx.driver.store().auth();
     match cx.auth.identify(users, header) {
         Identity::Proven(who) => {
             cx.who = who;
             None
         }
         Identity::Wrong => Some(unauthorized(cx, caller, shape(route)).into()),
-        Identity::Unknown => {
+        Identity::Unknown(header) => {
             let from = remote.address();
             if cx.auth.check(users, header, (caller.key, from)).is_err() {
                 let cause = "too many passwords are being checked; try again later";

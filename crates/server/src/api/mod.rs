@@ -9,6 +9,7 @@
 pub(crate) mod admin;
 pub(crate) mod admit;
 pub(crate) mod answers;
+pub(crate) mod asker;
 pub(crate) mod auth;
 pub(crate) mod backup;
 pub(crate) mod call;
@@ -39,7 +40,7 @@ use crate::member::greeting;
 use crate::member::probe::Asked;
 use crate::net::{Caller, Reply, Response};
 use admit::Remote;
-use answers::{Shape, not_found, redirect_to};
+use answers::{not_found, redirect_to};
 use pending::Waiting;
 use route::{Route, route};
 
@@ -109,7 +110,7 @@ pub(crate) fn respond(
     remote: &mut dyn Remote,
 ) -> Reply<Waiting> {
     enter(Served::of(&cx.config), caller.port, request, |route| {
-        if let Some(reply) = admit::identify(cx, caller, request, route, remote) {
+        if let Some(reply) = admit::admit(cx, caller, request, route, remote) {
             return reply;
         }
         match route {
@@ -130,19 +131,6 @@ fn resource(
     remote: &mut dyn Remote,
 ) -> Reply<Waiting> {
     let is_change = !matches!(request.method, Method::Get | Method::Head);
-    let shape = match route {
-        Route::Members | Route::Member(_) => Some(Shape::Message),
-        Route::AdminConfig | Route::AdminMachine(_) | Route::AdminIndex => Some(Shape::Error),
-        Route::Auth(_) => Some(Shape::Message),
-        _ => None,
-    };
-    let reads_users =
-        matches!(route, Route::Auth(what) if !what.is_public()) && auth::counts_users(cx);
-    if let Some(shape) = shape.filter(|_| is_change || reads_users)
-        && let Err(refused) = call::administer(cx, caller, request, shape)
-    {
-        return refused.into();
-    }
     match route {
         Route::Version => health::version(request.accepts_text).into(),
         Route::Machines | Route::Peers => stats::machines(cx, caller).into(),
@@ -158,7 +146,7 @@ fn resource(
         Route::Member(id) => members::serve_one(cx, caller, request, id),
         Route::Auth(what) => auth::serve(cx, caller, request, what, remote.address()),
         Route::AdminConfig => admin::config(cx, caller, request),
-        Route::AdminBackup => backup::begin(cx, caller, request),
+        Route::AdminBackup => backup::begin(cx, caller),
         Route::AdminIndex => admin::raise_index(cx, caller, request),
         Route::AdminMachines => admin::machines(cx, caller).into(),
         Route::AdminMachine(name) if is_change => admin::remove_machine(cx, caller, name),

@@ -4,6 +4,7 @@
 //! its outcome is known (`member/deliver.rs`): the matches are exhaustive, so a new kind does not
 //! compile without that.
 
+use super::asker::Asker;
 use super::auth::waiting::{AuthRead, AuthWish};
 use super::backup::sending::Sending;
 use super::keys::listing::Print;
@@ -49,7 +50,7 @@ pub(crate) enum Waiting {
     /// Room for more of a long answer.
     List(Box<dyn Print>),
     /// The read index behind which a backup is made.
-    BackupRead,
+    BackupRead(Asker),
     /// A piece of a backup.
     Backup(Box<Sending>),
     /// A lock, by its waiter.
@@ -132,7 +133,7 @@ impl Waiting {
             | Waiting::AuthRead(_)
             | Waiting::Hash(_)
             | Waiting::AuthWrite(_)
-            | Waiting::BackupRead
+            | Waiting::BackupRead(_)
             | Waiting::LockWrite
             | Waiting::LockRead { .. }
             | Waiting::Configure
@@ -160,7 +161,7 @@ impl Pending for Waiting {
             | Waiting::Hash(_)
             | Waiting::AuthWrite(_)
             | Waiting::List(_)
-            | Waiting::BackupRead
+            | Waiting::BackupRead(_)
             | Waiting::Backup(_)
             | Waiting::LockWrite
             | Waiting::LockRead { .. }

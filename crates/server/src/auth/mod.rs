@@ -14,6 +14,7 @@ pub(crate) use queue::{Job, PasswordQueue, Work};
 use crate::net::Key;
 use known::{Checked, Known, Mac, Verdict};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use store::{Auth, Principal, StoreIndex};
@@ -23,14 +24,29 @@ use store::{Auth, Principal, StoreIndex};
 const NOBODYS_HASH: &str = "$2b$10$2QmV7qY1Yx0o3d4Zp0rKxO5oB3m0m1Q2yqj0S3pPpJkX9fZ5r7c1K";
 
 /// Who sent a request, as far as it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
     /// It has proven to be this one.
     Proven(Principal),
     /// What it says of itself is wrong: not even a guest.
     Wrong,
     /// Its password has to be checked first.
-    Unknown,
+    Unknown(Unchecked),
+}
+
+/// A name and a password that have to be checked.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Unchecked {
+    mac: Mac,
+    name: String,
+    password: Vec<u8>,
+}
+
+// Passwords are never printed.
+impl fmt::Debug for Unchecked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unchecked").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Why a password is not checked.
@@ -73,15 +89,18 @@ impl Authenticator {
 
     /// Who sends a request with this `Authorization` header.
     pub(crate) fn identify(&mut self, users: &Auth, header: &[u8]) -> Identity {
-        match self.known.get(self.known.mac(header)) {
+        let mac = self.known.mac(header);
+        match self.known.get(mac) {
             Some(Verdict::Right(who)) if users.proven(who).is_some() => Identity::Proven(who),
             Some(Verdict::Wrong(revision)) if revision == users.revision() => Identity::Wrong,
-            _ if basic::parse(header).is_none() => Identity::Wrong,
-            _ => Identity::Unknown,
+            _ => match basic::parse(header) {
+                Some((name, password)) => Identity::Unknown(Unchecked { mac, name, password }),
+                None => Identity::Wrong,
+            },
         }
     }
 
-    /// Has the password of a header checked; the connection waits for it. Many that wait for the
+    /// Has a password checked; the connection waits for it. Many that wait for the
     /// same one have it checked once.
     ///
     /// # Errors
@@ -89,15 +108,13 @@ impl Authenticator {
     pub(crate) fn check(
         &mut self,
         users: &Auth,
-        header: &[u8],
+        Unchecked { mac, name, password }: Unchecked,
         (key, from): (Key, Option<IpAddr>),
     ) -> Result<(), Overloaded> {
-        let mac = self.known.mac(header);
         if let Some(waiting) = self.waiting.get_mut(&mac) {
             waiting.push(key);
             return Ok(());
         }
-        let (name, password) = basic::parse(header).ok_or(Overloaded)?;
         let user = users.user(&name);
         let hash = user.map_or(NOBODYS_HASH, |user| &user.password_hash).to_owned();
         let user =

@@ -68,7 +68,7 @@ impl EventLoop {
             | Waiting::Hash(_)
             | Waiting::Watch(_)
             | Waiting::List(_)
-            | Waiting::BackupRead
+            | Waiting::BackupRead(_)
             | Waiting::Backup(_)
             | Waiting::Lock(_)
             | Waiting::LockRead { .. }
@@ -101,7 +101,7 @@ impl EventLoop {
                 cx.who = who;
                 lock::read_ready(cx, caller, &dir, field, read.outcome).into()
             }
-            Waiting::BackupRead => backup::read_ready(cx, key, read.outcome),
+            Waiting::BackupRead(asker) => backup::read_ready(cx, caller, asker, read.outcome),
             other => Reply::Wait(other),
         };
         self.front.give(key, reply, &self.cx.body);

@@ -458,7 +458,7 @@ impl Service for EventLoop {
             | Waiting::Hash(_)
             | Waiting::AuthWrite(_)
             | Waiting::List(_)
-            | Waiting::BackupRead
+            | Waiting::BackupRead(_)
             | Waiting::Backup(_)
             | Waiting::LockWrite
             | Waiting::LockRead { .. }

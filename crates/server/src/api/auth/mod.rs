@@ -13,6 +13,7 @@ use super::admit;
 use super::answers::{
     Shape, answer_2x, cause_of, engine_error, refuse_with as refuse, unauthorized,
 };
+use super::asker::Asker;
 use super::members::body::error_body;
 use super::pending::Waiting;
 use crate::auth::Work;
@@ -30,10 +31,9 @@ use waiting::{AuthRead, AuthWish, Wanted};
 /// bcrypt's cost, as in etcd: some 60 ms for each password.
 const HASH_COST: u32 = 10;
 
-/// Whether users count, as far as this member knows.
-pub(crate) fn counts_users(cx: &Context) -> bool {
-    cx.driver.store().auth().is_enabled()
-}
+/// The most bytes that a user may be sent in: all but the password waits while the password gets
+/// its hash, of as many users as may wait.
+const USER_BYTES_MAX: usize = 64 << 10;
 
 fn answer(cx: &Context, status: u16, body: impl Into<Body>) -> Response {
     Response { content_type: Some(JSON), ..answer_2x(cx, status, body) }
@@ -65,12 +65,9 @@ fn read(cx: &mut Context, caller: Caller, resource: Resource<'_>) -> Reply<Waiti
         Resource::Role(name) => Wanted::Role(name.to_owned()),
         Resource::Invalid => unreachable!("it was refused before"),
     };
-    let users = cx.driver.store().auth();
-    // Whoever is here and is not root was let in by a certificate or by the cluster's secret.
-    let is_let_in = resource.is_public() || (users.is_enabled() && !users.is_root(cx.who));
-    let who = cx.who;
+    let asker = if resource.is_public() { Asker::anybody() } else { Asker::admitted(cx) };
     match cx.driver.read(Ticket(caller.key.to_u64())) {
-        Ok(()) => Reply::Wait(Waiting::AuthRead(Box::new(AuthRead { wanted, who, is_let_in }))),
+        Ok(()) => Reply::Wait(Waiting::AuthRead(Box::new(AuthRead { wanted, asker }))),
         Err(failed) => engine_error(cx, failed).into(),
     }
 }
@@ -86,7 +83,7 @@ pub(crate) fn read_ready(
         return engine_error(cx, failed);
     }
     let users = cx.driver.store().auth();
-    if !read.is_let_in && !users.is_root(read.who) {
+    if !read.asker.is_admitted(users) {
         return unauthorized(cx, caller, Shape::Message);
     }
     let printed = match &read.wanted {
@@ -110,6 +107,9 @@ fn change(
     from: Option<IpAddr>,
 ) -> Reply<Waiting> {
     let is_put = request.method == Method::Put;
+    if matches!(resource, Resource::User(_)) && request.body.len() > USER_BYTES_MAX {
+        return refuse(cx, 413, &format!("a user takes at most {USER_BYTES_MAX} bytes")).into();
+    }
     let opens_guest = cx.config.opens_guest;
     let (wish, name) = match resource {
         Resource::Enable if is_put => (Ok(AuthChange::Enable { opens_guest }.into()), ""),

@@ -1,5 +1,6 @@
 //! What requests to `/v2/auth` wait for.
 
+use crate::api::asker::Asker;
 use store::{AuthChange, Principal};
 
 /// What is read.
@@ -16,9 +17,7 @@ pub(super) enum Wanted {
 #[derive(Debug)]
 pub(crate) struct AuthRead {
     pub(super) wanted: Wanted,
-    pub(super) who: Principal,
-    /// Whether the caller has shown what counts as root.
-    pub(super) is_let_in: bool,
+    pub(super) asker: Asker,
 }
 
 /// A change that waits for the hash of a password.

@@ -7,11 +7,10 @@
 
 pub(super) mod sending;
 
-use super::answers::{Shape, engine_error, error};
-use super::call;
+use super::answers::{Shape, engine_error, error, unauthorized};
+use super::asker::Asker;
 use super::error::ApiError;
 use super::pending::Waiting;
-use crate::http::request::Request;
 use crate::http::response::{put_end, put_piece};
 use crate::member::backups::PROGRAM;
 use crate::member::context::Context;
@@ -28,12 +27,9 @@ const OCTETS: &str = "application/octet-stream";
 const BACKUPS_MAX: usize = 2;
 
 /// Begins a backup.
-pub(crate) fn begin(cx: &mut Context, caller: Caller, request: &Request<'_>) -> Reply<Waiting> {
-    if let Err(refused) = call::administer(cx, caller, request, Shape::Error) {
-        return refused.into();
-    }
+pub(crate) fn begin(cx: &mut Context, caller: Caller) -> Reply<Waiting> {
     match cx.driver.read(Ticket(caller.key.to_u64())) {
-        Ok(()) => Reply::Wait(Waiting::BackupRead),
+        Ok(()) => Reply::Wait(Waiting::BackupRead(Asker::admitted(cx))),
         Err(failed) => engine_error(cx, failed).into(),
     }
 }
@@ -41,11 +37,15 @@ pub(crate) fn begin(cx: &mut Context, caller: Caller, request: &Request<'_>) -> 
 /// The read index was reached, or cannot be.
 pub(crate) fn read_ready(
     cx: &mut Context,
-    key: Key,
+    caller: Caller,
+    asker: Asker,
     outcome: Result<(), EngineError>,
 ) -> Reply<Waiting> {
     if let Err(failed) = outcome {
         return engine_error(cx, failed).into();
+    }
+    if !asker.is_admitted(cx.driver.store().auth()) {
+        return unauthorized(cx, caller, Shape::Error).into();
     }
     if Arc::strong_count(&cx.sending_backups) > BACKUPS_MAX {
         let cause = format!("{BACKUPS_MAX} backups are being made: try again when one is done");
@@ -54,7 +54,7 @@ pub(crate) fn read_ready(
     let backup = cx.driver.backup(PROGRAM);
     let (index, numbers) = (backup.index(), cx.numbers(backup.index()));
     let slot = Arc::clone(&cx.sending_backups);
-    match cx.workers.backup(key, backup) {
+    match cx.workers.backup(caller.key, backup) {
         Ok(pieces) => {
             notice!(BackupSent, "", [index = index.0,], "as of index {}", index.0);
             let name = format!("{}-{}.backup", cx.config.name, index.0);

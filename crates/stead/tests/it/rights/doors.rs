@@ -73,6 +73,21 @@ fn what_shows_or_changes_something_asks_who_it_is() {
 }
 
 #[test]
+fn a_user_is_sent_in_a_bounded_body() {
+    let site = Site::new("rights-large").with_v2();
+    let server = site.start();
+    let user = |bytes: usize| {
+        let padding = "x".repeat(bytes);
+        let body = format!(r#"{{"user":"ann","password":"pw","ignored":"{padding}"}}"#);
+        ask(server.addr(), &auth("PUT", "users/ann", &body))
+    };
+    let refused = user(64 << 10);
+    assert_eq!(refused.status(), 413);
+    assert_eq!(refused.text(), r#"{"message":"a user takes at most 65536 bytes"}"#);
+    assert_eq!(user(60_000).status(), 201);
+}
+
+#[test]
 fn the_token_lets_an_administrator_in_without_a_password() {
     let site = Site::new("rights-token").flags("-peer-token=secret");
     let server = site.start();
