@@ -180,6 +180,15 @@ impl DataDir {
         }
     }
 
+    /// Removes a file, if there is one. That is durable when this returns.
+    fn remove_if_there(&self, name: &str) -> io::Result<()> {
+        match self.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.sync_dir(),
+        }
+    }
+
     /// Gives a small file this content, whole or not at all. It is durable when this returns.
     fn replace(&self, name: &str, text: &str) -> io::Result<()> {
         let temporary = self.path.join(temporary_name(name));

@@ -5,9 +5,8 @@
 
 use super::DataDir;
 use super::contents::PROXY_NAME;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
-use wal::Disk;
 
 /// The first line of the file; peer URLs follow, a line each.
 const VERSION: &str = "stead proxy 1";
@@ -58,11 +57,7 @@ impl DataDir {
     /// # Errors
     /// What the disk gave.
     pub(crate) fn forget_proxied(&self) -> io::Result<()> {
-        match fs::remove_file(self.path.join(PROXY_NAME)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => self.sync_dir(),
-        }
+        self.remove_if_there(PROXY_NAME)
     }
 }
 
@@ -70,6 +65,7 @@ impl DataDir {
 mod tests {
     use super::*;
     use crate::sys::disk::tests::Scratch;
+    use std::fs;
 
     #[test]
     fn members_are_kept_and_garbage_is_named() {

@@ -7,7 +7,6 @@ use super::DataDir;
 use super::contents::STANDBY_NAME;
 use std::fs;
 use std::io;
-use wal::Disk;
 
 /// The first line of the file; peer URLs follow, a line each.
 const VERSION: &str = "stead standby 1";
@@ -49,11 +48,7 @@ impl DataDir {
             Some(peers) => {
                 self.replace(STANDBY_NAME, &format!("{VERSION}\n{}\n", peers.join("\n")))
             }
-            None => match self.remove(STANDBY_NAME) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                Err(error) => Err(error),
-                Ok(()) => self.dir.sync(),
-            },
+            None => self.remove_if_there(STANDBY_NAME),
         };
         done.map_err(|error| {
             let detail = format!("cannot record that this machine is a standby: {error}");
