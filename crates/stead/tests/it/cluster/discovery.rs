@@ -1,7 +1,8 @@
 //! The discovery protocol: as a machine that uses it, and as the service.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::kit::{Cluster, Machine, PATIENCE, sites};
@@ -185,6 +186,56 @@ fn a_service_that_is_away_is_tried_again() {
     let service = service_site.start();
     assert_eq!(ask(service.addr(), &Request::delete("/v2/keys/reg/n1")).status(), 200);
     wait_until("it is registered", PATIENCE, || registered(&service, "/v2/keys/reg").len() == 1);
+}
+
+/// An HTTP proxy that tunnels; gives its address, and the targets that it was asked for.
+fn proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    let listener = TcpListener::bind(addr).expect("the port is free");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&asked);
+    // The threads end with the test process, or with their connections.
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let head = whole_request(&mut socket);
+            let target = head.split(' ').nth(1).unwrap_or("").to_owned();
+            let method = head.split(' ').next().unwrap_or("").to_owned();
+            told.lock().expect("nobody panics").push(format!("{method} {target}"));
+            let Ok(mut service) = TcpStream::connect(&target) else { continue };
+            let _ = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            let (mut there, mut back) = (socket.try_clone().expect("one more"), socket);
+            let mut far = service.try_clone().expect("one more");
+            std::thread::spawn(move || std::io::copy(&mut there, &mut far));
+            std::thread::spawn(move || std::io::copy(&mut service, &mut back));
+        }
+    });
+    (addr, asked)
+}
+
+#[test]
+fn a_service_is_reached_by_a_proxy() {
+    let (_site, service) = Server::start("discovery-proxied");
+    let (proxy, asked) = proxy();
+    let flags = format!("-discovery {}/v2/keys/reg -discovery-proxy http://{proxy}", service.url());
+    let cluster = Cluster::of(sites("discovery-proxied-m", 2, &flags), &[0, 1]);
+    cluster.wait_equal();
+    assert_eq!(registered(&service, "/v2/keys/reg").len(), 2);
+    let want = format!("CONNECT {}", service.addr());
+    let asked = asked.lock().expect("nobody panics").clone();
+    assert!(asked.len() >= 2 && asked.iter().all(|one| *one == want), "{asked:?}");
+}
+
+#[test]
+fn a_machine_that_finds_no_place_ends_where_it_was_told_to() {
+    let (_site, service) = Server::start("discovery-full");
+    let flags = format!("-discovery {}/v2/keys/reg", service.url());
+    let cluster = Cluster::of(sites("discovery-full-m", 3, &flags), &[0, 1, 2]);
+    cluster.wait_equal();
+    let config = Request::new("PUT", "/v2/admin/config").body(b"{\"activeSize\":3}");
+    assert_eq!(ask(cluster.machines[0].site.peer_addr(), &config).status(), 200);
+    let site = Site::new("discovery-full-m3").named("m3");
+    let text = refuses(&site.flags(&format!("{flags} -discovery-fallback exit")));
+    assert!(text.contains("as many members as its activeSize"), "{text}");
 }
 
 #[test]

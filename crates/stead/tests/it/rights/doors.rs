@@ -73,6 +73,20 @@ fn what_shows_or_changes_something_asks_who_it_is() {
 }
 
 #[test]
+fn a_login_is_tried_without_reading_a_key() {
+    // The dashboard's login asks this: who is wrong gets 401, and who is right another error.
+    let site = Site::new("rights-login");
+    let server = site.start();
+    count_users(server.addr());
+    let login = Request::get("/v2/keys/?wait=true&waitIndex=none");
+    let right = ask(server.addr(), &of("ann:pw", login.clone()));
+    assert_eq!((right.status(), &right.json()["errorCode"]), (400, &203.into()));
+    for wrong in ["ann:guess", "eve:pw", ":"] {
+        assert_eq!(ask(server.addr(), &of(wrong, login.clone())).status(), 401, "{wrong}");
+    }
+}
+
+#[test]
 fn a_user_is_sent_in_a_bounded_body() {
     let site = Site::new("rights-large").with_v2();
     let server = site.start();
