@@ -170,12 +170,12 @@ impl Running {
         who: Principal,
         command: &Command<'_>,
     ) -> Result<(), EngineError> {
-        self.driver.propose_as(Ticket(op), who, command)
+        self.driver.propose_as(Ticket(op), who.into(), command)
     }
 
     /// Whether somebody may do something, as far as this member has applied what users may.
     pub(crate) fn may(&self, who: Principal, command: &Command<'_>) -> bool {
-        self.store().may(who, command)
+        self.store().may(who.into(), command)
     }
 
     pub(crate) fn may_read(&self, who: Principal, key: &str) -> bool {

@@ -4,7 +4,7 @@
 //! order of the looks is the order of precedence of their errors: reserved keys, the root, the way,
 //! the kind of node, the conditions.
 
-use crate::auth::Principal;
+use crate::auth::Author;
 use crate::change::Change;
 use crate::command::{Command, InOrder, InternalWrite};
 use crate::error::{ErrorCode, StoreError};
@@ -62,17 +62,17 @@ fn count(counter: &mut Counter, outcome: &Outcome) {
 }
 
 impl Store {
-    /// Applies one command of somebody: where users count it is refused unless `who` has the right
-    /// to it at this place of the log. A function of (state, stamp, who, command) alone. Watchers
-    /// to be woken are appended to `wakes` in index order; a one-shot watcher that is woken is no
-    /// longer registered.
+    /// Applies one command of somebody: where users count it is refused unless its author has the
+    /// right to it at this place of the log. A function of (state, stamp, author, command) alone.
+    /// Watchers to be woken are appended to `wakes` in index order; a one-shot watcher that is
+    /// woken is no longer registered.
     ///
     /// # Errors
     /// [`StoreError`] when the command cannot or may not be; the key space and its index are then
     /// unchanged.
     pub fn apply_as(
         &mut self,
-        who: Principal,
+        author: Author,
         command: &Command<'_>,
         stamp: Stamp,
         wakes: &mut Vec<Wake>,
@@ -84,7 +84,7 @@ impl Store {
         }
         let before = self.index;
         let outcome = match command {
-            _ if !self.may(who, command) => Err(self.unauthorized()),
+            _ if !self.may(author, command) => Err(self.unauthorized()),
             Command::Expire { limit } => Ok(Applied::Expired(self.expire(*limit, wakes))),
             Command::Internal { writes } => {
                 self.write_internal(writes, wakes);

@@ -8,7 +8,7 @@ use crate::membership::change::Change;
 use crate::membership::{ClusterConfig, Member};
 use crate::types::{MemberId, Ticket};
 use crate::wire::batch::Control;
-use store::{Command, Principal, StoreError};
+use store::{Author, Command, StoreError};
 use wal::Disk;
 
 impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
@@ -17,22 +17,22 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// # Errors
     /// [`EngineError`] when it is certain that nothing was done with it.
     pub fn propose(&mut self, ticket: Ticket, command: &Command<'_>) -> Result<(), EngineError> {
-        self.propose_as(ticket, Principal::Guest, command)
+        self.propose_as(ticket, Author::default(), command)
     }
 
-    /// The same for somebody. Whether `who` has the right to it is asked where it is applied.
+    /// The same for somebody. Whether its author has the right to it is asked where it is applied.
     ///
     /// # Errors
     /// [`EngineError`] when it is certain that nothing was done with it.
     pub fn propose_as(
         &mut self,
         ticket: Ticket,
-        who: Principal,
+        author: Author,
         command: &Command<'_>,
     ) -> Result<(), EngineError> {
         self.unfit()?;
         let now = self.arrival();
-        self.replica.propose(ticket, (who, command), now)
+        self.replica.propose(ticket, (author, command), now)
     }
 
     /// Refuses a command that is sure to fail, without a place in the log; gives the error, if so.

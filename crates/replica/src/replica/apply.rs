@@ -179,10 +179,10 @@ impl State {
                     group = Some(self.open_group(mark, index, local, out));
                     continue;
                 }
-                Item::Store(who, command) => {
+                Item::Store(author, command) => {
                     applied.expired |= matches!(command, Command::Expire { .. });
                     self.note_registry(&command);
-                    self.store.apply_as(who, &command, batch.stamp, &mut out.wakes)
+                    self.store.apply_as(author, &command, batch.stamp, &mut out.wakes)
                 }
                 Item::Control(Control::Started(id, identity)) => {
                     self.membership.note_start(id, identity);

@@ -11,7 +11,7 @@ use crate::replica::Replica;
 use crate::replica::state::Announcement;
 use crate::types::MemberId;
 use crate::wire::batch::Items;
-use store::{Command, InternalWrite, KeyPath, Principal};
+use store::{Author, Command, InternalWrite, KeyPath};
 
 impl Replica {
     /// Whether the registry shows a member with all its addresses.
@@ -72,6 +72,6 @@ pub(crate) fn push_value(items: &mut Items, member: &Member) {
     let (key, value) = (member.registry_key(), member.registry_value());
     if let Ok(path) = KeyPath::parse(&key) {
         let writes = vec![InternalWrite { path, value: Some(&value) }];
-        items.push(Principal::Guest, &Command::Internal { writes });
+        items.push(Author::default(), &Command::Internal { writes });
     }
 }

@@ -140,7 +140,7 @@ mod tests {
     use crate::types::{LogIndex, Term};
     use crate::waiting::gather::Batch;
     use crate::wire::batch::{EntryWriter, Items};
-    use store::{Command, KeyPath, Limits, Principal, Stamp, Store};
+    use store::{Author, Command, KeyPath, Limits, Stamp, Store};
 
     const OWN: MemberId = MemberId(1);
 
@@ -163,7 +163,7 @@ mod tests {
         for key in ["/a", "/b"] {
             let path = KeyPath::parse(key).expect("clean");
             items.push(
-                Principal::Guest,
+                Author::default(),
                 &Command::Set { path, value: "v", dir: false, ttl: None, refresh: false },
             );
         }

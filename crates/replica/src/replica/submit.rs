@@ -22,7 +22,7 @@ use crate::wire::batch::{self, Control, EntryWriter, Items};
 use crate::wire::envelope::Envelope;
 use raft::Changer;
 use raft::eraftpb::ConfChangeV2;
-use store::{Command, Principal};
+use store::{Author, Command};
 
 /// An entry that is put together, and what is in it.
 #[derive(Debug, Default)]
@@ -50,14 +50,14 @@ impl Replica {
     pub(crate) fn propose(
         &mut self,
         ticket: Ticket,
-        (who, command): (Principal, &Command<'_>),
+        (author, command): (Author, &Command<'_>),
         now: MonoTime,
     ) -> Result<(), EngineError> {
         let bytes = self.gathering.bytes() + self.forwards.bytes();
         if self.proposals_waiting() >= PROPOSALS_MAX || bytes >= WAITING_BYTES_MAX {
             return Err(EngineError::Overloaded);
         }
-        self.gathering.push(Some(ticket), now, |items| items.push(who, command))
+        self.gathering.push(Some(ticket), now, |items| items.push(author, command))
     }
 
     pub(crate) fn propose_control(
@@ -213,7 +213,7 @@ impl Replica {
         let mut draft = Draft::default();
         if self.expire_wanted {
             let mut items = Items::default();
-            items.push(Principal::Guest, &Command::Expire { limit: EXPIRE_BATCH_MAX });
+            items.push(Author::default(), &Command::Expire { limit: EXPIRE_BATCH_MAX });
             draft.push_items(&items);
             draft.has_expiry = true;
         }
@@ -224,7 +224,7 @@ impl Replica {
             && let Some(command) = self.state.store.count_refused()
         {
             let mut items = Items::default();
-            items.push(Principal::Guest, &command);
+            items.push(Author::default(), &command);
             draft.push_items(&items);
             draft.counts = true;
         }

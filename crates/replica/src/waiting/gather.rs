@@ -112,14 +112,14 @@ impl Gathering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::{Command, KeyPath, Principal};
+    use store::{Author, Command, KeyPath};
 
     fn push(gathering: &mut Gathering, ticket: u64, len: usize, now: u64) {
         let value = "v".repeat(len);
         let path = KeyPath::parse("/a").expect("clean");
         let command = Command::Update { path, value: &value, ttl: None, refresh: false };
         let pushed = gathering.push(Some(Ticket(ticket)), MonoTime(now), |items| {
-            items.push(Principal::Guest, &command);
+            items.push(Author::default(), &command);
         });
         assert_eq!(pushed.is_ok(), len <= COMMAND_BYTES_MAX);
     }

@@ -21,7 +21,7 @@ use crate::session::Mark;
 use crate::types::MemberId;
 use crate::wire::codec::{self, Malformed};
 use raft::eraftpb::{Entry, EntryType};
-use store::{Command, Principal, Stamp, Timestamp, WallOffset};
+use store::{Author, Command, Principal, Stamp, Timestamp, WallOffset};
 
 const VERSION: u8 = 3;
 /// What knew no users; written for an entry that has nothing to do with them.
@@ -39,6 +39,8 @@ const TAG_REQUEST: u8 = 5;
 const TAG_STARTED: u8 = 6;
 const TAG_EXPEL: u8 = 7;
 const TAG_STORE_AS: u8 = 8;
+/// The same, for a key that was named with a slash behind it.
+const TAG_STORE_AS_AT_DIR: u8 = 9;
 
 /// A change of the cluster's own registry; takes one store index, as a client's write does.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +63,7 @@ pub(crate) enum Control {
 /// One item of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Item<'a> {
-    Store(Principal, Command<'a>),
+    Store(Author, Command<'a>),
     Control(Control),
     /// The items that follow are a member's request.
     Request(Mark),
@@ -77,14 +79,14 @@ pub(crate) struct Items {
 }
 
 impl Items {
-    pub(crate) fn push(&mut self, who: Principal, command: &Command<'_>) {
+    pub(crate) fn push(&mut self, author: Author, command: &Command<'_>) {
         self.len += 1;
-        self.has_users |= names_users(who, command);
-        if who == Principal::Guest {
+        self.has_users |= names_users(author, command);
+        if author == Author::default() {
             self.bytes.push(TAG_STORE);
         } else {
-            self.bytes.push(TAG_STORE_AS);
-            who.encode(&mut self.bytes);
+            self.bytes.push(if author.has_slash { TAG_STORE_AS_AT_DIR } else { TAG_STORE_AS });
+            author.who.encode(&mut self.bytes);
         }
         command.encode(&mut self.bytes);
     }
@@ -126,8 +128,8 @@ impl Items {
     }
 }
 
-fn names_users(who: Principal, command: &Command<'_>) -> bool {
-    who != Principal::Guest || matches!(command, Command::Auth(_))
+fn names_users(author: Author, command: &Command<'_>) -> bool {
+    author != Author::default() || matches!(command, Command::Auth(_))
 }
 
 /// Puts an entry together. The stamp is filled in when it is finished.
@@ -204,7 +206,7 @@ pub(crate) fn check_forwarded(items: &[u8]) -> Option<Items> {
             Item::Store(_, Command::Expire { .. } | Command::Internal { .. })
             | Item::Control(Control::Remove(_) | Control::Expel(_))
             | Item::Request(_) => return None,
-            Item::Store(who, command) => checked.has_users |= names_users(who, &command),
+            Item::Store(author, command) => checked.has_users |= names_users(author, &command),
             Item::Control(_) => {}
         }
         checked.len += 1;
@@ -264,10 +266,10 @@ impl<'a> BatchReader<'a> {
         }
         self.left = self.left.saturating_sub(1);
         let item = match tag {
-            TAG_STORE => self.next_command(Principal::Guest)?,
-            TAG_STORE_AS => {
+            TAG_STORE => self.next_command(Author::default())?,
+            TAG_STORE_AS | TAG_STORE_AS_AT_DIR => {
                 let who = Principal::decode(&mut self.rest).map_err(|_| Malformed)?;
-                self.next_command(who)?
+                self.next_command(Author { who, has_slash: tag == TAG_STORE_AS_AT_DIR })?
             }
             TAG_REGISTER => {
                 let member = Member::decode(&mut self.rest)?;
@@ -297,9 +299,9 @@ impl<'a> BatchReader<'a> {
         Ok(Some(item))
     }
 
-    fn next_command(&mut self, who: Principal) -> Result<Item<'a>, Malformed> {
+    fn next_command(&mut self, author: Author) -> Result<Item<'a>, Malformed> {
         let command = Command::decode(&mut self.rest).map_err(|_| Malformed)?;
-        Ok(Item::Store(who, command))
+        Ok(Item::Store(author, command))
     }
 
     fn next_request(&mut self) -> Result<Item<'a>, Malformed> {
@@ -318,7 +320,7 @@ impl<'a> BatchReader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::KeyPath;
+    use store::{KeyPath, StoreIndex, UserId};
 
     fn items() -> Vec<Control> {
         let member = Member {
@@ -365,7 +367,7 @@ mod tests {
         let path = KeyPath::parse("/a").expect("clean");
         let entry = entry_of(&|entry| {
             items().iter().for_each(|item| entry.push_control(item));
-            entry.push(Principal::Guest, &Command::Delete { path, dir: false, recursive: false });
+            entry.push(Author::default(), &Command::Delete { path, dir: false, recursive: false });
         });
         let all = read(&entry).expect("it was just written");
         assert_eq!(all.len(), 8);
@@ -377,6 +379,23 @@ mod tests {
             assert!(part.is_err() || part.is_ok_and(|items| items.len() < 8));
         }
         assert_eq!(read(&[]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn who_writes_and_how_the_key_was_named_comes_back() {
+        let path = KeyPath::parse("/a").expect("clean");
+        let command = Command::Delete { path, dir: false, recursive: true };
+        let ann = Principal::User { id: UserId(4), password: Some(StoreIndex(7)) };
+        for who in [Principal::Guest, ann] {
+            for has_slash in [false, true] {
+                let author = Author { who, has_slash };
+                let entry = entry_of(&|entry| entry.push(author, &command));
+                let is_plain = author == Author::default();
+                assert_eq!(entry[0] == VERSION, !is_plain, "older members read the plain ones");
+                let want = vec![Item::Store(author, command.clone())];
+                assert_eq!(read(&entry), Ok(want));
+            }
+        }
     }
 
     #[test]
@@ -413,7 +432,7 @@ mod tests {
         assert_eq!(forwarded(&|writer| writer.push_control(&items[3])), None);
         assert_eq!(forwarded(&|writer| writer.push_control(&items[6])), None);
         assert_eq!(
-            forwarded(&|writer| writer.push(Principal::Guest, &Command::Expire { limit: 1 })),
+            forwarded(&|writer| writer.push(Author::default(), &Command::Expire { limit: 1 })),
             None
         );
         assert!(check_forwarded(&[]).is_none());

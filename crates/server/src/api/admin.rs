@@ -144,7 +144,7 @@ pub(crate) fn raise_index(
     };
     let command = Command::RaiseIndex { at_least: wanted.at_least };
     let who = super::auth::acting_as(cx);
-    match cx.driver.propose_as(Ticket(caller.key.to_u64()), who, &command) {
+    match cx.driver.propose_as(Ticket(caller.key.to_u64()), who.into(), &command) {
         Ok(()) => Reply::Wait(Waiting::RaiseIndex),
         Err(failed) => engine_error(cx, failed).into(),
     }

@@ -1,6 +1,6 @@
 //! What users and roles mean for the commands of a store.
 
-use super::{AuthChange, AuthDone, Principal};
+use super::{Access, AuthChange, AuthDone, Author};
 use crate::command::Command;
 use crate::error::{ErrorCode, StoreError};
 use crate::store::{Applied, Store};
@@ -20,15 +20,17 @@ impl Store {
         stamp: Stamp,
         wakes: &mut Vec<Wake>,
     ) -> Result<Applied, StoreError> {
-        self.apply_as(Principal::Guest, command, stamp, wakes)
+        self.apply_as(Author::default(), command, stamp, wakes)
     }
 
     /// Whether somebody may have a command carried out, as users and roles are now.
-    pub fn may(&self, who: Principal, command: &Command<'_>) -> bool {
+    pub fn may(&self, author: Author, command: &Command<'_>) -> bool {
         if !self.auth.is_enabled() {
             return true;
         }
-        let has_right = command.access().is_none_or(|access| self.auth.allows(who, access));
+        let Author { who, has_slash } = author;
+        let access = command.access().map(|access| Access { has_slash, ..access });
+        let has_right = access.is_none_or(|access| self.auth.allows(who, access));
         has_right && (!command.is_for_root() || self.auth.is_root(who))
     }
 

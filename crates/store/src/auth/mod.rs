@@ -52,6 +52,22 @@ pub enum Principal {
     },
 }
 
+/// Who gives a command, and how they named its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Author {
+    /// Who it is.
+    pub who: Principal,
+    /// Whether the key was named with a slash behind it, which counts for rights alone: see
+    /// [`Access::has_slash`].
+    pub has_slash: bool,
+}
+
+impl From<Principal> for Author {
+    fn from(who: Principal) -> Self {
+        Self { who, has_slash: false }
+    }
+}
+
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {

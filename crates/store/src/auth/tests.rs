@@ -39,7 +39,7 @@ impl World {
 
     fn give(&mut self, who: Principal, command: &Command<'_>) -> Result<Applied, StoreError> {
         let before = self.store.index().0;
-        let outcome = self.store.apply_as(who, command, Stamp::default(), &mut Vec::new());
+        let outcome = self.store.apply_as(who.into(), command, Stamp::default(), &mut Vec::new());
         assert_eq!(self.store.index().0, before + u64::from(outcome.is_ok()));
         outcome
     }
@@ -183,6 +183,17 @@ fn patterns_cover_what_they_say() {
 }
 
 #[test]
+fn who_has_all_below_a_directory_may_name_it_with_its_slash() {
+    let world = World::enabled();
+    let command = Command::Delete { path: path("/a"), dir: true, recursive: true };
+    let ann = Author::from(world.proven("ann"));
+    assert!(!world.store.may(ann, &command));
+    assert!(world.store.may(Author { has_slash: true, ..ann }, &command));
+    let guest = Author { has_slash: true, ..Author::default() };
+    assert!(!world.store.may(guest, &command));
+}
+
+#[test]
 fn a_write_is_judged_where_it_is_applied() {
     let mut world = World::enabled();
     let (root, ann) = (world.proven("root"), world.proven("ann"));
@@ -227,7 +238,9 @@ fn only_root_changes_users_and_raises_the_index() {
         let refused = world.change_as(who, AuthChange::Disable).expect_err("she is not root");
         assert_eq!(refused.code, ErrorCode::Unauthorized);
         let raise = Command::RaiseIndex { at_least: 100 };
-        assert!(world.store.apply_as(who, &raise, Stamp::default(), &mut Vec::new()).is_err());
+        assert!(
+            world.store.apply_as(who.into(), &raise, Stamp::default(), &mut Vec::new()).is_err()
+        );
     }
     assert!(world.store.auth().is_enabled());
     // The server's own commands are nobody's.

@@ -171,7 +171,7 @@ pub(crate) fn acting_as(cx: &Context) -> Principal {
 
 fn propose(cx: &mut Context, key: Key, change: AuthChange, name: &str) -> Reply<Waiting> {
     let who = acting_as(cx);
-    match cx.driver.propose_as(Ticket(key.to_u64()), who, &Command::Auth(Box::new(change))) {
+    match cx.driver.propose_as(Ticket(key.to_u64()), who.into(), &Command::Auth(Box::new(change))) {
         Ok(()) => Reply::Wait(Waiting::AuthWrite(name.into())),
         Err(failed) => engine_error(cx, failed).into(),
     }

@@ -26,7 +26,7 @@ use listing::{Listing, Portion, Print, Style};
 use replica::{EngineError, Failure, Role, Ticket};
 use request::{Form, Get, KeysRequest, Write};
 use std::time::Duration;
-use store::{Access, Action, Applied, ErrorCode, KeyPath, Node, PathError, Right};
+use store::{Access, Action, Applied, Author, ErrorCode, KeyPath, Node, PathError, Right};
 
 /// How much of a listing is printed at a time; a longer one comes in pieces. A piece stays in the
 /// processor's nearer caches from its printing until it is sent.
@@ -111,7 +111,7 @@ fn carry_out(
         return redirect::to_leader(url, request).into();
     }
     match wanted {
-        KeysRequest::Write(write) => propose(cx, caller, &write, path),
+        KeysRequest::Write(write) => propose(cx, caller, &write, (path, has_slash)),
         KeysRequest::Get(get) if get.quorum => quorum_read(cx, caller, path, get),
         KeysRequest::Get(get) => plain_read(cx, caller, path, get),
         KeysRequest::Watch(wanted) => watch::begin(cx, caller, path, wanted),
@@ -130,19 +130,22 @@ fn propose(
     cx: &mut Context,
     caller: Caller,
     write: &Write<'_>,
-    path: KeyPath<'_>,
+    (path, has_slash): (KeyPath<'_>, bool),
 ) -> Reply<Waiting> {
     let dialect = caller.port.dialect();
     let command = write.command(path, dialect);
+    // The log has the slash only where it matters.
+    let has_slash = has_slash && cx.driver.store().auth().is_enabled();
+    let author = Author { who: cx.who, has_slash };
     // It is asked again where the write is applied. Who may not write is told nothing of the key.
-    if !cx.driver.store().may(cx.who, &command) {
+    if !cx.driver.store().may(author, &command) {
         return unauthorized(cx, caller, Shape::Error).into();
     }
     if let Some(refused) = cx.driver.refuse(&command) {
         let hides_root = dialect == Dialect::V2;
         return error(cx, &ApiError::from_store(&refused, hides_root)).into();
     }
-    match cx.driver.propose_as(Ticket(caller.key.to_u64()), cx.who, &command) {
+    match cx.driver.propose_as(Ticket(caller.key.to_u64()), author, &command) {
         Ok(()) => Reply::Wait(Waiting::Write { form: write.form, since: cx.now.monotonic }),
         Err(failed) => engine_error(cx, failed).into(),
     }

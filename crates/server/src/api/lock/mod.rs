@@ -50,7 +50,7 @@ pub(crate) fn serve(
         (LockRequest::Get(field), _) => read(cx, caller, path, *field),
         (_, Some(action)) => {
             let command = Command::Lock { dir: path, action };
-            match cx.driver.propose_as(Ticket(caller.key.to_u64()), cx.who, &command) {
+            match cx.driver.propose_as(Ticket(caller.key.to_u64()), cx.who.into(), &command) {
                 Ok(()) => Reply::Wait(Waiting::LockWrite),
                 Err(failed) => engine_error(cx, failed).into(),
             }

@@ -72,7 +72,7 @@ pub(super) fn acquire(
     }
     let waiter = cx.locks.insert(waiter);
     let command = Command::Lock { dir, action };
-    match cx.driver.propose_as(Waiter::Lock(waiter).ticket(), cx.who, &command) {
+    match cx.driver.propose_as(Waiter::Lock(waiter).ticket(), cx.who.into(), &command) {
         Ok(()) => Reply::Wait(Waiting::Lock(waiter)),
         Err(error) => {
             cx.locks.remove(waiter);

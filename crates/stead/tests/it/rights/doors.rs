@@ -182,3 +182,41 @@ fn the_audit_log_tells_who_did_what_and_begins_again_when_it_is_moved() {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
 }
+
+#[test]
+fn who_has_all_below_a_directory_may_name_it_with_its_slash() {
+    // As etcd 3.4.23 answers a user with `/n/*`: Patroni removes a cluster so, and queues are
+    // written to so.
+    let site = Site::new("rights-slash").with_v2();
+    let server = site.start();
+    count_users(server.addr());
+    let rights = r#"{"role":"n","permissions":{"kv":{"read":["/n/*"],"write":["/n/*"]}}}"#;
+    let bob = r#"{"user":"bob","password":"pw","roles":["n"]}"#;
+    for (path, body) in [("roles/n", rights), ("users/bob", bob)] {
+        done(&ask(server.addr(), &of("root:top", auth("PUT", path, body))));
+    }
+    for addr in [server.addr(), server.v2_addr()] {
+        let by = |user: &str, request: Request| ask(addr, &of(user, request));
+        done(&by("bob:pw", Request::put("/v2/keys/n/a", "value=1")));
+        let cases = [
+            (Request::put("/v2/keys/n/", "dir=true"), 403, 102),
+            (Request::put("/v2/keys/n/", "value=1"), 403, 102),
+            (Request::put("/v2/keys/n/", "dir=true&prevExist=true&ttl=100"), 200, 0),
+            (Request::post("/v2/keys/n/", "value=1"), 201, 0),
+            (Request::delete("/v2/keys/n/?dir=true"), 403, 108),
+            (Request::delete("/v2/keys/n/?recursive=true"), 200, 0),
+        ];
+        for (request, status, code) in cases {
+            let path = request.path.replacen("/n/", "/n", 1);
+            let bare = Request { path, ..request.clone() };
+            for user in ["bob:pw", "ann:pw"] {
+                let path = &bare.path;
+                assert_eq!(by(user, bare.clone()).status(), 401, "{user} {path} without the slash");
+            }
+            assert_eq!(by("ann:pw", request.clone()).status(), 401, "{}", request.path);
+            let answer = by("bob:pw", request.clone());
+            let told = answer.json()["errorCode"].as_u64().unwrap_or(0);
+            assert_eq!((answer.status(), told), (status, code), "{}", answer.text());
+        }
+    }
+}
