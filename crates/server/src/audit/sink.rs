@@ -24,7 +24,37 @@ pub enum AuditTarget {
 pub(super) enum Sink {
     File { path: PathBuf, file: io::BufWriter<File> },
     Stderr,
-    Journald(UnixDatagram),
+    Journald(Journal),
+}
+
+/// A journal that lines are sent to, in its native protocol.
+pub(super) struct Journal {
+    path: PathBuf,
+    socket: UnixDatagram,
+}
+
+impl Journal {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let (socket, path) = (UnixDatagram::unbound()?, path.to_owned());
+        let journal = Self { path, socket };
+        journal.connect()?;
+        Ok(journal)
+    }
+
+    fn connect(&self) -> io::Result<()> {
+        self.socket.connect(&self.path).map_err(|error| {
+            io::Error::new(error.kind(), format!("the journal at {}: {error}", self.path.display()))
+        })
+    }
+
+    fn send(&self, line: &str) -> io::Result<()> {
+        let text = format!("MESSAGE={line}\nPRIORITY=6\nSYSLOG_IDENTIFIER=stead-audit\n");
+        let sent = self.socket.send(text.as_bytes());
+        // A journal that was restarted may listen on a socket of its own.
+        let sent =
+            sent.or_else(|_| self.connect().and_then(|()| self.socket.send(text.as_bytes())));
+        sent.map(drop)
+    }
 }
 
 fn open(path: &Path) -> io::Result<io::BufWriter<File>> {
@@ -41,13 +71,7 @@ impl Sink {
         match target {
             AuditTarget::File(path) => Ok(Sink::File { path: path.clone(), file: open(path)? }),
             AuditTarget::Stderr => Ok(Sink::Stderr),
-            AuditTarget::Journald => {
-                let socket = UnixDatagram::unbound()?;
-                socket.connect(JOURNAL).map_err(|error| {
-                    io::Error::new(error.kind(), format!("the journal at {JOURNAL}: {error}"))
-                })?;
-                Ok(Sink::Journald(socket))
-            }
+            AuditTarget::Journald => Ok(Sink::Journald(Journal::open(Path::new(JOURNAL))?)),
         }
     }
 
@@ -64,10 +88,7 @@ impl Sink {
                 })
             }
             Sink::Stderr => writeln!(io::stderr().lock(), "{line}"),
-            Sink::Journald(socket) => {
-                let text = format!("MESSAGE={line}\nPRIORITY=6\nSYSLOG_IDENTIFIER=stead-audit\n");
-                socket.send(text.as_bytes()).map(drop)
-            }
+            Sink::Journald(journal) => journal.send(line),
         }
     }
 

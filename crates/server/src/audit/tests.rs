@@ -1,6 +1,8 @@
 //! Lines as they are written, moved away, and lost.
 
+use super::sink::{Journal, Sink};
 use super::*;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -104,4 +106,32 @@ fn long_paths_are_cut() {
     let long = "\u{e9}".repeat(KEY_BYTES_MAX);
     assert!(cut(&long).len() <= KEY_BYTES_MAX + 3 && cut(&long).ends_with("..."));
     assert_eq!(cut("/v2/keys/a"), "/v2/keys/a");
+}
+
+#[test]
+fn lines_reach_a_journal_that_was_restarted() {
+    let folder = Folder::new("journal");
+    let path = folder.join("socket");
+    assert!(Journal::open(&path).is_err(), "nobody listens");
+    let listen = || {
+        let socket = UnixDatagram::bind(&path).expect("nobody listens there");
+        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a time that is allowed");
+        socket
+    };
+    let received = |socket: &UnixDatagram| {
+        let mut bytes = [0; 200];
+        let len = socket.recv(&mut bytes).expect("a line was sent");
+        String::from_utf8_lossy(&bytes[..len]).into_owned()
+    };
+    let first = listen();
+    let mut sink = Sink::Journald(Journal::open(&path).expect("it listens"));
+    sink.write("{\"one\":1}").expect("it listens");
+    let text = received(&first);
+    assert_eq!(text, "MESSAGE={\"one\":1}\nPRIORITY=6\nSYSLOG_IDENTIFIER=stead-audit\n");
+    drop(first);
+    std::fs::remove_file(&path).expect("it was there");
+    assert!(sink.write("{}").is_err(), "nobody listens");
+    let second = listen();
+    sink.write("{\"two\":2}").expect("it listens again");
+    assert!(received(&second).starts_with("MESSAGE={\"two\":2}\n"));
 }
