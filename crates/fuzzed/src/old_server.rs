@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use store::{GivenNode, KeyPath, Limits, Stamp, Store, StoreBuilder, StoreIndex, Timestamp};
+use store::{
+    GivenNode, GivenUser, KeyPath, Limits, Rights, Stamp, Store, StoreBuilder, StoreIndex,
+    Timestamp,
+};
 
 /// Where each kind of file lies in its data directory; nothing for a snapshot alone.
 const PLACES: [&str; 4] =
@@ -58,6 +61,19 @@ fn check_tree(imported: &Imported) {
 fn plant(imported: &Imported) -> Option<Store> {
     let index = StoreIndex(imported.index);
     let mut builder = StoreBuilder::new(index, Stamp::default(), Limits::default()).ok()?;
+    if let Some(auth) = imported.auth.clone() {
+        let user = |user: legacy::User| GivenUser {
+            name: user.name,
+            password_hash: user.password_hash,
+            roles: Some(user.roles),
+        };
+        let role = |role: legacy::Role| {
+            (role.name, Rights { read: Some(role.read), write: Some(role.write) })
+        };
+        let users = auth.users.into_iter().map(user).collect();
+        let roles = auth.roles.into_iter().map(role).collect();
+        builder.set_users(auth.is_enabled, users, roles).ok()?;
+    }
     for node in &imported.nodes {
         let state = &node.state;
         let value = match &state.content {

@@ -66,15 +66,21 @@ struct KvJson {
     write: Option<Vec<String>>,
 }
 
-/// Reads users and roles, if the store has any.
+/// Reads users and roles, if the store has any. Whatever is not as a server writes it is an error:
+/// half of them would be other rights than there were.
 pub(crate) fn read(tree: &Tree) -> Result<Option<Auth>, String> {
     if tree.get(b"/2").is_none() {
         return Ok(None);
     }
     let enabled = tree.get(b"/2/enabled").and_then(|node| node.value.as_deref());
+    if let Some(flag) = enabled.filter(|flag| !matches!(*flag, b"" | b"true" | b"false")) {
+        let shown = String::from_utf8_lossy(flag);
+        return Err(format!("/2/enabled is neither true nor false: {:.40}", shown.escape_debug()));
+    }
     let users = values(tree, "/2/users")
         .map(|(path, value)| {
             let json: UserJson = parse(&path, value)?;
+            check_name(&path, "/2/users/", &json.user)?;
             let password_hash = json.password.unwrap_or_default();
             Ok(User { name: json.user, password_hash, roles: json.roles.unwrap_or_default() })
         })
@@ -82,12 +88,21 @@ pub(crate) fn read(tree: &Tree) -> Result<Option<Auth>, String> {
     let roles = values(tree, "/2/roles")
         .map(|(path, value)| {
             let json: RoleJson = parse(&path, value)?;
+            check_name(&path, "/2/roles/", &json.role)?;
             let kv = json.permissions.and_then(|permissions| permissions.kv).unwrap_or_default();
             let (read, write) = (kv.read.unwrap_or_default(), kv.write.unwrap_or_default());
             Ok(Role { name: json.role, read, write })
         })
         .collect::<Result<_, String>>()?;
     Ok(Some(Auth { is_enabled: enabled == Some(b"true"), users, roles }))
+}
+
+/// No two are then called the same.
+fn check_name(path: &str, dir: &str, name: &str) -> Result<(), String> {
+    match path.strip_prefix(dir) == Some(name) {
+        true => Ok(()),
+        false => Err(format!("{path} is about another name: {:.40}", name.escape_debug())),
+    }
 }
 
 fn values<'a>(tree: &'a Tree, dir: &str) -> impl Iterator<Item = (String, &'a [u8])> {

@@ -4,6 +4,7 @@
 //! an index up to its own gets error 401. [`Store::recall`] then gives it past events, so that such
 //! a watch goes on. Nothing that is given is believed.
 
+use crate::auth::{Auth, GivenUser, Rights};
 use crate::command::INDEX_RAISED_MAX;
 use crate::event::{Action, Event};
 use crate::growth::Growth;
@@ -75,6 +76,7 @@ pub struct StoreBuilder {
     stamp: Stamp,
     limits: Limits,
     growth: Growth,
+    auth: Auth,
 }
 
 impl StoreBuilder {
@@ -88,7 +90,24 @@ impl StoreBuilder {
             let text = format!("the index {} is above {INDEX_RAISED_MAX}", index.0);
             return Err(GivenError(text));
         }
-        Ok(Self { index: index.0, stamp, limits, growth: Growth::new() })
+        Ok(Self { index: index.0, stamp, limits, growth: Growth::new(), auth: Auth::default() })
+    }
+
+    /// Gives the store users and roles, and says whether they count. Each user gets an id of its
+    /// own, which no later user will have: those begin above the store's index.
+    ///
+    /// # Errors
+    /// [`GivenError`] when a name comes twice, when there are more users than indexes or more of
+    /// all than there is room for, and when users are to count while there is no `root`.
+    pub fn set_users(
+        &mut self,
+        is_enabled: bool,
+        users: Vec<GivenUser>,
+        roles: Vec<(String, Rights)>,
+    ) -> Result<(), GivenError> {
+        self.auth = Auth::given(is_enabled, users, roles, StoreIndex(self.index))
+            .map_err(|(name, detail)| GivenError::of(&name, detail))?;
+        Ok(())
     }
 
     /// Adds a node. They come in the order of a walk: each directory before all that is in it, and
@@ -128,6 +147,7 @@ impl StoreBuilder {
         let mut store = Store::new(self.limits);
         store.root = Arc::new(root);
         store.expiry = self.growth.into_expiry();
+        store.auth = Arc::new(self.auth);
         store.index = self.index;
         store.stamp = self.stamp;
         store.history = History::after(store.index());

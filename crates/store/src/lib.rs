@@ -36,8 +36,8 @@ mod tree;
 mod watch;
 
 pub use auth::{
-    AUTH_BYTES_MAX, Access, Auth, AuthChange, AuthDone, Author, GUEST, Principal, ROOT, Right,
-    Rights, User, UserId,
+    AUTH_BYTES_MAX, Access, Auth, AuthChange, AuthDone, Author, GUEST, GivenUser, Principal, ROOT,
+    Right, Rights, User, UserId,
 };
 pub use codec::DecodeError;
 pub use command::{Command, INDEX_RAISED_MAX, InOrder, InternalWrite};

@@ -366,3 +366,34 @@ fn without_keys(file: &[u8]) -> Vec<u8> {
     file.extend_from_slice(&data);
     file
 }
+
+#[test]
+fn users_that_are_not_as_a_server_writes_them_are_all_unusable() {
+    let good = r#"{"user":"ann","password":"$2a$10$x","roles":null}"#;
+    let read = |entries: &[(&str, &str)]| {
+        let mut log = Log::new();
+        log.put("/1/a", "1");
+        log.put("/2/users/ann", good);
+        entries.iter().for_each(|(path, value)| log.put(path, value));
+        let options = Options { with_auth: true, ..Options::default() };
+        legacy::read(&[log.write().path().to_owned()], &options).unwrap()
+    };
+    let found = read(&[("/2/enabled", "true"), ("/2/roles/r", r#"{"role":"r"}"#)]);
+    let auth = found.auth.expect("there are some");
+    assert!(auth.is_enabled && auth.roles[0].read.is_empty());
+    assert_eq!(auth.users[0].password_hash, "$2a$10$x");
+    for (path, value, why) in [
+        ("/2/enabled", "yes", "neither true nor false: yes"),
+        ("/2/users/bob", "{", "/2/users/bob is invalid"),
+        ("/2/users/bob", r#"{"user":"root"}"#, "/2/users/bob is about another name: root"),
+        ("/2/users/bob", r#"{"user":"bob","roles":"r"}"#, "/2/users/bob is invalid"),
+        ("/2/roles/r", r#"{"role":"s"}"#, "/2/roles/r is about another name: s"),
+        ("/2/roles/r", r#"{"role":"r","permissions":{"kv":[]}}"#, "/2/roles/r is invalid"),
+    ] {
+        let found = read(&[(path, value)]);
+        assert_eq!(found.auth, None, "{path}");
+        let told: Vec<String> = found.warnings.iter().map(Warning::to_string).collect();
+        assert!(told.iter().any(|warning| warning.contains(why)), "{path}: {told:?}");
+        assert!(found.skipped.iter().any(|skipped| skipped.reason == SkipReason::Auth), "{path}");
+    }
+}

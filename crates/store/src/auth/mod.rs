@@ -7,6 +7,7 @@
 
 mod change;
 mod codec;
+mod given;
 mod judge;
 mod refusal;
 mod rights;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use change::{AuthChange, AuthDone};
 pub(crate) use codec::Read;
+pub use given::GivenUser;
 pub use rights::{Access, Right, Rights};
 
 use crate::time::StoreIndex;

@@ -1,7 +1,11 @@
 //! Users, roles and rights, command by command.
 
 use super::*;
-use crate::{Applied, Command, ErrorCode, KeyPath, Limits, Stamp, Store, StoreError};
+use crate::{
+    Applied, Command, ErrorCode, GivenError, KeyPath, Limits, Stamp, Store, StoreBuilder,
+    StoreError,
+};
+use std::collections::BTreeSet;
 
 fn path(text: &str) -> KeyPath<'_> {
     KeyPath::parse(text).expect("clean")
@@ -332,4 +336,53 @@ fn users_and_roles_are_bounded() {
     assert!(text.contains("more than"), "{text}");
     world.change(AuthChange::DeleteRole { name: "r0".into() });
     world.change(create(3));
+}
+
+#[test]
+fn users_that_were_given_are_told_from_all_that_come_later() {
+    let user = |name: &str| GivenUser {
+        name: name.to_owned(),
+        password_hash: format!("hash of {name}"),
+        roles: list(&["a"]),
+    };
+    let make = |index: u64, is_enabled, users: &[&str], roles: &[&str]| {
+        let mut builder = StoreBuilder::new(StoreIndex(index), Stamp::default(), Limits::default())
+            .expect("the index is small");
+        let users = users.iter().map(|name| user(name)).collect();
+        let roles = roles.iter().map(|name| ((*name).to_owned(), rights(&["/a"], &["/a"])));
+        builder.set_users(is_enabled, users, roles.collect())?;
+        Ok::<_, GivenError>(World { store: builder.finish() })
+    };
+    let mut world = make(3, true, &["root", "ann"], &["a", GUEST]).expect("it is right");
+    let stream = |store: &Store| {
+        let mut bytes = Vec::new();
+        store.snapshot().write(&mut bytes).expect("memory takes it");
+        bytes
+    };
+    let bytes = stream(&world.store);
+    let loaded = Store::load(&mut bytes.as_slice(), Limits::default()).expect("it loads");
+    assert_eq!((loaded.auth(), stream(&loaded)), (world.store.auth(), bytes));
+    let (ann, root) = (world.proven("ann"), world.proven("root"));
+    world.change(put_user("bob", "hash"));
+    let ids: BTreeSet<UserId> = world.store.auth().users().map(|user| user.id).collect();
+    assert_eq!(ids.len(), 3);
+    assert!(world.store.auth().proven(ann).is_some() && world.store.auth().is_root(root));
+    assert!(!world.store.auth().is_root(ann));
+    for (index, is_enabled, users, roles, why) in [
+        (1, false, &["ann", "bob"][..], &[][..], "more users than indexes"),
+        (9, false, &["ann", "ann"], &[], "comes twice"),
+        (9, false, &[], &["a", "a"], "there already"),
+        (9, false, &[], &["root"], "there already"),
+        (9, true, &["ann"], &["a"], "without that user"),
+    ] {
+        let error = make(index, is_enabled, users, roles).err().expect(why).to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let nothing = make(9, false, &[], &[]).expect("it is right");
+    assert_eq!(nothing.store.auth(), &Auth::default());
+    let mut builder = StoreBuilder::new(StoreIndex(9), Stamp::default(), Limits::default())
+        .expect("the index is small");
+    let long = "x".repeat(AUTH_BYTES_MAX);
+    let error = builder.set_users(false, vec![user(&long)], Vec::new());
+    assert!(error.is_err_and(|error| error.to_string().contains("too much room")));
 }
