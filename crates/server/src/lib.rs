@@ -28,6 +28,7 @@ mod start;
 mod sys;
 mod text;
 
+pub use auth::hash::{HASH_COST_MAX, HashFault, check_hash};
 pub use call::{Access, agent, download};
 pub use error::StartError;
 pub use http::time::rfc3339;

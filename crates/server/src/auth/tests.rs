@@ -84,6 +84,26 @@ fn a_connection_that_is_gone_is_not_served_again() {
     assert_eq!(work(&mut auth), []);
 }
 
+/// It cannot come in by a request; a backup or another member may have it.
+#[test]
+fn a_hash_that_would_take_days_fits_nothing_and_holds_up_nobody() {
+    let mut store = Store::new(Limits::default());
+    let hash = bcrypt::hash("pw", 4).expect("a cost that is allowed");
+    for (name, hash) in [("slow", hash.replace("$04$", "$31$")), ("none", "*".to_owned())] {
+        let (name, password_hash) = (name.to_owned(), Some(hash));
+        let change = AuthChange::PutUser { name, password_hash, roles: None };
+        let command = Command::Auth(Box::new(change));
+        store.apply(&command, Stamp::default(), &mut Vec::new()).expect("nothing is against it");
+    }
+    let mut auth = Authenticator::new().expect("randomness");
+    let key = Slab::new().insert(());
+    for header in [header("slow:pw"), header("none:pw"), header("none:")] {
+        check(&mut auth, &store, &header, key);
+        assert_eq!(work(&mut auth), [key]);
+        assert_eq!(auth.identify(store.auth(), &header), Identity::Wrong);
+    }
+}
+
 #[test]
 fn nobodys_hash_is_one_and_as_slow_as_others() {
     assert_eq!(bcrypt::verify("", NOBODYS_HASH).ok(), Some(false));

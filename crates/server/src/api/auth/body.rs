@@ -4,6 +4,7 @@
 //! ones passed over, `null` for nothing, and whatever follows the first value ignored.
 
 use crate::api::json;
+use crate::auth::hash::{HashFault, check_hash};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use store::{Auth, AuthChange, ROOT, Rights, User};
@@ -84,6 +85,7 @@ impl Fields {
 pub(super) fn put_user(name: &str, body: &[u8]) -> Result<Wish, &'static str> {
     let mut fields = Fields::read(body)?;
     let (named, password) = (fields.text("user")?, fields.text("password")?);
+    let hash = fields.text("passwordHash")?;
     let (roles, grant, revoke) =
         (fields.list("roles")?, fields.list("grant")?, fields.list("revoke")?);
     if named != name {
@@ -91,7 +93,7 @@ pub(super) fn put_user(name: &str, body: &[u8]) -> Result<Wish, &'static str> {
     }
     let has = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     let password = Some(password).filter(|password| !password.is_empty());
-    let (name, password_hash) = (named, None);
+    let (name, password_hash) = (named, given_hash(hash, password.is_some())?);
     let change = match (has(&roles), has(&grant) || has(&revoke)) {
         (true, true) => return Err("User JSON contains both roles and grant/revoke"),
         (false, true) => AuthChange::UpdateUser {
@@ -104,6 +106,17 @@ pub(super) fn put_user(name: &str, body: &[u8]) -> Result<Wish, &'static str> {
         (false, false) => AuthChange::PutUser { name, password_hash, roles },
     };
     Ok(Wish { change, password })
+}
+
+/// The hash of a password that was hashed elsewhere, if there is one.
+fn given_hash(hash: String, has_password: bool) -> Result<Option<String>, &'static str> {
+    match check_hash(&hash) {
+        _ if hash.is_empty() => Ok(None),
+        _ if has_password => Err("User JSON contains both password and passwordHash"),
+        Ok(()) => Ok(Some(hash)),
+        Err(HashFault::Form) => Err("passwordHash is no bcrypt hash ($2a$, $2b$ or $2y$)"),
+        Err(HashFault::Cost(_)) => Err("passwordHash has a cost that is not between 4 and 14"),
+    }
 }
 
 /// What `PUT /v2/auth/roles/NAME` asks for.
@@ -275,6 +288,23 @@ mod tests {
             ),
         ] {
             assert_eq!(put(body).err(), Some(why), "{body}");
+        }
+        let hash = "$2a$04$......................................................";
+        let hash = hash.get(..60).expect("it is as long");
+        let hashed = put(&format!(r#"{{"user":"ann","passwordHash":"{hash}"}}"#));
+        let Ok(Wish { change: AuthChange::PutUser { password_hash, .. }, password: None }) = hashed
+        else {
+            panic!("{hashed:?}")
+        };
+        assert_eq!(password_hash.as_deref(), Some(hash));
+        for (fields, why) in [
+            (r#""password":"p","#.to_owned() + &format!(r#""passwordHash":"{hash}""#), "both"),
+            (format!(r#""passwordHash":"{}""#, hash.replace("04", "31")), "between 4 and 14"),
+            (r#""passwordHash":"plain""#.to_owned(), "no bcrypt hash"),
+            (r#""passwordHash":["x"]"#.to_owned(), NO_JSON),
+        ] {
+            let error = put(&format!(r#"{{"user":"ann",{fields}}}"#)).expect_err(&fields);
+            assert!(error.contains(why), "{fields}: {error}");
         }
         let role = |body: &str| put_role("r", body.as_bytes()).map(|wish| wish.change);
         let rights = Rights { read: Some(vec!["/a".into()]), write: None };

@@ -2,6 +2,8 @@
 
 mod doors;
 mod flood;
+mod hashes;
+mod lost;
 
 use base64::Engine;
 use std::net::SocketAddr;
@@ -9,23 +11,23 @@ use std::time::Duration;
 
 use crate::cluster::kit::Cluster;
 use crate::testkit::http::send;
-use crate::testkit::{Connection, Request, Response, Site, ask, wait_until};
+use crate::testkit::{Connection, Request, Response, Server, Site, ask, wait_until};
 
 /// How long something may take that should happen at once.
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A request with a name and a password.
-fn of(user: &str, request: Request) -> Request {
+pub(crate) fn of(user: &str, request: Request) -> Request {
     let encoded = base64::engine::general_purpose::STANDARD.encode(user);
     request.header("Authorization", &format!("Basic {encoded}"))
 }
 
 /// A request to `/v2/auth`.
-fn auth(method: &str, path: &str, body: &str) -> Request {
+pub(crate) fn auth(method: &str, path: &str, body: &str) -> Request {
     Request::new(method, &format!("/v2/auth/{path}")).body(body.as_bytes())
 }
 
-fn done(answer: &Response) {
+pub(crate) fn done(answer: &Response) {
     assert!(answer.status() < 300, "{} {}", answer.status(), answer.text());
 }
 
@@ -40,6 +42,15 @@ fn count_users(addr: SocketAddr) {
     ] {
         done(&ask(addr, &auth("PUT", path, body)));
     }
+}
+
+/// Starts a server where users count. It is asked for its health: keys are not for everybody.
+pub(crate) fn spawn(site: &Site) -> Server {
+    let server = site.spawn();
+    wait_until("it serves", SOON, || {
+        send(server.addr(), &Request::get("/health")).is_ok_and(|answer| answer.status() == 200)
+    });
+    server
 }
 
 fn write(addr: SocketAddr, user: &str, value: &str) -> u16 {
@@ -92,11 +103,7 @@ fn users_outlive_a_crash() {
         done(&ask(server.addr(), &of("ann:pw", Request::put("/v2/keys/a/x", "value=1"))));
     }
     server.kill();
-    // It is asked for its health: keys are not for everybody.
-    let server = site.spawn();
-    wait_until("it serves", SOON, || {
-        send(server.addr(), &Request::get("/health")).is_ok_and(|answer| answer.status() == 200)
-    });
+    let server = spawn(&site);
     assert_eq!(write(server.addr(), "ann:pw", "2"), 200);
     assert_eq!(write(server.addr(), "ann:wrong", "3"), 401);
     assert_eq!(ask(server.addr(), &Request::get("/v2/keys/a/x")).status(), 401);
