@@ -190,6 +190,7 @@ fn ci() -> ExitCode {
     steps.push(("dashboard", script("dashboard/test/run")));
     steps.push(("prometheus", script("packaging/test/prometheus")));
     steps.push(("import", script("packaging/test/import-etcd")));
+    steps.push(("users", script("packaging/test/import-users")));
     // Last, because thousands of lines of tests are between here and the step that failed.
     for (step, outcome) in &steps {
         println!("{step}: {outcome}");

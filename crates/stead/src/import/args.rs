@@ -62,6 +62,8 @@ pub(super) struct Order {
     /// What is put in front of each key: empty, or a path without a slash at its end.
     pub(super) prefix: String,
     pub(super) existing: Existing,
+    /// Whether users and roles are taken too.
+    pub(super) with_users: bool,
     pub(super) is_dry_run: bool,
     pub(super) is_json: bool,
     pub(super) files: Files,
@@ -93,8 +95,8 @@ pub(super) enum Request {
 }
 
 pub(super) const HELP: &str = "\
-stead import: copy the keys of an etcd 0.2 to 3.5, from its files or live, into a running server, or
-from its files into a new data directory
+stead import: copy the keys and users of an etcd 0.2 to 3.5, from its files or live, into a running
+server, or from its files into a new data directory
 
 Usage:
   stead import --from URL[,URL...] --to URL[,URL...] [--verify] [--follow] [options]
@@ -145,7 +147,8 @@ Target, a new data directory, whose machine is alone in a new cluster:
                          source has all that was acknowledged, and 1000000 where it may lack the
                          last writes, whose indexes clients may know
 
-  --prefix PATH          import /a as PATH/a
+  --prefix PATH          import /a as PATH/a, and rights to /a as rights to PATH/a
+  --no-users             leave users and roles out
   --dry-run              read everything, say what would be written, and write nothing
   --json                 print the report as JSON
   --help                 print this text
@@ -153,9 +156,14 @@ Target, a new data directory, whose machine is alone in a new cluster:
 The source is read and checked completely before the first write. An import that was interrupted
 continues when the same command is given again. Keys that have expired are dropped; the others
 expire when they would have. Hidden keys are imported; what the old servers kept about themselves
-is not, nor are users and roles. A running server gives each key a createdIndex and modifiedIndex
-of its own, which are greater than all of the source if it can raise its index; in a new data
-directory each key keeps those that it had.
+is not. A running server gives each key a createdIndex and modifiedIndex of its own, which are
+greater than all of the source if it can raise its index; in a new data directory each key keeps
+those that it had.
+
+Users and roles come along. From files users keep their passwords; a running source shows none, so
+that the report names its users with a command for each that makes it. In a new data directory users
+count if they did; at a running target somebody has to let them. Users that the target has keep
+their passwords, and other rights than at the source are refused unless --force replaces them.
 ";
 
 /// Reads the arguments behind `import`: `--flag value` or `--flag=value`.
@@ -225,6 +233,7 @@ struct Found {
     options: legacy::Options,
     is_merge: bool,
     is_force: bool,
+    without_users: bool,
     is_dry_run: bool,
     is_json: bool,
     files: Files,
@@ -239,6 +248,7 @@ impl Found {
             "--as-the-server" => &mut self.options.as_the_server,
             "--merge" => &mut self.is_merge,
             "--force" => &mut self.is_force,
+            "--no-users" => &mut self.without_users,
             "--verify" => &mut self.live.verify,
             "--follow" => &mut self.live.follow,
             "--dry-run" => &mut self.is_dry_run,
@@ -355,13 +365,15 @@ impl Found {
             (false, true) => Existing::Merge,
             (false, false) => Existing::Refuse,
         };
+        let with_users = !self.without_users;
         Ok(Request::Import(Box::new(Order {
             source,
-            options: self.options,
+            options: legacy::Options { with_auth: with_users, ..self.options },
             to: self.to,
             directory,
             prefix: self.prefix,
             existing,
+            with_users,
             is_dry_run: self.is_dry_run,
             is_json: self.is_json,
             files: self.files,

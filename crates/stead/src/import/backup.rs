@@ -1,6 +1,9 @@
 //! A backup of Stead as a source.
 
-use legacy::{Content, Extent, Family, Imported, Node, NodeState, SourceInfo, WallTime, Warning};
+use legacy::{
+    Auth, Content, Extent, Family, Imported, Node, NodeState, Role, SourceInfo, User, WallTime,
+    Warning,
+};
 use replica::BACKUP_MAGIC;
 use std::fs::File;
 use std::io::Read;
@@ -13,11 +16,11 @@ pub(super) fn is_one(file: &Path) -> bool {
     read.is_ok() && head == BACKUP_MAGIC
 }
 
-/// Reads all of it.
+/// Reads all of it, with its users or without.
 ///
 /// # Errors
 /// A sentence that names the file.
-pub(super) fn read(file: &Path) -> Result<Imported, String> {
+pub(super) fn read(file: &Path, with_users: bool) -> Result<Imported, String> {
     let (info, store) = server::read_backup(file).map_err(|error| error.to_string())?;
     let shown = |deadline: store::Timestamp| {
         WallTime(deadline.0.saturating_add_signed(info.stamp.wall_offset.0))
@@ -43,5 +46,20 @@ pub(super) fn read(file: &Path) -> Result<Imported, String> {
         ..SourceInfo::bare(file.to_owned(), Family::Stead, Extent::Snapshot)
     };
     let warnings = vec![Warning::SnapshotAlone { index: log_index }];
-    Ok(Imported { warnings, ..Imported::without_history(source, nodes, index) })
+    let auth = (with_users && *store.auth() != store::Auth::default()).then(|| users(store.auth()));
+    Ok(Imported { auth, warnings, ..Imported::without_history(source, nodes, index) })
+}
+
+fn users(auth: &store::Auth) -> Auth {
+    let users = auth.users().map(|user| User {
+        name: user.name.to_string(),
+        password_hash: user.password_hash.clone(),
+        roles: user.roles.clone().unwrap_or_default(),
+    });
+    let roles = auth.roles().map(|(name, rights)| Role {
+        name: name.to_string(),
+        read: rights.read.clone().unwrap_or_default(),
+        write: rights.write.clone().unwrap_or_default(),
+    });
+    Auth { is_enabled: auth.is_enabled(), users: users.collect(), roles: roles.collect() }
 }

@@ -10,12 +10,13 @@
 use super::args::{Directory, Existing, Order, Source};
 use super::key::is_reserved;
 use super::plan::{Counts, Item};
-use legacy::{Imported, NodeState};
+use super::users::found::Accounts;
+use legacy::{Imported, NodeState, Role, User, Warning};
 use server::{Home, Rebuilt};
 use std::path::Path;
 use store::{
-    Action, Command, GivenEvent, GivenNode, INDEX_RAISED_MAX, Limits, Stamp, Store, StoreBuilder,
-    StoreIndex, Timestamp, WallOffset, WatchFilter,
+    Action, Command, GivenEvent, GivenNode, GivenUser, INDEX_RAISED_MAX, Limits, ROOT, Rights,
+    Stamp, Store, StoreBuilder, StoreIndex, Timestamp, WallOffset, WatchFilter,
 };
 
 /// What was made, or would be.
@@ -61,15 +62,18 @@ pub(super) fn check(order: &Order, directory: &Directory) -> Result<(), String> 
     server::check_home(home(directory, order)).map_err(|error| error.to_string())
 }
 
-/// Makes the directory of the nodes and events that were read, which are taken out of `imported`.
+/// Makes the directory of the nodes and events that were read, which are taken out of `imported`,
+/// and of users and roles.
 ///
 /// # Errors
 /// A sentence. Nothing has changed then, but that the directory may be there.
 pub(super) fn make(
     imported: &mut Imported,
+    accounts: &Accounts,
     order: &Order,
     directory: &Directory,
 ) -> Result<Founded, String> {
+    check_users(&imported.warnings, accounts)?;
     let seen = server::read_clocks();
     let stamp = Stamp { time: Timestamp(seen.wall), wall_offset: WallOffset(0) };
     let margin = match directory.margin {
@@ -80,7 +84,7 @@ pub(super) fn make(
             Some(server::margin_since(made, seen.wall))
         }
     };
-    let (mut store, reserved) = plant(imported, &order.prefix, stamp)?;
+    let (mut store, reserved) = plant(imported, accounts, &order.prefix, stamp)?;
     let mut warnings = Vec::new();
     if margin.is_none() {
         warnings.extend(recall(&mut store, imported, &order.prefix).err());
@@ -109,10 +113,18 @@ pub(super) fn make(
 }
 
 /// A store of the nodes, and how many were left out since the server keeps data of its own there.
-fn plant(imported: &mut Imported, prefix: &str, stamp: Stamp) -> Result<(Store, u64), String> {
+fn plant(
+    imported: &mut Imported,
+    accounts: &Accounts,
+    prefix: &str,
+    stamp: Stamp,
+) -> Result<(Store, u64), String> {
     let named = |error: store::GivenError| format!("the source cannot be imported: {error}");
     let index = StoreIndex(imported.index);
     let mut builder = StoreBuilder::new(index, stamp, Limits::default()).map_err(named)?;
+    let users = accounts.users.iter().map(given_user).collect();
+    let roles = accounts.roles.iter().map(given_role).collect();
+    builder.set_users(accounts.is_enabled, users, roles).map_err(named)?;
     let nodes = std::mem::take(&mut imported.nodes);
     // A directory is made with the first thing in it.
     let first = nodes.iter().map(|node| node.state.created).min().unwrap_or(imported.index);
@@ -133,6 +145,36 @@ fn plant(imported: &mut Imported, prefix: &str, stamp: Stamp) -> Result<(Store, 
         builder.add(&item.key, GivenNode { value: item.value, ..node }).map_err(named)?;
     }
     Ok((builder.finish(), reserved))
+}
+
+/// Refuses a directory in which users would not count though they may have at the source, and one
+/// in which they would and nobody could change anything.
+fn check_users(warnings: &[Warning], accounts: &Accounts) -> Result<(), String> {
+    if let Some(why) = warnings.iter().find(|why| matches!(why, Warning::InvalidAuth(_))) {
+        return Err(format!(
+            "{why}. Nothing was made: without them whoever reaches the new machine may do \
+             everything. --no-users leaves them out"
+        ));
+    }
+    if !accounts.is_enabled || accounts.users.iter().any(|user| user.name == ROOT) {
+        return Ok(());
+    }
+    let bare = accounts.bare.iter().find(|bare| bare.user.name == ROOT);
+    let why = bare.map_or("it is not there", |bare| bare.why.as_str());
+    Err(format!(
+        "users count at the source, and root cannot be imported: {why}. Nothing was made; \
+         --no-users leaves users out, and whoever reaches the new machine may then do everything"
+    ))
+}
+
+fn given_user(user: &User) -> GivenUser {
+    let User { name, password_hash, roles } = user.clone();
+    GivenUser { name, password_hash, roles: (!roles.is_empty()).then_some(roles) }
+}
+
+fn given_role(role: &Role) -> (String, Rights) {
+    let Role { name, read, write } = role.clone();
+    (name, Rights { read: Some(read), write: Some(write) })
 }
 
 /// The directories that a prefix names, from the root down.
@@ -205,6 +247,28 @@ fn count(store: &Store, prefix: &str) -> Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use legacy::Auth;
+
+    #[test]
+    fn users_that_counted_are_never_lost_in_silence() {
+        let user = |name: &str, hash: &str| {
+            let (name, password_hash) = (name.to_owned(), hash.to_owned());
+            User { name, password_hash, roles: Vec::new() }
+        };
+        let hash = |cost: &str| format!("$2a${cost}${}", ".".repeat(53));
+        let accounts = |is_enabled: bool, cost: &str| {
+            let users = vec![user("ann", &hash("10")), user(ROOT, &hash(cost))];
+            Accounts::of(Auth { is_enabled, users, roles: Vec::new() }, "")
+        };
+        assert_eq!(check_users(&[], &accounts(true, "10")), Ok(()));
+        assert_eq!(check_users(&[], &accounts(false, "31")), Ok(()));
+        assert_eq!(check_users(&[], &Accounts::default()), Ok(()));
+        let why = check_users(&[], &accounts(true, "31")).expect_err("nobody is root");
+        assert!(why.contains("cost is 31") && why.contains("--no-users"), "{why}");
+        let invalid = [Warning::InvalidAuth("/2/users/x is invalid".to_owned())];
+        let why = check_users(&invalid, &Accounts::default()).expect_err("they may have counted");
+        assert!(why.contains("/2/users/x") && why.contains("--no-users"), "{why}");
+    }
 
     #[test]
     fn a_prefix_names_directories() {

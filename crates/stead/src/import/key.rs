@@ -21,6 +21,13 @@ pub(super) fn key_path(key: &str) -> String {
     String::from_utf8(path).expect("what is not plain is escaped")
 }
 
+/// One segment of a path: a slash in it is escaped too.
+pub(super) fn encode_segment(text: &str) -> String {
+    let mut out = Vec::new();
+    encode(text, &mut out, |byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+    String::from_utf8(out).expect("what is not plain is escaped")
+}
+
 /// Appends a value as it is in a form. Only bytes that mean something there are escaped: a value of
 /// megabytes must not become three times as long.
 pub(super) fn encode_form(value: &str, out: &mut Vec<u8>) {

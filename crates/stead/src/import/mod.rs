@@ -1,5 +1,5 @@
-//! `stead import`: copies the keys of an old server, from its files or while it runs, into a
-//! running one, or from its files into a new data directory.
+//! `stead import`: copies the keys and users of an old server, from its files or while it runs,
+//! into a running one, or from its files into a new data directory.
 //!
 //! Everything is read and checked before the first write: the source, what the target has, and the
 //! size of each request. Each node is created by a request of its own that fails if it exists, so
@@ -19,6 +19,7 @@ mod report;
 mod target;
 mod ticks;
 mod tree;
+mod users;
 mod write;
 
 use crate::console::{FAILED, print, say};
@@ -32,6 +33,8 @@ use report::{Index, Report};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use target::{Listing, Target};
+use users::found::Accounts;
+use users::plan::Plan as Users;
 
 /// Runs the command with the arguments behind `import`.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, Usage> {
@@ -79,15 +82,24 @@ fn copy(order: &Order, read: impl FnOnce() -> Result<Imported, String>) -> Resul
     let mut target = Target::open(&order.to, &order.files)?;
     let listing = if order.to.is_empty() { Listing::new() } else { target.list(&order.prefix)? };
     let plan = Plan::make(&imported, &order.prefix, &listing, order.existing)?;
+    let accounts = imported.auth.take().map(|auth| Accounts::of(auth, &order.prefix));
+    let accounts = accounts.unwrap_or_default();
+    let users = match order.to.is_empty() {
+        true => Users::alone(accounts),
+        false => Users::make(accounts, &mut target, order.existing)?,
+    };
     let mut index = Index::Untouched;
     if !order.is_dry_run {
         index = Index::asked(target.raise_index(imported.index)?);
-        write::write(&plan, &target).map_err(|why| {
+        let written = write::write(&plan, &target).and_then(|()| users.write(&mut target));
+        written.map_err(|why| {
             format!("{why}. The import is incomplete: give the same command again to continue")
         })?;
     }
     let counts = plan.counts;
-    let report = Report { order, imported: &imported, counts, expired, index, founded: None };
+    let users = &users;
+    let report =
+        Report { order, imported: &imported, counts, expired, index, users, founded: None };
     Ok(if order.is_json { report.json() } else { report.text() })
 }
 
@@ -99,13 +111,16 @@ fn found(
 ) -> Result<String, String> {
     directory::check(order, directory)?;
     let mut imported = read()?;
-    let founded = directory::make(&mut imported, order, directory)?;
+    let accounts = imported.auth.take().map(|auth| Accounts::of(auth, &order.prefix));
+    let accounts = accounts.unwrap_or_default();
+    let founded = directory::make(&mut imported, &accounts, order, directory)?;
     let report = Report {
         order,
         imported: &imported,
         counts: founded.counts,
         expired: founded.expired,
         index: Index::Untouched,
+        users: &Users::alone(accounts),
         founded: Some(&founded),
     };
     Ok(match (&founded.rebuilt, order.is_json) {
@@ -121,7 +136,7 @@ fn read_dirs(dirs: &[PathBuf], options: &legacy::Options) -> Result<Imported, St
 
 fn read_snapshot(file: &Path, options: &legacy::Options) -> Result<Imported, String> {
     if backup::is_one(file) {
-        return backup::read(file);
+        return backup::read(file, options.with_auth);
     }
     legacy::read_file(file, options).map_err(|error| error.to_string())
 }

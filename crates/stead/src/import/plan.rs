@@ -6,11 +6,11 @@ use super::target::Listing;
 use legacy::{Imported, WallTime};
 
 /// The longest body that a server takes by default (`-max-body-bytes`).
-const BODY_BYTES_MAX: usize = 10 << 20;
+pub(super) const BODY_BYTES_MAX: usize = 10 << 20;
 
 /// The longest path in a request: half of what `-max-head-bytes` is by default, with room for the
 /// rest of the line.
-const TARGET_BYTES_MAX: usize = (64 << 10) - 128;
+pub(super) const TARGET_BYTES_MAX: usize = (64 << 10) - 128;
 
 /// The longest TTL that the API takes, in seconds.
 pub(super) const TTL_MAX: u64 = 9_223_372_036;

@@ -3,6 +3,7 @@
 use super::args::Order;
 use super::directory::Founded;
 use super::plan::Counts;
+use super::users::plan::Plan as Users;
 use legacy::{Extent, Imported, Warning};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -26,6 +27,7 @@ pub(super) struct Report<'a> {
     /// Nodes that were dropped since they have expired.
     pub(super) expired: u64,
     pub(super) index: Index,
+    pub(super) users: &'a Users,
     /// The data directory, if that is the target.
     pub(super) founded: Option<&'a Founded>,
 }
@@ -109,6 +111,7 @@ impl Report<'_> {
         if let Some(founded) = self.founded {
             let _ = writeln!(out, "index    {}", indexes(founded));
         }
+        out.push_str(&self.users.text(self.order));
         if self.expired > 0 {
             let _ = writeln!(out, "dropped  expired keys and directories: {}", self.expired);
         }
@@ -164,6 +167,7 @@ impl Report<'_> {
             "expired": self.expired,
             "indexRaised": self.index == Index::Raised,
             "directory": directory,
+            "users": self.users.json(self.order),
             "skipped": skipped,
             "warnings": self.warnings(),
         });

@@ -99,6 +99,16 @@ impl Target {
         }
     }
 
+    /// Whether it is a Stead, which has more than an etcd.
+    ///
+    /// # Errors
+    /// Why it failed, in a sentence.
+    pub(super) fn is_stead(&mut self) -> Result<bool, String> {
+        let answer = self.call("GET", "/version", "", b"")?;
+        let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Ok(answer.status == 200 && json.get("stead").is_some())
+    }
+
     fn base(&self) -> Result<String, String> {
         let base = self.urls.get(self.at % self.urls.len().max(1)).cloned();
         base.ok_or_else(|| "no URL was given".to_owned())
@@ -192,6 +202,10 @@ impl Target {
         let listing = match (answer.status, answer.error_code()) {
             (200, _) => tree::read(prefix, &answer, Window { sent, came: now() }).map_err(wrong)?,
             (404, 100) => return Ok(Listing::new()),
+            (401, _) => {
+                let why = answer.explain();
+                return Err(wrong(format!("{why}; give a file with root:PASSWORD as --user-file")));
+            }
             _ => return Err(wrong(answer.explain())),
         };
         let is_own = |key: &str| key == "/_etcd" || is_reserved(key);

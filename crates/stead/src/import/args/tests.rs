@@ -34,6 +34,14 @@ fn a_dry_run_needs_no_target() {
 }
 
 #[test]
+fn users_come_along_unless_they_are_left_out() {
+    let with = order("--from-dir a --to x");
+    assert!(with.with_users && with.options.with_auth);
+    let without = order("--from a --to x --no-users");
+    assert!(!without.with_users && !without.options.with_auth);
+}
+
+#[test]
 fn a_data_directory_is_a_target_with_a_name() {
     let args = "--from-dir a -data-dir d -name=n1 --index-margin 7 --force";
     let order = order(args);

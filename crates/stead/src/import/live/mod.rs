@@ -24,12 +24,15 @@ use super::clock::now;
 use super::plan::{Counts, Plan};
 use super::report::Index;
 use super::target::{Listing, Target};
+use super::users::found::Accounts;
+use super::users::plan::Plan as Users;
+use super::users::there;
 use super::write;
 use crate::console::say;
 use follow::{Ends, Followed, INDEX_MARGIN};
 use hidden::Hidden;
 use read::Copy;
-use reader::{Kind, Reader};
+use reader::{Kind, Reader, SMALL};
 use report::Report;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -52,7 +55,8 @@ pub(super) fn import(order: &Order, live: &Live) -> Result<(String, bool), Strin
     // A signal that comes during the copy ends what follows it.
     let stop = live.follow.then(server::stop_flag).transpose();
     let stop = stop.map_err(|error| format!("cannot take signals: {error}"))?;
-    let mut source = Reader::open(&live.urls, &live.files, live.user.as_deref())?;
+    let user = ("--source-user-file", live.user.as_deref());
+    let mut source = Reader::open(&live.urls, &live.files, user)?;
     let mut taker = open_taker(order)?;
     if let Some(taker) = &mut taker {
         check_apart(&mut source, &mut taker.reader)?;
@@ -62,8 +66,9 @@ pub(super) fn import(order: &Order, live: &Live) -> Result<(String, bool), Strin
     let mut copy = read::read(&mut source, &mut hidden)?;
     let expired = copy.imported.drop_expired(now());
     let mut report = Report::new(order, &source, clock, expired);
+    report.users = plan_users(order, &mut source, taker.as_mut())?;
     if let Some(taker) = &mut taker {
-        (report.counts, report.index) = write(order, &copy, taker, &mut hidden)?;
+        (report.counts, report.index) = write(order, (&copy, &report.users), taker, &mut hidden)?;
     } else {
         let plan = Plan::make(&copy.imported, &order.prefix, &Listing::new(), order.existing)?;
         report.counts = plan.counts;
@@ -101,7 +106,8 @@ fn open_taker(order: &Order) -> Result<Option<Taker>, String> {
         return Ok(None);
     }
     let target = Target::open(&order.to, &order.files)?;
-    let reader = Reader::open(&order.to, &order.files, None)?;
+    let user = ("--user-file", order.files.user.as_deref());
+    let reader = Reader::open(&order.to, &order.files, user)?;
     Ok(Some(Taker { target, reader }))
 }
 
@@ -119,10 +125,37 @@ fn check_apart(source: &mut Reader, target: &mut Reader) -> Result<(), String> {
     }
 }
 
+/// What becomes of users and roles. The source shows no passwords.
+fn plan_users(
+    order: &Order,
+    source: &mut Reader,
+    taker: Option<&mut Taker>,
+) -> Result<Users, String> {
+    if !order.with_users || source.kind == Kind::V04 {
+        return Ok(Users::default());
+    }
+    let found = there::read(&mut |path| {
+        let (answer, _) = source.get(path, SMALL)?;
+        Ok((answer.status, answer.body))
+    });
+    let accounts = match found {
+        Ok(Some(auth)) => Accounts::of(auth, &order.prefix),
+        Ok(None) => return Ok(Users::default()),
+        // Keys can be read by those who may not see users.
+        Err(why) => return Ok(Users::unread(why)),
+    };
+    // Where both sides are only compared their users are not.
+    let is_comparison = order.is_dry_run && order.is_verify();
+    match taker.filter(|_| !is_comparison) {
+        Some(taker) => Users::make(accounts, &mut taker.target, order.existing),
+        None => Ok(Users::alone(accounts)),
+    }
+}
+
 /// Plans and writes, unless it is a dry run.
 fn write(
     order: &Order,
-    copy: &Copy,
+    (copy, users): (&Copy, &Users),
     taker: &mut Taker,
     hidden: &mut Hidden,
 ) -> Result<(Counts, Index), String> {
@@ -142,6 +175,7 @@ fn write(
     write::write(&plan, &taker.target).map_err(incomplete)?;
     touch::touch(&copy.imported.nodes, &order.prefix, &there, &mut taker.target)
         .map_err(incomplete)?;
+    users.write(&mut taker.target).map_err(incomplete)?;
     Ok((plan.counts, Index::asked(is_raised)))
 }
 

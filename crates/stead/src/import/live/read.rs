@@ -1,7 +1,7 @@
 //! All that a running server shows, read before anything is written.
 
 use super::hidden::{Hidden, root_of};
-use super::reader::{Kind, Reader, SMALL};
+use super::reader::{Kind, Reader};
 use crate::import::key::is_reserved;
 use crate::import::ticks::Clock;
 use crate::import::tree::Listing;
@@ -25,16 +25,6 @@ pub(super) struct Copy {
     pub(super) imported: Imported,
     pub(super) roots: Vec<Root>,
     pub(super) clock: Clock,
-    pub(super) accounts: Accounts,
-}
-
-/// Users and roles of the source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Accounts {
-    pub(super) users: u64,
-    pub(super) roles: u64,
-    /// Why it is not known how many there are.
-    pub(super) unknown: Option<String>,
 }
 
 /// What is not a key of clients at the source, whatever the target says.
@@ -64,7 +54,7 @@ pub(super) fn read(reader: &mut Reader, hidden: &mut Hidden) -> Result<Copy, Str
     let source = SourceInfo::bare(reader.base().into(), family, Extent::Listing);
     let skipped = if own > 0 { vec![skipped] } else { Vec::new() };
     let imported = Imported { warnings, skipped, ..Imported::without_history(source, kept, index) };
-    Ok(Copy { imported, roots, clock: root, accounts: accounts(reader) })
+    Ok(Copy { imported, roots, clock: root })
 }
 
 /// Lists the whole and what is hidden, each at an index of its own. A Stead lists both in one, and
@@ -113,35 +103,6 @@ fn join(parts: impl Iterator<Item = Vec<Node>>) -> Vec<Node> {
     nodes.sort_by(|one, other| path_order(&one.path, &other.path));
     nodes.dedup_by(|later, earlier| later.path == earlier.path);
     nodes
-}
-
-/// Counts users and roles. The role of root is built in.
-fn accounts(reader: &mut Reader) -> Accounts {
-    let mut accounts = Accounts::default();
-    if reader.kind != Kind::V2 {
-        return accounts;
-    }
-    let mut count = |what: &str| {
-        let (answer, _) = reader.get(&format!("/v2/auth/{what}"), SMALL)?;
-        match answer.status {
-            404 => Ok(0),
-            200 => {
-                let body: serde_json::Value =
-                    serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
-                let names = body[what].as_array().map(Vec::as_slice).unwrap_or_default();
-                let is_built_in = |role: &&serde_json::Value| {
-                    what == "roles" && (role["role"] == "root" || **role == "root")
-                };
-                Ok(names.iter().filter(|one| !is_built_in(one)).count() as u64)
-            }
-            _ => Err(answer.explain()),
-        }
-    };
-    match (count("users"), count("roles")) {
-        (Ok(users), Ok(roles)) => (accounts.users, accounts.roles) = (users, roles),
-        (Err(why), _) | (_, Err(why)) => accounts.unknown = Some(why),
-    }
-    accounts
 }
 
 /// How many bytes of values, files and directories there are.

@@ -43,6 +43,8 @@ pub(super) struct Reader {
     urls: Vec<String>,
     at: usize,
     authorization: Option<String>,
+    /// The flag that names the file with a user for it.
+    user_flag: &'static str,
     /// What it says that it is.
     pub(super) version: String,
     pub(super) kind: Kind,
@@ -69,7 +71,7 @@ impl Reader {
     pub(super) fn open(
         urls: &[String],
         files: &Files,
-        user: Option<&Path>,
+        (user_flag, user): (&'static str, Option<&Path>),
     ) -> Result<Self, String> {
         let shown = files.cert.as_deref().zip(files.key.as_deref());
         let access = Access { ca: files.ca.as_deref(), shown, ..Access::default() };
@@ -77,7 +79,8 @@ impl Reader {
         let agent = server::agent(is_encrypted, access, Some(CALL_TIMEOUT))?;
         let authorization = user.map(credentials::header).transpose()?;
         let (version, kind) = (String::new(), Kind::V2);
-        let mut reader = Self { agent, urls: urls.to_vec(), at: 0, authorization, version, kind };
+        let urls = urls.to_vec();
+        let mut reader = Self { agent, urls, at: 0, authorization, user_flag, version, kind };
         let (answer, _) = reader.get("/version", SMALL)?;
         (reader.version, reader.kind) = version_of(&answer);
         Ok(reader)
@@ -213,7 +216,7 @@ impl Reader {
         match (answer.status, answer.error_code()) {
             (200, _) => tree::read(key, answer, window).map(Some).map_err(named),
             (404, 100) => Ok(None),
-            _ => Err(named(refusal(answer))),
+            _ => Err(named(self.refusal(answer))),
         }
     }
 
@@ -233,21 +236,24 @@ impl Reader {
     pub(super) fn index(&mut self) -> Result<u64, String> {
         let (answer, _) = self.get(NOWHERE, SMALL)?;
         match answer.index {
-            0 if answer.status >= 400 => Err(format!("{}: {}", self.base(), refusal(&answer))),
+            0 if answer.status >= 400 => Err(format!("{}: {}", self.base(), self.refusal(&answer))),
             index @ 0..=INDEX_MAX => Ok(index),
             index => Err(format!("{}: its index is {index}, which cannot be", self.base())),
         }
     }
-}
 
-/// Why a server refused, and what to do about it.
-fn refusal(answer: &Answer) -> String {
-    let why = answer.explain();
-    match (answer.status, answer.error_code()) {
-        (404, 0) => "there is no v2 API; an etcd 3.x has it if it is started with --enable-v2=true"
-            .to_owned(),
-        (401 | 403, _) => format!("{why}; give a file with root:PASSWORD as --source-user-file"),
-        _ => why,
+    /// Why a server refused, and what to do about it.
+    fn refusal(&self, answer: &Answer) -> String {
+        let why = answer.explain();
+        match (answer.status, answer.error_code()) {
+            (404, 0) => "there is no v2 API; an etcd 3.x has it if it is started with \
+                         --enable-v2=true"
+                .to_owned(),
+            (401 | 403, _) => {
+                format!("{why}; give a file with root:PASSWORD as {}", self.user_flag)
+            }
+            _ => why,
+        }
     }
 }
 
@@ -321,7 +327,8 @@ mod tests {
         let access = Access::default();
         let agent = server::agent(false, access, Some(CALL_TIMEOUT)).expect("it needs no files");
         let (urls, authorization) = (vec![url.to_owned()], authorization.map(str::to_owned));
-        Reader { agent, urls, at: 0, authorization, version: String::new(), kind: Kind::V2 }
+        let (user_flag, version) = ("--source-user-file", String::new());
+        Reader { agent, urls, at: 0, authorization, user_flag, version, kind: Kind::V2 }
     }
 
     #[test]

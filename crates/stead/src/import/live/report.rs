@@ -2,12 +2,13 @@
 
 use super::follow::Followed;
 use super::hidden::Hidden;
-use super::read::{Accounts, Copy};
+use super::read::Copy;
 use super::reader::{Kind, Reader};
 use super::verify::Verdict;
 use crate::import::args::Order;
 use crate::import::plan::Counts;
 use crate::import::report::Index;
+use crate::import::users::plan::Plan as Users;
 use legacy::{Skipped, Warning};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -27,7 +28,7 @@ pub(super) struct Report<'a> {
     expired: u64,
     pub(super) index: Index,
     source_index: u64,
-    accounts: Accounts,
+    pub(super) users: Users,
     hidden: Vec<String>,
     skipped: Vec<(String, u64)>,
     warnings: Vec<String>,
@@ -48,7 +49,7 @@ impl<'a> Report<'a> {
             expired,
             index: Index::Untouched,
             source_index: 0,
-            accounts: Accounts::default(),
+            users: Users::default(),
             hidden: Vec::new(),
             skipped: Vec::new(),
             warnings: Vec::new(),
@@ -63,7 +64,6 @@ impl<'a> Report<'a> {
         let followed = self.followed.as_ref().map_or(0, |followed| followed.seconds);
         self.seconds = (self.begun.elapsed().as_secs_f64() - followed as f64).max(0.0);
         self.source_index = imported.index;
-        self.accounts = copy.accounts.clone();
         self.hidden = hidden.iter().map(str::to_owned).collect();
         let told = |skipped: &Skipped| (skipped.reason.to_string(), skipped.count);
         self.skipped = imported.skipped.iter().map(told).collect();
@@ -93,19 +93,6 @@ impl<'a> Report<'a> {
         let verdict = self.verdict.as_ref();
         followed.is_none_or(|it| it.refused == 0 && it.incomplete.is_none())
             && verdict.is_none_or(|it| it.differences == 0)
-    }
-
-    /// What is said of users and roles; nothing if there are none.
-    fn accounts_note(&self) -> Option<String> {
-        let Accounts { users, roles, unknown } = &self.accounts;
-        match unknown {
-            Some(why) => Some(format!("cannot be read ({why}), and are not taken")),
-            None if users + roles == 0 => None,
-            None => Some(format!(
-                "{users} users and {roles} roles are not taken: Stead has none, and the source \
-                 shows no passwords"
-            )),
-        }
     }
 
     /// What is said of hidden keys.
@@ -139,9 +126,7 @@ impl<'a> Report<'a> {
             let _ = writeln!(out, "         there before: {}", counts.present);
         }
         let _ = writeln!(out, "hidden   {}", self.hidden_note());
-        if let Some(note) = self.accounts_note() {
-            let _ = writeln!(out, "users    {note}");
-        }
+        out.push_str(&self.users.text(self.order));
         if self.expired > 0 {
             let _ = writeln!(out, "dropped  expired keys and directories: {}", self.expired);
         }
@@ -196,9 +181,7 @@ impl<'a> Report<'a> {
             "expired": self.expired,
             "indexRaised": self.index == Index::Raised,
             "hidden": {"lookedAt": self.hidden, "note": self.hidden_note()},
-            "users": self.accounts.users,
-            "roles": self.accounts.roles,
-            "usersNote": self.accounts_note(),
+            "users": self.users.json(self.order),
             "skipped": skipped,
             "warnings": self.warnings,
             "followed": followed,

@@ -10,6 +10,7 @@ mod guards;
 mod lines;
 mod live;
 mod refusals;
+mod users;
 
 use crate::testkit::{Request, Server, TempDir, ask};
 use flate2::read::GzDecoder;
