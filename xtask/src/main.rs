@@ -191,6 +191,8 @@ fn ci() -> ExitCode {
     steps.push(("prometheus", script("packaging/test/prometheus")));
     steps.push(("import", script("packaging/test/import-etcd")));
     steps.push(("users", script("packaging/test/import-users")));
+    steps.push(("etcdctl", script("packaging/test/etcdctl")));
+    steps.push(("patroni", script("packaging/test/patroni")));
     // Last, because thousands of lines of tests are between here and the step that failed.
     for (step, outcome) in &steps {
         println!("{step}: {outcome}");
