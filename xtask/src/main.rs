@@ -18,6 +18,7 @@ mod tidy;
 
 use std::fmt;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
 cargo xtask ci      everything that CI checks
@@ -106,6 +107,18 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// The steps of CI, what became of them, and how long they took.
+#[derive(Default)]
+struct Steps(Vec<(&'static str, Outcome, Duration)>);
+
+impl Steps {
+    fn take(&mut self, name: &'static str, step: impl FnOnce() -> Outcome) {
+        let begin = Instant::now();
+        let outcome = step();
+        self.0.push((name, outcome, begin.elapsed()));
+    }
+}
+
 /// How a script ends that lacks a program.
 const SKIPPED: i32 = 77;
 
@@ -166,39 +179,43 @@ const BENCH_FMT: [&str; 4] = ["fmt", "--manifest-path", "bench/Cargo.toml", "--c
 
 fn ci() -> ExitCode {
     let clippy = |args: &[&str]| cargo(&[&["clippy"], args, &["--", "-D", "warnings"]].concat());
-    let reported = |name, problems: &[String]| {
-        (name, Outcome::from(report(name, problems) == ExitCode::SUCCESS))
+    let reported = |problems: Vec<String>, name: &str| {
+        Outcome::from(report(name, &problems) == ExitCode::SUCCESS)
     };
     let is_success = |code: ExitCode| Outcome::from(code == ExitCode::SUCCESS);
-    let mut steps = vec![
-        reported("tidy", &tidy::check()),
-        reported("deps", &deps::check()),
-        reported("planted", &planted::check_patches()),
-        ("fmt", (cargo(&["fmt", "--all", "--check"]) & cargo(&BENCH_FMT)).into()),
-        ("clippy", clippy(&["--workspace", "--all-targets"]).into()),
-        ("doc", doc().into()),
-        ("torture", is_success(torture(CI_TORTURE.map(str::to_owned).into_iter()))),
-        ("simulator", is_success(sim(CI_SEEDS.map(str::to_owned).into_iter()))),
-    ];
+    let torture = || torture(CI_TORTURE.map(str::to_owned).into_iter());
+    let simulator = || sim(CI_SEEDS.map(str::to_owned).into_iter());
+    let mut steps = Steps::default();
+    steps.take("tidy", || reported(tidy::check(), "tidy"));
+    steps.take("deps", || reported(deps::check(), "deps"));
+    steps.take("planted", || reported(planted::check_patches(), "planted"));
+    steps.take("fmt", || (cargo(&["fmt", "--all", "--check"]) & cargo(&BENCH_FMT)).into());
+    steps.take("clippy", || clippy(&["--workspace", "--all-targets"]).into());
+    steps.take("doc", || doc().into());
+    steps.take("torture", || is_success(torture()));
+    steps.take("simulator", || is_success(simulator()));
     if is_ci_machine() {
-        steps.push(reported("filesystems", &filesystems::check(&[])));
-        steps.push(reported("inject", &inject::check(&[])));
-        steps.push(reported("incidents", &incidents::check(&[])));
+        steps.take("filesystems", || reported(filesystems::check(&[]), "filesystems"));
+        steps.take("inject", || reported(inject::check(&[]), "inject"));
+        steps.take("incidents", || reported(incidents::check(&[]), "incidents"));
     }
-    let (passed, failed, ignored) = tests();
-    steps.push(("tests", (failed == 0 && passed > 0).into()));
-    steps.push(("dashboard", script("dashboard/test/run")));
-    steps.push(("prometheus", script("packaging/test/prometheus")));
-    steps.push(("import", script("packaging/test/import-etcd")));
-    steps.push(("users", script("packaging/test/import-users")));
-    steps.push(("etcdctl", script("packaging/test/etcdctl")));
-    steps.push(("patroni", script("packaging/test/patroni")));
+    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    steps.take("tests", || {
+        (passed, failed, ignored) = tests();
+        (failed == 0 && passed > 0).into()
+    });
+    steps.take("dashboard", || script("dashboard/test/run"));
+    steps.take("prometheus", || script("packaging/test/prometheus"));
+    steps.take("import", || script("packaging/test/import-etcd"));
+    steps.take("users", || script("packaging/test/import-users"));
+    steps.take("etcdctl", || script("packaging/test/etcdctl"));
+    steps.take("patroni", || script("packaging/test/patroni"));
     // Last, because thousands of lines of tests are between here and the step that failed.
-    for (step, outcome) in &steps {
-        println!("{step}: {outcome}");
+    for (step, outcome, took) in &steps.0 {
+        println!("{step}: {outcome} ({} s)", took.as_secs());
     }
     println!("{passed} passed, {failed} failed, {ignored} skipped");
-    let is_good = steps.iter().all(|(_, outcome)| *outcome != Outcome::Failed);
+    let is_good = steps.0.iter().all(|(_, outcome, _)| *outcome != Outcome::Failed);
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
