@@ -28,6 +28,7 @@ mod start;
 mod sys;
 mod text;
 
+pub use api::auth::USER_BYTES_MAX;
 pub use auth::hash::{HASH_COST_MAX, HashFault, check_hash};
 pub use call::{Access, agent, download};
 pub use error::StartError;

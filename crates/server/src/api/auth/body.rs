@@ -248,7 +248,8 @@ fn unknown_role(name: &str) -> String {
 pub(super) fn all_roles(users: &Auth) -> Vec<u8> {
     let root = Rights::all();
     let made = users.roles().map(|(name, rights)| RoleBody::of(name, rights));
-    let roles = made.chain([RoleBody::of(ROOT, &root)]).collect();
+    let mut roles: Vec<RoleBody<'_>> = made.chain([RoleBody::of(ROOT, &root)]).collect();
+    roles.sort_by_key(|one| one.role);
     json::line(&Roles { roles })
 }
 

@@ -33,7 +33,7 @@ const HASH_COST: u32 = 10;
 
 /// The most bytes that a user may be sent in: all but the password waits while the password gets
 /// its hash, of as many users as may wait.
-const USER_BYTES_MAX: usize = 64 << 10;
+pub const USER_BYTES_MAX: usize = 64 << 10;
 
 fn answer(cx: &Context, status: u16, body: impl Into<Body>) -> Response {
     Response { content_type: Some(JSON), ..answer_2x(cx, status, body) }

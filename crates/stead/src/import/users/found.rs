@@ -41,7 +41,8 @@ impl Accounts {
             let patterns = role.read.iter_mut().chain(&mut role.write);
             patterns.for_each(|pattern| *pattern = moved(pattern, prefix));
             let size = request::make_role(&role).body.len();
-            match check(&role.name, size, names.insert(role.name.clone())) {
+            let fits = size <= BODY_BYTES_MAX;
+            match check(&role.name, fits, names.insert(role.name.clone())) {
                 Ok(()) => accounts.roles.push(role),
                 Err(why) => accounts.left.push(named("role", &role.name, why)),
             }
@@ -49,7 +50,8 @@ impl Accounts {
         names.clear();
         for user in users {
             let size = request::make_user(&user).body.len();
-            if let Err(why) = check(&user.name, size, names.insert(user.name.clone())) {
+            let fits = size <= server::USER_BYTES_MAX;
+            if let Err(why) = check(&user.name, fits, names.insert(user.name.clone())) {
                 accounts.left.push(named("user", &user.name, why));
                 continue;
             }
@@ -82,14 +84,14 @@ fn named(what: &str, name: &str, why: &str) -> String {
 }
 
 /// Whether a user or a role can be asked for by its name, and made by one request.
-fn check(name: &str, body: usize, is_new: bool) -> Result<(), &'static str> {
+fn check(name: &str, fits: bool, is_new: bool) -> Result<(), &'static str> {
     if matches!(name, "" | "." | "..") || name.contains('/') {
         return Err("no request can name it");
     }
     if !is_new {
         return Err("it comes twice");
     }
-    if request::path("users", name).len() > TARGET_BYTES_MAX || body > BODY_BYTES_MAX {
+    if request::path("users", name).len() > TARGET_BYTES_MAX || !fits {
         return Err("it is too long for a request");
     }
     Ok(())
