@@ -3,6 +3,7 @@
 //! It keeps its connection while the member does. What matters to a history is told apart: whether
 //! the question can have reached the member at all.
 
+use crate::login::Login;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub(crate) struct Connection {
     stream: TcpStream,
     host: SocketAddr,
     buf: Vec<u8>,
+    /// Who asks on it; nobody in particular if it is not said.
+    who: Option<Login>,
     /// The member will not answer on it again.
     pub(crate) is_over: bool,
 }
@@ -63,7 +66,14 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(within))?;
         stream.set_write_timeout(Some(within))?;
-        Ok(Self { stream, host: addr, buf: Vec::new(), is_over: false })
+        Ok(Self { stream, host: addr, buf: Vec::new(), who: None, is_over: false })
+    }
+
+    /// Says who asks from now on.
+    #[must_use]
+    pub(crate) fn by(mut self, who: Option<&Login>) -> Self {
+        self.who = who.cloned();
+        self
     }
 
     /// Whether the member has closed the connection while nothing was asked. Clients look before
@@ -86,8 +96,9 @@ impl Connection {
         content_type: &str,
         (method, target, body): (&str, &str, &str),
     ) -> io::Result<()> {
+        let who = self.who.as_ref().map_or("", Login::line);
         let text = format!(
-            "{method} {target} HTTP/1.1\r\nHost: {}\r\n\
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\n{who}\
              Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
             self.host,
             body.len()
@@ -178,12 +189,14 @@ pub(crate) fn ask(
     slot: &mut Option<Connection>,
     addr: SocketAddr,
     within: Duration,
+    who: Option<&Login>,
     request: (&str, &str, &str),
 ) -> Result<Answer, Lost> {
-    let mut connection = match slot.take().filter(|connection| !connection.is_closed()) {
+    let connection = match slot.take().filter(|connection| !connection.is_closed()) {
         Some(connection) => connection,
         None => Connection::open(addr, within).map_err(|_| Lost::NotSent)?,
     };
+    let mut connection = connection.by(who);
     let lost = |_| Lost::Unknown;
     connection.send(request.0, request.1, request.2).map_err(lost)?;
     let answer = connection.answer().map_err(lost)?;
@@ -193,13 +206,22 @@ pub(crate) fn ask(
     Ok(answer)
 }
 
-/// Asks once, over a connection of its own.
+/// Asks once, over a connection of its own, as nobody in particular.
 pub(crate) fn once(
     addr: SocketAddr,
     within: Duration,
     request: (&str, &str, &str),
 ) -> Option<Answer> {
-    ask(&mut None, addr, within, request).ok()
+    ask(&mut None, addr, within, None, request).ok()
+}
+
+/// The same as who may do everything. Where users do not count nobody looks at that.
+pub(crate) fn as_root(
+    addr: SocketAddr,
+    within: Duration,
+    request: (&str, &str, &str),
+) -> Option<Answer> {
+    ask(&mut None, addr, within, Some(&Login::root()), request).ok()
 }
 
 #[cfg(test)]

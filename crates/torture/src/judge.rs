@@ -1,6 +1,7 @@
 //! Judges one window when everything is quiet: the simulator's checkers, on what real clients saw.
 
 use crate::record::Window;
+use crate::rights;
 use serde_json::Value;
 use sim::check::{linear, lock, order, sequence, state, ttl, watch};
 use sim::history::{OpId, Outcome};
@@ -20,6 +21,9 @@ pub(crate) struct Sums {
     /// Registers whose history had too many possible orders.
     pub(crate) undecided: u64,
     pub(crate) cleared: u64,
+    /// Changes of users that were acknowledged, and what was refused for lack of rights.
+    pub(crate) changes: u64,
+    pub(crate) missed: u64,
 }
 
 impl Sums {
@@ -33,6 +37,8 @@ impl Sums {
         self.locks += other.locks;
         self.undecided += other.undecided;
         self.cleared += other.cleared;
+        self.changes += other.changes;
+        self.missed += other.missed;
     }
 }
 
@@ -48,6 +54,7 @@ pub(crate) fn judge(window: &Window, listing: &[(String, OpId)]) -> (Sums, Vec<S
         ("time to live", ttl::check(history, changes)),
         ("locks of keys", lock::check(history)),
         ("lock module", lock::check(&window.locks)),
+        ("rights", rights::judge(window)),
     ];
     for told in &window.watchers {
         let filter = WatchFilter { path: told.path.as_str().into(), recursive: told.recursive };
@@ -76,6 +83,9 @@ fn count(window: &Window) -> Sums {
     }
     let taken = |outcome: &Outcome| matches!(outcome, Outcome::Written { .. });
     sums.locks = window.locks.iter().filter(|(_, op)| taken(&op.outcome)).count() as u64;
+    let is_known = |change: &&rights::Change| change.told_at.is_some();
+    sums.changes = window.rights.changes.iter().filter(is_known).count() as u64;
+    sums.missed = window.missed.len() as u64;
     sums.events = window.changes.iter().count() as u64;
     let stretches = window.watchers.iter().flat_map(|told| &told.stretches);
     sums.cleared = stretches.filter(|stretch| stretch.was_cleared).count() as u64;

@@ -9,6 +9,7 @@
 // Printing is what this program is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod admin;
 mod adopt;
 mod damage;
 mod fault;
@@ -16,9 +17,12 @@ mod http;
 mod imposture;
 mod judge;
 mod lab;
+mod login;
 mod member;
 mod net;
 mod record;
+mod report;
+mod rights;
 mod run;
 mod shadow;
 mod stranger;
@@ -35,6 +39,7 @@ use std::time::Duration;
 const USAGE: &str = "\
 usage: torture --binary PATH [--minutes N | --seconds N] [--members N] [--seed S]
                [--faults A,B,C] [--recovery-ms N] [--loopback] [--tls]
+               [--users | --users-from N]
 
   --binary PATH      the server to run
   --minutes N        how long faults are made (1)
@@ -44,6 +49,8 @@ usage: torture --binary PATH [--minutes N | --seconds N] [--members N] [--seed S
   --recovery-ms N    how long a member may need to take writes after a fault's end (2000)
   --loopback         no network namespaces, even where they are allowed
   --tls              certificates between the members
+  --users            users count: clients write as users whose rights change meanwhile
+  --users-from N     the same from the window of this number on; one takes 40 seconds
 ";
 
 /// What the command line says.
@@ -57,6 +64,8 @@ pub(crate) struct Args {
     pub(crate) recovery: Duration,
     pub(crate) is_loopback: bool,
     pub(crate) with_tls: bool,
+    /// From which window on users count.
+    pub(crate) users_from: Option<u64>,
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
@@ -70,11 +79,14 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
         recovery: Duration::from_secs(2),
         is_loopback: false,
         with_tls: false,
+        users_from: None,
     };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--loopback" => args.is_loopback = true,
             "--tls" => args.with_tls = true,
+            "--users" => args.users_from = Some(1),
+            "--users-from" => args.users_from = Some(words.next()?.parse().ok()?),
             "--binary" => args.binary = PathBuf::from(words.next()?),
             "--minutes" => {
                 let minutes: u64 = words.next()?.parse().ok()?;
@@ -128,6 +140,9 @@ mod tests {
         let args = parsed(&format!("--binary x --faults {new}")).unwrap();
         let names: Vec<&str> = args.faults.iter().map(|fault| fault.name()).collect();
         assert_eq!(names.join(","), new);
+        let users = |line: &str| parsed(line).unwrap().users_from;
+        assert_eq!(users("--binary x --users"), Some(1));
+        assert_eq!(users("--binary x --users-from 2"), Some(2));
         let all = parsed("--binary x").unwrap().faults;
         assert!(args.faults.iter().all(|fault| all.contains(fault)), "part of the default");
         for wrong in ["", "--binary", "--binary x --members 2", "--binary x --faults rain", "x"] {

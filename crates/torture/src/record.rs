@@ -3,9 +3,13 @@
 //! A run is cut into windows. The keys of a window are below a directory of its own, and its values
 //! name it, so that a write that comes late from the window before is not taken for one of this.
 
+use crate::login::{Login, Logins};
+use crate::rights::Rights;
 use serde_json::Value;
+use sim::check::rights::{Shown, UNAUTHORIZED};
 use sim::history::{Change, Changes, History, Kind, Op, OpId, Outcome, Seen};
 use sim::{Nanos, Stretch};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,8 +32,11 @@ pub(crate) struct Shared {
     pub(crate) gentle_from: AtomicU64,
     /// The longest time that the machine itself took for a write of its own, in microseconds.
     pub(crate) stall: AtomicU64,
+    /// The highest index of the store that anybody was told.
+    highest: AtomicU64,
     connections: AtomicU64,
     window: Mutex<Window>,
+    logins: Mutex<Logins>,
     faults: Mutex<Vec<String>>,
 }
 
@@ -43,6 +50,12 @@ pub(crate) struct Window {
     pub(crate) locks: History,
     /// How far each watcher was told, and what.
     pub(crate) watchers: Vec<Told>,
+    pub(crate) rights: Rights,
+    /// As whom things were asked for; as nobody in particular if it is not said.
+    pub(crate) shown: BTreeMap<OpId, Shown>,
+    /// What was refused for lack of rights, with the index that the refusal shows. It is not done as
+    /// far as other checkers are concerned: the index is that of the member, which may be behind.
+    pub(crate) missed: BTreeMap<OpId, u64>,
 }
 
 /// What one watcher was told in this window.
@@ -67,8 +80,10 @@ impl Shared {
             epoch: AtomicU64::new(0),
             gentle_from: AtomicU64::new(Nanos::MAX),
             stall: AtomicU64::new(0),
+            highest: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             window: Mutex::new(Window::default()),
+            logins: Mutex::new(Logins::default()),
             faults: Mutex::new(Vec::new()),
         }
     }
@@ -80,6 +95,20 @@ impl Shared {
     /// A thread that panicked leaves what it had noted.
     pub(crate) fn window(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn logins(&self) -> MutexGuard<'_, Logins> {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of an index that somebody was told.
+    pub(crate) fn saw(&self, index: u64) {
+        self.highest.fetch_max(index, Ordering::SeqCst);
+    }
+
+    /// What is asked for from now on comes behind this index.
+    pub(crate) fn highest(&self) -> u64 {
+        self.highest.load(Ordering::SeqCst)
     }
 
     /// A number of its own for each connection: what a member answers on one never goes back.
@@ -101,7 +130,13 @@ impl Shared {
     }
 
     /// Takes note of a write or read that is about to be sent, and gives its number.
-    pub(crate) fn begin(&self, client: usize, machine: (usize, u64), what: &What) -> OpId {
+    pub(crate) fn begin(
+        &self,
+        client: usize,
+        machine: (usize, u64),
+        what: &What,
+        who: Option<&Login>,
+    ) -> OpId {
         let op = Op {
             client,
             machine,
@@ -112,14 +147,21 @@ impl Shared {
             ttl: what.ttl,
             outcome: Outcome::Open,
         };
-        self.window().history.begin(op)
+        let mut window = self.window();
+        let id = window.history.begin(op);
+        window.shown.extend(who.map(|who| (id, who.shown.clone())));
+        id
     }
 
     /// Takes note of what came of it.
-    pub(crate) fn finish(&self, id: OpId, outcome: Outcome) {
+    pub(crate) fn finish(&self, id: OpId, mut outcome: Outcome) {
         let now = self.now();
         let is_unknown = outcome == Outcome::Unknown;
         let mut window = self.window();
+        if let Outcome::Refused { code: UNAUTHORIZED, index } = outcome {
+            window.missed.insert(id, index);
+            outcome = Outcome::NotDone;
+        }
         let Some(op) = window.history.get_mut(id) else { return };
         op.outcome = outcome;
         op.finished = if is_unknown { Nanos::MAX } else { now };
@@ -197,6 +239,11 @@ fn action(word: &str) -> Option<Action> {
     all.into_iter().find(|action| action.as_str() == word)
 }
 
+/// Whether the cause of a refusal says that nothing was done, or that it was not even begun with.
+pub(crate) fn is_nothing_done(cause: &str) -> bool {
+    cause.contains("nothing was done") || cause.contains("too many passwords")
+}
+
 /// What an answer says of an operation.
 pub(crate) fn outcome(window: u64, kind: Kind, index: u64, body: &str) -> Outcome {
     let Ok(body) = serde_json::from_str::<Value>(body) else { return Outcome::Unknown };
@@ -204,12 +251,10 @@ pub(crate) fn outcome(window: u64, kind: Kind, index: u64, body: &str) -> Outcom
         let index = body["index"].as_u64().unwrap_or(index);
         return match (kind.is_read(), code) {
             (true, 100) => Outcome::Read { index, found: None },
-            (_, 100 | 101 | 105) => {
+            (_, 100 | 101 | 105 | 110) => {
                 Outcome::Refused { code: u16::try_from(code).unwrap_or(u16::MAX), index }
             }
-            _ if body["cause"].as_str().is_some_and(|cause| cause.contains("nothing was done")) => {
-                Outcome::NotDone
-            }
+            _ if body["cause"].as_str().is_some_and(is_nothing_done) => Outcome::NotDone,
             _ => Outcome::Unknown,
         };
     }
@@ -250,6 +295,12 @@ mod tests {
         let refused = r#"{"errorCode":300,"message":"Raft Internal Error",
             "cause":"the leader changed; nothing was done, try again","index":5}"#;
         assert_eq!(outcome(3, Kind::Set, 5, refused), Outcome::NotDone);
+        let busy =
+            r#"{"errorCode":300,"cause":"too many passwords are being checked; try again later"}"#;
+        assert_eq!(outcome(3, Kind::Set, 5, busy), Outcome::NotDone);
+        let missed = r#"{"errorCode":110,"cause":"Insufficient credentials","index":5}"#;
+        let turned_away = Outcome::Refused { code: UNAUTHORIZED, index: 5 };
+        assert_eq!(outcome(3, Kind::QuorumRead, 6, missed), turned_away);
         let unknown = refused.replace("nothing was done, try again", "the outcome is unknown");
         assert_eq!(outcome(3, Kind::Set, 5, &unknown), Outcome::Unknown);
         assert_eq!(outcome(3, Kind::Set, 5, "<html>"), Outcome::Unknown);

@@ -1,18 +1,19 @@
 //! A run: windows of faults, a quiet moment after each, and the judgement.
 
 use crate::Args;
+use crate::admin;
 use crate::fault::{self, Fault};
 use crate::http::{self, Answer};
-use crate::judge::{self, Sums};
+use crate::judge;
 use crate::lab::Lab;
+use crate::login::Login;
 use crate::record::{self, Shared, What, Window};
+use crate::report::Report;
 use crate::watch::Watcher;
 use crate::work::{self, Client};
 use serde_json::Value;
 use sim::history::{Kind, Outcome};
 use sim::rng::Rng;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
@@ -35,18 +36,6 @@ const WINDOW: Duration = Duration::from_secs(40);
 /// How long the quiet moment may take: the longest time to live, and a second for each step.
 const QUIET: Duration = Duration::from_secs(20);
 
-/// What a run did.
-struct Report {
-    sums: Sums,
-    windows: u64,
-    /// How often each fault was made, and the slowest recovery from it.
-    faults: BTreeMap<&'static str, (u64, Duration)>,
-    /// Recoveries that took too long while the machine itself stalled.
-    not_judged: u64,
-    violations: Vec<String>,
-    began: Instant,
-}
-
 /// Runs until the time is over, a violation is found or a signal comes; says whether all was well.
 pub(crate) fn run(args: &Args) -> Result<bool, String> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -66,14 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, String> {
         }
     }
     let shared = Shared::new(lab.addrs());
-    let mut report = Report {
-        sums: Sums::default(),
-        windows: 0,
-        faults: fault::ALL.iter().map(|(_, name)| (*name, (0, Duration::ZERO))).collect(),
-        not_judged: 0,
-        violations: Vec::new(),
-        began: Instant::now(),
-    };
+    let mut report = Report::new();
     if let Err(text) = lab.start() {
         lab.keep();
         return Err(format!("{text}; logs and data are in {}", lab.dir().display()));
@@ -100,7 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, String> {
         shared.is_over.store(true, Ordering::Relaxed);
     });
     if !report.violations.is_empty() {
-        keep(&mut lab, &shared, &report);
+        report.keep(&mut lab, &shared);
     }
     report.print(stop.load(Ordering::Relaxed));
     Ok(report.violations.is_empty())
@@ -111,12 +93,13 @@ fn start_clients<'scope>(
     shared: &'scope Shared,
     rng: &mut Rng,
 ) {
-    for id in 0..WORKERS + LOCKERS + MODULERS {
+    for id in 0..WORKERS + LOCKERS + MODULERS + 1 {
         let client = Client::new(shared, id, rng.fork());
         scope.spawn(move || match id {
             id if id < WORKERS => work::run(client),
             id if id < WORKERS + LOCKERS => work::run_lock(client),
-            _ => work::run_module(client),
+            id if id < WORKERS + LOCKERS + MODULERS => work::run_module(client),
+            _ => admin::run(client),
         });
     }
     for (id, member) in watchers(shared).into_iter().enumerate() {
@@ -194,6 +177,9 @@ impl Nemesis<'_> {
             watchers: watchers.map(|(id, member)| Watcher::told(id, member, base)).collect(),
             ..Window::default()
         };
+        if self.args.users_from.is_some_and(|from| number >= from) {
+            admin::prepare(self.shared, number)?;
+        }
         self.shared.epoch.fetch_add(1, Ordering::SeqCst);
         self.shared.is_paused.store(false, Ordering::SeqCst);
         Ok(())
@@ -266,22 +252,22 @@ impl Nemesis<'_> {
         })?;
         self.last_writes(number)?;
         let listing = self.equal(number)?;
+        let counts = self.shared.window().rights.counts;
+        if counts {
+            admin::verify(self.shared, number)?;
+        }
         let window = std::mem::take(&mut *self.shared.window());
         let (sums, wrong) = judge::judge(&window, &judge::in_order(number, &listing));
-        report.sums.add(sums);
-        println!(
-            "{:>7.1} s  window {number}: {} operations, {} events, {} locks: {}",
-            report.began.elapsed().as_secs_f64(),
-            sums.operations,
-            sums.events,
-            sums.locks,
-            if wrong.is_empty() { "right" } else { "WRONG" }
-        );
+        report.judged(number, sums, wrong.is_empty());
+        let named = window.rights.named;
         let found = self.shared.violations();
         if !wrong.is_empty() || !found.is_empty() {
             *self.shared.window() = window;
             report.violations.extend(found.into_iter().chain(wrong));
             return Ok(());
+        }
+        if counts {
+            admin::clear(self.shared, number, named)?;
         }
         let target = format!("/v2/keys{dir}?recursive=true");
         self.until_ok(("DELETE", &target, "")).map(|_| ())
@@ -289,13 +275,16 @@ impl Nemesis<'_> {
 
     /// One more event for every watcher, and all of them must be told of it.
     fn last_writes(&mut self, number: u64) -> Result<(), String> {
-        let mut client = Client::new(self.shared, WORKERS + LOCKERS + MODULERS, self.rng.fork());
-        let mut targets = Vec::new();
+        let mut client =
+            Client::new(self.shared, WORKERS + LOCKERS + MODULERS + 1, self.rng.fork());
+        let (mut targets, root) = (Vec::new(), Some(&Login::root()));
         for (key, kind) in [("/q", Kind::InOrder), ("/r/0", Kind::Set)] {
             let what = What { key: key.into(), kind, ttl: None };
             let mut index = 0;
             wait("the last writes", || {
-                if let (_, Outcome::Written { index: found, .. }) = client.perform(number, &what) {
+                if let (_, Outcome::Written { index: found, .. }) =
+                    client.perform_as(number, &what, root)
+                {
                     index = found;
                 }
                 index > 0
@@ -339,14 +328,14 @@ impl Nemesis<'_> {
 
     fn get(&self, at: usize, target: &str) -> Option<Answer> {
         let addr = *self.shared.addrs.get(at)?;
-        http::once(addr, work::PATIENCE, ("GET", target, ""))
+        http::as_root(addr, work::PATIENCE, ("GET", target, ""))
     }
 
     fn until_ok(&self, request: (&str, &str, &str)) -> Result<Answer, String> {
         let mut found = None;
         wait("a write", || {
             for addr in &self.shared.addrs {
-                found = http::once(*addr, work::PATIENCE, request);
+                found = http::as_root(*addr, work::PATIENCE, request);
                 if found.as_ref().is_some_and(|answer| answer.status < 300) {
                     return true;
                 }
@@ -366,66 +355,4 @@ fn wait(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())
-}
-
-/// Writes down everything that is known of a violation.
-fn keep(lab: &mut Lab, shared: &Shared, report: &Report) {
-    lab.keep();
-    let window = shared.window();
-    let mut text = report.violations.join("\n") + "\n\noperations\n";
-    // Writing to a text does not fail.
-    for (id, op) in window.history.iter() {
-        let _ = writeln!(text, "{id} {op:?}");
-    }
-    text += "\nchanges\n";
-    for (index, change, at) in window.changes.iter() {
-        let _ = writeln!(text, "{index} at {at}: {change:?}");
-    }
-    text += "\nlocks\n";
-    for (id, op) in window.locks.iter() {
-        let _ = writeln!(text, "{id} {op:?}");
-    }
-    text += "\nwatchers\n";
-    for told in &window.watchers {
-        let _ = writeln!(text, "{told:?}");
-    }
-    let path = lab.dir().join("histories");
-    if let Err(error) = std::fs::write(&path, text) {
-        eprintln!("torture: {}: {error}", path.display());
-    }
-    println!("torture: histories, logs and data are in {}", lab.dir().display());
-}
-
-impl Report {
-    fn print(&self, was_stopped: bool) {
-        let sums = &self.sums;
-        println!("\nfault, times, slowest recovery");
-        for (name, (count, slowest)) in &self.faults {
-            println!("  {name:<18} {count:>5}  {slowest:>8.1?}");
-        }
-        let slowest = self.faults.values().map(|(_, slowest)| *slowest).max().unwrap_or_default();
-        let faults: u64 = self.faults.values().map(|(count, _)| count).sum();
-        println!(
-            "{} operations in {} windows and {:.0} s: {} answered, {} refused by the key space, {} \
-             not done, {} unknown",
-            sums.operations,
-            self.windows,
-            self.began.elapsed().as_secs_f64(),
-            sums.acknowledged,
-            sums.refused,
-            sums.not_done,
-            sums.unknown
-        );
-        println!(
-            "{} events, {} locks of the module, {} registers undecided, {} histories cleared",
-            sums.events, sums.locks, sums.undecided, sums.cleared
-        );
-        let not_judged = self.not_judged;
-        println!("{faults} faults, slowest recovery {slowest:.1?}, {not_judged} not judged");
-        for text in &self.violations {
-            println!("VIOLATION: {text}");
-        }
-        let end = if was_stopped { ", stopped by a signal" } else { "" };
-        println!("torture: {} violations{end}", self.violations.len());
-    }
 }

@@ -5,6 +5,7 @@ use crate::fault::hold;
 use crate::http::{Answer, Connection};
 use crate::imposture::panic_in;
 use crate::lab::{self, Lab};
+use crate::login::Login;
 use serde_json::Value;
 use sim::rng::Rng;
 use std::collections::BTreeSet;
@@ -206,7 +207,7 @@ fn put_url(lab: &Lab, id: &str, url: &str) -> Result<(), String> {
     let mut last = String::new();
     while start.elapsed() < CHANGED_WITHIN {
         for one in &lab.members {
-            match ask(one.addr, ("PUT", &target, &body)) {
+            match ask_as(Some(&Login::root()), one.addr, ("PUT", &target, &body)) {
                 Some(answer) if answer.status == 204 => return Ok(()),
                 Some(answer) => last = format!("{}: {}", answer.status, answer.body),
                 None => {}
@@ -218,7 +219,11 @@ fn put_url(lab: &Lab, id: &str, url: &str) -> Result<(), String> {
 }
 
 fn ask(addr: SocketAddr, request: (&str, &str, &str)) -> Option<Answer> {
-    let mut connection = Connection::open(addr, PATIENCE).ok()?;
+    ask_as(None, addr, request)
+}
+
+fn ask_as(who: Option<&Login>, addr: SocketAddr, request: (&str, &str, &str)) -> Option<Answer> {
+    let mut connection = Connection::open(addr, PATIENCE).ok()?.by(who);
     connection.send_as(JSON, request).ok()?;
     connection.answer().ok()
 }

@@ -2,6 +2,7 @@
 //! from member to member and always ask for what comes after the last that they were told.
 
 use crate::http::Connection;
+use crate::login::Login;
 use crate::record::{self, Shared, Told};
 use crate::work::PATIENCE;
 use serde_json::Value;
@@ -66,7 +67,8 @@ impl<'a> Watcher<'a> {
         let at = self.member.unwrap_or_else(|| self.rng.index(self.shared.addrs.len()));
         let addr = *self.shared.addrs.get(at).expect("members are counted from zero");
         let epoch = self.shared.epoch.load(Ordering::SeqCst);
-        let mut connection = Connection::open(addr, PATIENCE)?;
+        // Of all keys, which only one may see who may do everything.
+        let mut connection = Connection::open(addr, PATIENCE)?.by(Some(&Login::root()));
         let dir = record::dir(window);
         let target = format!(
             "/v2/keys{dir}{}?wait=true&stream=true&recursive={recursive}&waitIndex={next}",

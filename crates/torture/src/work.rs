@@ -1,7 +1,10 @@
 //! Clients that read and write at a bounded rate, and write down what they were told.
 
 use crate::http::{self, Connection, Lost};
+use crate::login::Login;
 use crate::record::{self, Shared, What};
+use crate::rights::Area;
+use sim::check::rights::UNAUTHORIZED;
 use sim::history::{Kind, Op, OpId, Outcome, Prev, Seen};
 use sim::rng::Rng;
 use std::collections::BTreeMap;
@@ -10,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How many registers there are.
-const REGISTERS: u64 = 8;
+pub(crate) const REGISTERS: u64 = 8;
 
 /// Keys that live for a while only.
 const MORTALS: u64 = 6;
@@ -27,7 +30,7 @@ const MOVES_PERMILLE: u64 = 30;
 
 /// One client.
 pub(crate) struct Client<'a> {
-    shared: &'a Shared,
+    pub(crate) shared: &'a Shared,
     id: usize,
     pub(crate) rng: Rng,
     /// The member that it asks.
@@ -35,12 +38,14 @@ pub(crate) struct Client<'a> {
     slot: Option<Connection>,
     /// The number of the connection.
     connection: u64,
+    /// As whom it asks for what guests may not.
+    login: Option<Login>,
 }
 
 impl<'a> Client<'a> {
     pub(crate) fn new(shared: &'a Shared, id: usize, rng: Rng) -> Self {
         let at = id % shared.addrs.len();
-        Self { shared, id, rng, at, slot: None, connection: 0 }
+        Self { shared, id, rng, at, slot: None, connection: 0, login: None }
     }
 
     /// Does one thing, at the next member when this one does not serve it.
@@ -49,16 +54,55 @@ impl<'a> Client<'a> {
             self.slot = None;
             self.at = self.rng.index(self.shared.addrs.len());
         }
+        let counts = self.shared.window().rights.counts;
+        let who = Area::of(&what.key, what.kind).filter(|_| counts).and_then(|_| self.identify());
+        let (id, outcome) = self.perform_as(window, what, who.as_ref());
+        if matches!(outcome, Outcome::Refused { code: UNAUTHORIZED, .. }) {
+            self.login = None;
+        }
+        (id, outcome)
+    }
+
+    /// Draws as whom it asks: mostly as the user that it is, now and then as another one, as root,
+    /// or as one that it cannot be any more.
+    fn identify(&mut self) -> Option<Login> {
+        let logins = self.shared.logins();
+        if self.login.is_none() || self.rng.permille(50) {
+            self.login = logins.current(&mut self.rng);
+        }
+        match self.rng.below(1000) {
+            0..80 => Some(Login::root()),
+            80..90 => logins.former(&mut self.rng),
+            90..95 => None,
+            _ => self.login.clone().or_else(|| Some(Login::root())),
+        }
+    }
+
+    /// Goes to a member.
+    pub(crate) fn go_to(&mut self, at: usize) {
+        (self.slot, self.at) = (None, at);
+    }
+
+    /// Does one thing as somebody, at the member where it is.
+    pub(crate) fn perform_as(
+        &mut self,
+        window: u64,
+        what: &What,
+        who: Option<&Login>,
+    ) -> (OpId, Outcome) {
         if self.slot.is_none() {
             self.connection = self.shared.connection();
         }
         let machine = (self.at, self.connection);
-        let id = self.shared.begin(self.id, machine, what);
+        let id = self.shared.begin(self.id, machine, what, who);
         let request = request(&mut self.rng, window, id, what);
         let addr = *self.shared.addrs.get(self.at).expect("it asks members only");
         let asked = (request.0, request.1.as_str(), request.2.as_str());
-        let outcome = match http::ask(&mut self.slot, addr, PATIENCE, asked) {
-            Ok(answer) => record::outcome(window, what.kind, answer.index(), &answer.body),
+        let outcome = match http::ask(&mut self.slot, addr, PATIENCE, who, asked) {
+            Ok(answer) => {
+                self.shared.saw(answer.index());
+                record::outcome(window, what.kind, answer.index(), &answer.body)
+            }
             Err(Lost::NotSent) => Outcome::NotDone,
             Err(Lost::Unknown) => Outcome::Unknown,
         };

@@ -16,7 +16,7 @@ use crate::history::{Changes, History, Kind, Op, OpId, Outcome, UserStep};
 use std::collections::BTreeMap;
 
 /// The code of those who have no right to what they ask.
-pub(crate) const UNAUTHORIZED: u16 = 110;
+pub const UNAUTHORIZED: u16 = 110;
 
 /// The code of a change of users that is there already.
 pub(crate) const CONFLICT: u16 = 1409;
@@ -41,6 +41,9 @@ pub struct Ledger {
     pub asked_at: BTreeMap<OpId, u64>,
     /// The store index of that member when it was answered.
     pub told_at: BTreeMap<OpId, u64>,
+    /// Whether a refusal shows the index of the member that told of it, which may have applied more
+    /// since it was judged.
+    pub refuses_late: bool,
 }
 
 /// A user as a member has it in the end.
@@ -71,12 +74,18 @@ struct Turn {
 struct Moment {
     index: u64,
     invoked: Nanos,
+    /// Nothing that was told from then on is certain to come before it.
+    told_before: Nanos,
 }
 
 /// After everything.
-const END: Moment = Moment { index: u64::MAX - 1, invoked: 0 };
+const END: Moment = Moment::at(u64::MAX - 1);
 
 impl Moment {
+    const fn at(index: u64) -> Self {
+        Self { index, invoked: 0, told_before: Nanos::MAX }
+    }
+
     fn is_behind(self, turn: &Turn) -> bool {
         turn.is_definite && (turn.high <= self.index || turn.finished < self.invoked)
     }
@@ -95,7 +104,8 @@ fn may(on: &[Turn], off: &[Turn], at: Moment) -> bool {
 /// Whether it must be so.
 fn must(on: &[Turn], off: &[Turn], at: Moment) -> bool {
     let may_be_over = |on: &Turn| off.iter().any(|off| at.may_be_behind(off) && off.high >= on.low);
-    on.iter().any(|on| at.is_behind(on) && !may_be_over(on))
+    let is_on = |on: &Turn| at.is_behind(on) && on.finished < at.told_before;
+    on.iter().any(|on| is_on(on) && !may_be_over(on))
 }
 
 /// All changes of one user.
@@ -209,16 +219,19 @@ pub fn check(history: &History, changes: &Changes, ledger: &Ledger) -> Verdict {
         let verdict = match op.outcome {
             _ if matches!(op.kind, Kind::Users(_)) => Ok(()),
             Outcome::Refused { code: UNAUTHORIZED, index } => {
-                check_refused(&lines, op, who, Moment { index, invoked: 0 })
+                let told_before = if ledger.refuses_late { op.invoked } else { Nanos::MAX };
+                check_refused(&lines, op, who, Moment { told_before, ..Moment::at(index) })
             }
             _ if !is_guarded(&op.key) => Ok(()),
-            Outcome::Read { index, .. } => lines.judge_done(who, Moment { index, invoked }),
+            Outcome::Read { index, .. } => {
+                lines.judge_done(who, Moment { invoked, ..Moment::at(index) })
+            }
             Outcome::Written { index, .. } if is_write => {
-                lines.judge_done(who, Moment { index: index.saturating_sub(1), invoked })
+                lines.judge_done(who, Moment { invoked, ..Moment::at(index.saturating_sub(1)) })
             }
             _ => match places.get(&id) {
                 Some(index) if is_write => {
-                    lines.judge_done(who, Moment { index: index.saturating_sub(1), invoked })
+                    lines.judge_done(who, Moment { invoked, ..Moment::at(index.saturating_sub(1)) })
                 }
                 _ => Ok(()),
             },

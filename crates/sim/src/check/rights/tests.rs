@@ -152,6 +152,20 @@ fn a_certain_right_is_not_refused() {
 }
 
 #[test]
+fn a_refusal_that_is_told_late_may_have_been_judged_before_the_right_was_there() {
+    let judge = |is_late, invoked| {
+        let outcome = Outcome::Refused { code: UNAUTHORIZED, index: 9 };
+        let refused = op(Kind::Set, "/r/0", (invoked, 100), outcome);
+        let mut case = Case::new().asked(Some(shown()), refused);
+        case.ledger.refuses_late = is_late;
+        case.judge()
+    };
+    assert_eq!(judge(true, 54), Ok(()), "the grant was acknowledged at 55");
+    assert!(judge(true, 56).is_err());
+    assert!(judge(false, 54).is_err(), "it shows where it was judged");
+}
+
+#[test]
 fn what_begins_behind_an_acknowledged_revocation_is_judged_behind_it() {
     let get = |kind, times, index| {
         let case = Case::new().with(done(UserStep::Revoke, "u0", 7));
