@@ -4,7 +4,7 @@
 //! is asked where it is done: of the store, at the place of the log where a write is applied.
 
 use super::answers::{Shape, error, unauthorized};
-use super::call;
+use super::call::{self, LetIn};
 use super::error::ApiError;
 use super::pending::Waiting;
 use super::route::Route;
@@ -95,16 +95,21 @@ pub(crate) fn admit(
     route: Route<'_>,
     remote: &mut dyn Remote,
 ) -> Option<Reply<Waiting>> {
-    cx.who = Principal::Guest;
+    (cx.who, cx.is_let_in) = (Principal::Guest, false);
     let counts_users = cx.driver.store().auth().is_enabled();
     let rule = rule(route, request.method);
-    let has_rule = match rule {
-        Rule::Open | Rule::Machine => false,
-        Rule::Rights | Rule::AdministerUsers => counts_users,
-        Rule::Administer => true,
-    };
-    if !has_rule {
-        return None;
+    match rule {
+        Rule::Open | Rule::Machine => return None,
+        Rule::Rights | Rule::AdministerUsers => {
+            if request.authorization.is_some() && !call::knows_users(cx) {
+                // It would be taken for a guest, and refused what it may do.
+                return Some(call::without_users(cx, shape(route)).into());
+            }
+            if !counts_users {
+                return None;
+            }
+        }
+        Rule::Administer => {}
     }
     if counts_users && let Some(reply) = identify(cx, caller, request, route, remote) {
         return Some(reply);
@@ -112,7 +117,13 @@ pub(crate) fn admit(
     if rule == Rule::Rights {
         return None;
     }
-    call::administer(cx, caller, request, shape(route)).err().map(Reply::from)
+    match call::administer(cx, caller, request, shape(route)) {
+        Ok(let_in) => {
+            cx.is_let_in = let_in == LetIn::Proof;
+            None
+        }
+        Err(refused) => Some(refused.into()),
+    }
 }
 
 /// Finds out who sends a request. Gives the reply, where that is not known yet or is not true.

@@ -15,8 +15,7 @@ pub(crate) struct Asker {
 impl Asker {
     /// The sender of a request that was admitted.
     pub(crate) fn admitted(cx: &Context) -> Self {
-        let users = cx.driver.store().auth();
-        Self { who: cx.who, is_let_in: users.is_enabled() && !users.is_root(cx.who) }
+        Self { who: cx.who, is_let_in: cx.is_let_in }
     }
 
     /// One that everybody may be.

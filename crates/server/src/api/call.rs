@@ -71,8 +71,18 @@ pub(crate) fn believe(
     })
 }
 
+/// What let an administrator in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LetIn {
+    /// A certificate of a machine, or the cluster's secret.
+    Proof,
+    /// Who it is, or that users do not count.
+    Users,
+}
+
 /// Whether a caller may change the members, the configuration or users. A peer port that asks for
-/// certificates has been shown one. Where users count it is root, or says the cluster's secret.
+/// certificates has been shown one. Where users count it is root, or says the cluster's secret. A
+/// machine that has just joined does not know whether they do.
 ///
 /// # Errors
 /// The refusal.
@@ -81,23 +91,49 @@ pub(crate) fn administer(
     caller: Caller,
     request: &Request<'_>,
     shape: Shape,
-) -> Result<(), Response> {
+) -> Result<LetIn, Response> {
+    if caller.port == Port::Peer && cx.config.knows_peers() {
+        return Ok(LetIn::Proof);
+    }
     let counts_users = cx.driver.store().auth().is_enabled();
-    let is_let_in = match caller.port {
-        Port::Peer => cx.config.knows_peers(),
-        Port::Client(_) => cx.config.open_membership && !counts_users,
-    };
+    let has_secret = !cx.config.finding.token.is_none();
     // Who has a secret to say says more than who has none; but where users count none is needed.
-    let may_say = !counts_users || !cx.config.finding.token.is_none();
-    let is_root = counts_users && cx.driver.store().auth().is_root(cx.who);
-    if is_let_in || is_root || (may_say && take_call(cx, request).is_ok()) {
-        return Ok(());
+    let may_say = !counts_users || has_secret;
+    if may_say && take_call(cx, request).is_ok() && has_secret {
+        return Ok(LetIn::Proof);
+    }
+    if !knows_users(cx) {
+        return Err(without_users(cx, shape));
+    }
+    let is_open = !counts_users && (!has_secret || is_open_client(cx, caller));
+    if is_open || (counts_users && cx.driver.store().auth().is_root(cx.who)) {
+        return Ok(LetIn::Users);
     }
     if counts_users {
         return Err(unauthorized(cx, caller, shape));
     }
     let why = "the cluster's secret is missing or wrong: send it as Stead-Token";
     Err(refuse(cx, why, shape))
+}
+
+fn is_open_client(cx: &Context, caller: Caller) -> bool {
+    matches!(caller.port, Port::Client(_)) && cx.config.open_membership
+}
+
+/// Whether this machine has caught up with its cluster once: before that it may not have heard yet
+/// that users count.
+pub(crate) fn knows_users(cx: &Context) -> bool {
+    cx.driver.has_store() && cx.driver.status().is_voter
+}
+
+/// The refusal of a machine that does not know yet who may do what.
+pub(crate) fn without_users(cx: &Context, shape: Shape) -> Response {
+    let why = "this machine has joined but has not caught up with the leader yet: it does not know \
+               who may do this; nothing was done, try again";
+    match shape {
+        Shape::Error => error(cx, &ApiError::overloaded(why, cx.index())),
+        Shape::Message => refuse_with(cx, 503, why),
+    }
 }
 
 fn refuse(cx: &Context, why: &str, shape: Shape) -> Response {

@@ -67,6 +67,8 @@ pub(crate) struct Context {
     pub(crate) auth: Authenticator,
     /// Who sent the current request.
     pub(crate) who: Principal,
+    /// Whether it has shown what counts as root: a machine's certificate, or the cluster's secret.
+    pub(crate) is_let_in: bool,
     /// Clients that wait for locks.
     pub(crate) locks: LockWaiters,
     /// Events as they are sent to watchers.

@@ -147,6 +147,7 @@ impl EventLoop {
             gate,
             auth: Authenticator::new()?,
             who: Principal::Guest,
+            is_let_in: false,
             locks: LockWaiters::new(),
             events: keys::event_bytes::EventBytes::default(),
             body: Vec::new(),

@@ -3,6 +3,7 @@
 mod doors;
 mod flood;
 mod hashes;
+mod joining;
 mod lost;
 
 use base64::Engine;
