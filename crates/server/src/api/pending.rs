@@ -109,6 +109,8 @@ pub(crate) enum MemberChange {
 pub(crate) enum OnStop {
     /// It is refused, since its outcome will not be known here.
     Refuse,
+    /// It is refused, and nothing was done: it was not even begun with.
+    RefuseUndone,
     /// The removal of this member itself, which is done.
     RemoveSelf,
     /// It has an end of its own: watches, locks, long answers, other members.
@@ -129,9 +131,7 @@ impl Waiting {
             },
             Waiting::Write { .. }
             | Waiting::Read { .. }
-            | Waiting::Credentials
             | Waiting::AuthRead(_)
-            | Waiting::Hash(_)
             | Waiting::AuthWrite(_)
             | Waiting::BackupRead(_)
             | Waiting::LockWrite
@@ -141,6 +141,7 @@ impl Waiting {
             | Waiting::Join(_)
             | Waiting::Remove(_)
             | Waiting::Health => OnStop::Refuse,
+            Waiting::Credentials | Waiting::Hash(_) => OnStop::RefuseUndone,
             Waiting::Watch(_)
             | Waiting::List(_)
             | Waiting::Backup(_)

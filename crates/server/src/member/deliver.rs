@@ -3,7 +3,8 @@
 use super::EventLoop;
 use super::greeting::note_doubled;
 use super::waiter::Waiter;
-use crate::api::answers::engine_error;
+use crate::api::answers::{engine_error, error};
+use crate::api::error::ApiError;
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
 use crate::api::pending::{OnStop, Waiting};
@@ -170,6 +171,10 @@ impl EventLoop {
             let response: Response = match waiting.on_stop(own) {
                 OnStop::EndsItself => continue,
                 OnStop::Refuse => engine_error(&self.cx, EngineError::Stopping),
+                OnStop::RefuseUndone => {
+                    let cause = "the server is stopping; nothing was done, try again";
+                    error(&self.cx, &ApiError::overloaded(cause, self.cx.index()))
+                }
                 // The other members have confirmed it: success.
                 OnStop::RemoveSelf if is_of_members => members::removed(&self.cx),
                 OnStop::RemoveSelf => join::removal_done(),

@@ -455,12 +455,15 @@ impl<T: Pending> Front<T> {
 
     /// Whether everything was sent and nothing is waited for but by other members.
     pub(crate) fn is_quiet(&mut self, may_idle: bool) -> bool {
-        self.connections.keys().into_iter().all(|key| {
-            let Some(connection) = self.connections.get_mut(key) else { return true };
-            let has_sent = connection.outbox.is_empty() && connection.socket.is_flushed();
-            let is_foreign = connection.pending().is_some_and(|pending| !pending.is_http());
-            has_sent && (is_foreign || (connection.is_idle() && may_idle))
-        })
+        // Those that are to be served again have a request that nobody has answered.
+        let is_served = self.resume.is_empty();
+        is_served
+            && self.connections.keys().into_iter().all(|key| {
+                let Some(connection) = self.connections.get_mut(key) else { return true };
+                let has_sent = connection.outbox.is_empty() && connection.socket.is_flushed();
+                let is_foreign = connection.pending().is_some_and(|pending| !pending.is_http());
+                has_sent && (is_foreign || (connection.is_idle() && may_idle))
+            })
     }
 }
 

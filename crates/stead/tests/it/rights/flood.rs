@@ -55,3 +55,31 @@ fn wrong_passwords_hold_up_nobody_who_is_known() {
     // A password that nobody has checked yet is, when the flood is over.
     assert_eq!(ask(addr, &of("root:top", Request::get("/v2/keys/a/x"))).status(), 404);
 }
+
+#[test]
+fn a_stop_says_to_those_whose_password_waits_that_nothing_was_done() {
+    let site = Site::new("rights-stop");
+    let server = site.start();
+    count_users(server.addr());
+    let ask_for = |name: usize| {
+        let mut connection = Connection::open(server.addr()).unwrap();
+        connection.within(Duration::from_secs(20));
+        let put = Request::put("/v2/keys/a/x", "value=1");
+        connection.send(&of(&format!("n{name}:x"), put)).unwrap();
+        connection
+    };
+    // Each takes some 100 ms, and the stop no more than a second.
+    let waiting: Vec<Connection> = (0..40).map(ask_for).collect();
+    // They are read in the order in which they came: behind this one all of them wait.
+    assert_eq!(ask(server.addr(), &Request::get("/version")).status(), 200);
+    assert!(server.terminate().success());
+    let mut undone = 0;
+    for mut connection in waiting {
+        let answer = connection.response("PUT").unwrap();
+        let text = answer.text();
+        let is_wrong = answer.status() == 401;
+        assert!(is_wrong || text.contains("nothing was done"), "{} {text}", answer.status());
+        undone += u32::from(!is_wrong);
+    }
+    assert!(undone > 0, "all passwords were checked in time: this shows nothing");
+}
