@@ -222,7 +222,7 @@ fn step(client: &mut Client<'_>, window: u64) -> Result<(), String> {
     let people = shared.window().rights.people.clone();
     if people.len() < PEOPLE {
         let person = newcomer(shared, window);
-        // Whether it was made does not matter before somebody has it: one that was not is no user's.
+        // One whose making nobody knows of is no user's, and goes with the window.
         if make_role(shared, window, &person.name).is_ok() {
             shared.window().rights.people.push(person);
         }

@@ -53,8 +53,8 @@ pub(crate) struct Window {
     pub(crate) rights: Rights,
     /// As whom things were asked for; as nobody in particular if it is not said.
     pub(crate) shown: BTreeMap<OpId, Shown>,
-    /// What was refused for lack of rights, with the index that the refusal shows. It is not done as
-    /// far as other checkers are concerned: the index is that of the member, which may be behind.
+    /// What was refused for lack of rights, with the index that the refusal shows. For other
+    /// checkers it is not done: the index is that of the member, which may be behind.
     pub(crate) missed: BTreeMap<OpId, u64>,
 }
 
