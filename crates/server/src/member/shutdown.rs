@@ -42,21 +42,21 @@ impl EventLoop {
             self.take_results()?;
             self.turn()?;
             observe::look(&mut self.cx);
-            self.take_events(&mut events)?;
+            self.take_events(&mut events, PAUSE)?;
         }
         observe::look(&mut self.cx);
         Ok(())
     }
 
-    /// Waits for events a moment, and takes them.
-    fn take_events(&mut self, events: &mut Events) -> Result<(), StartError> {
-        self.front.poll.poll(events, Some(PAUSE))?;
+    /// Waits for events a moment, and takes them. Gives whether there were any.
+    fn take_events(&mut self, events: &mut Events, patience: Duration) -> Result<bool, StartError> {
+        self.front.poll.poll(events, Some(patience))?;
         self.begin_round();
         for event in &*events {
             self.take(event);
         }
         self.maintain_peers();
-        Ok(())
+        Ok(!events.is_empty())
     }
 
     /// Stops: no new connections, watches ended, writes in hand finished, answers sent.
@@ -95,7 +95,13 @@ impl EventLoop {
             let is_done = self.front.is_quiet(passed >= DRAIN_NS)
                 && !self.cx.driver.is_syncing()
                 && (self.cx.locks.is_empty() || is_removed);
-            if is_done || passed > STOP_NS {
+            let is_late = passed > STOP_NS;
+            // What came while this thread had no processor is looked at before all is closed.
+            if is_done && !is_late && self.take_events(&mut events, Duration::ZERO)? {
+                net::go_on(self);
+                continue;
+            }
+            if is_done || is_late {
                 self.answer_waiting();
                 net::flush_dirty(self);
                 return Ok(());
@@ -103,7 +109,7 @@ impl EventLoop {
             if is_removed {
                 self.answer_waiting();
             }
-            self.take_events(&mut events)?;
+            self.take_events(&mut events, PAUSE)?;
             net::go_on(self);
         }
     }
