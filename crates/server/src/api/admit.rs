@@ -72,6 +72,7 @@ fn rule(route: Route<'_>, method: Method) -> Rule {
         | Route::Livez
         | Route::Readyz
         | Route::Metrics
+        | Route::OpenApi
         | Route::Dashboard(_)
         | Route::NotFound => Rule::Open,
     }

@@ -25,6 +25,7 @@ pub(crate) mod keys;
 pub(crate) mod lock;
 pub(crate) mod members;
 pub(crate) mod metrics;
+pub(crate) mod openapi;
 pub(crate) mod pending;
 pub(crate) mod redirect;
 pub(crate) mod route;
@@ -165,6 +166,7 @@ fn resource(
         Route::Livez => health::livez(request.query).into(),
         Route::Readyz => health::serve(cx, caller, health::ready(request.query)),
         Route::Metrics => metrics::serve(cx).into(),
+        Route::OpenApi => openapi::serve().into(),
         Route::PeerStream
         | Route::Keys(_)
         | Route::V1(..)

@@ -40,6 +40,8 @@ pub(crate) enum Route<'a> {
     Livez,
     Readyz,
     Metrics,
+    /// What the client ports serve, for programs.
+    OpenApi,
     /// Users, roles, and whether they count.
     Auth(Resource<'a>),
     /// A file of the dashboard, by its name; nothing for what only leads there.
@@ -144,6 +146,7 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
         ("/v2/stats/leader", _) => Route::StatsLeader,
         ("/v2/stats/cluster", _) => Route::StatsCluster,
         ("/metrics", _) => Route::Metrics,
+        ("/openapi.json", _) => Route::OpenApi,
         _ => shared,
     }
 }

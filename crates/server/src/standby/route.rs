@@ -10,8 +10,8 @@ use super::{
     call, health, listing_of_urls, redirect, refusal, refuse, stats,
 };
 use crate::api::health::Check;
-use crate::api::metrics;
 use crate::api::route::Route;
+use crate::api::{metrics, openapi};
 use crate::http::request::Method;
 
 /// Where a proxy of 2.x shows what it passes requests on to.
@@ -68,6 +68,7 @@ impl Standby<'_> {
             Route::Version => health::version(request.accepts_text),
             Route::Livez => health::livez(request.query),
             Route::Metrics => self.metrics(),
+            Route::OpenApi => openapi::serve(),
             _ => return None,
         };
         Some(response)

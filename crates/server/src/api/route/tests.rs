@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::http::url;
+use std::collections::BTreeSet;
 
 const V04: Port = Port::Client(Dialect::V04);
 
@@ -99,6 +100,7 @@ fn each_port_has_its_resources() {
         ("/livez", [true, true, true]),
         ("/readyz", [true, true, true]),
         ("/metrics", [true, true, false]),
+        ("/openapi.json", [true, true, false]),
         ("/mod/v2/lock/a", [true, true, false]),
         ("/mod/v2/leader/a", [true, true, false]),
         ("/join", [false, false, false]),
@@ -147,5 +149,131 @@ fn the_api_before_v2_is_there_for_clients_of_0_4_alone() {
         assert_eq!(route(V04, path), want, "{path}");
         assert_eq!(route(Port::Client(Dialect::V2), path), Route::NotFound, "{path}");
         assert_eq!(route(Port::Peer, path), Route::NotFound, "{path}");
+    }
+}
+
+/// Where the OpenAPI document has a resource, with the same words for what varies.
+fn documented(route: Route<'_>) -> Option<&'static str> {
+    Some(match route {
+        Route::Keys("/") => "/v2/keys",
+        Route::Keys(_) => "/v2/keys/{key}",
+        Route::V1(V1::Key, _) => "/v1/keys/{key}",
+        Route::V1(V1::Watch, _) => "/v1/watch/{key}",
+        Route::Version => "/version",
+        Route::Machines => "/v2/machines",
+        Route::Leader => "/v2/leader",
+        Route::Peers => "/v2/peers",
+        Route::StatsSelf => "/v2/stats/self",
+        Route::StatsStore => "/v2/stats/store",
+        Route::StatsLeader => "/v2/stats/leader",
+        Route::StatsCluster => "/v2/stats/cluster",
+        Route::Members => "/v2/members",
+        Route::Member(_) => "/v2/members/{id}",
+        Route::AdminConfig => "/v2/admin/config",
+        Route::AdminBackup => "/v2/admin/backup",
+        Route::AdminIndex => "/v2/admin/index",
+        Route::AdminMachines => "/v2/admin/machines",
+        Route::AdminMachine(_) => "/v2/admin/machines/{name}",
+        Route::Health => "/health",
+        Route::Livez => "/livez",
+        Route::Readyz => "/readyz",
+        Route::Metrics => "/metrics",
+        Route::OpenApi => "/openapi.json",
+        Route::Auth(Resource::Enable) => "/v2/auth/enable",
+        Route::Auth(Resource::Users) => "/v2/auth/users",
+        Route::Auth(Resource::Roles) => "/v2/auth/roles",
+        Route::Auth(Resource::User(_)) => "/v2/auth/users/{name}",
+        Route::Auth(Resource::Role(_)) => "/v2/auth/roles/{name}",
+        Route::Dashboard(None) => "/dashboard",
+        Route::Dashboard(Some(_)) => "/mod/dashboard/{file}",
+        Route::Module(Module::Lock, _) => "/mod/v2/lock/{name}",
+        Route::Module(Module::Leader, _) => "/mod/v2/leader/{name}",
+        // Machines alone call these; and what is no resource.
+        Route::PeerStream
+        | Route::PeerChallenge
+        | Route::PeerJoin
+        | Route::PeerMembers
+        | Route::PeerIdentity
+        | Route::Auth(Resource::Invalid)
+        | Route::NotFound => return None,
+    })
+}
+
+/// One of each resource for clients.
+const FOR_CLIENTS: [Route<'static>; 33] = [
+    Route::Keys("/"),
+    Route::Keys("/a"),
+    Route::V1(V1::Key, "/a"),
+    Route::V1(V1::Watch, "/a"),
+    Route::Version,
+    Route::Machines,
+    Route::Leader,
+    Route::Peers,
+    Route::StatsSelf,
+    Route::StatsStore,
+    Route::StatsLeader,
+    Route::StatsCluster,
+    Route::Members,
+    Route::Member("1"),
+    Route::AdminConfig,
+    Route::AdminBackup,
+    Route::AdminIndex,
+    Route::AdminMachines,
+    Route::AdminMachine("m"),
+    Route::Health,
+    Route::Livez,
+    Route::Readyz,
+    Route::Metrics,
+    Route::OpenApi,
+    Route::Auth(Resource::Enable),
+    Route::Auth(Resource::Users),
+    Route::Auth(Resource::Roles),
+    Route::Auth(Resource::User("u")),
+    Route::Auth(Resource::Role("r")),
+    Route::Dashboard(None),
+    Route::Dashboard(Some("")),
+    Route::Module(Module::Lock, "l"),
+    Route::Module(Module::Leader, "l"),
+];
+
+/// How many paths of the document name one resource: those of v1 are others' too.
+const SHARED_WITH_V1: usize = 6;
+
+#[test]
+fn the_openapi_document_has_each_resource_with_its_methods() {
+    let document: serde_json::Value =
+        serde_json::from_slice(crate::api::openapi::DOCUMENT).expect("it is JSON");
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let paths = document["paths"].as_object().expect("there are paths");
+    let methods_of = |path: &str| -> BTreeSet<String> {
+        let item = paths[path].as_object().expect("an object");
+        let methods = item.keys().filter(|name| *name != "parameters" && *name != "x-dialects");
+        methods.map(|name| name.to_uppercase()).collect()
+    };
+    let mut shared = 0;
+    for (path, item) in paths {
+        let sample = path.replace("{key}", "a/b").replace("{id}", "1").replace("{name}", "n");
+        let sample = sample.replace("{file}", "app.js");
+        let is_old = item.get("x-dialects").is_some_and(|dialects| dialects[0] == "0.4");
+        for dialect in [Dialect::V04, Dialect::V2] {
+            let found = route(Port::Client(dialect), &sample);
+            if is_old && dialect == Dialect::V2 {
+                assert_eq!(found, Route::NotFound, "{path}");
+                continue;
+            }
+            let allowed: BTreeSet<String> = found.allowed().split(',').map(str::to_owned).collect();
+            assert_eq!(methods_of(path), allowed, "{path}");
+            let documented = documented(found).unwrap_or_else(|| panic!("{path} is not served"));
+            if documented != path {
+                assert!(path.starts_with("/v1/"), "{path} is {documented}");
+                shared += 1;
+            }
+        }
+    }
+    assert_eq!(shared, SHARED_WITH_V1);
+    for route in FOR_CLIENTS {
+        let path = documented(route).expect("it is for clients");
+        assert!(paths.contains_key(path), "{path} is not in openapi.json");
     }
 }
