@@ -50,7 +50,8 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    const ALL: [EngineError; 20] = [
+    /// All of them, in the order of their numbers between members.
+    pub const ALL: [EngineError; 20] = [
         EngineError::NoLeader,
         EngineError::NotLeader,
         EngineError::Timeout,

@@ -152,6 +152,9 @@ impl ApiError {
 }
 
 #[cfg(test)]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use store::StoreIndex;
