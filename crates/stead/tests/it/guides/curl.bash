@@ -6,6 +6,7 @@ set -u
 fail() { echo "curl: $2" >&2; exit "$1"; }
 
 method='' data='' has_data='' out='' retries=0 delay=1 refused='' fails='' limit=60 head=''
+kind=1 accepts=1 direct=''
 headers=() urls=()
 while [ $# -gt 0 ]; do
   arg=$1
@@ -16,7 +17,8 @@ while [ $# -gt 0 ]; do
     --retry-connrefused) refused=1 ;;
     --max-time) limit=$1; shift ;;
     --fail) fails=1 ;;
-    --silent | --show-error | --location | --no-buffer) ;;
+    --no-buffer) direct=1 ;;
+    --silent | --show-error | --location) ;;
     --*) fail 2 "option $arg: is unknown here" ;;
     -*)
       rest=${arg#-}
@@ -24,7 +26,8 @@ while [ $# -gt 0 ]; do
         flag=${rest:0:1}
         rest=${rest:1}
         case $flag in
-          s | S | L | N) continue ;;
+          s | S | L) continue ;;
+          N) direct=1; continue ;;
           f) fails=1; continue ;;
           i) head=1; continue ;;
         esac
@@ -35,7 +38,14 @@ while [ $# -gt 0 ]; do
           X) method=$value ;;
           d) data+=${has_data:+&}$value; has_data=1 ;;
           o) out=$value ;;
-          H) headers+=("$value") ;;
+          H)
+            headers+=("$value")
+            case ${value,,} in
+              content-type:*) kind='' ;;
+              accept:*) accepts='' ;;
+            esac
+            ;;
+          u) headers+=("Authorization: Basic $(printf %s "$value" | base64 -w 0)") ;;
           m) limit=$value ;;
           *) fail 2 "option -$flag: is unknown here" ;;
         esac
@@ -53,10 +63,11 @@ call() {
   status=0
   exec 3<>"/dev/tcp/$host/${place##*:}" || return 7
   {
-    printf '%s %s HTTP/1.0\r\nHost: %s\r\nAccept: */*\r\n' "$method" "$path" "$place"
+    printf '%s %s HTTP/1.0\r\nHost: %s\r\n' "$method" "$path" "$place"
+    [ -z "$accepts" ] || printf 'Accept: */*\r\n'
     for header in ${headers[@]+"${headers[@]}"}; do printf '%s\r\n' "$header"; done
     if [ -n "$has_data" ]; then
-      printf 'Content-Type: application/x-www-form-urlencoded\r\n'
+      [ -z "$kind" ] || printf 'Content-Type: application/x-www-form-urlencoded\r\n'
       printf 'Content-Length: %s\r\n' "$(printf %s "$data" | wc -c)"
     fi
     printf '\r\n%s' "$data"
@@ -81,6 +92,11 @@ fetch() {
   [ "$place" != "${place#*/}" ] || path=/
   place=${place%%/*}
   host=${place%:*}
+  # What is not buffered is shown while it comes: the events of a watch.
+  if [ -n "$direct" ]; then
+    call /dev/stdout "$place" || fail "$?" "no answer from $place"
+    return
+  fi
   while :; do
     : >"$body"
     code=0

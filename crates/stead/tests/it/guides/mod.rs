@@ -1,8 +1,10 @@
-//! The guides, typed: each block of commands in docs/guides is run in its order in an empty
-//! directory, and its output compared with what the guide shows. [`page`] has the conventions.
+//! The documentation, typed: each block of commands in docs/guides and docs/reference is run in its
+//! order in an empty directory, and its output compared with what the page shows. [`page`] has the
+//! conventions.
 //!
 //! Ports of the text are replaced by free ones; background servers are started by the lines of the
-//! guide, and end with the test. A new guide needs a line below.
+//! page, and end with the test. A new guide needs a line below, a new page of the reference one in
+//! [`reference`].
 
 mod page;
 mod shell;
@@ -14,40 +16,33 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Output};
 
-const GUIDES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides");
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// A program that does as much of `curl` as the guides use, for machines without it.
 const OWN_CURL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/guides/curl.bash");
 
-/// A test for each guide.
-macro_rules! guides {
-    ($($name:ident => $file:literal,)*) => {
+/// A test for each page of a folder that is typed, and one that no page is left out. Pages without
+/// commands come first.
+macro_rules! pages {
+    ($folder:literal, $all:ident, [$($silent:literal),*], $($name:ident => $file:literal,)*) => {
         $(
             #[test]
             fn $name() {
-                type_guide($file);
+                $crate::guides::type_page(concat!($folder, "/", $file));
             }
         )*
 
         #[test]
-        fn every_guide_is_typed() {
-            let typed = BTreeSet::from([$($file.to_owned()),*]);
-            let found = fs::read_dir(GUIDES).expect("the guides are there");
-            let names = found.map(|entry| entry.expect("a name").file_name());
-            let names = names.map(|name| name.into_string().expect("a name of letters"));
-            // The index names the guides and has no commands.
-            let found: BTreeSet<String> =
-                names.filter(|name| name.ends_with(".md") && name != "README.md").collect();
-            assert_eq!(typed, found, "each guide has a line in tests/it/guides/mod.rs");
-            let index = fs::read_to_string(format!("{GUIDES}/README.md")).expect("it is there");
-            for name in &found {
-                assert!(index.contains(&format!("({name})")), "{name} is not in README.md");
-            }
+        fn $all() {
+            $crate::guides::check_index($folder, &[$($file),*], &[$($silent),*]);
         }
     };
 }
 
-guides! {
+mod reference;
+
+pages! {
+    "docs/guides", every_guide_is_typed, [],
     backup => "backup.md",
     majority_lost => "majority-lost.md",
     monitoring => "monitoring.md",
@@ -57,16 +52,41 @@ guides! {
     upgrades => "upgrades.md",
 }
 
-fn type_guide(file: &str) {
-    assert_eq!(template(), None, "the guides are for this program");
-    let text = fs::read_to_string(format!("{GUIDES}/{file}")).expect("the guide is there");
-    let blocks = page::parse(&text).unwrap_or_else(|wrong| panic!("{file}: {wrong}"));
-    let dir = TempDir::new(file);
+/// That each page of a folder is in one of the lists, and in the folder's index.
+fn check_index(folder: &str, typed: &[&str], silent: &[&str]) {
+    let listed: BTreeSet<String> = typed.iter().chain(silent).map(|&name| name.into()).collect();
+    let found = fs::read_dir(format!("{ROOT}/{folder}")).expect("the pages are there");
+    let names = found.map(|entry| entry.expect("a name").file_name());
+    let names = names.map(|name| name.into_string().expect("a name of letters"));
+    // The index names the pages and has no commands.
+    let found: BTreeSet<String> =
+        names.filter(|name| name.ends_with(".md") && name != "README.md").collect();
+    assert_eq!(listed, found, "each page has a line in tests/it/guides");
+    let index = fs::read_to_string(format!("{ROOT}/{folder}/README.md")).expect("it is there");
+    for name in &found {
+        assert!(index.contains(&format!("({name})")), "{name} is not in {folder}/README.md");
+    }
+}
+
+/// The blocks of a page that are typed.
+fn blocks_of(page: &str) -> Vec<page::Block> {
+    assert_eq!(template(), None, "the documentation is of this program");
+    let text = fs::read_to_string(format!("{ROOT}/{page}")).expect("the page is there");
+    page::parse(&text).unwrap_or_else(|wrong| panic!("{page}: {wrong}"))
+}
+
+/// Types blocks of a page, in a directory of their own.
+fn type_blocks(page: &str, blocks: &[page::Block]) {
+    let dir = TempDir::new(&page.replace('/', "-"));
     let mut shell = Shell::start(dir.path());
     for block in blocks {
-        let typed = shell.type_in(&block);
-        typed.unwrap_or_else(|why| panic!("docs/guides/{file}:{}: {why}", block.line));
+        let typed = shell.type_in(block);
+        typed.unwrap_or_else(|why| panic!("{page}:{}: {why}", block.line));
     }
+}
+
+fn type_page(page: &str) {
+    type_blocks(page, &blocks_of(page));
 }
 
 #[test]
@@ -86,6 +106,13 @@ fn the_stand_in_for_curl_makes_its_calls_and_refuses_what_it_does_not_know() {
     assert!(code == Some(0) && text.ends_with("}ok\n"), "{code:?} {text}");
     assert_eq!(curl("-fo saved http://HOST/v2/admin/backup").0, Some(0));
     assert!(fs::read(site.folder().join("saved")).is_ok_and(|bytes| bytes.contains(&0)));
+    let (code, text) =
+        curl("-i http://HOST/v2/keys/a -XPUT -H Content-Type:application/json -d {\"a\":1}");
+    assert!(code == Some(0) && text.contains("Content-Type \\\"application/json"), "{text}");
+    assert_eq!(curl("-H Accept:text/plain http://HOST/version").1, "etcd 0.4.9");
+    let index = "http://HOST/v2/keys/a?wait=true&waitIndex=2";
+    let (code, text) = curl(&format!("-N -u ann:secret {index}"));
+    assert!(code == Some(0) && text.contains("\"ttl\":90"), "{code:?} {text}");
     let (code, text) = curl("http://HOST/v2/keys/a -X DELETE -H Stead-Token:x");
     assert!(code == Some(0) && text.contains("\"action\":\"delete\""), "{code:?} {text}");
     assert_eq!(curl("-fs http://HOST/v2/keys/a").0, Some(22));
