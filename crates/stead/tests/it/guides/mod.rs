@@ -39,6 +39,7 @@ macro_rules! pages {
     };
 }
 
+mod readme;
 mod reference;
 
 pages! {
