@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 const COLUMNS_MAX: usize = 140;
 
 /// Folders in which documentation is looked for, each by itself.
-const FOLDERS: [&str; 8] =
-    [".", "bench", "dashboard", "docs", "docs/guides", "docs/reference", "fuzz", "packaging"];
+const FOLDERS: [&str; 7] =
+    [".", "bench", "dashboard", "docs", "docs/reference", "fuzz", "packaging"];
 
 /// One page, read.
 #[derive(Debug, Default)]
