@@ -9,7 +9,7 @@ use std::path::Path;
 const CRATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Files with sentences for clients, beside [`EngineError`] and the table of codes.
-const FILES: [&str; 32] = [
+const FILES: [&str; 33] = [
     "server/src/api/admin.rs",
     "server/src/api/admit.rs",
     "server/src/api/answers.rs",
@@ -32,6 +32,7 @@ const FILES: [&str; 32] = [
     "server/src/http/browser.rs",
     "server/src/http/reader.rs",
     "server/src/http/request.rs",
+    "server/src/member/deliver.rs",
     "server/src/net/accept.rs",
     "server/src/net/slow_clients.rs",
     "server/src/standby/mod.rs",
@@ -45,11 +46,12 @@ const FILES: [&str; 32] = [
 ];
 
 /// What stands in these files and is no error.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "Content-Disposition: attachment; filename=",
     "Allow: GET",
     "as of index",
     "clients are sent there",
+    "its thread is gone; requests may wait meanwhile",
     "no answer",
     "ok: relaying",
     "ok: standing by",
