@@ -36,6 +36,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let result = args().and_then(|args| {
+        if let Some(code) = client::run(&args) {
+            return Ok(code);
+        }
         if let Some(result) = command::run(&args) {
             return result;
         }
@@ -73,7 +76,7 @@ fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
         _ if invocation.version => Ok(print_version()),
         [] => serve(values),
         ["version"] => Ok(print_version()),
-        ["help"] => Ok(print(&text::help())),
+        ["help"] => Ok(print(text::HEAD)),
         ["config", "show"] => {
             resolve::config(&mut values)?;
             Ok(print(&text::show(&values)))
@@ -89,10 +92,19 @@ fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
         }
         ["config", "docs"] => Ok(print(&text::docs())),
         ["check"] => check(&values),
-        other => Err(Usage(format!(
-            "unknown command {:?}: run `stead --help` for the list of commands",
-            other.join(" ")
-        ))),
+        other => Err(Usage(unknown(other))),
+    }
+}
+
+/// What is said to words that are no command.
+fn unknown(words: &[&str]) -> String {
+    let given = words.join(" ");
+    let first = words.first().copied().unwrap_or_default();
+    let known = || command::NAMES.iter().chain(client::commands()).copied();
+    let nearest = setting::nearest(&given, known()).or_else(|| setting::nearest(first, known()));
+    match nearest.filter(|name| *name != first) {
+        Some(name) => format!("unknown command {given:?}: did you mean {name:?}?"),
+        None => format!("unknown command {given:?}: run `stead help` for the list of commands"),
     }
 }
 

@@ -8,25 +8,48 @@ use std::fmt::Write as _;
 const WIDTH: usize = 96;
 const INDENT: &str = "      ";
 
-const HEAD: &str = "\
+/// The commands; what `stead help` prints.
+pub(crate) const HEAD: &str = "\
 stead: a durable key-value store that speaks the etcd v2 API
 
 Usage:
   stead [flags]                  serve
-  stead config show [flags]      print every setting, its value and its source
-  stead config check [flags]     check the settings and exit
-  stead config docs              print the documentation of all settings (Markdown)
-  stead status                   how a cluster is: members, leader, lag, what is wrong
-  stead check -data-dir DIR      check a data directory (read-only)
-  stead check disk DIR           measure how fast a disk syncs what the log writes
-  stead backup FILE              back up a running cluster; inspect, verify, compare backups
-  stead restore FILE ...         make a new cluster of one from a backup
-  stead recover ...              make a new cluster of one from a member that is left
-  stead import ...               copy the keys of an etcd 0.2 to 3.5 into a running server
-  stead version                  print the version
+  stead COMMAND [flags]
 
-`stead backup --help`, and so on, has the flags of a command.
+Keys:
+  get, set, mk, update, rm       read, write, make, change, remove a key
+  ls, tree, mkdir, rmdir         list and make directories; setdir, updatedir for their TTL
+  cat, cp, mv, edit              print raw values, copy, move, change in an editor
+  watch, exec-watch              wait for changes, and run a program for each
+  lock NAME -- PROGRAM           run a program while holding a lock
 
+Cluster:
+  status                         how a cluster is: members, leader, lag, what is wrong
+  health                         whether each member and the cluster are healthy
+  members, member                list, add, remove, update members
+  config get, config set         the configuration of a cluster
+
+Data:
+  backup FILE                    back up a running cluster; inspect, verify, compare backups
+  restore FILE ...               make a new cluster of one from a backup
+  recover ...                    make a new cluster of one from a member that is left
+  import ...                     copy the keys of an etcd 0.2 to 3.5 into a running server
+  check -data-dir DIR            check a data directory (read-only)
+  check disk DIR                 measure how fast a disk syncs what the log writes
+
+This program:
+  config show [flags]            print every setting, its value and its source
+  config check [flags]           check the settings and exit
+  config docs                    print the documentation of all settings (Markdown)
+  completion bash|zsh|fish       completion for a shell
+  man [DIR]                      manual pages of the client's commands
+  version                        print the version
+
+`stead get --help`, and so on, has the flags of a command, with examples; `stead --help` lists
+every flag of the server.
+";
+
+const FLAGS: &str = "
 Flags take one dash or two, and their value after a space or an equals sign; booleans only
 after an equals sign. Each can also be set by its environment variable or in a file (-config).
 A TIME is a number with a unit, or several, as in 250ms or 1m30s; a SIZE as in 64KiB or 10MB.
@@ -75,7 +98,7 @@ fn groups() -> Vec<&'static str> {
 
 /// The text of `--help`.
 pub(crate) fn help() -> String {
-    let mut out = HEAD.to_owned();
+    let mut out = format!("{HEAD}{FLAGS}");
     for group in groups() {
         let _ = writeln!(out, "\n{group}:");
         for setting in SETTINGS.iter().filter(|setting| setting.group == group) {

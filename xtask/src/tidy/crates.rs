@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// Which crates of ours each may use, as ARCHITECTURE.md draws them: dependencies point one way.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("store", &[]),
     ("wal", &[]),
     ("replica", &["store", "wal"]),
     ("server", &["replica", "store", "wal"]),
     ("legacy", &[]),
+    ("client", &[]),
     // Its commands read backups without a server.
-    ("stead", &["legacy", "replica", "server", "store"]),
+    ("stead", &["client", "legacy", "replica", "server", "store"]),
     ("sim", &["replica", "store", "wal"]),
     ("torture", &["sim", "store"]),
     ("fuzzed", &["legacy", "replica", "server", "store", "wal"]),
@@ -27,11 +28,11 @@ const ONLY: [(&str, &[&str]); 9] = [
     ("mio", &["server"]),
     ("raft", &["replica"]),
     ("ring", &["server"]),
-    ("rustix", &["legacy", "server", "stead", "torture"]),
-    ("rustls", &["server"]),
-    ("signal-hook", &["server", "torture"]),
+    ("rustix", &["client", "legacy", "server", "stead", "torture"]),
+    ("rustls", &["client", "server"]),
+    ("signal-hook", &["client", "server", "torture"]),
     ("socket2", &["server"]),
-    ("ureq", &["server", "stead"]),
+    ("ureq", &["client", "server", "stead"]),
 ];
 
 /// Crates that use no other but these.

@@ -22,6 +22,21 @@ const COMMANDS: [Command; 5] = [
     ("import", import::run),
 ];
 
+/// All words of commands but the client's, for suggestions.
+pub(crate) const NAMES: [&str; 11] = [
+    "backup",
+    "restore",
+    "recover",
+    "status",
+    "import",
+    "check",
+    "config show",
+    "config check",
+    "config docs",
+    "version",
+    "help",
+];
+
 fn split(args: &[String]) -> Option<(&str, &[String])> {
     args.split_first().map(|(first, rest)| (first.as_str(), rest))
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "reports of the tests")]
 
 mod cli;
+mod client;
 mod cluster;
 mod conformance;
 mod corpus;

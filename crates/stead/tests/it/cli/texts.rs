@@ -11,7 +11,10 @@ fn help_goes_to_standard_output_whatever_is_set() {
     for want in ["Usage:", "  -data-dir VALUE\n", "  -log-level error|warn|info", "ETCD_NAME"] {
         assert!(whole.out.contains(want), "no {want:?}: {}", whole.out);
     }
-    for word in ["help", "-h", "--h", "-help"] {
+    let short = place.run_with(&env, &["help"]);
+    assert_eq!((short.code, short.err.as_str()), (Some(0), ""), "{short:?}");
+    assert!(whole.out.starts_with(&short.out), "the commands come first: {}", short.out);
+    for word in ["-h", "--h", "-help"] {
         let run = place.run_with(&env, &[word]);
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{word}: {run:?}");
         assert_eq!(run.out, whole.out, "{word}");

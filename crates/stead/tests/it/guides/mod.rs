@@ -1,5 +1,5 @@
-//! The documentation, typed: each block of commands in docs/guides and docs/reference is run in its
-//! order in an empty directory, and its output compared with what the page shows. [`page`] has the
+//! The documentation, typed: each block of commands in docs/guides, docs/reference and docs/cli.md is run in
+//! its order in an empty directory, and its output compared with what the page shows. [`page`] has the
 //! conventions.
 //!
 //! Ports of the text are replaced by free ones; background servers are started by the lines of the
@@ -88,6 +88,11 @@ fn type_blocks(page: &str, blocks: &[page::Block]) {
 
 fn type_page(page: &str) {
     type_blocks(page, &blocks_of(page));
+}
+
+#[test]
+fn the_client() {
+    type_page("docs/cli.md");
 }
 
 #[test]

@@ -1,0 +1,132 @@
+//! What commands show on a terminal: tables, colours, boxes, and a password that is not shown.
+
+use super::kit::{PATIENCE, command, good};
+use crate::testkit::Server;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
+
+/// A terminal, and a program in it.
+struct Terminal {
+    child: Child,
+    master: File,
+    shown: Receiver<Vec<u8>>,
+}
+
+impl Terminal {
+    fn start(mut command: Command) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).expect("there are terminals");
+        grantpt(&master).expect("it is ours");
+        unlockpt(&master).expect("it is ours");
+        let name = ptsname(&master, Vec::new()).expect("it has a name");
+        let name = name.to_str().expect("it is text");
+        let open = || OpenOptions::new().read(true).write(true).open(name).expect("it is there");
+        command.stdin(open()).stdout(open()).stderr(open());
+        let child = command.spawn().expect("the program runs");
+        drop(command);
+        let master = File::from(master);
+        let mut reader = master.try_clone().expect("a handle can be cloned");
+        let (sender, shown) = channel();
+        std::thread::spawn(move || {
+            let mut buf = [0; 4096];
+            // The end of the program is an error of its terminal.
+            while let Ok(read @ 1..) = reader.read(&mut buf) {
+                if sender.send(buf[..read].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, master, shown }
+    }
+
+    /// All that is shown until a text is.
+    fn until(&self, want: &str) -> String {
+        let mut all = Vec::new();
+        while !String::from_utf8_lossy(&all).contains(want) {
+            all.extend(self.shown.recv_timeout(PATIENCE).expect("it is shown in time"));
+        }
+        String::from_utf8(all).expect("it is text")
+    }
+
+    /// All that is shown to the end, and the exit code.
+    fn end(mut self) -> (String, Option<i32>) {
+        let mut all = Vec::new();
+        while let Ok(more) = self.shown.recv_timeout(PATIENCE) {
+            all.extend(more);
+        }
+        let status = self.child.wait().expect("it ends");
+        let text = String::from_utf8(all).expect("it is text").replace("\r\n", "\n");
+        (text, status.code())
+    }
+}
+
+fn shown(endpoints: &str, args: &[&str], variables: &[(&str, &str)]) -> (String, Option<i32>) {
+    let mut command = command(endpoints, args);
+    command.env("TERM", "xterm").envs(variables.iter().copied());
+    Terminal::start(command).end()
+}
+
+#[test]
+fn a_terminal_gets_boxes_tables_and_colours() {
+    let (_site, server) = Server::start("client-terminal");
+    let at = &server.url();
+    good(at, &["set", "/app/a", "1"]);
+    good(at, &["set", "/app/b", "evil\x1b[2J", "--ttl", "500"]);
+    let (tree, code) = shown(at, &["tree", "--no-pager"], &[]);
+    assert_eq!(code, Some(0));
+    for want in [
+        "\x1b[1;34m/\x1b[0m \x1b[2m(2)\x1b[0m\n",
+        "\u{2514}\u{2500}\u{2500} \x1b[1;34mapp/\x1b[0m",
+        "    \u{251c}\u{2500}\u{2500} a\n",
+        "\x1b[33mttl ",
+        "\n\n1 directory, 2 keys\n",
+    ] {
+        assert!(tree.contains(want), "no {want:?}: {tree:?}");
+    }
+    let (plain, _) = shown(at, &["tree", "--no-pager"], &[("NO_COLOR", "1")]);
+    assert!(!plain.contains('\x1b') && plain.contains('\u{2514}'), "{plain:?}");
+    let (dumb, _) = shown(at, &["ls", "/"], &[("TERM", "dumb")]);
+    assert_eq!(dumb, "/app\n");
+    assert_eq!(shown(at, &["ls", "/"], &[]).0, "\x1b[1;34m/app\x1b[0m\n");
+    // A value is no command for the terminal.
+    assert_eq!(shown(at, &["get", "/app/b"], &[]).0, "evil\\u{1b}[2J\n");
+    assert_eq!(good(at, &["get", "/app/b"]), "evil\x1b[2J\n");
+    let (members, _) = shown(at, &["members"], &[("NO_COLOR", "1")]);
+    assert!(members.starts_with("NAME  ID") && members.contains("leader"), "{members:?}");
+    let (config, _) = shown(at, &["config", "get"], &[("NO_COLOR", "1")]);
+    assert!(config.contains("activeSize    9\n"), "{config:?}");
+    let (error, code) = shown(at, &["get", "/nope"], &[]);
+    assert_eq!(code, Some(4));
+    assert!(error.starts_with("\x1b[1;31mError:\x1b[0m  100: Key not found (/nope)"), "{error:?}");
+    let (health, _) = shown(at, &["health"], &[]);
+    assert!(health.ends_with("cluster is \x1b[32mhealthy\x1b[0m\n"), "{health:?}");
+    // JSON is the same everywhere.
+    let (json, _) = shown(at, &["ls", "-o", "json"], &[]);
+    assert_eq!(json, good(at, &["ls", "-o", "json"]));
+}
+
+#[test]
+fn long_output_goes_through_the_pager_of_the_user() {
+    let (_site, server) = Server::start("client-pager");
+    let at = &server.url();
+    good(at, &["set", "/a", "1"]);
+    let (paged, code) = shown(at, &["tree"], &[("PAGER", "sed s/^/paged:/"), ("NO_COLOR", "1")]);
+    assert_eq!((code, paged.lines().next()), (Some(0), Some("paged:/ (1)")), "{paged:?}");
+    let (ended, code) = shown(at, &["tree"], &[("PAGER", "true")]);
+    assert_eq!((code, ended.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_password_is_asked_for_and_not_shown() {
+    let (_site, server) = Server::start("client-password");
+    let at = &server.url();
+    good(at, &["set", "/a", "the value"]);
+    let mut terminal = Terminal::start(command(at, &["get", "/a", "--user", "ann"]));
+    terminal.until("Password of ann: ");
+    terminal.master.write_all(b"se:cret\n").expect("it takes it");
+    let (rest, code) = terminal.end();
+    assert_eq!((rest.trim(), code), ("the value", Some(0)));
+}
