@@ -32,11 +32,13 @@ pub(crate) fn password(user: &str) -> Result<String, Failure> {
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
     silent.local_modes.insert(LocalModes::ECHONL);
-    write!(tty, "Password of {}: ", user.escape_debug()).map_err(failed)?;
+    // What is typed before the question is no answer; behind it nothing is thrown away.
     tcsetattr(&tty, OptionalActions::Flush, &silent).map_err(|error| failed(error.into()))?;
-    let line = read_line(&tty);
+    let asked = write!(tty, "Password of {}: ", user.escape_debug());
+    let line = asked.is_ok().then(|| read_line(&tty)).flatten();
     let restored = tcsetattr(&tty, OptionalActions::Now, &before);
     restored.map_err(|error| failed(error.into()))?;
+    asked.map_err(failed)?;
     match line {
         Some(line) => Ok(line),
         None => Err(Failure::Local("no password was given".to_owned())),

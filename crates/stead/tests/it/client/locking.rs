@@ -35,7 +35,7 @@ fn a_program_holds_the_lock_while_it_runs() {
     assert_eq!((missing.code, queue(at, "a/b")), (1, 0), "{missing:?}");
 
     // The lock outlives its TTL while the program runs, and others wait or give up.
-    let args = ["lock", "c", "--ttl", "2", "--", "sh", "-c", "echo held; sleep 600 & wait"];
+    let args = ["lock", "c", "--ttl", "2", "--", "sh", "-c", "echo held; exec sleep 60"];
     let holder = Running::start(command(at, &args));
     assert_eq!(holder.line(), "held");
     let refused = run(at, &["lock", "c", "--wait", "0", "--", "true"]);
@@ -54,7 +54,7 @@ fn a_program_holds_the_lock_while_it_runs() {
 fn a_program_whose_lock_is_lost_is_told_to_end() {
     let (_site, server) = Server::start("client-lost");
     let at = &server.url();
-    let script = "trap 'echo told; exit 0' TERM; echo $STEAD_LOCK_INDEX; sleep 600 & wait";
+    let script = "trap 'kill $!; echo told; exit 0' TERM; echo $STEAD_LOCK_INDEX; sleep 60 & wait";
     let mut command = command(at, &["lock", "a", "--ttl", "3", "--", "sh", "-c", script]);
     command.stderr(Stdio::null());
     let mut holder = Running::start(command);
@@ -120,12 +120,12 @@ fn an_edited_value_is_saved_unless_somebody_was_faster() {
 fn a_holder_that_is_killed_frees_the_lock_after_its_ttl() {
     let (_site, server) = Server::start("client-killed");
     let at = &server.url();
-    let mut holder = Running::start(command(
-        at,
-        &["lock", "a", "--ttl", "1", "--", "sh", "-c", "echo held; sleep 5"],
-    ));
-    assert_eq!(holder.line(), "held");
+    let args = ["lock", "a", "--ttl", "1", "--", "sh", "-c", "echo $$; exec sleep 60"];
+    let mut holder = Running::start(command(at, &args));
+    let program = Pid::from_raw(holder.line().parse().expect("a process id"));
     holder.child.kill().expect("it is ours");
     wait_until("the lock is free", PATIENCE, || queue(at, "a") == 0);
     assert!(holds_within(PATIENCE, || run(at, &["lock", "a", "--", "true"]).code == 0));
+    // Nobody could tell the program; it ends with the test.
+    kill_process(program.expect("it is positive"), Signal::KILL).expect("it still runs");
 }

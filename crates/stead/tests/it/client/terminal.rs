@@ -2,6 +2,7 @@
 
 use super::kit::{PATIENCE, command, good};
 use crate::testkit::Server;
+use crate::testkit::wait::holds_within;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -56,6 +57,11 @@ impl Terminal {
         let mut all = Vec::new();
         while let Ok(more) = self.shown.recv_timeout(PATIENCE) {
             all.extend(more);
+        }
+        // By now it has ended, or hangs and is not waited for.
+        let ended = holds_within(PATIENCE, || matches!(self.child.try_wait(), Ok(Some(_))));
+        if !ended {
+            let _ = self.child.kill();
         }
         let status = self.child.wait().expect("it ends");
         let text = String::from_utf8(all).expect("it is text").replace("\r\n", "\n");
