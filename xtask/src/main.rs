@@ -24,6 +24,7 @@ const USAGE: &str = "\
 cargo xtask ci      everything that CI checks
 cargo xtask coverage lines of replica, store and wal that no test runs
 cargo xtask deps    licences, sources and versions of the dependencies, against deny.toml
+cargo xtask dist    the packages of a release: --out DIR, --help for more
 cargo xtask filesystems  restarts and kills on ext2, ext3, XFS, FAT, FUSE ...: --rounds N, names
 cargo xtask incidents  slow syncs and clocks that are set, as the logs of three machines tell them
 cargo xtask inject  every call on files with every error: --show, names of calls and errors
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Some("ci") => ci(),
         Some("coverage") => report("coverage", &coverage::check()),
         Some("deps") => report("deps", &deps::check()),
+        Some("dist") => dist(std::env::args().skip(2)),
         Some("filesystems") => {
             let args: Vec<String> = std::env::args().skip(2).collect();
             report("filesystems", &filesystems::check(&args))
@@ -148,6 +150,14 @@ const CI_SEEDS: [&str; 4] = ["--seeds", "2000", "--seed", "1"];
 fn sim(args: impl Iterator<Item = String>) -> ExitCode {
     let args: Vec<String> = args.collect();
     let mut words = vec!["run", "--quiet", "--profile", "sim", "-p", "stead-sim", "--"];
+    words.extend(args.iter().map(String::as_str));
+    if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Makes the packages of a release.
+fn dist(args: impl Iterator<Item = String>) -> ExitCode {
+    let args: Vec<String> = args.collect();
+    let mut words = vec!["run", "--quiet", "-p", "stead-dist", "--"];
     words.extend(args.iter().map(String::as_str));
     if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
