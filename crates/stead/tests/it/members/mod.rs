@@ -35,7 +35,13 @@ impl Trio {
                 members.len() == 3 && members.iter().all(|one| one["clientURLs"][0].is_string())
             })
         });
-        wait_until("all vote", LIMIT, || trio.leader().is_some_and(|at| trio.voters(at) == 3.0));
+        wait_until("all are heard", LIMIT, || {
+            trio.leader().is_some_and(|at| trio.heard(at) == 3.0)
+        });
+        // Until it knows that it votes a machine does not say who may change the members.
+        wait_until("all vote", LIMIT, || {
+            trio.servers.iter().all(|one| sum(&metrics(one), "stead_raft_is_voter") == 1.0)
+        });
         trio
     }
 
@@ -56,7 +62,7 @@ impl Trio {
     }
 
     /// How many others the leader hears from, and itself.
-    fn voters(&self, leader: usize) -> f64 {
+    fn heard(&self, leader: usize) -> f64 {
         1.0 + sum(&metrics(&self.servers[leader]), "stead_peer_connected")
     }
 }
