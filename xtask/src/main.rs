@@ -221,6 +221,7 @@ fn ci() -> ExitCode {
     steps.take("users", || script("packaging/test/import-users"));
     steps.take("etcdctl", || script("packaging/test/etcdctl"));
     steps.take("patroni", || script("packaging/test/patroni"));
+    steps.take("packages", || script("packaging/test/packages"));
     // Last, because thousands of lines of tests are between here and the step that failed.
     for (step, outcome, took) in &steps.0 {
         println!("{step}: {outcome} ({} s)", took.as_secs());
