@@ -188,8 +188,9 @@ impl EventLoop {
     /// [`StartError`] with what broke; nothing is served any more then.
     pub(crate) fn run(&mut self) -> Result<MemberEnd, StartError> {
         let mut events = Events::with_capacity(1024);
+        // What the start has left to do waits for no event: who is alone begins to lead.
+        let mut patience = Duration::ZERO;
         loop {
-            let patience = self.patience();
             if std::mem::take(&mut self.cx.has_read) {
                 self.busy_poll.after_read();
             }
@@ -230,6 +231,7 @@ impl EventLoop {
             self.front.accept_due();
             observe::look(&mut self.cx);
             self.rounds.end(&mut self.cx);
+            patience = self.patience();
         }
     }
 
