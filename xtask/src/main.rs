@@ -84,6 +84,13 @@ fn cargo(args: &[&str]) -> bool {
     Command::new(env!("CARGO")).args(args).status().is_ok_and(|status| status.success())
 }
 
+/// Builds a program of the project, chosen by flags of cargo, and runs it to its end.
+fn run(package: &[&str], args: &[String]) -> ExitCode {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let words = [&["run", "--quiet"], package, &["--"], &args].concat();
+    if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -148,18 +155,12 @@ const CI_SEEDS: [&str; 4] = ["--seeds", "2000", "--seed", "1"];
 
 /// Runs the simulator, built to be quick and with all checks of a debug build.
 fn sim(args: impl Iterator<Item = String>) -> ExitCode {
-    let args: Vec<String> = args.collect();
-    let mut words = vec!["run", "--quiet", "--profile", "sim", "-p", "stead-sim", "--"];
-    words.extend(args.iter().map(String::as_str));
-    if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    run(&["--profile", "sim", "-p", "stead-sim"], &args.collect::<Vec<_>>())
 }
 
 /// Makes the packages of a release.
 fn dist(args: impl Iterator<Item = String>) -> ExitCode {
-    let args: Vec<String> = args.collect();
-    let mut words = vec!["run", "--quiet", "-p", "stead-dist", "--"];
-    words.extend(args.iter().map(String::as_str));
-    if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    run(&["-p", "stead-dist"], &args.collect::<Vec<_>>())
 }
 
 /// What the torture runs in CI. A machine that does much else at the same time may take longer
@@ -180,9 +181,7 @@ fn torture(args: impl Iterator<Item = String>) -> ExitCode {
         let built = machine::target_dir().join(dir).join("stead");
         args.extend(["--binary".to_owned(), built.display().to_string()]);
     }
-    let mut words = vec!["run", "--quiet", "-p", "stead-torture", "--"];
-    words.extend(args.iter().map(String::as_str));
-    if cargo(&words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    run(&["-p", "stead-torture"], &args)
 }
 
 /// bench is no part of the workspace.
