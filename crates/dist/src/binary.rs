@@ -88,8 +88,6 @@ pub(crate) fn build(source: &Source, folder: &Path) -> Result<Binary, String> {
         .env("CARGO_ENCODED_RUSTFLAGS", rust.join("\u{1f}"))
         .env("CFLAGS", c.join(" "))
         .env("SOURCE_DATE_EPOCH", source.time.to_string())
-        .env("STEAD_COMMIT", &source.commit)
-        .env("STEAD_COMMIT_TIME", source.time.to_string())
         .status()
         .map_err(|error| format!("cargo cannot be run: {error}"))?;
     if !status.success() {
