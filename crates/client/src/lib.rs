@@ -40,6 +40,8 @@ mod user;
 mod watch;
 mod write;
 
+pub use user::authorization_in;
+
 use clap::Parser;
 use clap::error::ErrorKind;
 use cli::{Cli, Command};

@@ -21,12 +21,7 @@ const VARIABLES: [&str; 2] = ["STEAD_USER", "ETCDCTL_USERNAME"];
 /// [`Failure`] with the file that cannot be used, or that there is no terminal to ask on.
 pub(crate) fn authorization(options: &Options) -> Result<Option<String>, Failure> {
     let text = match (&options.user_file, &options.user) {
-        (Some(file), _) => with_password(&first_line(file)?, || {
-            Err(Failure::Local(format!(
-                "{}: the first line has to be NAME:PASSWORD",
-                file.display()
-            )))
-        })?,
+        (Some(file), _) => checked(credentials_in(file).map_err(Failure::Local)?)?,
         (None, Some(user)) => with_password(user, || prompt::password(user))?,
         (None, None) => {
             let set = VARIABLES
@@ -36,7 +31,27 @@ pub(crate) fn authorization(options: &Options) -> Result<Option<String>, Failure
             with_password(&user, || prompt::password(&user))?
         }
     };
-    Ok(Some(format!("Basic {}", STANDARD.encode(text))))
+    Ok(Some(basic(&text)))
+}
+
+fn basic(credentials: &str) -> String {
+    format!("Basic {}", STANDARD.encode(credentials))
+}
+
+/// The `Authorization` header for the first line of a file, which has to be `NAME:PASSWORD`.
+///
+/// # Errors
+/// A sentence with the file that cannot be used.
+pub fn authorization_in(file: &Path) -> Result<String, String> {
+    credentials_in(file).map(|credentials| basic(&credentials))
+}
+
+fn credentials_in(file: &Path) -> Result<String, String> {
+    let line = first_line(file)?;
+    if line.split_once(':').is_none_or(|(name, _)| name.is_empty()) {
+        return Err(format!("{}: the first line has to be NAME:PASSWORD", file.display()));
+    }
+    Ok(line)
 }
 
 /// `NAME:PASSWORD`, with the password of `ask` if there is none.
@@ -44,10 +59,13 @@ fn with_password(
     user: &str,
     ask: impl FnOnce() -> Result<String, Failure>,
 ) -> Result<String, Failure> {
-    let text = match user.split_once(':') {
+    checked(match user.split_once(':') {
         Some(_) => user.to_owned(),
         None => format!("{user}:{}", ask()?),
-    };
+    })
+}
+
+fn checked(text: String) -> Result<String, Failure> {
     match text.starts_with(':') || text.chars().any(char::is_control) {
         true => Err(Failure::Usage("a user is NAME or NAME:PASSWORD".to_owned())),
         false => Ok(text),
@@ -60,18 +78,18 @@ fn with_password(
 /// [`Failure::Local`] with the file that cannot be used.
 pub(crate) fn token(options: &Options) -> Result<Option<String>, Failure> {
     let Some(file) = &options.token_file else { return Ok(None) };
-    let token = first_line(file)?;
+    let token = first_line(file).map_err(Failure::Local)?;
     match token.is_empty() || token.chars().any(char::is_control) {
         true => Err(Failure::Local(format!("{} has no token", file.display()))),
         false => Ok(Some(token)),
     }
 }
 
-fn first_line(file: &Path) -> Result<String, Failure> {
+fn first_line(file: &Path) -> Result<String, String> {
     let mut text = String::new();
     File::open(file)
         .and_then(|open| open.take(SECRET_FILE_MAX).read_to_string(&mut text))
-        .map_err(|error| Failure::Local(format!("cannot read {}: {error}", file.display())))?;
+        .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 

@@ -3,7 +3,6 @@
 mod binding;
 mod command;
 mod console;
-mod credentials;
 mod finding;
 mod founded;
 #[cfg(test)]

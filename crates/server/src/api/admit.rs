@@ -150,9 +150,9 @@ fn identify(
             None
         }
         Identity::Wrong => Some(unauthorized(cx, caller, shape(route)).into()),
-        Identity::Unknown(header) => {
+        Identity::Unknown(unchecked) => {
             let from = remote.address();
-            if cx.auth.check(users, header, (caller.key, from)).is_err() {
+            if cx.auth.check(users, unchecked, (caller.key, from)).is_err() {
                 let cause = "too many passwords are being checked; try again later";
                 return Some(error(cx, &ApiError::overloaded(cause, cx.index())).into());
             }

@@ -3,7 +3,6 @@
 use super::args::{Args, Flags};
 use super::content::{self, Difference};
 use crate::console::{FAILED, USAGE, print, say};
-use crate::credentials;
 use crate::nodes::walk;
 use crate::secure;
 use crate::source::Usage;
@@ -81,7 +80,7 @@ fn make(args: &Args, file: &Path) -> Result<ExitCode, String> {
         (Some(cert), Some(key)) => Some((Path::new(cert), Path::new(key))),
         _ => return Err("--cert-file and --key-file belong together".to_owned()),
     };
-    let user = args.value("user-file").map(|file| credentials::header(Path::new(file)));
+    let user = args.value("user-file").map(|file| client::authorization_in(Path::new(file)));
     let user = user.transpose()?;
     let (token, authorization) = (token.as_deref(), user.as_deref());
     let ca = args.value("ca-file").map(Path::new);

@@ -7,7 +7,6 @@ use super::clock::now;
 use super::key::{is_reserved, key_path};
 use super::ticks::Window;
 use super::tree;
-use crate::credentials;
 use crate::secure;
 use serde::Deserialize;
 use server::Access;
@@ -47,7 +46,7 @@ impl Target {
         let is_encrypted = urls.iter().any(|url| url.starts_with("https://"));
         let agent = server::agent(is_encrypted, access, Some(CALL_TIMEOUT))?;
         let token = files.token.as_deref().map(secure::read_secret).transpose()?;
-        let authorization = files.user.as_deref().map(credentials::header).transpose()?;
+        let authorization = files.user.as_deref().map(client::authorization_in).transpose()?;
         Ok(Self { agent, urls: urls.to_vec(), at: 0, token, authorization })
     }
 

@@ -1,6 +1,5 @@
 //! A server that is read from: the source, and the target where both are compared.
 
-use crate::credentials;
 use crate::import::answer::{Answer, Unread};
 use crate::import::args::Files;
 use crate::import::bounds::{
@@ -77,7 +76,7 @@ impl Reader {
         let access = Access { ca: files.ca.as_deref(), shown, ..Access::default() };
         let is_encrypted = urls.iter().any(|url| url.starts_with("https://"));
         let agent = server::agent(is_encrypted, access, Some(CALL_TIMEOUT))?;
-        let authorization = user.map(credentials::header).transpose()?;
+        let authorization = user.map(client::authorization_in).transpose()?;
         let (version, kind) = (String::new(), Kind::V2);
         let urls = urls.to_vec();
         let mut reader = Self { agent, urls, at: 0, authorization, user_flag, version, kind };
