@@ -77,11 +77,14 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         let own = self.own_member();
         if let Some(control) = self.replica.registration(&own, config) {
             self.last_announcement = Some(now.mono());
-            self.announced_plainly = own.urls.is_empty() || !self.announced_plainly;
+            let known = self.replica.membership().member(own.id);
+            let has_more = !own.urls.is_empty() || known.is_some_and(|one| !one.urls.is_empty());
+            self.announced_plainly = !has_more || !self.announced_plainly;
             if self.announced_plainly {
                 self.replica.propose_control(None, &control, now.mono());
             } else {
-                // With all its addresses at once, so that nobody sees it without some of them.
+                // With all its addresses at once, so that nobody sees it without some of them, or
+                // with those that it had before.
                 self.ask_to_show(own, config, true);
             }
         } else {

@@ -53,8 +53,13 @@ impl State {
         }
     }
 
-    /// Whether the registry shows a member with all its addresses.
+    /// Whether the registry shows a member with all its addresses, and the table too: a record
+    /// alone leaves in the table what it does not name, though not in the registry.
     pub(crate) fn shows(&self, member: &Member) -> bool {
+        let known = self.membership.member(member.id);
+        if known.is_some_and(|known| known.urls != member.urls) {
+            return false;
+        }
         let key = member.registry_key();
         let node = KeyPath::parse(&key).ok().and_then(|path| self.store.peek(path));
         node.is_some_and(|node| node.value() == Some(member.registry_value().as_str()))

@@ -54,6 +54,26 @@ fn what_a_member_announces_is_known_everywhere_and_survives_a_restart() {
 }
 
 #[test]
+fn a_record_alone_does_not_keep_addresses_that_are_closed() {
+    let (mut cluster, leader) = Cluster::led(3);
+    cluster.settle();
+    let (at, id) = ((leader + 1) % 3, cluster.id((leader + 1) % 3));
+    let plain = known(&cluster, leader, id);
+    cluster.crash(at);
+    cluster.say(id, leader, announcement(SECOND));
+    cluster.settle_but(at);
+    // As a member of an older version writes it, or one that has not caught up: the registry has
+    // what the member will say, and the table has what it had before.
+    cluster.begin_registration(leader, plain.clone());
+    cluster.settle_but(at);
+    assert_eq!(known(&cluster, leader, id).v2_urls(), ["http://m:2379"]);
+    assert!(!value(&cluster, leader, &plain.name).expect("it is there").contains("v2="));
+    cluster.restart(at);
+    cluster.run_until(|cluster| (0..3).all(|one| known(cluster, one, id) == plain));
+    cluster.assert_equal();
+}
+
+#[test]
 fn lies_and_old_news_are_not_written() {
     let (mut cluster, leader) = Cluster::led(3);
     cluster.settle();
