@@ -23,6 +23,11 @@ fn files(source: &Source, binary: &Binary) -> Result<Vec<Entry>, String> {
             0o644,
             text("packaging/systemd/stead.service")?,
         ),
+        Entry::file(
+            "usr/lib/systemd/system/stead.socket",
+            0o644,
+            text("packaging/systemd/stead.socket")?,
+        ),
         Entry::file(format!("{doc}/NOTICE"), 0o644, text("NOTICE")?),
         Entry::file(
             format!("{doc}/changelog.gz"),

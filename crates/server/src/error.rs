@@ -17,6 +17,8 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The process was started with a socket at an address where it is not to listen.
+    Inherited(String),
     /// The machine could not become a member of its cluster.
     Join(String),
     /// The member cannot go on.
@@ -48,6 +50,11 @@ impl fmt::Display for StartError {
             StartError::Listen { address, source } => {
                 write!(f, "cannot listen on {address}: {source}")
             }
+            StartError::Inherited(at) => write!(
+                f,
+                "the service manager passed a socket at {at}, and no flag names that address: add \
+                 it to -bind-addr or -peer-bind-addr, or remove it from the socket unit"
+            ),
             StartError::Member(fatal) => fatal.fmt(f),
             StartError::Audit(source) => write!(f, "cannot open the audit log: {source}"),
             StartError::System(source) => write!(f, "the operating system refused: {source}"),

@@ -39,8 +39,10 @@ pub use rebuild::{
     Deadlines, Home, Rebuilt, check_home, found, last_seen, look_at_survivor, margin_since,
     read_backup, read_clocks, recover, restore,
 };
-pub use start::{check, run};
+pub use start::{Handles, check, run};
 pub use sys::disk::Sighting;
+pub use sys::inherited::Inherited;
+pub use sys::pulse::{Pulse, Stage};
 pub use sys::reload::Reloads;
 pub use sys::signal::{ends_on_hangup, on_hangup, stop_flag};
 pub use text::{one_line, printable};

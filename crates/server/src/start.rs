@@ -19,7 +19,9 @@ use crate::proof::Prover;
 use crate::standby::{self, Aftermath, Errand};
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::{DataDir, WalPlace};
+use crate::sys::inherited::Inherited;
 use crate::sys::ports::Ports;
+use crate::sys::pulse::Pulse;
 use crate::sys::reload::Reloads;
 use crate::sys::{process, raft_log};
 use mio::{Poll, Waker};
@@ -95,14 +97,27 @@ struct Host {
     ports: Ports,
     keyring: Keyring,
     audit: Option<Rc<Audit>>,
+    pulse: Pulse,
+}
+
+/// What connects a running server to the program around it.
+#[derive(Debug, Default)]
+pub struct Handles {
+    /// What changes while it runs.
+    pub reloads: Reloads,
+    /// Who supervises it.
+    pub pulse: Pulse,
+    /// Sockets that it was started with.
+    pub sockets: Inherited,
 }
 
 /// Serves until SIGTERM or SIGINT, or SIGHUP if that is to end it. What changes meanwhile comes by
-/// `reloads`.
+/// the `handles`, by which others learn of it, too.
 ///
 /// # Errors
 /// [`StartError`] with one sentence for the operator.
-pub fn run(mut config: Config, reloads: Reloads) -> Result<(), StartError> {
+pub fn run(mut config: Config, handles: Handles) -> Result<(), StartError> {
+    let Handles { reloads, pulse, mut sockets } = handles;
     process::adapt(&mut config)?;
     let clock = SystemClock::new();
     let is_forced = config.force || config.finding.force_rejoin;
@@ -111,7 +126,7 @@ pub fn run(mut config: Config, reloads: Reloads) -> Result<(), StartError> {
     tls::auto::prepare(&config, &data_dir)?;
     // An invalid certificate is reported before anything else is done.
     let keyring = Keyring::open(&config, reloads)?;
-    let ports = Ports::open(&config)?;
+    let ports = Ports::open(&config, &mut sockets)?;
     let (signals, sender) = UnixStream::pair()?;
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let ends = [SIGTERM, SIGINT].into_iter().chain(config.ends_on_hangup.then_some(SIGHUP));
@@ -124,7 +139,7 @@ pub fn run(mut config: Config, reloads: Reloads) -> Result<(), StartError> {
     let audit = config.audit.as_ref().map(|plan| Audit::start(plan, &config.name));
     let audit = audit.transpose().map_err(StartError::Audit)?.map(Rc::new);
     let path = config.data_dir.clone();
-    let host = Host { config, clock, data_dir, seed, signals, ports, keyring, audit };
+    let host = Host { config, clock, data_dir, seed, signals, ports, keyring, audit, pulse };
     host.run().map_err(|error| error.on(&path))
 }
 
@@ -197,6 +212,7 @@ impl Host {
             errand,
             listeners: self.ports.again()?,
             signals: self.signals()?,
+            pulse: &self.pulse,
             keyring: &mut self.keyring,
         };
         let ended = standby::run(parts, &mut |urls| {
@@ -270,6 +286,7 @@ impl Host {
             clock,
             keyring,
             audit,
+            pulse: self.pulse.clone(),
         };
         let mut member = EventLoop::new(parts)?;
         compare_with_list(&member.cx);

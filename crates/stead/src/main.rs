@@ -18,6 +18,7 @@ mod resolve;
 mod secure;
 mod setting;
 mod source;
+mod supervised;
 mod text;
 mod value;
 mod yaml;
@@ -28,6 +29,7 @@ use setting::Flag;
 use source::{Environment, Invocation, Usage, Values};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use supervised::Supervisor;
 
 /// Small allocations of many sizes are what a key-value store makes.
 #[global_allocator]
@@ -130,7 +132,10 @@ fn check(values: &Values) -> Result<ExitCode, Usage> {
 
 fn serve(mut values: Values) -> Result<ExitCode, Usage> {
     let config = resolve::config(&mut values)?;
+    // Before there is a second thread: it changes variables.
+    let sockets = server::Inherited::take().map_err(Usage)?;
     let no_thread = |error: std::io::Error| Usage(format!("cannot start a thread: {error}"));
+    let supervisor = Supervisor::start().map_err(no_thread)?;
     let (log, level) = logging::start(&values, &config.name).map_err(no_thread)?;
     let reloads = server::Reloads::default();
     if !config.ends_on_hangup {
@@ -154,8 +159,10 @@ fn serve(mut values: Values) -> Result<ExitCode, Usage> {
         true => command::force_new_cluster(&config.data_dir, &config.name),
         false => Ok(()),
     };
-    let ended = prepared.and_then(|()| server::run(config, reloads));
+    let handles = server::Handles { reloads, pulse: supervisor.pulse(), sockets };
+    let ended = prepared.and_then(|()| server::run(config, handles));
     log.flush();
+    supervisor.finish(ended.as_ref().err().map(ToString::to_string));
     match ended {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {

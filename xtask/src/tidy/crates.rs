@@ -24,13 +24,15 @@ const LAYERS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates of others that only these of ours may use.
-const ONLY: [(&str, &[&str]); 9] = [
+const ONLY: [(&str, &[&str]); 11] = [
     ("httparse", &["server"]),
+    ("listenfd", &["server"]),
     ("mio", &["server"]),
     ("raft", &["replica"]),
     ("ring", &["dist", "server"]),
     ("rustix", &["client", "legacy", "server", "stead", "torture"]),
     ("rustls", &["client", "server"]),
+    ("sd-notify", &["stead"]),
     ("signal-hook", &["client", "server", "torture"]),
     ("socket2", &["server"]),
     ("ureq", &["client", "server", "stead"]),

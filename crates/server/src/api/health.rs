@@ -138,6 +138,11 @@ pub(super) fn known_checks(cx: &Context) -> [Check; 8] {
     checks(cx, proof)
 }
 
+/// Why this member does not serve, as far as it knows without asking.
+pub(crate) fn why_not(cx: &Context) -> Option<String> {
+    known_checks(cx).into_iter().filter(forbids_writes).find_map(|check| check.failure)
+}
+
 fn forbids_writes(check: &Check) -> bool {
     check.failure.is_some() && check.name != BACKUP_AGE
 }

@@ -23,6 +23,7 @@ use crate::peer::PeerLinks;
 use crate::proof::{Gate, Proven};
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::DataDir;
+use crate::sys::pulse::Pulse;
 use crate::text::{printable, span};
 use replica::{Driver, Fatal, Member, MemberId, Network, Now, Output, Removal, Role};
 use std::rc::Rc;
@@ -98,6 +99,7 @@ pub(crate) struct Context {
     pub(crate) backups: Backups,
     /// What the log was told of the cluster.
     pub(crate) incidents: Incidents,
+    pub(crate) pulse: Pulse,
     /// Whether a write would work, as the cluster said last.
     pub(crate) probe: Probe,
     /// How far the others were when they last said so.

@@ -49,6 +49,7 @@ use crate::notice;
 use crate::peer;
 use crate::proof::Gate;
 use crate::sys::clock::SystemClock;
+use crate::sys::pulse::Pulse;
 use context::{Context, Effect, Engine};
 use mio::event::Event;
 use mio::net::UnixStream;
@@ -107,6 +108,7 @@ pub(crate) struct MemberParts {
     pub(crate) workers: Workers,
     pub(crate) clock: SystemClock,
     pub(crate) audit: Option<Rc<Audit>>,
+    pub(crate) pulse: Pulse,
 }
 
 impl EventLoop {
@@ -114,7 +116,7 @@ impl EventLoop {
     /// What the system gave.
     pub(crate) fn new(parts: MemberParts) -> Result<Self, StartError> {
         let MemberParts { config, keyring, poll, listeners, mut signals, .. } = parts;
-        let MemberParts { driver, workers, clock, audit, .. } = parts;
+        let MemberParts { driver, workers, clock, audit, pulse, .. } = parts;
         poll.registry().register(&mut signals, TOKEN_SIGNAL, Interest::READABLE)?;
         let now = clock.now();
         let gate = Arc::new(Gate::new(&config.finding.token)?);
@@ -164,6 +166,7 @@ impl EventLoop {
             sending_backups: Arc::default(),
             backups,
             incidents: incidents::Incidents::new(now),
+            pulse,
             probe,
             seen,
             certificate: None,
@@ -250,6 +253,7 @@ impl EventLoop {
     /// A round begins: the clock is read, and handshakes go on that had to wait.
     fn begin_round(&mut self) {
         self.cx.now = self.cx.clock.now();
+        self.cx.pulse.beat();
         self.front.set_now(self.cx.now);
         net::begin_round(self);
     }
@@ -263,7 +267,8 @@ impl EventLoop {
         let lock_due = self.cx.locks.next_due().unwrap_or(u64::MAX);
         let lock_due = lock_due.saturating_sub(self.cx.now.monotonic);
         let probe_due = self.cx.probe.until_due(self.cx.now.monotonic).unwrap_or(u64::MAX);
-        Duration::from_nanos(due.min(self.front.until_due()).min(lock_due).min(probe_due))
+        let due = due.min(self.front.until_due()).min(lock_due).min(probe_due);
+        Duration::from_nanos(due).min(self.cx.pulse.rest())
     }
 
     fn take(&mut self, event: &Event) {

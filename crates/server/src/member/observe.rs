@@ -7,6 +7,7 @@
 use super::context::{Context, reaches};
 use super::incidents::leading::{self, Leader};
 use super::incidents::{reach, table};
+use crate::api::health;
 use crate::http::time::rfc3339;
 use crate::notice::notice;
 use crate::text::{printable, span, span_of};
@@ -40,7 +41,25 @@ pub(super) fn look(cx: &mut Context) {
         look_at_disk(cx, &status);
         look_at_snapshots(cx);
         look_at_clock(cx);
+        cx.pulse.tell(|| in_a_line(cx));
     }
+}
+
+/// Whether this member serves, and what it does, in one line for people.
+fn in_a_line(cx: &Context) -> (bool, String) {
+    if let Some(why) = health::why_not(cx) {
+        return (false, format!("not ready: {why}"));
+    }
+    let (status, index) = (cx.driver.status(), cx.index());
+    let members = match cx.driver.membership().members().count() {
+        1 => "1 member".to_owned(),
+        count => format!("{count} members"),
+    };
+    let what = match status.leader {
+        Some(id) if id != status.id => format!("follows {}", printable(&cx.name_of(id))),
+        _ => format!("leads in term {}", status.term.0),
+    };
+    (true, format!("{what}, {members}, index {index}"))
 }
 
 fn look_at_leader(cx: &mut Context, leader: Leader, now: u64) {

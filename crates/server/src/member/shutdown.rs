@@ -62,6 +62,7 @@ impl EventLoop {
     /// Stops: no new connections, watches ended, writes in hand finished, answers sent.
     pub(super) fn stop(&mut self) -> Result<(), StartError> {
         notice!(Stopping, "", "");
+        self.cx.pulse.stop(None);
         self.transfer_leadership()?;
         self.cx.driver.begin_stop();
         self.finish_up()?;

@@ -84,7 +84,9 @@ impl<T: Pending> Front<T> {
         for listener in self.listeners.drain(..) {
             // The port is held open elsewhere for the next part that the machine plays, so that
             // closing it here would not be enough.
-            listener.socket.shut_down();
+            if !listener.is_inherited {
+                listener.socket.shut_down();
+            }
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Listener {
     pub(crate) port: Port,
     /// Whether TLS is spoken there.
     pub(crate) is_tls: bool,
+    /// Whether somebody else keeps it open, for whoever serves next.
+    pub(crate) is_inherited: bool,
 }
 
 /// Its socket, which never blocks.

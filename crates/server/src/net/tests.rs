@@ -94,7 +94,7 @@ impl Toy {
             hosts: Hosts::default(),
             poll: Poll::new().unwrap(),
             keyring: tls::Keyring::default(),
-            listeners: vec![Listener { socket, port, is_tls: false }],
+            listeners: vec![Listener { socket, port, is_tls: false, is_inherited: false }],
             gate: Arc::new(Gate::new(&Secret::default()).unwrap()),
             counters: Rc::new(NoCount),
             names_users: false,

@@ -34,6 +34,7 @@ use crate::net::{
 use crate::notice::{self, notice};
 use crate::proof::Gate;
 use crate::sys::clock::SystemClock;
+use crate::sys::pulse::Pulse;
 use crate::text::printable;
 use mio::event::Event;
 use mio::net::UnixStream;
@@ -119,6 +120,7 @@ pub(crate) struct StandbyParts<'a> {
     pub(crate) errand: Errand,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) signals: UnixStream,
+    pub(crate) pulse: &'a Pulse,
     pub(crate) keyring: &'a mut Keyring,
 }
 
@@ -147,6 +149,7 @@ struct Standby<'a> {
     waits_for: Option<String>,
     /// Whether connections of clients are accepted.
     is_open: bool,
+    pulse: &'a Pulse,
     last_housekeeping: u64,
 }
 
@@ -161,7 +164,7 @@ pub(crate) fn run(
 ) -> Result<StandbyEnd, StartError> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), TOKEN_WAKER)?);
-    let StandbyParts { config, clock, own, errand, listeners, mut signals, keyring } = parts;
+    let StandbyParts { config, clock, own, errand, listeners, mut signals, pulse, keyring } = parts;
     poll.registry().register(&mut signals, TOKEN_SIGNAL, Interest::READABLE)?;
     let waits_for =
         matches!(errand, Errand::Part(_)).then(|| "asking others how to start".to_owned());
@@ -197,9 +200,6 @@ pub(crate) fn run(
         refusal: overloaded,
         now,
     });
-    let client_tls = config.client_tls.clone().filter(|_| config.proxies_standby);
-    // A proxy of 2.x calls members with what machines show to one another.
-    let client_tls = client_tls.or(config.peer_tls.clone().filter(|_| config.proxy.is_some()));
     let mut standby = Standby {
         front,
         body: Vec::new(),
@@ -209,7 +209,7 @@ pub(crate) fn run(
         _signals: signals,
         unfinished: Vec::new(),
         upstreams: Upstreams::default(),
-        dialer: client_tls.map(Dialer::open).transpose()?,
+        dialer: dialer_of(config)?,
         gate,
         meters,
         clock,
@@ -217,6 +217,7 @@ pub(crate) fn run(
         view,
         waits_for,
         is_open: false,
+        pulse,
         last_housekeeping: now.monotonic,
     };
     if standby.waits_for.is_none() {
@@ -233,6 +234,14 @@ pub(crate) fn run(
     ended
 }
 
+/// What clients are passed on with, where they are and members want TLS.
+fn dialer_of(config: &Config) -> Result<Option<Dialer>, StartError> {
+    let client_tls = config.client_tls.clone().filter(|_| config.proxies_standby);
+    // A proxy of 2.x calls members with what machines show to one another.
+    let client_tls = client_tls.or(config.peer_tls.clone().filter(|_| config.proxy.is_some()));
+    client_tls.map(Dialer::open).transpose()
+}
+
 impl Standby<'_> {
     fn serve(
         &mut self,
@@ -246,6 +255,7 @@ impl Standby<'_> {
                 result => result?,
             }
             self.front.set_now(self.clock.now());
+            self.pulse.beat();
             net::begin_round(self);
             while let Some(report) = poller.next() {
                 if let Some(ended) = self.hear(report, remember)? {
@@ -255,6 +265,7 @@ impl Standby<'_> {
             for event in &events {
                 if event.token() == TOKEN_SIGNAL {
                     notice!(Stopping, "", "");
+                    self.pulse.stop(None);
                     return Ok(StandbyEnd::Stopped);
                 }
                 self.take(event);
@@ -278,7 +289,7 @@ impl Standby<'_> {
 
     /// How long to wait for the next event.
     fn patience(&self) -> Duration {
-        let due = Duration::from_nanos(self.front.until_due());
+        let due = Duration::from_nanos(self.front.until_due()).min(self.pulse.rest());
         match self.is_open {
             _ if !self.unfinished.is_empty() => Duration::ZERO,
             true => HOUSEKEEPING.min(due),
@@ -311,6 +322,7 @@ impl Standby<'_> {
             Report::Promoted(birth) => return Ok(Some(StandbyEnd::Promoted(birth))),
             Report::Waits(why) => {
                 self.waits_for = Some(why);
+                self.tell_pulse();
                 self.open()?;
             }
             Report::Decided(decided) => return Ok(Some(StandbyEnd::Decided(decided))),
@@ -323,7 +335,18 @@ impl Standby<'_> {
         if std::mem::replace(&mut self.is_open, true) {
             return Ok(());
         }
-        self.front.open(|port| port != Port::Peer)
+        self.front.open(|port| port != Port::Peer)?;
+        self.tell_pulse();
+        Ok(())
+    }
+
+    /// Tells who supervises this process what it does.
+    fn tell_pulse(&self) {
+        self.pulse.tell(|| match (&self.waits_for, self.config.proxy.is_some()) {
+            (Some(why), _) => (false, format!("not ready: {why}")),
+            (None, true) => (true, "passes clients on, as a proxy".to_owned()),
+            (None, false) => (true, "stands by".to_owned()),
+        });
     }
 
     fn take(&mut self, event: &Event) {
@@ -357,6 +380,7 @@ impl Standby<'_> {
     /// Ends the connections of clients that neither send nor read.
     fn housekeep(&mut self) {
         notice::tell_waiting();
+        self.tell_pulse();
         self.front.refresh();
         if let Some(dialer) = &mut self.dialer {
             dialer.refresh(false);

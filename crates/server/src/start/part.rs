@@ -121,6 +121,7 @@ impl Host {
             errand: Errand::Part(facts.clone()),
             listeners: self.ports.again()?,
             signals: self.signals()?,
+            pulse: &self.pulse,
             keyring: &mut self.keyring,
         };
         match standby::run(parts, &mut |_| {})? {

@@ -69,6 +69,7 @@ impl Host {
             errand: Errand::Relay(peers),
             listeners: self.ports.again()?,
             signals: self.signals()?,
+            pulse: &self.pulse,
             keyring: &mut self.keyring,
         };
         standby::run(parts, &mut |urls| {

@@ -4,6 +4,7 @@ use crate::config::{Bind, Config, Port};
 use crate::error::StartError;
 use crate::net::{Listener, ListenerSocket};
 use crate::notice::notice;
+use crate::sys::inherited::Inherited;
 use rustix::fs::{Mode, chmod};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fs;
@@ -27,56 +28,39 @@ struct OpenPort {
     bind: String,
     port: Port,
     is_tls: bool,
+    is_inherited: bool,
 }
 
 enum OpenSocket {
     Tcp(std::net::TcpListener),
     Unix {
         socket: std::os::unix::net::UnixListener,
-        /// Removed with it.
-        _file: SocketFile,
+        /// Removed with it, unless somebody else made it.
+        _file: Option<SocketFile>,
     },
 }
 
 impl Ports {
-    /// Opens all ports of a configuration.
+    /// Opens all ports of a configuration, but for those that the process was started with.
     ///
     /// # Errors
-    /// [`StartError::Listen`] with the first one that cannot be opened, and why.
-    pub(crate) fn open(config: &Config) -> Result<Self, StartError> {
+    /// [`StartError::Listen`] with the first one that cannot be opened, and why;
+    /// [`StartError::Inherited`] with one that the process was started with, and that the
+    /// configuration does not name.
+    pub(crate) fn open(config: &Config, inherited: &mut Inherited) -> Result<Self, StartError> {
         let mut ports = Self(Vec::new());
         for client in &config.client_listeners {
-            let socket = match &client.bind {
-                Bind::Tcp(address) => listen(*address).map(OpenSocket::Tcp),
-                Bind::Unix(path) => {
-                    listen_unix(path).map(|(socket, _file)| OpenSocket::Unix { socket, _file })
-                }
-            };
-            ports.add(
-                client.bind.to_string(),
-                socket,
-                Port::Client(client.dialect),
-                client.is_tls,
-            )?;
+            let port = Port::Client(client.dialect);
+            ports.0.push(OpenPort::open(&client.bind, port, client.is_tls, inherited)?);
         }
         let is_tls = config.peer_tls.is_some();
-        for bind in &config.peer_binds {
-            ports.add(bind.to_string(), listen(*bind).map(OpenSocket::Tcp), Port::Peer, is_tls)?;
+        for address in &config.peer_binds {
+            ports.0.push(OpenPort::open(&Bind::Tcp(*address), Port::Peer, is_tls, inherited)?);
         }
-        Ok(ports)
-    }
-
-    fn add(
-        &mut self,
-        bind: String,
-        socket: io::Result<OpenSocket>,
-        port: Port,
-        is_tls: bool,
-    ) -> Result<(), StartError> {
-        let address = bind.clone();
-        let socket = socket.map_err(|source| StartError::Listen { address, source })?;
-        self.0.push(OpenPort { socket, bind, port, is_tls });
-        Ok(())
+        match inherited.unclaimed() {
+            None => Ok(ports),
+            Some(at) => Err(StartError::Inherited(at)),
+        }
     }
 
     /// The same ports for another loop.
@@ -93,7 +77,8 @@ impl Ports {
                     ListenerSocket::Unix(mio::net::UnixListener::from_std(socket.try_clone()?))
                 }
             };
-            Ok(Listener { socket, port: open.port, is_tls: open.is_tls })
+            let OpenPort { port, is_tls, is_inherited, .. } = *open;
+            Ok(Listener { socket, port, is_tls, is_inherited })
         };
         self.0.iter().map(clone).collect()
     }
@@ -103,7 +88,7 @@ impl Ports {
     /// # Errors
     /// What the system gave.
     pub(crate) fn tell(&self) -> io::Result<()> {
-        for OpenPort { socket, bind, port, is_tls } in &self.0 {
+        for OpenPort { socket, bind, port, is_tls, .. } in &self.0 {
             let address = match socket {
                 OpenSocket::Tcp(socket) => socket.local_addr()?.to_string(),
                 OpenSocket::Unix { .. } => bind.clone(),
@@ -116,6 +101,40 @@ impl Ports {
             }
         }
         Ok(())
+    }
+}
+
+impl OpenPort {
+    fn open(
+        bind: &Bind,
+        port: Port,
+        is_tls: bool,
+        inherited: &mut Inherited,
+    ) -> Result<Self, StartError> {
+        let passed = match bind {
+            Bind::Tcp(address) => inherited.claim_tcp(*address).map(OpenSocket::Tcp),
+            Bind::Unix(path) => {
+                let socket = inherited.claim_unix(path);
+                socket.map(|socket| OpenSocket::Unix { socket, _file: None })
+            }
+        };
+        let is_inherited = passed.is_some();
+        let opened = passed.map_or_else(|| OpenSocket::open(bind), Ok);
+        let bind = bind.to_string();
+        let failed = |source| StartError::Listen { address: bind.clone(), source };
+        let socket = opened.map_err(failed)?;
+        Ok(Self { socket, bind, port, is_tls, is_inherited })
+    }
+}
+
+impl OpenSocket {
+    fn open(bind: &Bind) -> io::Result<Self> {
+        match bind {
+            Bind::Tcp(address) => listen(*address).map(Self::Tcp),
+            Bind::Unix(path) => {
+                listen_unix(path).map(|(socket, file)| Self::Unix { socket, _file: Some(file) })
+            }
+        }
     }
 }
 

@@ -46,15 +46,17 @@ const FILES: [&str; 33] = [
 ];
 
 /// What stands in these files and is no error.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 10] = [
     "Content-Disposition: attachment; filename=",
     "Allow: GET",
     "as of index",
     "clients are sent there",
     "its thread is gone; requests may wait meanwhile",
     "no answer",
+    "not ready",
     "ok: relaying",
     "ok: standing by",
+    "passes clients on, as a proxy",
 ];
 
 /// Codes whose senders say another status than the table, since a machine reads them.

@@ -14,5 +14,6 @@ mod process;
 mod protocol;
 mod reports;
 mod second_listener;
+mod supervised;
 mod wal_dir;
 mod watching;

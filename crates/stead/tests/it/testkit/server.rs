@@ -180,13 +180,17 @@ impl Site {
 
     /// Starts the server without waiting for it.
     pub(crate) fn spawn(&self) -> Server {
+        self.spawn_by(self.command())
+    }
+
+    /// The same by a command of the test's own, which becomes the server.
+    pub(crate) fn spawn_by(&self, mut command: Command) -> Server {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.log_path())
             .unwrap_or_else(|e| panic!("{}: {e}", self.log_path().display()));
         let other = log.try_clone().expect("a file handle can be cloned");
-        let mut command = self.command();
         let child = command
             .stdout(log)
             .stderr(other)
