@@ -18,6 +18,15 @@ pub enum Dialect {
     V2,
 }
 
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Dialect::V04 => "v04",
+            Dialect::V2 => "v2",
+        })
+    }
+}
+
 impl Dialect {
     /// Where clients that speak this dialect reach a member. One that has no port of it is named
     /// by the ports that it has, and one that has not started by nothing.

@@ -1,5 +1,6 @@
 //! The `stead` program: flags, environment, files and commands around the server.
 
+mod args;
 mod binding;
 mod command;
 mod console;
@@ -69,10 +70,10 @@ fn args() -> Result<Vec<String>, Usage> {
 }
 
 fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
-    if invocation.help {
-        return Ok(print(&text::help()));
-    }
     let command: Vec<&str> = invocation.command.iter().map(String::as_str).collect();
+    if invocation.help {
+        return Ok(print(&text::help_of(&command)));
+    }
     match command.as_slice() {
         _ if invocation.version => Ok(print_version()),
         [] => serve(values),
@@ -80,7 +81,7 @@ fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
         ["help"] => Ok(print(text::HEAD)),
         ["config", "show"] => {
             resolve::config(&mut values)?;
-            Ok(print(&text::show(&values)))
+            Ok(print(&if invocation.json { text::show_json(&values) } else { text::show(&values) }))
         }
         ["config", "check"] => {
             resolve::config(&mut values)?;

@@ -229,34 +229,16 @@ pub(crate) fn known_names() -> impl Iterator<Item = &'static str> {
     settings.copied().chain(FORMER.iter().map(|former| former.name))
 }
 
-/// The known name nearest to what was written, if one is near.
+/// The known name nearest to what was written, if one is near: one letter in three may be wrong,
+/// missing or swapped.
 pub(crate) fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let is_near = |distance: usize, name: &str| distance * 3 <= name.len().max(written.len());
     known
         .filter(|name| name.len() > 2)
-        .map(|name| (distance(written, name), name))
+        .map(|name| (strsim::osa_distance(written, name), name))
         .min()
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .filter(|(distance, name)| is_near(*distance, name))
         .map(|(_, name)| name)
-}
-
-/// How many letters have to be put in, taken out, replaced or swapped.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut diagonal = at;
-        let mut left = at + 1;
-        for (slot, wanted) in row.iter_mut().skip(1).zip(&other) {
-            let change = diagonal + usize::from(letter != *wanted);
-            diagonal = *slot;
-            *slot = change.min(left + 1).min(*slot + 1);
-            left = *slot;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = at + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -280,5 +262,7 @@ mod tests {
         assert_eq!(nearest("dta-dir", flags()), Some("data-dir"));
         assert_eq!(nearest("snapshot-cuont", flags()), Some("snapshot-count"));
         assert_eq!(nearest("bogus", flags()), None);
+        assert_eq!(nearest("port", flags()), None, "-cors is another word");
+        assert_eq!(nearest("gte", ["set", "get"].into_iter()), Some("get"), "swapped");
     }
 }

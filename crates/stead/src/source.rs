@@ -50,6 +50,8 @@ impl fmt::Display for Usage {
 pub(crate) struct Invocation {
     pub(crate) help: bool,
     pub(crate) version: bool,
+    /// Whether JSON is wanted, of a command that has it.
+    pub(crate) json: bool,
     /// The words before the first flag: the subcommand.
     pub(crate) command: Vec<String>,
 }
@@ -211,20 +213,16 @@ impl Values {
     /// booleans only with an equals sign.
     fn read_flags(&mut self, args: &[String]) -> Result<Invocation, Usage> {
         let mut invocation = Invocation::default();
-        let mut has_flags = false;
+        let mut last: Option<String> = None;
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let Some(flag) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')) else {
-                if has_flags {
-                    return Err(Usage(format!(
-                        "unexpected argument {arg:?}: give a value together with its flag, as in \
-                         -name=value"
-                    )));
+                if let Some(last) = &last {
+                    return Err(Usage(unexpected(arg, last)));
                 }
                 invocation.command.push(arg.clone());
                 continue;
             };
-            has_flags = true;
             let (name, given) = match flag.split_once('=') {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (flag, None),
@@ -232,8 +230,10 @@ impl Values {
             match name {
                 "h" | "help" => invocation.help = true,
                 "version" => invocation.version = true,
+                "json" if invocation.command == ["config", "show"] => invocation.json = true,
                 _ => self.read_flag(name, given, &mut args)?,
             }
+            last = Some(name.to_owned());
         }
         Ok(invocation)
     }
@@ -298,8 +298,13 @@ impl Values {
             // Others may use the prefix too: client settings have it.
             let made: Vec<String> = setting::known_names().map(setting::env_of).collect();
             let names = SETTINGS.iter().map(|setting| setting.env);
-            if let Some(near) = nearest(name, names.chain(made.iter().map(String::as_str))) {
-                self.misspelt.push(format!("unknown variable {name}: did you mean {near}?"));
+            let names = names.chain(made.iter().map(String::as_str));
+            // What all have in common makes none of them near.
+            let (prefix, rest) = name.split_once('_').unwrap_or((name, ""));
+            let rests = names.filter_map(|known| known.strip_prefix(prefix)?.strip_prefix('_'));
+            if let Some(near) = nearest(rest, rests) {
+                let hint = format!("did you mean {prefix}_{near}?");
+                self.misspelt.push(format!("unknown variable {name}: {hint}"));
             }
             return Ok(());
         };
@@ -315,9 +320,9 @@ impl Values {
     }
 
     fn read_toml(&mut self, text: &str, path: &str) -> Result<(), Usage> {
-        let table: toml::Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| Usage(format!("{path}: {}", one_line(&error))))?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            Usage(format!("{path}: {}", error.to_string().trim_end()))
+        })?;
         for (key, value) in &table {
             match value {
                 toml::Value::Table(inner) => {
@@ -409,8 +414,17 @@ fn plain_value(kind: Kind, value: &toml::Value) -> Result<String, &'static str> 
     }
 }
 
-fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+/// What is said to a word behind a flag that takes none.
+fn unexpected(word: &str, flag: &str) -> String {
+    let is_switch =
+        matches!(setting::by_name(flag), Some(Known::Setting(one, _)) if one.kind == Kind::Bool);
+    match is_switch {
+        true => format!("unexpected argument {word:?}: did you mean -{flag}={word}?"),
+        false => format!(
+            "unexpected argument {word:?}: commands go before flags, and a flag has one value, as \
+             in -name=value"
+        ),
+    }
 }
 
 #[cfg(test)]

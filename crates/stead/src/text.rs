@@ -1,8 +1,9 @@
 //! What the program says about itself: help, the settings in force, their documentation.
 
 use crate::setting::{FORMER, Fate, Flag, Kind, SETTINGS};
-use crate::source::Values;
+use crate::source::{Source, Values};
 use crate::value;
+use serde_json::json;
 use std::fmt::Write as _;
 
 const WIDTH: usize = 96;
@@ -38,7 +39,7 @@ Data:
   check disk DIR                 measure how fast a disk syncs what the log writes
 
 This program:
-  config show [flags]            print every setting, its value and its source
+  config show [flags]            print every setting, its value and its source; --json
   config check [flags]           check the settings and exit
   config docs                    print the documentation of all settings (Markdown)
   completion bash|zsh|fish       completion for a shell
@@ -48,6 +49,71 @@ This program:
 `stead get --help`, and so on, has the flags of a command, with examples; `stead --help` lists
 every flag of the server.
 ";
+
+const CHECK: &str = "\
+stead check: look a data directory over, without changing it
+
+Usage:
+  stead check -data-dir DIR      its log and its snapshots
+  stead check disk DIR           how fast a disk syncs: see `stead check disk --help`
+
+It says which files are sound, where the log ends, and what the next start would cut off. The
+exit code is 0 where a server would start from it, and 1 where not. The server must be stopped;
+a backup of a running one is checked by `stead backup verify`.
+
+Examples:
+  stead check -data-dir /var/lib/stead
+";
+
+const CONFIG_SHOW: &str = "\
+stead config show: every setting of the server, its value, and where that comes from
+
+Usage:
+  stead config show [--json] [flags of the server]
+
+The flags are those of the start line, so that what a server would be told can be seen before.
+The secret of -peer-token is not shown.
+
+Examples:
+  stead config show -config /etc/stead.toml
+  ETCD_NAME=m1 stead config show --json
+";
+
+const CONFIG_CHECK: &str = "\
+stead config check: whether a server would take its settings
+
+Usage:
+  stead config check [flags of the server]
+
+It reads flags, variables and the file as a start does, and starts nothing. The exit code is 2
+for a mistake, and for a name that is close to a known one, which a start only warns of.
+
+Examples:
+  stead config check -config /etc/stead.toml
+  stead config check -name m1 -addr 10.0.0.1:4001 -peers 10.0.0.2:7001
+";
+
+const CONFIG_DOCS: &str = "\
+stead config docs: the documentation of all settings, in Markdown
+
+Usage:
+  stead config docs
+
+Examples:
+  stead config docs > configuration.md
+";
+
+/// The help of one command, or of the server.
+pub(crate) fn help_of(command: &[&str]) -> String {
+    match command {
+        ["check", ..] => CHECK.to_owned(),
+        ["config", "show"] => CONFIG_SHOW.to_owned(),
+        ["config", "check"] => CONFIG_CHECK.to_owned(),
+        ["config", "docs"] => CONFIG_DOCS.to_owned(),
+        ["config", ..] | ["help", ..] => HEAD.to_owned(),
+        _ => help(),
+    }
+}
 
 const FLAGS: &str = "
 Flags take one dash or two, and their value after a space or an equals sign; booleans only
@@ -117,19 +183,35 @@ pub(crate) fn help() -> String {
     out
 }
 
-/// The text of `stead config show`.
-pub(crate) fn show(values: &Values) -> String {
-    let mut out = String::new();
-    for setting in SETTINGS.iter() {
+/// Each setting as it is shown: its name, its value without secrets, its source.
+fn shown(values: &Values) -> impl Iterator<Item = (&'static str, String, Source)> {
+    SETTINGS.iter().map(|setting| {
         let (value, source) = values.get(setting.flag);
         let is_secret = setting.flag == Flag::PeerToken && !value.is_empty();
         let value = match is_secret {
             true => "(hidden)".to_owned(),
             false => value::shown(setting.kind, value),
         };
-        let _ = writeln!(out, "{:<26} {:<30} {source}", setting.name, format!("{value:?}"));
+        (setting.name, value, source)
+    })
+}
+
+/// The text of `stead config show`.
+pub(crate) fn show(values: &Values) -> String {
+    let mut out = String::new();
+    for (name, value, source) in shown(values) {
+        let _ = writeln!(out, "{name:<26} {:<30} {source}", format!("{value:?}"));
     }
     out
+}
+
+/// The same for programs: an object with the settings by their names.
+pub(crate) fn show_json(values: &Values) -> String {
+    let entry = |(name, value, source): (&str, String, Source)| {
+        (name.to_owned(), json!({ "value": value, "source": source.to_string() }))
+    };
+    let all: serde_json::Map<_, _> = shown(values).map(entry).collect();
+    format!("{:#}\n", serde_json::Value::Object(all))
 }
 
 /// docs/configuration.md.

@@ -95,7 +95,7 @@ impl Ports {
             };
             match port {
                 Port::Client(dialect) => {
-                    notice!(ListeningClients, "", [%address, ?dialect, tls = is_tls,], "")
+                    notice!(ListeningClients, "", [%address, %dialect, tls = is_tls,], "")
                 }
                 Port::Peer => notice!(ListeningPeers, "", [%address,], ""),
             }

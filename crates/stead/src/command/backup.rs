@@ -1,7 +1,7 @@
 //! `stead backup`: makes a backup of a running cluster, and looks at backups.
 
-use super::args::{Args, Flags};
 use super::content::{self, Difference};
+use crate::args::{Args, Flags};
 use crate::console::{FAILED, USAGE, print, say};
 use crate::nodes::walk;
 use crate::secure;
@@ -38,12 +38,19 @@ Flags:
   --cert-file FILE       certificate to show to the server (PEM)
   --key-file FILE        its key (PEM)
   --force                replace FILE if it is there
+
+Examples:
+  stead backup today.stead
+  stead backup inspect today.stead
+  stead backup diff yesterday.stead today.stead
 ";
 
 const FLAGS: Flags = Flags {
     command: "backup",
     valued: &["endpoint", "user-file", "token-file", "ca-file", "cert-file", "key-file"],
+    repeated: &[],
     plain: &["force", "json"],
+    has_words: true,
 };
 
 /// Runs the command.

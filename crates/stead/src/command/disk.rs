@@ -1,6 +1,6 @@
 //! `stead check disk`: how fast a disk syncs what the log writes to it.
 
-use super::args::{Args, Flags};
+use crate::args::{Args, Flags};
 use crate::console::{FAILED, print, say};
 use crate::source::Usage;
 use std::fmt::Write as _;
@@ -20,9 +20,19 @@ Usage:
 Writes records one after the other into a file of zeros in DIR, syncs each as the log of a
 server does, and removes the file. Run it where the data directory will be, while the
 machine does what it will do. It takes 16 MiB of room, and 10 s without --seconds.
+
+Examples:
+  stead check disk /var/lib/stead
+  stead check disk /var/lib/stead --seconds 1m
 ";
 
-const FLAGS: Flags = Flags { command: "check disk", valued: &["seconds"], plain: &[] };
+const FLAGS: Flags = Flags {
+    command: "check disk",
+    valued: &["seconds"],
+    repeated: &[],
+    plain: &[],
+    has_words: true,
+};
 
 /// The size of a log segment.
 const FILE_BYTES: u64 = 16 << 20;

@@ -1,6 +1,5 @@
 //! Commands that are no server: each has its own flags and its own help.
 
-mod args;
 mod backup;
 mod content;
 mod disk;

@@ -1,7 +1,7 @@
 //! `stead restore` and `stead recover`: a new cluster of one from a backup, or from a member whose
 //! cluster has lost its majority for good.
 
-use super::args::{Args, Flags};
+use crate::args::{Args, Flags};
 use crate::console::{FAILED, print, say};
 use crate::founded::told;
 use crate::resolve::check_name;
@@ -33,12 +33,17 @@ Flags:
                      without it the time since then has passed for them too
   --index-margin N   indexes that are passed over (1000000, and 1000 for each second
                      since the backup was made)
+
+Examples:
+  stead restore today.stead -data-dir /var/lib/stead -name m1
 ";
 
 const RESTORE: Flags = Flags {
     command: "restore",
     valued: &["data-dir", "name", "index-margin"],
+    repeated: &[],
     plain: &["force", "extend-ttl"],
+    has_words: true,
 };
 
 /// Runs `stead restore`.
@@ -81,19 +86,24 @@ could still be a majority of the old cluster.
 Flags:
   --yes              do not ask
   --index-margin N   indexes that are passed over, so that they never go back (1000000)
+
+Examples:
+  stead recover -data-dir /var/lib/stead -name m1
 ";
 
-const RECOVER: Flags =
-    Flags { command: "recover", valued: &["data-dir", "name", "index-margin"], plain: &["yes"] };
+const RECOVER: Flags = Flags {
+    command: "recover",
+    valued: &["data-dir", "name", "index-margin"],
+    repeated: &[],
+    plain: &["yes"],
+    has_words: false,
+};
 
 /// Runs `stead recover`.
 pub(super) fn recover(args: &[String]) -> Result<ExitCode, Usage> {
     let args = Args::parse(RECOVER, args)?;
     if args.help {
         return Ok(print(RECOVER_HELP));
-    }
-    if !args.words.is_empty() {
-        return Err(Usage("unknown arguments: run `stead recover --help`".to_owned()));
     }
     let (data_dir, name) = (Path::new(args.needed("data-dir")?), args.needed("name")?);
     let margin = args.number("index-margin")?;

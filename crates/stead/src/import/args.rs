@@ -1,5 +1,6 @@
 //! The command line of `stead import`.
 
+use crate::args::{Args, Flags};
 use crate::resolve::check_name;
 use crate::source::Usage;
 use std::path::PathBuf;
@@ -153,6 +154,11 @@ Target, a new data directory, whose machine is alone in a new cluster:
   --json                 print the report as JSON
   --help                 print this text
 
+Examples:
+  stead import --from http://10.0.0.9:2379 --to http://127.0.0.1:4001 --verify
+  stead import --from-dir /var/lib/etcd --data-dir /var/lib/stead --name m1
+  stead import --from-dir m1.etcd --from-dir m2.etcd --to 127.0.0.1:4001 --dry-run
+
 The source is read and checked completely before the first write. An import that was interrupted
 continues when the same command is given again. Keys that have expired are dropped; the others
 expire when they would have. Hidden keys are imported; what the old servers kept about themselves
@@ -166,59 +172,57 @@ count if they did; at a running target somebody has to let them. Users that the 
 their passwords, and other rights than at the source are refused unless --force replaces them.
 ";
 
-/// Reads the arguments behind `import`: `--flag value` or `--flag=value`.
+const FLAGS: Flags = Flags {
+    command: "import",
+    valued: &[
+        "source-user-file",
+        "from-ca-file",
+        "from-cert-file",
+        "from-key-file",
+        "from-snapshot",
+        "wal-dir",
+        "data-dir",
+        "name",
+        "index-margin",
+        "prefix",
+        "user-file",
+        "token-file",
+        "ca-file",
+        "cert-file",
+        "key-file",
+    ],
+    repeated: &["from", "hidden", "from-dir", "to"],
+    plain: &[
+        "live",
+        "accept-damage",
+        "include-uncommitted",
+        "as-the-server",
+        "merge",
+        "force",
+        "no-users",
+        "verify",
+        "follow",
+        "dry-run",
+        "json",
+    ],
+    has_words: false,
+};
+
+/// Reads the arguments behind `import`.
 pub(super) fn parse(args: &[String]) -> Result<Request, Usage> {
+    let args = Args::parse(FLAGS, args)?;
+    if args.help {
+        return Ok(Request::Help);
+    }
     let mut found = Found::default();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let (name, given) = match arg.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (arg.as_str(), None),
-        };
-        // The server's own flags have one dash.
-        let name = if matches!(name, "-data-dir" | "-name") { &format!("-{name}") } else { name };
-        if matches!(name, "--help" | "-help" | "-h") {
-            return Ok(Request::Help);
-        }
-        if let Some(switch) = found.switch(name) {
-            if given.is_some() {
-                return Err(Usage(format!("{name} takes no value")));
-            }
-            *switch = true;
-            continue;
-        }
-        if !VALUED.contains(&name) {
-            let hint = "run `stead import --help` for the list of flags";
-            return Err(Usage(format!("unknown argument {arg:?}: {hint}")));
-        }
-        let value = given.or_else(|| args.next().cloned()).filter(|value| !value.is_empty());
-        let value = value.ok_or_else(|| Usage(format!("{name} needs a value")))?;
-        found.value(name, value)?;
+    for name in FLAGS.valued.iter().chain(FLAGS.repeated) {
+        args.values(name).try_for_each(|value| found.value(name, value.to_owned()))?;
+    }
+    for name in FLAGS.plain {
+        *found.switch(name) = args.has(name);
     }
     found.finish()
 }
-
-const VALUED: [&str; 19] = [
-    "--from",
-    "--hidden",
-    "--source-user-file",
-    "--from-ca-file",
-    "--from-cert-file",
-    "--from-key-file",
-    "--from-dir",
-    "--from-snapshot",
-    "--wal-dir",
-    "--to",
-    "--data-dir",
-    "--name",
-    "--index-margin",
-    "--prefix",
-    "--user-file",
-    "--token-file",
-    "--ca-file",
-    "--cert-file",
-    "--key-file",
-];
 
 #[derive(Default)]
 struct Found {
@@ -240,53 +244,51 @@ struct Found {
 }
 
 impl Found {
-    fn switch(&mut self, name: &str) -> Option<&mut bool> {
-        Some(match name {
-            "--live" => &mut self.options.live,
-            "--accept-damage" => &mut self.options.accept_damage,
-            "--include-uncommitted" => &mut self.options.include_uncommitted,
-            "--as-the-server" => &mut self.options.as_the_server,
-            "--merge" => &mut self.is_merge,
-            "--force" => &mut self.is_force,
-            "--no-users" => &mut self.without_users,
-            "--verify" => &mut self.live.verify,
-            "--follow" => &mut self.live.follow,
-            "--dry-run" => &mut self.is_dry_run,
-            "--json" => &mut self.is_json,
-            _ => return None,
-        })
+    fn switch(&mut self, name: &str) -> &mut bool {
+        match name {
+            "live" => &mut self.options.live,
+            "accept-damage" => &mut self.options.accept_damage,
+            "include-uncommitted" => &mut self.options.include_uncommitted,
+            "as-the-server" => &mut self.options.as_the_server,
+            "merge" => &mut self.is_merge,
+            "force" => &mut self.is_force,
+            "no-users" => &mut self.without_users,
+            "verify" => &mut self.live.verify,
+            "follow" => &mut self.live.follow,
+            "dry-run" => &mut self.is_dry_run,
+            "json" => &mut self.is_json,
+            _ => unreachable!("no flag of the table: {name}"),
+        }
     }
 
     fn value(&mut self, name: &str, value: String) -> Result<(), Usage> {
         match name {
-            "--from-dir" => self.dirs.push(value.into()),
-            "--from-snapshot" if self.snapshot.is_some() => {
-                return Err(Usage("--from-snapshot can be given once".to_owned()));
-            }
-            "--from-snapshot" => self.snapshot = Some(value.into()),
-            "--wal-dir" => self.options.wal_dir = Some(value.into()),
-            "--data-dir" => self.data_dir = Some(value.into()),
-            "--name" => {
+            "from-dir" => self.dirs.push(value.into()),
+            "from-snapshot" => self.snapshot = Some(value.into()),
+            "wal-dir" => self.options.wal_dir = Some(value.into()),
+            "data-dir" => self.data_dir = Some(value.into()),
+            "name" => {
                 check_name(&value)?;
                 self.name = Some(value);
             }
-            "--index-margin" => {
+            "index-margin" => {
                 let invalid = |_| Usage(format!("--index-margin: invalid number {value:?}"));
                 self.margin = Some(value.parse().map_err(invalid)?);
             }
-            "--from" => self.live.urls.append(&mut urls(&value)?),
-            "--hidden" => self.live.hidden.append(&mut hidden(&value)?),
-            "--source-user-file" => self.live.user = Some(value.into()),
-            "--from-ca-file" => self.live.files.ca = Some(value.into()),
-            "--from-cert-file" => self.live.files.cert = Some(value.into()),
-            "--from-key-file" => self.live.files.key = Some(value.into()),
-            "--prefix" => self.prefix = prefix(&value)?,
-            "--user-file" => self.files.user = Some(value.into()),
-            "--token-file" => self.files.token = Some(value),
-            "--ca-file" => self.files.ca = Some(value.into()),
-            "--cert-file" => self.files.cert = Some(value.into()),
-            "--key-file" => self.files.key = Some(value.into()),
-            _ => self.to.append(&mut urls(&value)?),
+            "from" => self.live.urls.append(&mut urls(&value)?),
+            "hidden" => self.live.hidden.append(&mut hidden(&value)?),
+            "source-user-file" => self.live.user = Some(value.into()),
+            "from-ca-file" => self.live.files.ca = Some(value.into()),
+            "from-cert-file" => self.live.files.cert = Some(value.into()),
+            "from-key-file" => self.live.files.key = Some(value.into()),
+            "prefix" => self.prefix = prefix(&value)?,
+            "user-file" => self.files.user = Some(value.into()),
+            "token-file" => self.files.token = Some(value),
+            "ca-file" => self.files.ca = Some(value.into()),
+            "cert-file" => self.files.cert = Some(value.into()),
+            "key-file" => self.files.key = Some(value.into()),
+            "to" => self.to.append(&mut urls(&value)?),
+            _ => unreachable!("no flag of the table: {name}"),
         }
         Ok(())
     }

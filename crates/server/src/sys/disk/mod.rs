@@ -47,6 +47,12 @@ pub(crate) struct DataDir {
     _lock: Arc<Option<File>>,
 }
 
+/// What to do where another process has the directory.
+const INSTEAD_OF_SERVING: &str = "stop that process, or give this one another -data-dir";
+const INSTEAD_OF_LOOKING: &str = "a log that is being written cannot be judged. Stop the server \
+                                  first, or check a backup of it: `stead backup FILE`, `stead \
+                                  backup verify FILE`";
+
 impl DataDir {
     /// Makes the directory if need be (mode 0700), takes its lock, and finishes what an earlier
     /// process began to set aside. A directory that is neither empty nor ours is left as it is.
@@ -80,7 +86,7 @@ impl DataDir {
         let lock = lock.open(path.join(LOCK_NAME)).map_err(|error| {
             failed(format!("cannot open {LOCK_NAME}: {}", explain(path, &error)))
         })?;
-        let mut data_dir = Self::lock(path, dir, is_free, Some(lock))?;
+        let mut data_dir = Self::lock(path, dir, is_free, Some(lock), INSTEAD_OF_SERVING)?;
         data_dir.open_wal(place)?;
         for word in [STANDBY_NAME, PROXY_NAME, WAL_DIR_NAME, MARK_NAME, SEEN_NAME] {
             // What a write that was never finished left behind; what cannot be removed harms
@@ -115,7 +121,7 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             opened => Some(opened.map_err(failed)?),
         };
-        let mut data_dir = Self::lock(path, dir, is_free, lock)?;
+        let mut data_dir = Self::lock(path, dir, is_free, lock, INSTEAD_OF_LOOKING)?;
         if let Some(chosen) = wal_dir::choose(path, WalPlace::default())? {
             data_dir.wal = Some(Arc::new(WalDir::look(&chosen.path)?));
         }
@@ -137,6 +143,7 @@ impl DataDir {
         dir: Directory,
         is_free: bool,
         lock: Option<File>,
+        instead: &str,
     ) -> Result<Self, String> {
         let name = path.display();
         let locked = if is_free {
@@ -149,10 +156,9 @@ impl DataDir {
                 let (path, dir) = (Arc::new(path.to_owned()), Arc::new(dir));
                 Ok(Self { path, dir, wal: None, _lock: Arc::new(lock) })
             }
-            Err(fs::TryLockError::WouldBlock) => Err(format!(
-                "the data directory {name} is in use by another process: stop that process, or \
-                 give this one another -data-dir"
-            )),
+            Err(fs::TryLockError::WouldBlock) => {
+                Err(format!("the data directory {name} is in use by another process: {instead}"))
+            }
             Err(fs::TryLockError::Error(error)) => Err(format!(
                 "cannot lock {LOCK_NAME} in the data directory {name}: {error}; without locks two \
                  processes could use it at once: give this one a -data-dir on another file system"

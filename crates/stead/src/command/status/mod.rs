@@ -5,7 +5,7 @@ mod judge;
 mod show;
 mod survey;
 
-use super::args::{Args, Flags};
+use crate::args::{Args, Flags};
 use crate::console::print;
 use crate::source::Usage;
 use judge::{Report, Verdict};
@@ -36,12 +36,18 @@ Flags:
   --key-file FILE        its key (PEM)
   --token-file FILE      taken, so that the flags of `stead backup` fit; nothing that is asked
                          here needs the cluster's secret, and it is sent to nobody
+
+Examples:
+  stead status
+  stead status --endpoint 10.0.0.1:4001,10.0.0.2:4001 --json
 ";
 
 const FLAGS: Flags = Flags {
     command: "status",
     valued: &["endpoint", "token-file", "ca-file", "cert-file", "key-file"],
+    repeated: &[],
     plain: &["json"],
+    has_words: false,
 };
 
 /// The exit code for a cluster that takes no writes.
@@ -54,9 +60,6 @@ pub(super) fn run(args: &[String]) -> Result<ExitCode, Usage> {
     let args = Args::parse(FLAGS, args)?;
     if args.help {
         return Ok(print(HELP));
-    }
-    if let Some(word) = args.words.first() {
-        return Err(Usage(format!("unknown argument {word:?}: run `stead status --help`")));
     }
     let shown = match (args.value("cert-file"), args.value("key-file")) {
         (None, None) => None,

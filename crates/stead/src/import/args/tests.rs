@@ -82,14 +82,17 @@ fn mistakes_are_named() {
         ("--from-dir a --data-dir d --name n --to x", "either --to or --data-dir"),
         ("--from-dir a --data-dir d --name n --merge", "are about --to"),
         ("--from-dir a --data-dir d --name n --token-file t", "are about --to"),
-        ("--from-dir", "--from-dir needs a value"),
+        ("--from-dir", "a value is required for '--from-dir <VALUE>'"),
         ("--from-dir a --to ftp://x", "invalid URL"),
         ("--from-dir a --to x --cert-file c", "belong together"),
         ("--from-dir a --to http://x/y", "invalid URL"),
         ("--from-dir a --to x --prefix a/../b", "invalid --prefix"),
-        ("--from-dir a --merge=yes", "--merge takes no value"),
-        ("--from-dir a --frm b", "unknown argument \"--frm\""),
-        ("dir", "unknown argument \"dir\""),
+        ("--from-dir a --merge=yes", "unexpected value 'yes' for '--merge'"),
+        (
+            "--from-dir a --frm b",
+            "unexpected argument '--frm' found; tip: a similar argument exists: '--from'",
+        ),
+        ("dir", "unexpected argument 'dir' found"),
     ] {
         let error = parsed(args).expect_err(args).to_string();
         assert!(error.contains(want), "{args}: {error}");

@@ -13,16 +13,17 @@ fn flags_that_are_none_or_have_no_value() {
         (&["-dta-dir", "x"], "unknown flag -dta-dir: did you mean -data-dir?"),
         (&["--snapshot-cuont=5"], "unknown flag -snapshot-cuont: did you mean -snapshot-count?"),
         (&["-name"], "flag -name needs a value"),
-        (
-            &["-name", "m", "serve"],
-            "unexpected argument \"serve\": give a value together with its \
-            flag",
-        ),
-        (&["-force", "true"], "unexpected argument \"true\""),
+        (&["-name", "m", "serve"], "unexpected argument \"serve\": commands go before flags"),
+        (&["-force", "true"], "unexpected argument \"true\": did you mean -force=true?"),
+        (&["-snapshot", "false"], "did you mean -snapshot=false?"),
+        (&["--port", "4001"], "unknown flag -port: run `stead --help`"),
+        (&["chek"], "unknown command \"chek\": did you mean \"check\"?"),
+        (&["config", "shw"], "did you mean \"config show\"?"),
+        (&["gte", "/a"], "did you mean \"get\"?"),
         (&["-"], "unknown flag -"),
         (&["serve"], "unknown command \"serve\""),
         (&["config"], "unknown command \"config\""),
-        (&["version", "now"], "unknown command \"version now\""),
+        (&["version", "now"], "version now"),
         (&[""], "unknown command \"\""),
     ] {
         place.refuses(&[], args, want);

@@ -22,6 +22,43 @@ fn help_goes_to_standard_output_whatever_is_set() {
 }
 
 #[test]
+fn each_command_has_a_help_of_its_own_with_examples() {
+    let place = Place::new("help-of-one");
+    for command in [
+        &["check"][..],
+        &["check", "disk"],
+        &["config", "show"],
+        &["config", "check"],
+        &["config", "docs"],
+        &["backup"],
+        &["restore"],
+        &["recover"],
+        &["status"],
+        &["import"],
+    ] {
+        let run = place.run(&[command, &["--help"]].concat());
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{command:?}");
+        let first = format!("stead {}: ", command.join(" "));
+        assert!(run.out.starts_with(&first), "{command:?}: {}", run.out);
+        assert!(run.out.contains("\nExamples:\n  "), "{command:?}: {}", run.out);
+        assert!(run.out.lines().all(|line| line.len() <= 100), "{command:?}");
+    }
+}
+
+#[test]
+fn settings_are_shown_to_programs_too() {
+    let place = Place::new("show-json");
+    let env = [("STEAD_PEER_TOKEN", "secret")];
+    let args = ["config", "show", "--json", "-name=m", "-request-timeout=1500ms"];
+    let run = place.run_with(&env, &args);
+    let shown: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(shown["name"]["value"], "m", "{shown}");
+    assert_eq!(shown["request-timeout"]["value"], "1500ms", "{shown}");
+    assert_eq!(shown["peer-token"]["value"], "(hidden)", "{shown}");
+    assert_eq!(place.run(&["--json"]).code, Some(2), "the server has no such flag");
+}
+
+#[test]
 fn the_version_is_one_line_whatever_is_set() {
     let place = Place::new("version");
     let want = format!("stead version {}\n", env!("CARGO_PKG_VERSION"));

@@ -97,7 +97,7 @@ fn mistakes_on_the_command_line_end_with_code_2() {
     for (args, text) in [
         (&["--from-dir", "x"][..], "missing --to"),
         (&["--to", "x"], "give either --from, --from-dir or --from-snapshot"),
-        (&["--from-dir", "x", "--nonsense"], "unknown argument \"--nonsense\""),
+        (&["--from-dir", "x", "--nonsense"], "unexpected argument '--nonsense' found"),
     ] {
         let run = import(args);
         assert_eq!(run.code, Some(2), "{run:?}");

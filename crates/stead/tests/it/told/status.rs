@@ -248,9 +248,9 @@ fn a_server_that_lies_is_told_within_bounds() {
 fn mistakes_on_the_command_line_are_named() {
     for (args, want) in [
         (&["--endpoint", "ftp://a"][..], "invalid URL"),
-        (&["m1"], "unknown argument"),
+        (&["m1"], "unexpected argument 'm1'"),
         (&["--cert-file", "a"], "belong together"),
-        (&["--tokn-file", "a"], "unknown flag"),
+        (&["--tokn-file", "a"], "a similar argument exists: '--token-file'"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stead"));
         let output = command.arg("status").args(args).output().expect("the program runs");
