@@ -39,8 +39,9 @@ pub use rebuild::{
     Deadlines, Home, Rebuilt, check_home, found, last_seen, look_at_survivor, margin_since,
     read_backup, read_clocks, recover, restore,
 };
-pub use start::{Handles, check, run};
+pub use start::{Handles, check, run, run_in_memory};
 pub use sys::disk::Sighting;
+pub use sys::disk::memory::PATH as MEMORY;
 pub use sys::inherited::Inherited;
 pub use sys::pulse::{Pulse, Stage};
 pub use sys::reload::Reloads;

@@ -18,7 +18,7 @@ use crate::peer::PeerLinks;
 use crate::proof::Prover;
 use crate::standby::{self, Aftermath, Errand};
 use crate::sys::clock::SystemClock;
-use crate::sys::disk::{DataDir, WalPlace};
+use crate::sys::disk::{DataDir, WalPlace, memory};
 use crate::sys::inherited::Inherited;
 use crate::sys::ports::Ports;
 use crate::sys::pulse::Pulse;
@@ -117,12 +117,32 @@ pub struct Handles {
 /// # Errors
 /// [`StartError`] with one sentence for the operator.
 pub fn run(mut config: Config, handles: Handles) -> Result<(), StartError> {
-    let Handles { reloads, pulse, mut sockets } = handles;
     process::adapt(&mut config)?;
-    let clock = SystemClock::new();
     let is_forced = config.force || config.finding.force_rejoin;
     let place = WalPlace { given: config.wal_dir.as_deref(), is_forced };
     let data_dir = DataDir::open_at(&config.data_dir, place).map_err(StartError::DataDir)?;
+    serve(config, handles, data_dir, || ())
+}
+
+/// Serves a machine of its own that keeps everything in memory, whatever `config` says of a data
+/// directory; `listening` is called as soon as clients can connect.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in_memory(mut config: Config, listening: impl FnOnce()) -> Result<(), StartError> {
+    process::adapt(&mut config)?;
+    (config.data_dir, config.wal_dir) = (memory::PATH.into(), None);
+    serve(config, Handles::default(), DataDir::in_memory(), listening)
+}
+
+fn serve(
+    config: Config,
+    handles: Handles,
+    data_dir: DataDir,
+    listening: impl FnOnce(),
+) -> Result<(), StartError> {
+    let Handles { reloads, pulse, mut sockets } = handles;
+    let clock = SystemClock::new();
     tls::auto::prepare(&config, &data_dir)?;
     // An invalid certificate is reported before anything else is done.
     let keyring = Keyring::open(&config, reloads)?;
@@ -135,6 +155,7 @@ pub fn run(mut config: Config, handles: Handles) -> Result<(), StartError> {
         signal_hook::low_level::pipe::register(signal, sender)?;
     }
     signals.set_nonblocking(true)?;
+    listening();
     let seed = draw_seed(clock);
     let audit = config.audit.as_ref().map(|plan| Audit::start(plan, &config.name));
     let audit = audit.transpose().map_err(StartError::Audit)?.map(Rc::new);

@@ -16,6 +16,7 @@ stead: a durable key-value store that speaks the etcd v2 API
 Usage:
   stead [flags]                  serve
   stead COMMAND [flags]
+  stead dev                      serve in memory, on a free port: to try things out, for tests
 
 Keys:
   get, set, mk, update, rm       read, write, make, change, remove a key

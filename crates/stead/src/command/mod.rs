@@ -2,6 +2,7 @@
 
 mod backup;
 mod content;
+mod dev;
 mod disk;
 mod restore;
 mod status;
@@ -13,7 +14,8 @@ use std::process::ExitCode;
 /// A command: its name, and what it does with the words behind it.
 type Command = (&'static str, fn(&[String]) -> Result<ExitCode, Usage>);
 
-const COMMANDS: [Command; 5] = [
+const COMMANDS: [Command; 6] = [
+    ("dev", dev::run),
     ("backup", backup::run),
     ("restore", restore::run),
     ("recover", restore::recover),
@@ -22,7 +24,8 @@ const COMMANDS: [Command; 5] = [
 ];
 
 /// All words of commands but the client's, for suggestions.
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 12] = [
+    "dev",
     "backup",
     "restore",
     "recover",

@@ -11,6 +11,7 @@ mod directory;
 mod file;
 mod io_error;
 mod mark;
+pub(crate) mod memory;
 mod proxy;
 mod seen;
 mod standby;
@@ -23,6 +24,7 @@ use directory::{Directory, try_lock};
 pub(crate) use file::DataFile;
 use io_error::{again, explain, of_path};
 use mark::Mark;
+use memory::Memory;
 pub use seen::Sighting;
 pub(crate) use seen::print as print_seen;
 use std::fs::{self, File, OpenOptions};
@@ -40,8 +42,10 @@ use wal_dir::{WalDir, is_same};
 pub(crate) struct DataDir {
     path: Arc<PathBuf>,
     /// The directory itself, to be synced. It is locked as well as `LOCK`, which an operator may
-    /// remove.
-    dir: Arc<Directory>,
+    /// remove. Nothing if it is in memory.
+    dir: Option<Arc<Directory>>,
+    /// The files of one that is in memory.
+    memory: Option<Memory>,
     /// Where the log is, if it is elsewhere.
     wal: Option<Arc<WalDir>>,
     _lock: Arc<Option<File>>,
@@ -104,6 +108,13 @@ impl DataDir {
         Ok(data_dir)
     }
 
+    /// An empty directory in memory, which ends with its last clone.
+    pub(crate) fn in_memory() -> Self {
+        let path = Arc::new(PathBuf::from(memory::PATH));
+        let memory = Some(Memory::default());
+        Self { path, dir: None, memory, wal: None, _lock: Arc::new(None) }
+    }
+
     /// Opens a directory that is only looked at: nothing is made or changed in it. One without a
     /// lock file is used by nobody.
     ///
@@ -153,8 +164,8 @@ impl DataDir {
         };
         match locked {
             Ok(()) => {
-                let (path, dir) = (Arc::new(path.to_owned()), Arc::new(dir));
-                Ok(Self { path, dir, wal: None, _lock: Arc::new(lock) })
+                let (path, dir) = (Arc::new(path.to_owned()), Some(Arc::new(dir)));
+                Ok(Self { path, dir, memory: None, wal: None, _lock: Arc::new(lock) })
             }
             Err(fs::TryLockError::WouldBlock) => {
                 Err(format!("the data directory {name} is in use by another process: {instead}"))
@@ -212,7 +223,12 @@ impl DataDir {
             let _ = fs::remove_file(&temporary);
             return Err(of_path("write", &self.path.join(name), &error));
         }
-        self.dir.sync()
+        self.sync_names()
+    }
+
+    /// Makes the names in the directory itself durable.
+    fn sync_names(&self) -> io::Result<()> {
+        self.dir.as_ref().map_or(Ok(()), |dir| dir.sync())
     }
 
     /// Keeps a small file beside those of the store. It is durable when this returns.
@@ -270,14 +286,23 @@ impl Disk for DataDir {
     type File = DataFile;
 
     fn create(&self, name: &str) -> io::Result<DataFile> {
+        if let Some(memory) = &self.memory {
+            return memory.create(name);
+        }
         self.open_with(OpenOptions::new().create_new(true), name)
     }
 
     fn open(&self, name: &str) -> io::Result<DataFile> {
+        if let Some(memory) = &self.memory {
+            return memory.open(name);
+        }
         self.open_with(&mut OpenOptions::new(), name)
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
+        if let Some(memory) = &self.memory {
+            return Ok(memory.list());
+        }
         let read = || {
             let mut names = Vec::new();
             for entry in fs::read_dir(&*self.path)? {
@@ -299,11 +324,17 @@ impl Disk for DataDir {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        if let Some(memory) = &self.memory {
+            return memory.rename(from, to);
+        }
         let (from, to) = (self.place(from).join(from), self.place(to).join(to));
         again(|| fs::rename(&from, &to)).map_err(|error| of_path("rename", &from, &error))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        if let Some(memory) = &self.memory {
+            return memory.remove(name);
+        }
         let path = self.place(name).join(name);
         again(|| fs::remove_file(&path)).map_err(|error| of_path("unlink", &path, &error))
     }
@@ -312,12 +343,12 @@ impl Disk for DataDir {
         if let Some(wal) = &self.wal {
             wal.dir.sync()?;
         }
-        self.dir.sync()
+        self.sync_names()
     }
 
     fn room(&self) -> io::Result<Option<u64>> {
         let of_log = self.wal.as_ref().and_then(|wal| wal.dir.room());
-        let rooms = [self.dir.room(), of_log];
+        let rooms = [self.dir.as_ref().and_then(|dir| dir.room()), of_log];
         Ok(rooms.into_iter().flatten().min())
     }
 }

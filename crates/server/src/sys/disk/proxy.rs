@@ -20,6 +20,9 @@ impl DataDir {
     /// # Errors
     /// A sentence that names the file, when it cannot be read or holds something else.
     pub(crate) fn proxied(&self) -> io::Result<Option<Vec<String>>> {
+        if self.memory.is_some() {
+            return Ok(None);
+        }
         let path = self.path.join(PROXY_NAME);
         let refuse = |kind, detail: &str| {
             let remedy = "remove the file: the members are found again from the start line";

@@ -18,6 +18,9 @@ impl DataDir {
     /// # Errors
     /// A sentence that names the file, when it cannot be read or holds something else.
     pub(crate) fn standby(&self) -> io::Result<Option<Vec<String>>> {
+        if self.memory.is_some() {
+            return Ok(None);
+        }
         let path = self.path.join(STANDBY_NAME);
         let refuse = |kind, detail: &str| {
             let remedy = "this machine may be a standby, so it does not start a cluster; remove \
