@@ -88,6 +88,10 @@ pub(crate) fn build(source: &Source, folder: &Path) -> Result<Binary, String> {
         .env("CARGO_ENCODED_RUSTFLAGS", rust.join("\u{1f}"))
         .env("CFLAGS", c.join(" "))
         .env("SOURCE_DATE_EPOCH", source.time.to_string())
+        // What `stead version --json` says beside the version.
+        .env("STEAD_BUILD_COMMIT", &source.commit)
+        .env("STEAD_BUILD_DATE", source.date()?)
+        .env("STEAD_BUILD_TARGET", &source.target)
         .status()
         .map_err(|error| format!("cargo cannot be run: {error}"))?;
     if !status.success() {

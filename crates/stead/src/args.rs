@@ -130,6 +130,18 @@ impl Args {
         Ok(seconds.parse().ok())
     }
 
+    /// Whether JSON is wanted: `--json`, or `--output json` as the client's commands have it.
+    ///
+    /// # Errors
+    /// [`Usage`] if the output is to be of another kind.
+    pub(crate) fn wants_json(&self) -> Result<bool, Usage> {
+        match self.value("output").or(self.value("o")) {
+            Some("json") => Ok(true),
+            None | Some("simple") => Ok(self.has("json")),
+            Some(other) => Err(Usage(format!("--output: {other:?} is neither simple nor json"))),
+        }
+    }
+
     /// Whether a flag without a value was given.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.matches.get_flag(name)

@@ -75,9 +75,8 @@ fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
         return Ok(print(&text::help_of(&command)));
     }
     match command.as_slice() {
-        _ if invocation.version => Ok(print_version()),
+        _ if invocation.version => Ok(print(&command::version())),
         [] => serve(values),
-        ["version"] => Ok(print_version()),
         ["help"] => Ok(print(text::HEAD)),
         ["config", "show"] => {
             resolve::config(&mut values)?;
@@ -108,10 +107,6 @@ fn unknown(words: &[&str]) -> String {
         Some(name) => format!("unknown command {given:?}: did you mean {name:?}?"),
         None => format!("unknown command {given:?}: run `stead help` for the list of commands"),
     }
-}
-
-fn print_version() -> ExitCode {
-    print(&format!("stead version {}\n", env!("CARGO_PKG_VERSION")))
 }
 
 fn check(values: &Values) -> Result<ExitCode, Usage> {

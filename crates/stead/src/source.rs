@@ -67,7 +67,7 @@ impl Invocation {
     /// environment may stand in its way then.
     fn needs_no_settings(&self) -> bool {
         let command: Vec<&str> = self.command.iter().map(String::as_str).collect();
-        let is_text = matches!(command.as_slice(), ["version"] | ["help"] | ["config", "docs"]);
+        let is_text = matches!(command.as_slice(), ["help"] | ["config", "docs"]);
         self.help || self.version || is_text
     }
 }

@@ -45,7 +45,7 @@ This program:
   config docs                    print the documentation of all settings (Markdown)
   completion bash|zsh|fish       completion for a shell
   man [DIR]                      manual pages of the client's commands
-  version                        print the version
+  version [--json]               print the version; with the commit, target and dialects
 
 `stead get --help`, and so on, has the flags of a command, with examples; `stead --help` lists
 every flag of the server.

@@ -6,6 +6,7 @@ mod dev;
 mod disk;
 mod restore;
 mod status;
+mod version;
 
 use crate::import;
 use crate::source::Usage;
@@ -14,13 +15,14 @@ use std::process::ExitCode;
 /// A command: its name, and what it does with the words behind it.
 type Command = (&'static str, fn(&[String]) -> Result<ExitCode, Usage>);
 
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 7] = [
     ("dev", dev::run),
     ("backup", backup::run),
     ("restore", restore::run),
     ("recover", restore::recover),
     ("status", status::run),
     ("import", import::run),
+    ("version", version::run),
 ];
 
 /// All words of commands but the client's, for suggestions.
@@ -55,3 +57,4 @@ pub(crate) fn run(args: &[String]) -> Option<Result<ExitCode, Usage>> {
 }
 
 pub(crate) use restore::force_new_cluster;
+pub(crate) use version::text as version;

@@ -72,6 +72,25 @@ fn the_version_is_one_line_whatever_is_set() {
 }
 
 #[test]
+fn programs_get_the_version_with_commit_target_and_dialects() {
+    let place = Place::new("version-json");
+    for args in [&["version", "--json"][..], &["version", "-o", "json"]] {
+        let run = place.run_with(&[("ETCD_PEERS", "10.0.0.1:7001")], args);
+        assert_eq!((run.code, run.err.as_str(), run.out.lines().count()), (Some(0), "", 1));
+        let told: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!(told["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(told["dialects"][0]["name"], "v04");
+        assert_eq!(told["dialects"][1]["of"], "etcd 2.x");
+        assert!(told["target"].as_str().is_some_and(|target| target.contains("linux")), "{told}");
+        // Both are known to the programs of a release, and to no others.
+        assert_eq!(told["commit"].is_null(), told["date"].is_null(), "{told}");
+        assert!(told.as_object().is_some_and(|told| told.contains_key("commit")), "{told}");
+    }
+    let wrong = place.run(&["version", "-o", "xml"]);
+    assert_eq!((wrong.code, wrong.out.as_str()), (Some(2), ""), "{wrong:?}");
+}
+
+#[test]
 fn the_documentation_is_the_one_in_the_repository() {
     let place = Place::new("docs");
     let run = place.run_with(&[("ETCD_DISCOVERY", "http://x")], &["config", "docs"]);
