@@ -181,6 +181,18 @@ Examples:
   stead member add m4 http://10.0.0.4:7001 --token-file token")]
     Member(members::MemberArgs),
 
+    /// Let another member lead, as before work on the machine that does
+    ///
+    /// Without a member it is the one whose log is furthest. Requests wait meanwhile, and none
+    /// fails. To name the one that leads already is no error.
+    #[command(after_long_help = "\
+Examples:
+  stead move-leader m2
+  stead move-leader 7a3cbb1d0c6e2f5a              by its id
+  stead move-leader                               to any other member
+  stead move-leader m2 --token-file token")]
+    MoveLeader(members::MoveLeader),
+
     /// Whether each member, and the cluster, is healthy
     #[command(after_long_help = "\
 Examples:
@@ -232,6 +244,7 @@ pub(crate) const WORDS: &[&str] = &[
     "lock",
     "members",
     "member",
+    "move-leader",
     "health",
     "config",
     "completion",

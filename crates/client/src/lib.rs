@@ -141,6 +141,7 @@ fn act(command: Command, options: &Options) -> Result<u8, Failure> {
         Command::Edit(args) => edit::edit(&args, cx),
         Command::Members => members::members(cx),
         Command::Member(args) => members::member(&args, cx),
+        Command::MoveLeader(args) => members::move_leader(&args, cx),
         Command::Config(args) => settings::settings(&args, cx),
         Command::Watch(args) => return watch::watch(&args, cx),
         Command::ExecWatch(args) => return watch::exec_watch(&args, cx),

@@ -1,4 +1,4 @@
-//! `members`, `member add|remove|update` and `health`.
+//! `members`, `member add|remove|update`, `move-leader` and `health`.
 
 use crate::client::{Client, Method, Request};
 use crate::context::Context;
@@ -48,6 +48,13 @@ enum Change {
         /// Its new peer URL
         peer_url: String,
     },
+}
+
+/// `stead move-leader`.
+#[derive(Args, Debug)]
+pub(crate) struct MoveLeader {
+    /// The member's id, or its name; any other member without it
+    member: Option<String>,
 }
 
 /// A member as servers print it.
@@ -197,6 +204,22 @@ fn update(cx: &mut Context, word: &str, peer_url: &str) -> Result<(), Failure> {
     match cx.is_json() {
         true => print(&format!("{}\n", json!({ "updated": member }))),
         false => print(&format!("Updated member with ID {} in cluster\n", member.id)),
+    }
+}
+
+pub(crate) fn move_leader(args: &MoveLeader, cx: &mut Context) -> Result<(), Failure> {
+    let body = match &args.member {
+        Some(word) => json!({ "id": find(cx, word)?.id }),
+        None => json!({}),
+    };
+    let path = "/v2/admin/leader".to_owned();
+    let request = Request::write(Method::PUT, path, CHECK.to_owned());
+    let reply = cx.client.call(&request.json(body.to_string()).with_token())?;
+    let mut leader: Member = read(&reply.body)?;
+    leader.is_leader = true;
+    match cx.is_json() {
+        true => print(&format!("{}\n", json!({ "leader": leader }))),
+        false => print(&format!("{} ({}) leads\n", leader.name, leader.id)),
     }
 }
 

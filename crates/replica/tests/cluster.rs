@@ -10,6 +10,8 @@ mod copies;
 mod edges;
 #[path = "parts/full.rs"]
 mod full;
+#[path = "parts/handover.rs"]
+mod handover;
 #[path = "parts/identity.rs"]
 mod identity;
 #[path = "parts/outcomes.rs"]

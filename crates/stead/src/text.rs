@@ -29,6 +29,7 @@ Cluster:
   status                         how a cluster is: members, leader, lag, what is wrong
   health                         whether each member and the cluster are healthy
   members, member                list, add, remove, update members
+  move-leader [MEMBER]           let another member lead
   config get, config set         the configuration of a cluster
 
 Data:

@@ -6,6 +6,7 @@ use crate::driver::network::Network;
 use crate::error::EngineError;
 use crate::membership::change::Change;
 use crate::membership::{ClusterConfig, Member};
+use crate::replica::handover::HandOverRefused;
 use crate::types::{MemberId, Ticket};
 use crate::wire::batch::Control;
 use store::{Author, Command, StoreError};
@@ -96,6 +97,22 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// Transfers leadership to another member, if there is one to take it.
     pub fn transfer_leadership(&mut self) {
         self.replica.transfer_leadership();
+    }
+
+    /// Begins to hand leadership over to a member, or to the one that is furthest; gives which one
+    /// that is. It leads when [`Driver::status`] says so, which may still come while
+    /// [`Driver::handing_over_to`] names it.
+    ///
+    /// # Errors
+    /// [`HandOverRefused`]; nothing was done.
+    pub fn hand_over(&mut self, target: Option<MemberId>) -> Result<MemberId, HandOverRefused> {
+        let now = self.clock.now();
+        self.replica.hand_over(target, now)
+    }
+
+    /// The member that this one is handing its leadership over to.
+    pub fn handing_over_to(&self) -> Option<MemberId> {
+        self.replica.handing_over_to()
     }
 
     /// Takes a quorum read into this turn's round.

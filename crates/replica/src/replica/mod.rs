@@ -11,6 +11,7 @@ mod admission;
 pub(crate) mod ahead;
 pub(crate) mod apply;
 mod count;
+pub(crate) mod handover;
 pub(crate) mod log;
 pub(crate) mod progress;
 mod query;
@@ -334,28 +335,6 @@ impl Replica {
             if leading {
                 self.peers.start_leading(now);
             }
-        }
-    }
-
-    /// Transfers leadership to the follower that is furthest, if there is one that is active.
-    pub(crate) fn transfer_leadership(&mut self) {
-        if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
-            return;
-        }
-        let own = self.id.0;
-        let conf = self.raw.store().conf_state();
-        let best = self
-            .raw
-            .raft
-            .prs()
-            .iter()
-            .filter(|(id, progress)| {
-                **id != own && progress.recent_active && conf.voters.contains(id)
-            })
-            .max_by_key(|(id, progress)| (progress.matched, **id))
-            .map(|(id, _)| *id);
-        if let Some(best) = best {
-            self.raw.transfer_leader(best);
         }
     }
 

@@ -48,7 +48,9 @@ fn rule(route: Route<'_>, method: Method) -> Rule {
         Route::Keys(_) | Route::V1(..) | Route::Module(..) => Rule::Rights,
         Route::Auth(resource) if is_read && resource.is_public() => Rule::Open,
         Route::Auth(_) if is_read => Rule::AdministerUsers,
-        Route::Auth(_) | Route::AdminBackup | Route::AdminIndex => Rule::Administer,
+        Route::Auth(_) | Route::AdminBackup | Route::AdminIndex | Route::AdminLeader => {
+            Rule::Administer
+        }
         Route::Members | Route::Member(_) | Route::AdminConfig | Route::AdminMachine(_) => {
             if is_read {
                 Rule::Open

@@ -22,6 +22,7 @@ pub(crate) mod health;
 pub(crate) mod join;
 pub(crate) mod json;
 pub(crate) mod keys;
+pub(crate) mod leader;
 pub(crate) mod lock;
 pub(crate) mod members;
 pub(crate) mod metrics;
@@ -149,6 +150,7 @@ fn resource(
         Route::AdminConfig => admin::config(cx, caller, request),
         Route::AdminBackup => backup::begin(cx, caller),
         Route::AdminIndex => admin::raise_index(cx, caller, request),
+        Route::AdminLeader => leader::serve(cx, caller, request),
         Route::AdminMachines => admin::machines(cx, caller).into(),
         Route::AdminMachine(name) if is_change => admin::remove_machine(cx, caller, name),
         Route::AdminMachine(name) => admin::machine(cx, caller, name).into(),

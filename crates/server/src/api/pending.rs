@@ -69,6 +69,8 @@ pub(crate) enum Waiting {
     Remove(MemberId),
     /// A change of the members that was asked for in the words of 2.x.
     Member(Box<MemberChange>),
+    /// Another leader (`api/leader.rs`).
+    HandOver,
     /// Whether a write would work (`member/probe.rs`).
     Health,
     /// The proof that a member that was welcomed knows the cluster's secret.
@@ -140,6 +142,7 @@ impl Waiting {
             | Waiting::RaiseIndex
             | Waiting::Join(_)
             | Waiting::Remove(_)
+            | Waiting::HandOver
             | Waiting::Health => OnStop::Refuse,
             Waiting::Credentials | Waiting::Hash(_) => OnStop::RefuseUndone,
             Waiting::Watch(_)
@@ -171,6 +174,7 @@ impl Pending for Waiting {
             | Waiting::Join(_)
             | Waiting::Remove(_)
             | Waiting::Member(_)
+            | Waiting::HandOver
             | Waiting::Health => ClientEnd::Answer,
             Waiting::Watch(_) | Waiting::Lock(_) | Waiting::Guest(_) | Waiting::Peer(_) => {
                 ClientEnd::Forget

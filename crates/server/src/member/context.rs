@@ -2,6 +2,7 @@
 
 use super::asking::Asking;
 use super::backups::Backups;
+use super::handover::HandOver;
 use super::hints::Inquiry;
 use super::inbound::Inbound;
 use super::incidents::Incidents;
@@ -102,6 +103,8 @@ pub(crate) struct Context {
     pub(crate) pulse: Pulse,
     /// Whether a write would work, as the cluster said last.
     pub(crate) probe: Probe,
+    /// Leadership that an administrator has handed over.
+    pub(crate) hand_over: HandOver,
     /// How far the others were when they last said so.
     pub(crate) seen: Seen,
     /// The certificate of this machine that ends first, if it has any.

@@ -73,6 +73,7 @@ impl EventLoop {
             | Waiting::Backup(_)
             | Waiting::Lock(_)
             | Waiting::LockRead { .. }
+            | Waiting::HandOver
             | Waiting::Health
             | Waiting::Guest(_)
             | Waiting::Peer(_)) => Reply::Wait(other),

@@ -13,6 +13,7 @@ pub(crate) mod backups;
 pub(crate) mod context;
 mod deliver;
 pub(crate) mod greeting;
+mod handover;
 mod hints;
 pub(crate) mod inbound;
 mod incidents;
@@ -168,6 +169,7 @@ impl EventLoop {
             incidents: incidents::Incidents::new(now),
             pulse,
             probe,
+            hand_over: handover::HandOver::default(),
             seen,
             certificate: None,
             removal: None,
@@ -222,6 +224,7 @@ impl EventLoop {
             self.carry_out();
             self.turn()?;
             health::answer_late(&mut self.cx);
+            api::leader::look(&mut self.cx);
             self.carry_out();
             if let Some(removal) = self.cx.removal {
                 self.finish_up()?;
@@ -476,6 +479,7 @@ impl Service for EventLoop {
             | Waiting::Remove(_)
             | Waiting::Member(_)
             | Waiting::Health
+            | Waiting::HandOver
             | Waiting::Guest(_) => {}
         }
     }

@@ -109,6 +109,10 @@ fn found_after(cx: &Context, without_ns: u64, before: Option<(MemberId, Term)>) 
 
 /// Why this member does not lead any more.
 fn why_lost(cx: &Context, leader: Leader, term: Term) -> String {
+    let handed_to = cx.hand_over.of_term(term).filter(|_| !cx.incidents.is_stopping);
+    if let Some(id) = handed_to {
+        return format!("an administrator had it handed over to {}", cx.name_of(id));
+    }
     let own = if cx.incidents.is_stopping {
         "this machine stops, and handed it over"
     } else if cx.driver.has_diverged() {

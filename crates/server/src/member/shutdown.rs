@@ -3,7 +3,7 @@
 use super::{EventLoop, background, observe};
 use crate::api::keys::watch;
 use crate::api::lock::queueing;
-use crate::api::{backup, health};
+use crate::api::{backup, health, leader};
 use crate::error::StartError;
 use crate::net;
 use crate::notice::notice;
@@ -91,6 +91,7 @@ impl EventLoop {
             self.maintain_peers();
             self.turn()?;
             health::answer_late(&mut self.cx);
+            leader::look(&mut self.cx);
             self.carry_out();
             let passed = self.cx.clock.now().monotonic.saturating_sub(start);
             let is_done = self.front.is_quiet(passed >= DRAIN_NS)

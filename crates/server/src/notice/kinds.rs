@@ -109,6 +109,7 @@ kinds! {
     }
     "Leader and majority" {
         LeaderSelf = Info "became leader",
+        LeaderHandOver = Info "handing over leadership",
         LeaderLost = Warn "lost leadership",
         LeaderNew = Info "new leader",
         LeaderNone = Warn "no leader",

@@ -9,7 +9,7 @@ use std::path::Path;
 const CRATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Files with sentences for clients, beside [`EngineError`] and the table of codes.
-const FILES: [&str; 33] = [
+const FILES: [&str; 34] = [
     "server/src/api/admin.rs",
     "server/src/api/admit.rs",
     "server/src/api/answers.rs",
@@ -23,6 +23,7 @@ const FILES: [&str; 33] = [
     "server/src/api/keys/request.rs",
     "server/src/api/keys/request/v1.rs",
     "server/src/api/keys/watch.rs",
+    "server/src/api/leader.rs",
     "server/src/api/lock/mod.rs",
     "server/src/api/lock/queueing.rs",
     "server/src/api/lock/request.rs",
@@ -46,9 +47,10 @@ const FILES: [&str; 33] = [
 ];
 
 /// What stands in these files and is no error.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "Content-Disposition: attachment; filename=",
     "Allow: GET",
+    "as an administrator asked",
     "as of index",
     "clients are sent there",
     "its thread is gone; requests may wait meanwhile",

@@ -67,7 +67,7 @@ struct Refusal<'a> {
 }
 
 /// A member, with its addresses for clients that speak a dialect.
-pub(super) fn member_body(member: &Member, dialect: Dialect) -> Vec<u8> {
+pub(crate) fn member_body(member: &Member, dialect: Dialect) -> Vec<u8> {
     json::line(&Shown::new(member, dialect))
 }
 

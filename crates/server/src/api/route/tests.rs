@@ -172,6 +172,7 @@ fn documented(route: Route<'_>) -> Option<&'static str> {
         Route::AdminConfig => "/v2/admin/config",
         Route::AdminBackup => "/v2/admin/backup",
         Route::AdminIndex => "/v2/admin/index",
+        Route::AdminLeader => "/v2/admin/leader",
         Route::AdminMachines => "/v2/admin/machines",
         Route::AdminMachine(_) => "/v2/admin/machines/{name}",
         Route::Health => "/health",
@@ -200,7 +201,7 @@ fn documented(route: Route<'_>) -> Option<&'static str> {
 }
 
 /// One of each resource for clients.
-const FOR_CLIENTS: [Route<'static>; 33] = [
+const FOR_CLIENTS: [Route<'static>; 34] = [
     Route::Keys("/"),
     Route::Keys("/a"),
     Route::V1(V1::Key, "/a"),
@@ -218,6 +219,7 @@ const FOR_CLIENTS: [Route<'static>; 33] = [
     Route::AdminConfig,
     Route::AdminBackup,
     Route::AdminIndex,
+    Route::AdminLeader,
     Route::AdminMachines,
     Route::AdminMachine("m"),
     Route::Health,

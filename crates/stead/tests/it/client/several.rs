@@ -119,3 +119,45 @@ fn members_are_added_updated_and_removed() {
     let updated = good(&all, &["member", "update", "m2", &format!("http://{same}")]);
     assert!(updated.starts_with("Updated member with ID "), "{updated}");
 }
+
+#[test]
+fn leadership_is_moved_from_wherever_one_asks() {
+    let cluster = Cluster::start("client-leader", 3, "");
+    let leader = cluster.leader();
+    let (next, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    // A follower sends the call on, with its body.
+    let follower = cluster.machines[third].addr().to_string();
+    let moved = good(&follower, &["move-leader", &format!("m{next}")]);
+    assert!(moved.starts_with(&format!("m{next} (")) && moved.ends_with(") leads\n"), "{moved}");
+    let id = moved.split(['(', ')']).nth(1).expect("an id").to_owned();
+    assert!(good(&follower, &["members"]).contains(&format!("{id}: name=m{next} ")));
+    let again = json(&follower, &["move-leader", &id]);
+    assert_eq!((&again["leader"]["id"], &again["leader"]["isLeader"]), (&id.into(), &true.into()));
+    assert_ne!(json(&follower, &["move-leader"])["leader"]["name"], format!("m{next}"));
+    let unknown = run(&follower, &["move-leader", "nobody"]);
+    assert!(unknown.code == 1 && unknown.err.contains("no member is called"), "{unknown:?}");
+
+    // The first endpoint is dead.
+    let mut cluster = cluster;
+    let gone = cluster.leader();
+    cluster.machines[gone].kill();
+    let (one, other) = ((gone + 1) % 3, (gone + 2) % 3);
+    let all = endpoints(&cluster, [gone, one, other]);
+    wait_until("there is another leader", PATIENCE, || {
+        run(&all, &["set", "/alive", "1"]).code == 0
+    });
+    let to = format!("m{one}");
+    wait_until("it leads", PATIENCE, || {
+        let moved = run(&all, &["move-leader", &to]);
+        assert!(matches!(moved.code, 0 | 4), "{moved:?}");
+        moved.code == 0
+    });
+    let dead = run(&all, &["move-leader", &format!("m{gone}")]);
+    assert_eq!((dead.code, dead.out.as_str()), (4, ""), "{dead:?}");
+    // No majority.
+    cluster.machines[other].kill();
+    let left = cluster.machines[one].addr();
+    wait_until("it knows that it does not lead", PATIENCE, || state(left) != "leader");
+    let none = run(&all, &["move-leader", &to, "--timeout", "1s"]);
+    assert!(matches!(none.code, 2 | 4) && none.err.contains("no leader is known"), "{none:?}");
+}

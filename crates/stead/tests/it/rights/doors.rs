@@ -28,6 +28,7 @@ fn what_shows_or_changes_something_asks_who_it_is() {
         Request::get("/v2/admin/backup"),
         Request::new("PUT", "/v2/admin/index").body(b"{\"atLeast\":1}"),
         Request::new("PUT", "/v2/admin/config").body(b"{}"),
+        Request::new("PUT", "/v2/admin/leader"),
         Request::delete("/v2/admin/machines/m0"),
         Request::new("POST", "/v2/members").body(b"{\"peerURLs\":[\"http://127.0.0.1:1\"]}"),
         Request::delete("/v2/members/1"),
@@ -59,6 +60,7 @@ fn what_shows_or_changes_something_asks_who_it_is() {
     }
     let at_peers = [
         Request::new("PUT", "/v2/admin/config").body(b"{}"),
+        Request::new("PUT", "/v2/admin/leader"),
         Request::delete("/v2/admin/machines/m0"),
         Request::get("/v2/admin/backup"),
     ];
