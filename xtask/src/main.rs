@@ -221,6 +221,12 @@ fn ci() -> ExitCode {
     steps.take("etcdctl", || script("packaging/test/etcdctl"));
     steps.take("patroni", || script("packaging/test/patroni"));
     steps.take("packages", || script("packaging/test/packages"));
+    if place::is_ci() {
+        // It fetches packages of Python.
+        steps.take("site", || script("packaging/site/build"));
+    } else {
+        println!("site: skipped: it requires CI=true");
+    }
     // Last, because thousands of lines of tests are between here and the step that failed.
     for (step, outcome, took) in &steps.0 {
         println!("{step}: {outcome} ({} s)", took.as_secs());

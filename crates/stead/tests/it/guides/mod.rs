@@ -1,6 +1,6 @@
-//! The documentation, typed: each block of commands in docs/guides, docs/reference and docs/cli.md is run in
-//! its order in an empty directory, and its output compared with what the page shows. [`page`] has the
-//! conventions.
+//! The documentation, typed: each block of commands in docs/guides, docs/reference, docs/cli.md and
+//! docs/start.md is run in its order in an empty directory, and its output compared with what the
+//! page shows. [`page`] has the conventions.
 //!
 //! Ports of the text are replaced by free ones; background servers are started by the lines of the
 //! page, and end with the test. A new guide needs a line below, a new page of the reference one in
@@ -88,6 +88,11 @@ fn type_blocks(page: &str, blocks: &[page::Block]) {
 
 fn type_page(page: &str) {
     type_blocks(page, &blocks_of(page));
+}
+
+#[test]
+fn the_first_steps() {
+    type_page("docs/start.md");
 }
 
 #[test]

@@ -58,6 +58,8 @@ impl Shell {
             // Servers that are started without addresses have the ports of the text too.
             .env("ETCD_ADDR", format!("127.0.0.1:{}", ports.of(4001)))
             .env("ETCD_PEER_ADDR", format!("127.0.0.1:{}", ports.of(7001)))
+            // And so have clients that are told nothing else.
+            .env("STEAD_ENDPOINTS", format!("http://127.0.0.1:{}", ports.of(4001)))
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a handle"))
             .stderr(log)
