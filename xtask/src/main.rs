@@ -222,10 +222,11 @@ fn ci() -> ExitCode {
     steps.take("patroni", || script("packaging/test/patroni"));
     steps.take("packages", || script("packaging/test/packages"));
     if place::is_ci() {
-        // It fetches packages of Python.
+        // They fetch packages of Python.
+        steps.take("manifests", || script("packaging/test/manifests"));
         steps.take("site", || script("packaging/site/build"));
     } else {
-        println!("site: skipped: it requires CI=true");
+        println!("manifests, site: skipped: they require CI=true");
     }
     // Last, because thousands of lines of tests are between here and the step that failed.
     for (step, outcome, took) in &steps.0 {

@@ -196,8 +196,9 @@ Examples:
     /// Whether each member, and the cluster, is healthy
     #[command(after_long_help = "\
 Examples:
-  stead health                                    exit code 5 if not all is well")]
-    Health,
+  stead health                                    exit code 5 if not all is well
+  stead health --local                            only the machine that is asked")]
+    Health(members::HealthArgs),
 
     /// Print or change the configuration of the cluster
     #[command(after_long_help = "\

@@ -230,6 +230,11 @@ impl Client {
         self.endpoints.get(self.at).map_or("", |one| one.shown.as_str())
     }
 
+    /// The URL of the endpoint that was named first.
+    pub(crate) fn first(&self) -> &str {
+        self.endpoints.first().map_or("", |one| one.base.as_str())
+    }
+
     /// Calls one URL once, without credentials; gives status and body.
     ///
     /// # Errors

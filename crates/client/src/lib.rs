@@ -146,7 +146,7 @@ fn act(command: Command, options: &Options) -> Result<u8, Failure> {
         Command::Watch(args) => return watch::watch(&args, cx),
         Command::ExecWatch(args) => return watch::exec_watch(&args, cx),
         Command::Lock(args) => return lock::lock(&args, cx),
-        Command::Health => return members::health(cx),
+        Command::Health(args) => return members::health(&args, cx),
         Command::Completion(_) | Command::Man(_) => Ok(()),
     }
     .map(|()| 0)

@@ -57,6 +57,16 @@ pub(crate) struct MoveLeader {
     member: Option<String>,
 }
 
+/// `stead health`.
+#[derive(Args, Debug)]
+pub(crate) struct HealthArgs {
+    /// Ask the first endpoint about itself alone, as a check of a container does
+    ///
+    /// Without it every member is asked, so that one dead member is a failure at all machines.
+    #[arg(long)]
+    local: bool,
+}
+
 /// A member as servers print it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -244,7 +254,10 @@ fn state(client: &mut Client, member: &Member) -> (Option<bool>, String) {
     (None, why)
 }
 
-pub(crate) fn health(cx: &mut Context) -> Result<u8, Failure> {
+pub(crate) fn health(args: &HealthArgs, cx: &mut Context) -> Result<u8, Failure> {
+    if args.local {
+        return health_of_one(cx);
+    }
     let members = list(&mut cx.client)?;
     let (mut out, mut states) = (String::new(), Vec::new());
     let (mut healthy, mut answering) = (0, 0);
@@ -275,4 +288,21 @@ pub(crate) fn health(cx: &mut Context) -> Result<u8, Failure> {
         false => print(&format!("{out}cluster is {}\n", cx.screen.paint(tone, word)))?,
     }
     Ok(if word == "healthy" { 0 } else { code::UNHEALTHY })
+}
+
+/// What the first endpoint says of itself; the others are not asked.
+fn health_of_one(cx: &mut Context) -> Result<u8, Failure> {
+    let at = cx.client.first().to_owned();
+    let itself = Member { client_urls: vec![at], ..Member::default() };
+    let (state, place) = state(&mut cx.client, &itself);
+    let (tone, word) = match state {
+        Some(true) => (Tone::Good, "healthy"),
+        Some(false) => (Tone::Bad, "unhealthy"),
+        None => (Tone::Bad, "unreachable"),
+    };
+    match cx.is_json() {
+        true => print(&format!("{}\n", json!({ "health": word, "detail": place })))?,
+        false => print(&format!("{place} is {}\n", cx.screen.paint(tone, word)))?,
+    }
+    Ok(if state == Some(true) { 0 } else { code::UNHEALTHY })
 }

@@ -45,7 +45,7 @@ fn config(source: &Source, layer: &str) -> Result<Value, String> {
     ]
     .concat();
     let healthy = json!({
-        "Test": ["CMD", "/stead", "health"],
+        "Test": ["CMD", "/stead", "health", "--local"],
         "Interval": 10_000_000_000_u64,
         "Timeout": 5_000_000_000_u64,
         "StartPeriod": 10_000_000_000_u64,

@@ -74,6 +74,11 @@ fn commands_do_the_same_while_a_majority_is_there() {
     assert_eq!(health.code, 5, "{health:?}");
     assert!(health.out.ends_with("cluster is degraded\n"), "{health:?}");
     assert!(health.out.contains("is unreachable: no answer: "), "{health:?}");
+    // What a container's check asks is about itself.
+    let local = endpoints(&cluster, [first, leader, second]);
+    assert!(good(&local, &["health", "--local"]).ends_with(" is healthy\n"));
+    let health = run(&dead_first, &["health", "--local"]);
+    assert!(health.code == 5 && health.out.contains(" is unreachable\n"), "{health:?}");
 
     // No majority: what needs none goes on.
     cluster.machines[first].kill();
@@ -93,6 +98,9 @@ fn commands_do_the_same_while_a_majority_is_there() {
     let health = run(&left, &["health"]);
     assert_eq!(health.code, 5, "{health:?}");
     assert!(health.out.ends_with("cluster is unavailable\n"), "{health:?}");
+    let only = cluster.machines[second].addr().to_string();
+    let health = run(&only, &["health", "--local"]);
+    assert!(health.code == 5 && health.out.contains(" is unhealthy\n"), "{health:?}");
     // Nothing at all.
     cluster.machines[second].kill();
     let none = run(&left, &["get", "/formed"]);
