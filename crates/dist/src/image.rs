@@ -40,8 +40,11 @@ fn config(source: &Source, layer: &str) -> Result<Value, String> {
     let start = [
         ["-name", "stead"],
         ["-data-dir", "/data"],
+        ["-addr", "127.0.0.1:4001"],
         ["-bind-addr", "0.0.0.0"],
-        ["-v2-addr", "127.0.0.1:2379"],
+        // Reached from outside, at a port of the host that has the same number.
+        ["-v2-addr", "0.0.0.0:2379"],
+        ["-advertise-client-urls", "http://127.0.0.1:2379"],
     ]
     .concat();
     let healthy = json!({
