@@ -88,6 +88,7 @@ fn control(source: &Source, files: &[Entry]) -> Result<Vec<Entry>, String> {
         script("postinst")?,
         script("postrm")?,
         script("prerm")?,
+        Entry::file("triggers", 0o644, source.read("packaging/debian/triggers")?),
     ])
 }
 
