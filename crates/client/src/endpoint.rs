@@ -26,6 +26,12 @@ pub(crate) struct Endpoint {
     pub(crate) socket: Option<PathBuf>,
 }
 
+/// The endpoints that the environment names, with commas between them.
+pub fn named() -> Option<String> {
+    let value = |name: &str| std::env::var(name).ok().filter(|list| !list.trim().is_empty());
+    VARIABLES.iter().find_map(|name| value(name))
+}
+
 /// The endpoints of the flag, of the environment, or by default.
 ///
 /// # Errors

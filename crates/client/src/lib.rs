@@ -40,6 +40,7 @@ mod user;
 mod watch;
 mod write;
 
+pub use endpoint::named as named_endpoints;
 pub use user::authorization_in;
 
 use clap::Parser;

@@ -101,6 +101,13 @@ impl Args {
         self.matches.get_many::<String>(name).unwrap_or_default().map(String::as_str)
     }
 
+    /// The endpoints that were named, by the flag or as the client's commands have them.
+    pub(crate) fn endpoints(&self) -> String {
+        let given = self.value("endpoint").or(self.value("endpoints")).map(str::to_owned);
+        let named = given.or_else(client::named_endpoints);
+        named.unwrap_or_else(|| "http://127.0.0.1:4001".to_owned())
+    }
+
     /// The value of a flag that has to be given.
     ///
     /// # Errors
@@ -153,6 +160,8 @@ fn sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.split("\n\nUsage:").next().unwrap_or_default();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    // Nobody means that.
+    let lines = lines.filter(|line| !line.starts_with("tip: to pass "));
     let all = lines.collect::<Vec<_>>().join("; ");
     all.strip_prefix("error: ").unwrap_or(&all).to_owned()
 }

@@ -31,7 +31,7 @@ it is complete, checked and synced. Any member will do as the endpoint.
 
 Flags:
   --endpoint URL[,URL]   members to ask, one after the other until one answers
-                         (http://127.0.0.1:4001)
+                         (STEAD_ENDPOINTS, or http://127.0.0.1:4001)
   --user-file FILE       NAME:PASSWORD where users count; it has to be root
   --token-file FILE      the cluster's secret, where it has one (-peer-token-file)
   --ca-file FILE         authorities of the server's certificate (PEM)
@@ -47,7 +47,15 @@ Examples:
 
 const FLAGS: Flags = Flags {
     command: "backup",
-    valued: &["endpoint", "user-file", "token-file", "ca-file", "cert-file", "key-file"],
+    valued: &[
+        "endpoint",
+        "endpoints",
+        "user-file",
+        "token-file",
+        "ca-file",
+        "cert-file",
+        "key-file",
+    ],
     repeated: &[],
     plain: &["force", "json"],
     has_words: true,
@@ -92,7 +100,7 @@ fn make(args: &Args, file: &Path) -> Result<ExitCode, String> {
     let (token, authorization) = (token.as_deref(), user.as_deref());
     let ca = args.value("ca-file").map(Path::new);
     let access = Access { token, authorization, ca, shown };
-    let endpoints = args.value("endpoint").unwrap_or("http://127.0.0.1:4001");
+    let endpoints = &args.endpoints();
     let partial = PathBuf::from(format!("{}.partial", file.display()));
     let result = fetch(endpoints, access, &partial).and_then(|()| {
         let (info, store) = server::read_backup(&partial).map_err(|error| error.to_string())?;

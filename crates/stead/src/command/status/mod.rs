@@ -29,7 +29,7 @@ answers, no leader, or a mistake on the command line.
 
 Flags:
   --endpoint URL[,URL]   machines to begin with; one that answers is enough
-                         (http://127.0.0.1:4001)
+                         (STEAD_ENDPOINTS, or http://127.0.0.1:4001)
   --json                 print JSON
   --ca-file FILE         authorities of the machines' certificates (PEM)
   --cert-file FILE       certificate to show to the machines (PEM)
@@ -44,7 +44,7 @@ Examples:
 
 const FLAGS: Flags = Flags {
     command: "status",
-    valued: &["endpoint", "token-file", "ca-file", "cert-file", "key-file"],
+    valued: &["endpoint", "endpoints", "token-file", "ca-file", "cert-file", "key-file"],
     repeated: &[],
     plain: &["json"],
     has_words: false,
@@ -67,7 +67,7 @@ pub(super) fn run(args: &[String]) -> Result<ExitCode, Usage> {
         _ => return Err(Usage("--cert-file and --key-file belong together".to_owned())),
     };
     let access = Access { ca: args.value("ca-file").map(Path::new), shown, ..Access::default() };
-    let endpoints = endpoints(args.value("endpoint").unwrap_or("http://127.0.0.1:4001"))?;
+    let endpoints = endpoints(&args.endpoints())?;
     let probes = survey::survey(&endpoints, |url| ask::probe(url, access));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let report = Report::of(&endpoints, &probes, now.as_secs());

@@ -183,30 +183,38 @@ fn commands_print_in_a_pipe_what_their_transcript_says() {
     type_in(&server.url(), TRANSCRIPT);
 }
 
-#[test]
-fn every_command_has_one_document_of_json() {
-    let (_site, server) = Server::start("client-json");
-    let at = &server.url();
-    for (args, action) in [
-        (&["set", "/a", "1"][..], "set"),
-        (&["get", "/a"], "get"),
-        (&["cat", "/a"], "get"),
-        (&["update", "/a", "2"], "update"),
-        (&["mk", "/b", "1"], "create"),
-        (&["mk", "--in-order", "/q", "1"], "create"),
-        (&["set", "/a", "3", "--swap-with-value", "2"], "compareAndSwap"),
-        (&["mkdir", "/d"], "create"),
-        (&["setdir", "/e"], "set"),
-        (&["updatedir", "/d", "--ttl", "50"], "update"),
-        (&["ls"], "get"),
-        (&["rmdir", "/d"], "delete"),
-        (&["rm", "/b"], "delete"),
-        (&["watch", "/a", "--after-index", "1"], "set"),
-    ] {
+/// Commands that print the server's answer as it is, with what was done.
+const DOCUMENTS: [(&[&str], &str); 14] = [
+    (&["set", "/a", "1"], "set"),
+    (&["get", "/a"], "get"),
+    (&["cat", "/a"], "get"),
+    (&["update", "/a", "2"], "update"),
+    (&["mk", "/b", "1"], "create"),
+    (&["mk", "--in-order", "/q", "1"], "create"),
+    (&["set", "/a", "3", "--swap-with-value", "2"], "compareAndSwap"),
+    (&["mkdir", "/d"], "create"),
+    (&["setdir", "/e"], "set"),
+    (&["updatedir", "/d", "--ttl", "50"], "update"),
+    (&["ls"], "get"),
+    (&["rmdir", "/d"], "delete"),
+    (&["rm", "/b"], "delete"),
+    (&["watch", "/a", "--after-index", "1"], "set"),
+];
+
+/// Has each command print JSON, on keys that are removed again.
+pub(super) fn ask_for_documents(at: &str) {
+    for (args, action) in DOCUMENTS {
         let document = json(at, args);
         assert_eq!(document["action"], action, "{args:?}: {document}");
         assert!(document["node"].is_object(), "{args:?}: {document}");
     }
+}
+
+#[test]
+fn every_command_has_one_document_of_json() {
+    let (_site, server) = Server::start("client-json");
+    let at = &server.url();
+    ask_for_documents(at);
     let copied = json(at, &["cp", "/a", "/c"]);
     assert_eq!((&copied["keys"], &copied["target"]), (&1.into(), &"/c".into()), "{copied}");
     assert_eq!(json(at, &["mv", "/c", "/d/"])["removed"], 1);

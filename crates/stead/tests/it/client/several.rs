@@ -1,7 +1,8 @@
 //! A cluster of three: all there, one dead, no majority.
 
-use super::keys::type_in;
+use super::keys::{ask_for_documents, type_in};
 use super::kit::{good, json, run};
+use super::terminal::{shown, type_at_terminal};
 use crate::cluster::kit::{Cluster, PATIENCE, state};
 use crate::testkit::wait_until;
 
@@ -48,6 +49,13 @@ fn endpoints(cluster: &Cluster, order: [usize; 3]) -> String {
     all.join(",")
 }
 
+/// What is left by those that print JSON.
+fn remove_documents(endpoints: &str) {
+    for key in ["/a", "/q", "/e"] {
+        good(endpoints, &["rm", "-r", key]);
+    }
+}
+
 #[test]
 fn commands_do_the_same_while_a_majority_is_there() {
     let mut cluster = Cluster::start("client-three", 3, "");
@@ -55,6 +63,9 @@ fn commands_do_the_same_while_a_majority_is_there() {
     let (first, second) = ((leader + 1) % 3, (leader + 2) % 3);
     let all = endpoints(&cluster, [first, leader, second]);
     type_in(&all, TRANSCRIPT);
+    type_at_terminal(&all);
+    ask_for_documents(&all);
+    remove_documents(&all);
     assert_eq!(json(&all, &["health"])["health"], "healthy");
     let members = json(&all, &["members"]);
     let leaders = members["members"].as_array().expect("a list").iter();
@@ -70,6 +81,9 @@ fn commands_do_the_same_while_a_majority_is_there() {
     });
     good(&dead_first, &["rm", "/alive"]);
     type_in(&dead_first, TRANSCRIPT);
+    type_at_terminal(&dead_first);
+    ask_for_documents(&dead_first);
+    remove_documents(&dead_first);
     let health = run(&dead_first, &["health"]);
     assert_eq!(health.code, 5, "{health:?}");
     assert!(health.out.ends_with("cluster is degraded\n"), "{health:?}");
@@ -93,6 +107,13 @@ fn commands_do_the_same_while_a_majority_is_there() {
     let write = run(&left, &["set", "/x", "1", "--timeout", "2s"]);
     assert!(matches!(write.code, 4 | 6) && write.out.is_empty(), "{write:?}");
     assert!(write.err.contains("\nNext: "), "{write:?}");
+    let (write, code) = shown(&left, &["set", "/x", "1", "--timeout", "2s"], &[]);
+    assert!(matches!(code, Some(4 | 6)) && write.starts_with("\x1b[1;31mError:"), "{write:?}");
+    let write = run(&left, &["set", "/x", "1", "--timeout", "2s", "-o", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&write.err).unwrap();
+    assert!(matches!(write.code, 4 | 6) && document["exitCode"] == write.code, "{write:?}");
+    assert_eq!(json(&left, &["get", "/formed"])["node"]["value"], "1");
+    assert_eq!(shown(&left, &["get", "/formed"], &[]), ("1\n".to_owned(), Some(0)));
     let held = run(&left, &["lock", "l", "--wait", "1", "--", "true"]);
     assert!(matches!(held.code, 4 | 6), "{held:?}");
     let health = run(&left, &["health"]);

@@ -1,5 +1,6 @@
 //! What commands show on a terminal: tables, colours, boxes, and a password that is not shown.
 
+use super::keys::{masked, pieces};
 use super::kit::{PATIENCE, command, good};
 use crate::testkit::Server;
 use crate::testkit::wait::holds_within;
@@ -69,10 +70,67 @@ impl Terminal {
     }
 }
 
-fn shown(endpoints: &str, args: &[&str], variables: &[(&str, &str)]) -> (String, Option<i32>) {
+pub(super) fn shown(
+    endpoints: &str,
+    args: &[&str],
+    variables: &[(&str, &str)],
+) -> (String, Option<i32>) {
     let mut command = command(endpoints, args);
     command.env("TERM", "xterm").envs(variables.iter().copied());
     Terminal::start(command).end()
+}
+
+/// What commands show on a terminal without colours, whichever machines are there as long as most
+/// are. A pager is not started by what is short.
+const TRANSCRIPT: &str = "\
+$ set /u/a 1
+1
+$ get --quorum /u/a
+1
+$ mk /u/a 1
+Error:  105: Key already exists (/u/a) [N]
+Next: `stead set` overwrites a key, `stead update` changes one that is there
+= 4
+$ setdir /u/d --ttl 500
+$ ls --quorum -p /u
+/u/a
+/u/d/
+$ cp -r /u /v
+1 key and 2 directories copied
+$ tree --quorum --no-pager /v
+/v/ (1)
+\u{251c}\u{2500}\u{2500} a
+\u{2514}\u{2500}\u{2500} d/ (0)  ttl 500s
+
+1 directory, 1 key
+$ watch /v/a --after-index 1
+1
+$ config get activeSize
+9
+$ lock l -- echo held
+held
+$ rmdir /v/d
+$ rm -r /v
+$ rm -r /u
+$ get /u/a
+Error:  100: Key not found (/u) [N]
+= 4
+";
+
+/// Types them at a terminal.
+pub(super) fn type_at_terminal(endpoints: &str) {
+    for (words, want, code) in pieces(TRANSCRIPT) {
+        let (text, got) = shown(endpoints, &words, &[("NO_COLOR", "1")]);
+        // Seconds may have passed.
+        let text = masked(&text).replace("ttl 499s", "ttl 500s").replace("ttl 498s", "ttl 500s");
+        assert_eq!((text.as_str(), got), (want.as_str(), Some(code)), "{words:?}");
+    }
+}
+
+#[test]
+fn commands_show_on_a_terminal_what_their_transcript_says() {
+    let (_site, server) = Server::start("client-terminal-typed");
+    type_at_terminal(&server.url());
 }
 
 #[test]
