@@ -1,5 +1,6 @@
 //! Answers as bytes, and what went wrong with those that did not come, in words.
 
+use crate::failure::Fault;
 use rustls::AlertDescription;
 use std::io::{self, Read};
 use ureq::Body;
@@ -52,6 +53,24 @@ pub(crate) fn explain(error: &ureq::Error) -> String {
         }
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// The same for others than people.
+pub(crate) fn fault(error: &ureq::Error) -> Fault {
+    match error {
+        ureq::Error::HostNotFound
+        | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+            Fault::NoConnection
+        }
+        ureq::Error::Timeout(_) => Fault::NoAnswer,
+        ureq::Error::Io(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+                Fault::NoConnection
+            }
+            _ => Fault::Other,
+        },
+        _ => Fault::Other,
     }
 }
 

@@ -4,23 +4,21 @@
 //! nothing was done: no byte of it has left, or the server says so. Otherwise its fate is unknown,
 //! which is an error of its own.
 
-use crate::answer::{Unread, explain, index_of, is_refused_certificate, read_body};
+use crate::answer::{Unread, explain, fault, index_of, is_refused_certificate, read_body};
 use crate::dial::{Dialer, Marker, Names, Sent};
 use crate::endpoint::{self, Endpoint, endpoints};
-use crate::failure::{Failure, ServerError, Tried};
+use crate::failure::{Failure, Fault, ServerError, Tried};
 use crate::options::Options;
+use crate::request::{Kind, PATIENCE};
+use crate::term::say;
 use crate::{tls, user};
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::http::Response;
 use ureq::unversioned::transport::{Connector, RustlsConnector};
-use ureq::{Agent, Body, BodyReader};
+use ureq::{Agent, Body};
 
-pub(crate) use ureq::http::Method;
-
-/// How long calls may take without `--timeout`.
-const PATIENCE: Duration = Duration::from_secs(5);
-const LISTING_PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use crate::request::{Method, Reply, Request, Stream};
 
 /// Bytes of answers that are taken.
 const ERROR_BYTES_MAX: u64 = 1 << 20;
@@ -35,97 +33,32 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The least that an endpoint has of the time of a read.
 const SHARE_MIN: Duration = Duration::from_millis(500);
 
-/// What a body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Form,
-    Json,
-}
-
-/// A call of the API.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    method: Method,
-    path: String,
-    body: Option<(Kind, String)>,
-    needs_token: bool,
-    /// How long it may take, without `--timeout`.
-    patience: Duration,
-    /// What tells later whether it was done, as a command.
-    check: String,
-}
-
-impl Request {
-    fn new(method: Method, path: String) -> Self {
-        let (body, needs_token, check) = (None, false, String::new());
-        Self { method, path, body, needs_token, patience: PATIENCE, check }
-    }
-
-    pub(crate) fn get(path: String) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    /// A read of many nodes, which may take longer.
-    pub(crate) fn list(path: String) -> Self {
-        Self { patience: LISTING_PATIENCE, ..Self::get(path) }
-    }
-
-    /// A write, and the command that finds out whether it was done.
-    pub(crate) fn write(method: Method, path: String, check: String) -> Self {
-        Self { check, ..Self::new(method, path) }
-    }
-
-    pub(crate) fn form(mut self, form: String) -> Self {
-        self.body = Some((Kind::Form, form));
-        self
-    }
-
-    pub(crate) fn json(mut self, json: String) -> Self {
-        self.body = Some((Kind::Json, json));
-        self
-    }
-
-    /// Sends the cluster's token along, if there is one.
-    pub(crate) fn with_token(mut self) -> Self {
-        self.needs_token = true;
-        self
-    }
-
-    pub(crate) fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    fn is_write(&self) -> bool {
-        self.method != Method::GET
-    }
-}
-
-/// An answer that is no error.
-#[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    /// `X-Etcd-Index`; 0 where there is none.
-    pub(crate) index: u64,
-    pub(crate) body: Vec<u8>,
-}
-
-/// An answer whose body comes little by little.
-pub(crate) struct Stream {
-    pub(crate) index: u64,
-    pub(crate) reader: BodyReader<'static>,
-}
-
 /// How one endpoint took a call.
 enum Attempt<T> {
     Done(T),
     /// Nothing was done; `refusal` is what the server said.
     NotDone {
         why: String,
+        fault: Fault,
         refusal: Option<ServerError>,
     },
     /// It left, and no answer says what became of it.
-    Unknown(String),
+    Unknown {
+        why: String,
+        fault: Fault,
+    },
     Failed(Failure),
+}
+
+/// What is done about endpoints that do not serve.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// Every endpoint is asked once, and all that they gave is the failure.
+    pub(crate) is_single_round: bool,
+    /// How long one endpoint may take at most.
+    pub(crate) call_max: Option<Duration>,
+    /// Each request is told on standard error, as a command line of curl.
+    pub(crate) is_traced: bool,
 }
 
 /// The endpoints of a cluster, and how they are called.
@@ -143,14 +76,22 @@ pub(crate) struct Client {
     timeout: Option<Duration>,
     /// Addresses that the cluster lists; asked for when there is a redirect.
     listed: Option<Vec<String>>,
+    manner: Manner,
 }
 
 impl Client {
     /// # Errors
     /// [`Failure`] with the flag, variable or file that cannot be used.
     pub(crate) fn new(options: &Options) -> Result<Self, Failure> {
+        Self::with(options, user::authorization(options)?)
+    }
+
+    /// The same for whoever the `Authorization` header says, whatever user the options name.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn with(options: &Options, authorization: Option<String>) -> Result<Self, Failure> {
         let endpoints = endpoints(options.endpoints.as_deref(), |name| std::env::var(name).ok())?;
-        let authorization = user::authorization(options)?;
         let token = user::token(options)?;
         // Certificates take milliseconds to load, which a call without TLS does not have to spend.
         let is_encrypted = endpoints.iter().any(|one| is_https(&one.base));
@@ -168,7 +109,36 @@ impl Client {
             token,
             timeout,
             listed: None,
+            manner: Manner::default(),
         })
+    }
+
+    pub(crate) fn set_manner(&mut self, manner: Manner) {
+        self.manner = manner;
+    }
+
+    /// The endpoints, as the user knows them.
+    pub(crate) fn endpoints(&self) -> Vec<&str> {
+        self.endpoints.iter().map(|one| one.shown.as_str()).collect()
+    }
+
+    /// Puts the addresses that the cluster names before the endpoints that were named to this
+    /// client. Sockets stay alone: who named one wants this machine. What was encrypted stays so.
+    pub(crate) fn learn(&mut self, urls: &[String]) {
+        let is_encrypted = self.endpoints.iter().any(|one| is_https(&one.base));
+        if self.endpoints.iter().any(|one| one.socket.is_some()) {
+            return;
+        }
+        let bases = urls.iter().filter_map(|url| endpoint::base(url));
+        let kept = bases.filter(|base| is_https(base) || !is_encrypted);
+        let learnt: Vec<Endpoint> = kept.map(Endpoint::of_base).collect();
+        let named = std::mem::replace(&mut self.endpoints, learnt);
+        for one in named {
+            if self.endpoints.iter().all(|known| known.base != one.base) {
+                self.endpoints.push(one);
+            }
+        }
+        self.at = 0;
     }
 
     /// Makes ready for a URL that is not among the endpoints.
@@ -206,7 +176,7 @@ impl Client {
                     "the answer has more than {} MB, which is not taken",
                     BODY_BYTES_MAX >> 20
                 ))),
-                Err(Unread::Broken(why)) => Attempt::Unknown(why),
+                Err(Unread::Broken(why)) => Attempt::Unknown { why, fault: Fault::Other },
             }
         };
         self.rounds(request, patience, true, read)
@@ -239,19 +209,19 @@ impl Client {
     ///
     /// # Errors
     /// Why nothing came.
-    pub(crate) fn probe(
-        &mut self,
-        url: &str,
-        patience: Duration,
-    ) -> Result<(u16, Vec<u8>), String> {
-        self.prepare(url).map_err(|failure| failure.to_string())?;
+    pub(crate) fn probe(&mut self, url: &str, patience: Duration) -> Result<(u16, Vec<u8>), Tried> {
+        let tried = |why: String, fault| {
+            let base = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+            Tried { url: base, why, fault }
+        };
+        self.prepare(url).map_err(|failure| tried(failure.to_string(), Fault::Other))?;
         let request = self.agent.get(url).config().timeout_global(Some(patience)).build();
-        let response = request.call().map_err(|error| explain(&error))?;
+        let response = request.call().map_err(|error| tried(explain(&error), fault(&error)))?;
         let status = response.status().as_u16();
         match read_body(response.into_body(), ERROR_BYTES_MAX) {
             Ok(body) => Ok((status, body)),
-            Err(Unread::TooLong) => Err("the answer is too long".to_owned()),
-            Err(Unread::Broken(why)) => Err(why),
+            Err(Unread::TooLong) => Err(tried("the answer is too long".to_owned(), Fault::Other)),
+            Err(Unread::Broken(why)) => Err(tried(why, Fault::Other)),
         }
     }
 
@@ -276,24 +246,27 @@ impl Client {
                     true => remaining,
                     false => (remaining / shares).max(SHARE_MIN),
                 };
-                let why = match self.attempt(request, share, is_whole, &read) {
+                let share = self.manner.call_max.map_or(share, |max| max.min(remaining));
+                let attempt = self.attempt(request, share, is_whole, &read);
+                let tried_at = |why, fault| Tried { url: self.endpoint().to_owned(), why, fault };
+                tried.push(match attempt {
                     Attempt::Done(answer) => return Ok(answer),
                     Attempt::Failed(failure) => return Err(failure),
-                    Attempt::Unknown(why) if request.is_write() => {
-                        let url = self.endpoint().to_owned();
-                        return Err(Failure::Unknown { url, why, check: request.check.clone() });
+                    Attempt::Unknown { why, fault } if request.is_write() => {
+                        let (tried, check) = (tried_at(why, fault), request.check.clone());
+                        return Err(Failure::Unknown { tried, check });
                     }
-                    Attempt::Unknown(why) => why,
-                    Attempt::NotDone { why, refusal } => {
+                    Attempt::Unknown { why, fault } => tried_at(why, fault),
+                    Attempt::NotDone { why, fault, refusal } => {
                         refused = refusal.or(refused);
-                        why
+                        tried_at(why, fault)
                     }
-                };
-                tried.push(Tried { url: self.endpoint().to_owned(), why });
+                });
                 self.at = (self.at + 1) % count;
             }
             let remaining = deadline.saturating_duration_since(Instant::now());
             match refused {
+                _ if self.manner.is_single_round => return Err(Failure::Unreachable(tried)),
                 // It may have a leader again in a moment.
                 Some(_) if remaining > pause => thread::sleep(pause),
                 Some(error) => return Err(Failure::refused(error)),
@@ -321,10 +294,13 @@ impl Client {
             let remaining = deadline.saturating_duration_since(Instant::now());
             let response = match self.send(request, &format!("{base}{path}"), remaining, is_whole) {
                 Ok(response) => response,
-                Err(error) if self.sent.is_set() && !is_refused_certificate(&error) => {
-                    return Attempt::Unknown(explain(&error));
+                Err(error) => {
+                    let (why, fault) = (explain(&error), fault(&error));
+                    return match self.sent.is_set() && !is_refused_certificate(&error) {
+                        true => Attempt::Unknown { why, fault },
+                        false => Attempt::NotDone { why, fault, refusal: None },
+                    };
                 }
-                Err(error) => return Attempt::NotDone { why: explain(&error), refusal: None },
             };
             let status = response.status().as_u16();
             let moved =
@@ -348,7 +324,7 @@ impl Client {
             }
         }
         let why = format!("more than {REDIRECTS_MAX} redirects");
-        Attempt::NotDone { why, refusal: None }
+        Attempt::NotDone { why, fault: Fault::Other, refusal: None }
     }
 
     fn send(
@@ -359,6 +335,9 @@ impl Client {
         is_whole: bool,
     ) -> Result<Response<Body>, ureq::Error> {
         self.sent.reset();
+        if self.manner.is_traced {
+            say(&request.traced(url));
+        }
         let mut builder = ureq::http::Request::builder().method(request.method.clone()).uri(url);
         if let Some(authorization) = &self.authorization {
             builder = builder.header("Authorization", authorization);
@@ -448,14 +427,15 @@ fn refusal<T>(request: &Request, status: u16, response: Response<Body>) -> Attem
     let body = match read_body(response.into_body(), ERROR_BYTES_MAX) {
         Ok(body) => body,
         Err(Unread::TooLong) => b"the answer is too long".to_vec(),
-        Err(Unread::Broken(why)) => return Attempt::Unknown(why),
+        Err(Unread::Broken(why)) => return Attempt::Unknown { why, fault: Fault::Other },
     };
     let error = ServerError::parse(status, &body);
     match status {
         500.. if !request.is_write() || error.is_nothing_done() => {
-            Attempt::NotDone { why: error.to_string(), refusal: Some(error) }
+            let why = error.to_string();
+            Attempt::NotDone { why, fault: Fault::Status(status), refusal: Some(error) }
         }
-        500.. => Attempt::Unknown(error.to_string()),
+        500.. => Attempt::Unknown { why: error.to_string(), fault: Fault::Status(status) },
         _ => Attempt::Failed(Failure::refused(error)),
     }
 }

@@ -32,6 +32,13 @@ pub fn named() -> Option<String> {
     VARIABLES.iter().find_map(|name| value(name))
 }
 
+impl Endpoint {
+    /// A server at scheme, host and port.
+    pub(crate) fn of_base(base: String) -> Self {
+        Self { shown: base.clone(), base, socket: None }
+    }
+}
+
 /// The endpoints of the flag, of the environment, or by default.
 ///
 /// # Errors
@@ -77,8 +84,7 @@ fn one(word: &str, number: usize) -> Option<Endpoint> {
         let socket = Some(PathBuf::from(path)).filter(|_| path.starts_with('/'))?;
         return Some(Endpoint { base, shown: word.to_owned(), socket: Some(socket) });
     }
-    let base = base(word)?;
-    Some(Endpoint { shown: base.clone(), base, socket: None })
+    base(word).map(Endpoint::of_base)
 }
 
 /// Scheme, host and port of a URL without a path, or of an address.

@@ -13,6 +13,8 @@ pub(crate) struct Node {
     pub(crate) value: Option<String>,
     pub(crate) dir: bool,
     pub(crate) ttl: Option<i64>,
+    /// The moment of the end, as RFC 3339 writes it.
+    pub(crate) expiration: Option<String>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) modified_index: u64,
     pub(crate) created_index: u64,

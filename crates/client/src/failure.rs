@@ -94,11 +94,24 @@ impl fmt::Display for ServerError {
     }
 }
 
+/// What kept an endpoint from answering, as far as others than people want to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// There is no connection.
+    NoConnection,
+    /// It took too long.
+    NoAnswer,
+    /// A status of HTTP that tells of the server's own trouble.
+    Status(u16),
+    Other,
+}
+
 /// An endpoint, and why it gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tried {
     pub(crate) url: String,
     pub(crate) why: String,
+    pub(crate) fault: Fault,
 }
 
 /// Why a command failed.
@@ -111,10 +124,9 @@ pub(crate) enum Failure {
     /// The server refuses who asks.
     Auth(ServerError),
     Server(ServerError),
-    /// A write was sent to `url`, and whether it was done is not known.
+    /// A write was sent to an endpoint, and whether it was done is not known.
     Unknown {
-        url: String,
-        why: String,
+        tried: Tried,
         check: String,
     },
     /// Something on this side: a file, a program.
@@ -232,12 +244,12 @@ impl fmt::Display for Failure {
             Self::Unreachable(tried) => {
                 f.write_str("no endpoint answers")?;
                 let lead = |at| if at == 0 { ": " } else { "; " };
-                tried.iter().enumerate().try_for_each(|(at, Tried { url, why })| {
+                tried.iter().enumerate().try_for_each(|(at, Tried { url, why, .. })| {
                     write!(f, "{}{url}: {}", lead(at), clean(why))
                 })
             }
             Self::Auth(error) | Self::Server(error) => error.fmt(f),
-            Self::Unknown { url, why, .. } => write!(
+            Self::Unknown { tried: Tried { url, why, .. }, .. } => write!(
                 f,
                 "the write was sent to {url}, and whether it was done is not known: {}; it was \
                  not sent again",

@@ -40,8 +40,14 @@ pub(crate) enum News {
 /// A watch.
 pub(crate) struct Follow<'a> {
     client: &'a mut Client,
-    key: String,
+    /// The path of the key's URL.
+    path: String,
     is_recursive: bool,
+    /// Whether each event is asked for by itself, and a server that has forgotten what was asked
+    /// for ends the watch.
+    is_polling: bool,
+    /// `X-Etcd-Index` of the answer that the last event came in.
+    index: u64,
     /// The index that the next event has at least.
     next: Option<u64>,
     open: Option<Documents<BodyReader<'static>>>,
@@ -59,8 +65,30 @@ impl<'a> Follow<'a> {
         after: Option<u64>,
     ) -> Self {
         let next = after.map(|after| after.saturating_add(1));
-        let (open, pause) = (None, PAUSE);
-        Self { client, key, is_recursive, next, open, pause, was_open: false, is_told: false }
+        Self {
+            client,
+            path: key::path(&key),
+            is_recursive,
+            is_polling: false,
+            index: 0,
+            next,
+            open: None,
+            pause: PAUSE,
+            was_open: false,
+            is_told: false,
+        }
+    }
+
+    /// A watch as etcdctl 2 has it: one request for each event, and no event is passed over in
+    /// silence: a gap is an error.
+    pub(crate) fn polling(mut self) -> Self {
+        self.is_polling = true;
+        self
+    }
+
+    /// `X-Etcd-Index` of the answer that the last event came in.
+    pub(crate) fn index(&self) -> u64 {
+        self.index
     }
 
     /// Waits for the next event.
@@ -72,6 +100,7 @@ impl<'a> Follow<'a> {
             let Some(documents) = &mut self.open else {
                 match self.reopen() {
                     Ok(()) => {}
+                    Err(failure @ Failure::Server(_)) if self.is_polling => return Err(failure),
                     Err(Failure::Server(error)) if error.code == HISTORY_GONE => {
                         if let Some(gap) = self.look_again()? {
                             return Ok(gap);
@@ -99,12 +128,16 @@ impl<'a> Follow<'a> {
                 }
                 self.next = Some(index.saturating_add(1));
                 self.pause = PAUSE;
+                if self.is_polling {
+                    self.open = None;
+                }
                 return Ok(News::Event(Box::new(event), document));
             }
             self.open = None;
             let error = ServerError::parse(200, &document);
             let is_gone = error.code == HISTORY_GONE;
             match Failure::refused(error) {
+                failure @ Failure::Server(_) if self.is_polling => return Err(failure),
                 _ if is_gone => {
                     if let Some(gap) = self.look_again()? {
                         return Ok(gap);
@@ -119,11 +152,21 @@ impl<'a> Follow<'a> {
     /// Opens the watch.
     fn reopen(&mut self) -> Result<(), Failure> {
         let mut query = Pairs::default();
-        query.add("wait", "true").add("stream", "true").flag("recursive", self.is_recursive);
+        match self.is_polling {
+            true => {
+                let word = if self.is_recursive { "true" } else { "false" };
+                query.add("recursive", word).add("wait", "true");
+            }
+            false => {
+                query.add("wait", "true").add("stream", "true");
+                query.flag("recursive", self.is_recursive);
+            }
+        }
         query.option("waitIndex", self.next.map(|next| next.to_string()).as_deref());
-        let Stream { index, reader } = self.client.open(query.behind(&key::path(&self.key)))?;
+        let Stream { index, reader } = self.client.open(query.behind(&self.path))?;
         // Whatever comes after this moment is waited for, also if the connection breaks.
         self.next = self.next.or(Some(index.saturating_add(1)));
+        self.index = index;
         self.open = Some(Documents::new(reader));
         if self.is_told {
             say(&format!("watching again at {}", self.client.endpoint()));
@@ -138,7 +181,7 @@ impl<'a> Follow<'a> {
         let after = self.next.unwrap_or(1).saturating_sub(1);
         let mut query = Pairs::default();
         query.add("quorum", "true").flag("recursive", self.is_recursive);
-        let request = Request::list(query.behind(&key::path(&self.key)));
+        let request = Request::list(query.behind(&self.path));
         let (index, now) = match self.client.call(&request) {
             Ok(reply) => (reply.index, Some(reply.body)),
             Err(Failure::Server(error)) if error.code == 100 => (error.index, None),

@@ -17,6 +17,7 @@ mod diff;
 mod documents;
 mod edit;
 mod endpoint;
+mod etcdctl;
 mod event;
 mod failure;
 mod follow;
@@ -30,6 +31,7 @@ mod pager;
 mod prompt;
 mod read;
 mod remove;
+mod request;
 mod settings;
 mod show;
 mod term;
@@ -41,6 +43,7 @@ mod watch;
 mod write;
 
 pub use endpoint::named as named_endpoints;
+pub use etcdctl::run as etcdctl;
 pub use user::authorization_in;
 
 use clap::Parser;

@@ -1,8 +1,8 @@
 //! `members`, `member add|remove|update`, `move-leader` and `health`.
 
-use crate::client::{Client, Method, Request};
+use crate::client::{Client, Method, Reply, Request};
 use crate::context::Context;
-use crate::failure::{Failure, code};
+use crate::failure::{Failure, Tried, code};
 use crate::key;
 use crate::options::Format;
 use crate::term::{Tone, print, table};
@@ -70,13 +70,13 @@ pub(crate) struct HealthArgs {
 /// A member as servers print it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Member {
-    id: String,
-    name: String,
+pub(crate) struct Member {
+    pub(crate) id: String,
+    pub(crate) name: String,
     #[serde(rename = "peerURLs")]
     peer_urls: Vec<String>,
     #[serde(rename = "clientURLs")]
-    client_urls: Vec<String>,
+    pub(crate) client_urls: Vec<String>,
     #[serde(rename = "isLeader", skip_deserializing)]
     is_leader: bool,
 }
@@ -87,20 +87,55 @@ fn read<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Failure> {
     })
 }
 
-/// The members, with which of them leads.
-fn list(client: &mut Client) -> Result<Vec<Member>, Failure> {
+/// The question who the members are.
+pub(crate) fn list_request() -> Request {
+    Request::get("/v2/members".to_owned())
+}
+
+/// The members of an answer.
+///
+/// # Errors
+/// [`Failure::Local`] if it is none of the members API.
+pub(crate) fn read_list(reply: &Reply) -> Result<Vec<Member>, Failure> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Body {
         members: Vec<Member>,
     }
-    let reply = client.call(&Request::get("/v2/members".to_owned()))?;
     let mut members = read::<Body>(&reply.body)?.members;
     members.truncate(MEMBERS_MAX);
+    Ok(members)
+}
+
+/// The member of an answer.
+///
+/// # Errors
+/// As [`read_list`].
+pub(crate) fn read_one(reply: &Reply) -> Result<Member, Failure> {
+    read(&reply.body)
+}
+
+/// The question who leads.
+pub(crate) fn leader_request() -> Request {
+    Request::get("/v2/members/leader".to_owned())
+}
+
+/// Marks the member that the answer names.
+///
+/// # Errors
+/// As [`read_list`].
+pub(crate) fn mark_leader(members: &mut [Member], reply: &Reply) -> Result<(), Failure> {
+    let leader = read_one(reply)?.id;
+    members.iter_mut().for_each(|member| member.is_leader = member.id == leader);
+    Ok(())
+}
+
+/// The members, with which of them leads.
+fn list(client: &mut Client) -> Result<Vec<Member>, Failure> {
+    let mut members = read_list(&client.call(&list_request())?)?;
     // Without a leader nobody is told to be one.
-    if let Ok(reply) = client.call(&Request::get("/v2/members/leader".to_owned())) {
-        let leader = read::<Member>(&reply.body)?.id;
-        members.iter_mut().for_each(|member| member.is_leader = member.id == leader);
+    if let Ok(reply) = client.call(&leader_request()) {
+        mark_leader(&mut members, &reply)?;
     }
     Ok(members)
 }
@@ -124,7 +159,11 @@ fn shown(cx: &Context, members: &[Member]) -> String {
         let rows: Vec<_> = members.iter().map(row).collect();
         return table(cx.screen, &["NAME", "ID", "", "CLIENT URLS", "PEER URLS"], &rows);
     }
-    // As etcdctl 2 prints them.
+    lines(members)
+}
+
+/// The members, as etcdctl 2 prints them.
+pub(crate) fn lines(members: &[Member]) -> String {
     let mut out = String::new();
     for Member { id, name, peer_urls, client_urls, is_leader } in members {
         let (peers, clients) = (peer_urls.join(","), client_urls.join(","));
@@ -159,22 +198,25 @@ fn add(cx: &mut Context, name: &str, peer_url: &str) -> Result<(), Failure> {
         return print(&format!("{}\n", json!({ "added": added })));
     }
     let mut out = format!("Added member named {name} with ID {} to cluster\n", added.id);
-    // What the new machine is started with, as etcdctl 2 prints it.
     if let Ok(members) = list(&mut cx.client) {
-        let one = |member: &Member| {
-            let name = if member.id == added.id { name } else { &member.name };
-            let of = |url: &String| format!("{name}={url}");
-            member.peer_urls.iter().map(of).collect::<Vec<_>>()
-        };
-        let all: Vec<String> = members.iter().flat_map(one).collect();
-        let _ = write!(
-            out,
-            "\nETCD_NAME=\"{name}\"\nETCD_INITIAL_CLUSTER=\"{}\"\n\
-             ETCD_INITIAL_CLUSTER_STATE=\"existing\"\n",
-            all.join(",")
-        );
+        out.push_str(&start_lines(&members, &added.id, name));
     }
     print(&out)
+}
+
+/// What a new machine is started with, as etcdctl 2 prints it.
+pub(crate) fn start_lines(members: &[Member], id: &str, name: &str) -> String {
+    let one = |member: &Member| {
+        let name = if member.id == id { name } else { &member.name };
+        let of = |url: &String| format!("{name}={url}");
+        member.peer_urls.iter().map(of).collect::<Vec<_>>()
+    };
+    let all: Vec<String> = members.iter().flat_map(one).collect();
+    format!(
+        "\nETCD_NAME=\"{name}\"\nETCD_INITIAL_CLUSTER=\"{}\"\n\
+         ETCD_INITIAL_CLUSTER_STATE=\"existing\"\n",
+        all.join(",")
+    )
 }
 
 /// The member that an id or a name means.
@@ -233,22 +275,28 @@ pub(crate) fn move_leader(args: &MoveLeader, cx: &mut Context) -> Result<(), Fai
     }
 }
 
+/// Asks a member at one of its URLs how it is; gives whether it is healthy.
+///
+/// # Errors
+/// Why no answer came.
+pub(crate) fn probe(client: &mut Client, base: &str) -> Result<bool, Tried> {
+    #[derive(Deserialize)]
+    struct Health {
+        health: serde_json::Value,
+    }
+    let (_, body) = client.probe(&format!("{base}/health"), HEALTH_PATIENCE)?;
+    let said = serde_json::from_slice::<Health>(&body).map(|said| said.health);
+    Ok(said.is_ok_and(|said| said == "true" || said == true))
+}
+
 /// How one member says that it is.
 fn state(client: &mut Client, member: &Member) -> (Option<bool>, String) {
     let mut why = "it names no URL for clients".to_owned();
     for url in &member.client_urls {
         let Some(base) = crate::endpoint::base(url) else { continue };
-        match client.probe(&format!("{base}/health"), HEALTH_PATIENCE) {
-            Ok((_, body)) => {
-                #[derive(Deserialize)]
-                struct Health {
-                    health: serde_json::Value,
-                }
-                let said = serde_json::from_slice::<Health>(&body).map(|said| said.health);
-                let is_healthy = said.is_ok_and(|said| said == "true" || said == true);
-                return (Some(is_healthy), base);
-            }
-            Err(error) => why = format!("{base}: {error}"),
+        match probe(client, &base) {
+            Ok(is_healthy) => return (Some(is_healthy), base),
+            Err(tried) => why = format!("{base}: {}", tried.why),
         }
     }
     (None, why)

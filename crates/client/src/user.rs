@@ -34,6 +34,14 @@ pub(crate) fn authorization(options: &Options) -> Result<Option<String>, Failure
     Ok(Some(basic(&text)))
 }
 
+/// The `Authorization` header for a name and a password.
+///
+/// # Errors
+/// [`Failure::Usage`] if they are none.
+pub(crate) fn authorization_of(name: &str, password: &str) -> Result<String, Failure> {
+    checked(format!("{name}:{password}")).map(|text| basic(&text))
+}
+
 fn basic(credentials: &str) -> String {
     format!("Basic {}", STANDARD.encode(credentials))
 }

@@ -136,7 +136,7 @@ fn variables(key: &str, news: &News) -> [(&'static str, String); 4] {
 }
 
 /// Runs the program and waits for its end. Gives its exit code.
-fn run(program: (&String, &[String]), key: &str, news: &News) -> Result<u8, Failure> {
+pub(crate) fn run(program: (&String, &[String]), key: &str, news: &News) -> Result<u8, Failure> {
     let mut variables = variables(key, news);
     let mut start = || {
         let mut command = Command::new(program.0);

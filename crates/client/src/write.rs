@@ -176,6 +176,14 @@ fn value(given: Option<&str>) -> Result<String, Failure> {
         }
         None => {}
     }
+    value_of_stdin()
+}
+
+/// The value that standard input has.
+///
+/// # Errors
+/// [`Failure`] if it cannot be read, or is no value.
+pub(crate) fn value_of_stdin() -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(VALUE_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::Local(format!("cannot read standard input: {error}")))?;

@@ -29,6 +29,7 @@ use server::notice::Notice;
 use setting::Flag;
 use source::{Environment, Invocation, Usage, Values};
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use supervised::Supervisor;
 
@@ -36,8 +37,14 @@ use supervised::Supervisor;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The name under which this program answers as etcdctl 2 does.
+const ETCDCTL: &str = "etcdctl";
+
 fn main() -> ExitCode {
     let result = args().and_then(|args| {
+        if is_called_etcdctl() {
+            return Ok(client::etcdctl(&args));
+        }
         if let Some(code) = client::run(&args) {
             return Ok(code);
         }
@@ -54,6 +61,12 @@ fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// Whether a link or a copy of the other name was called.
+fn is_called_etcdctl() -> bool {
+    let name = std::env::args_os().next();
+    name.is_some_and(|name| Path::new(&name).file_name() == Some(ETCDCTL.as_ref()))
 }
 
 /// All settings, and what else the command line asks for.

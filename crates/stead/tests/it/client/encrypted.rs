@@ -3,6 +3,7 @@
 use super::kit::{command, good, run, told};
 use crate::testkit::{Site, TempDir, wait_until};
 use crate::tls::client::Authority;
+use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 #[test]
@@ -41,4 +42,35 @@ fn certificates_are_given_by_flag_or_variable() {
     assert!(half.code == 1 && half.err.contains("belong together"), "{half:?}");
     let missing = run(&at, &["get", "/a", "--cacert", "/nowhere"]);
     assert!(missing.code == 1 && missing.err.contains("cannot read /nowhere"), "{missing:?}");
+}
+
+#[test]
+fn certificates_are_given_to_etcdctl_too() {
+    let authority = Authority::new();
+    let site = Site::new("by-name-tls");
+    authority.write_files(site.folder());
+    let path = |name: &str| site.folder().join(name).display().to_string();
+    let (ca, cert, key) = (path("ca.pem"), path("cert.pem"), path("key.pem"));
+    let site = site.flags(&format!("-ca-file={ca} -cert-file={cert} -key-file={key}"));
+    let _server = site.spawn();
+    let at = format!("https://{}", site.addr());
+    let etcdctl = |args: &[&str]| {
+        let mut program = command("", args);
+        program.arg0("etcdctl").env("ETCDCTL_ENDPOINTS", &at);
+        program
+    };
+    let run = |args: &[&str]| told(etcdctl(args).output().expect("it runs"));
+    let shown = ["--ca-file", &ca, "--cert-file", &cert, "-key-file", &key];
+    wait_until("the server answers", Duration::from_secs(30), || {
+        run(&[&shown[..], &["set", "/a", "1"]].concat()).code == 0
+    });
+    let mut by_variable = etcdctl(&["get", "/a"]);
+    by_variable.env("ETCDCTL_CA_FILE", &ca).env("ETCDCTL_CERT_FILE", &cert);
+    by_variable.env("ETCDCTL_KEY_FILE", &key);
+    assert_eq!(told(by_variable.output().expect("it runs")).out, "1\n");
+    let health = run(&[&shown[..], &["cluster-health"]].concat());
+    assert!(health.code == 0 && health.out.ends_with("cluster is healthy\n"), "{health:?}");
+    // The system's authorities know nothing of this server.
+    let refused = run(&["--cert-file", &cert, "--key-file", &key, "get", "/a"]);
+    assert!(refused.code != 0 && refused.out.is_empty(), "{refused:?}");
 }

@@ -3,6 +3,7 @@
 
 mod dev;
 mod encrypted;
+mod etcdctl;
 mod keys;
 mod kit;
 mod locking;

@@ -1,12 +1,13 @@
 //! What commands show on a terminal: tables, colours, boxes, and a password that is not shown.
 
 use super::keys::{masked, pieces};
-use super::kit::{PATIENCE, command, good};
+use super::kit::{Fake, PATIENCE, answer, command, good};
 use crate::testkit::Server;
 use crate::testkit::wait::holds_within;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -193,4 +194,42 @@ fn a_password_is_asked_for_and_not_shown() {
     terminal.master.write_all(b"se:cret\n").expect("it takes it");
     let (rest, code) = terminal.end();
     assert_eq!((rest.trim(), code), ("the value", Some(0)));
+}
+
+#[test]
+fn under_the_name_of_etcdctl_a_terminal_takes_no_commands_either() {
+    let evil = "[2J\\u001b[2J\\u009b";
+    let members = format!(
+        r#"{{"members":[{{"id":"1","name":"{evil}","peerURLs":[],"clientURLs":["{evil}"]}}]}}"#
+    );
+    let key = format!(r#"{{"action":"get","node":{{"key":"/a","value":"{evil}"}}}}"#);
+    let error = format!(r#"{{"errorCode":100,"message":"{evil}","cause":"{evil}","index":7}}"#);
+    for (args, answers) in [
+        (&["member", "list"][..], vec![answer(200, "", &members), answer(200, "", "{}")]),
+        (&["get", "/a"], vec![answer(200, "", &key)]),
+        (&["-o", "json", "get", "/a"], vec![answer(200, "", &key)]),
+        (&["get", "/a"], vec![answer(404, "", &error)]),
+        (&["user", "list"], vec![answer(200, "", &format!(r#"{{"users":["{evil}"]}}"#))]),
+        (&["user", "list"], vec![answer(403, "", &error)]),
+    ] {
+        let fake = Fake::start(answers);
+        let mut program = command("", &[&["--no-sync"], args].concat());
+        program.arg0("etcdctl").env("ETCDCTL_ENDPOINTS", &fake.url);
+        let (shown, _) = Terminal::start(program).end();
+        assert!(shown.contains("[2J"), "{args:?}: {shown:?}");
+        assert!(!shown.contains(['\u{1b}', '\u{9b}']), "{args:?}: {shown:?}");
+    }
+}
+
+#[test]
+fn under_the_name_of_etcdctl_a_password_is_asked_for_and_not_shown() {
+    let fake = Fake::start(vec![answer(404, "", "{}"), answer(201, "", r#"{"user":"ann"}"#)]);
+    let mut program = command("", &["--no-sync", "user", "add", "ann"]);
+    program.arg0("etcdctl").env("ETCDCTL_ENDPOINTS", &fake.url);
+    let mut terminal = Terminal::start(program);
+    terminal.until("New password: ");
+    terminal.master.write_all(b"secret\n").expect("it is open");
+    let (shown, code) = terminal.end();
+    assert_eq!((shown.as_str(), code), ("\nUser ann created\n", Some(0)));
+    assert!(fake.requests()[1].ends_with(r#"{"password":"secret","user":"ann"}"#));
 }
