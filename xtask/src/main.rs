@@ -219,6 +219,7 @@ fn ci() -> ExitCode {
     steps.take("import", || script("packaging/test/import-etcd"));
     steps.take("users", || script("packaging/test/import-users"));
     steps.take("etcdctl", || script("packaging/test/etcdctl"));
+    steps.take("etcdctl-by-name", || script("packaging/test/etcdctl-by-name"));
     steps.take("patroni", || script("packaging/test/patroni"));
     steps.take("packages", || script("packaging/test/packages"));
     if place::is_ci() {
