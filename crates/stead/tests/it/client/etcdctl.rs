@@ -4,9 +4,10 @@
 //! The lines, and what was recorded, are in packaging/test/etcdctl-lines.txt;
 //! packaging/test/etcdctl-by-name records them, and runs both programs side by side.
 
-use super::kit::{Fake, Run, answer, told};
+use super::kit::{Fake, Run, Running, answer, command, told};
 use crate::testkit::{Server, Site, TempDir};
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -287,6 +288,26 @@ fn a_watch_whose_past_is_gone_ends_with_the_error() {
         assert!(ended.err.starts_with("Error:  401: The event in requested index"), "{ended:?}");
         assert!(fake.requests()[0].contains("wait=true&waitIndex=2"), "{command}");
     }
+}
+
+#[test]
+fn a_watch_that_breaks_goes_on_behind_the_last_event() {
+    let event = |index: u64, value: &str| {
+        let node = format!(r#"{{"key":"/a","value":"{value}","modifiedIndex":{index}}}"#);
+        answer(200, "", &format!(r#"{{"action":"set","node":{node}}}"#))
+    };
+    let fake = Fake::start(vec![event(8, "one"), String::new(), event(9, "two")]);
+    let mut program = command("", &["--no-sync", "watch", "-f", "--after-index", "7", "/a"]);
+    program.arg0("etcdctl").env("ETCDCTL_ENDPOINTS", &fake.url);
+    let running = Running::start(program);
+    assert_eq!((running.line().as_str(), running.line().as_str()), ("one", "two"));
+    drop(running);
+    let asked: Vec<bool> = fake.requests()[..3]
+        .iter()
+        .zip([8, 9, 9])
+        .map(|(request, index)| request.contains(&format!("waitIndex={index} HTTP")))
+        .collect();
+    assert_eq!(asked, [true; 3], "{:?}", fake.requests());
 }
 
 #[test]
