@@ -26,12 +26,6 @@ pub(crate) struct Endpoint {
     pub(crate) socket: Option<PathBuf>,
 }
 
-/// The endpoints that the environment names, with commas between them.
-pub fn named() -> Option<String> {
-    let value = |name: &str| std::env::var(name).ok().filter(|list| !list.trim().is_empty());
-    VARIABLES.iter().find_map(|name| value(name))
-}
-
 impl Endpoint {
     /// A server at scheme, host and port.
     pub(crate) fn of_base(base: String) -> Self {
@@ -50,12 +44,18 @@ pub(crate) fn endpoints(
     if let Some(list) = flag {
         return parse(list, "--endpoints");
     }
-    for name in VARIABLES {
-        if let Some(list) = variable(name).filter(|list| !list.trim().is_empty()) {
-            return parse(&list, name);
-        }
+    match named(variable) {
+        Some((list, name)) => parse(&list, name),
+        None => parse(DEFAULT, "the default"),
     }
-    parse(DEFAULT, "the default")
+}
+
+/// The endpoints that the environment names, and by which variable.
+pub(crate) fn named(variable: impl Fn(&str) -> Option<String>) -> Option<(String, &'static str)> {
+    VARIABLES.into_iter().find_map(|name| {
+        let list = variable(name).filter(|list| !list.trim().is_empty())?;
+        Some((list, name))
+    })
 }
 
 fn parse(list: &str, source: &str) -> Result<Vec<Endpoint>, Failure> {

@@ -42,7 +42,6 @@ mod user;
 mod watch;
 mod write;
 
-pub use endpoint::named as named_endpoints;
 pub use etcdctl::run as etcdctl;
 pub use user::authorization_in;
 
@@ -58,6 +57,11 @@ use write::Before;
 
 /// Words of commands that others than this client have too, with those of theirs that are ours.
 const SHARED: [(&str, &[&str]); 1] = [("config", &["get", "set"])];
+
+/// The endpoints that the environment names, as a list.
+pub fn endpoints_of_environment() -> Option<String> {
+    endpoint::named(|name| std::env::var(name).ok()).map(|(list, _)| list)
+}
 
 /// The commands of this client.
 pub fn commands() -> &'static [&'static str] {

@@ -104,7 +104,7 @@ impl Args {
     /// The endpoints that were named, by the flag or as the client's commands have them.
     pub(crate) fn endpoints(&self) -> String {
         let given = self.value("endpoint").or(self.value("endpoints")).map(str::to_owned);
-        let named = given.or_else(client::named_endpoints);
+        let named = given.or_else(client::endpoints_of_environment);
         named.unwrap_or_else(|| "http://127.0.0.1:4001".to_owned())
     }
 

@@ -27,6 +27,7 @@ Keys:
 
 Cluster:
   status                         how a cluster is: members, leader, lag, what is wrong
+  doctor                         what is wrong with a cluster, and what mends it
   health                         whether each member and the cluster are healthy
   members, member                list, add, remove, update members
   move-leader [MEMBER]           let another member lead

@@ -15,23 +15,25 @@ use std::process::ExitCode;
 /// A command: its name, and what it does with the words behind it.
 type Command = (&'static str, fn(&[String]) -> Result<ExitCode, Usage>);
 
-const COMMANDS: [Command; 7] = [
+const COMMANDS: [Command; 8] = [
     ("dev", dev::run),
     ("backup", backup::run),
     ("restore", restore::run),
     ("recover", restore::recover),
     ("status", status::run),
+    ("doctor", status::run_doctor),
     ("import", import::run),
     ("version", version::run),
 ];
 
 /// All words of commands but the client's, for suggestions.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 13] = [
     "dev",
     "backup",
     "restore",
     "recover",
     "status",
+    "doctor",
     "import",
     "check",
     "config show",

@@ -28,27 +28,57 @@ pub(super) struct Heard {
     pub(super) part: Part,
     pub(super) readiness: Readiness,
     pub(super) gauges: Gauges,
+    /// Whether users count; nothing where that is not known.
+    pub(super) counts_users: Option<bool>,
 }
 
 /// What `/metrics` says, where it is served and has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Gauges {
     /// Keys that have a value.
     pub(super) keys: Option<u64>,
     /// When the first certificate of the machine ends, in seconds since 1970.
     pub(super) certificate_ends: Option<u64>,
+    /// Bytes that are free on the disk of the data directory, and all of them.
+    pub(super) disk: Option<(u64, u64)>,
+    /// Syncs of the log, and how many of them were quick ([`QUICK_SYNC`]).
+    pub(super) syncs: Option<(u64, u64)>,
+    /// Files that are open, and that may be.
+    pub(super) files: Option<(u64, u64)>,
+    /// Seconds that the wall clock is ahead of the leader's.
+    pub(super) clock_ahead: Option<f64>,
+    /// When it last made a backup by itself, in seconds since 1970; 0 for never.
+    pub(super) backup_at: Option<u64>,
+    /// How often another member has come to lead, since its start.
+    pub(super) leader_changes: Option<u64>,
+    /// Bytes of the log, and of all values.
+    pub(super) sizes: Option<(u64, u64)>,
 }
+
+/// A sync that takes longer is slow: seconds, as one of the buckets of the histogram has it.
+pub(super) const QUICK_SYNC: &str = "0.064";
 
 impl Gauges {
     fn parse(text: &str) -> Self {
-        let gauge = |name: &str| {
+        let number = |name: &str| {
             let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
-            let value = values.find_map(|rest| rest.strip_prefix(' ')?.trim().parse::<f64>().ok());
-            // Anything but a count is ignored.
-            value.filter(|value| (0.0..1e15).contains(value)).map(|value| value as u64)
+            values.find_map(|rest| rest.strip_prefix(' ')?.trim().parse::<f64>().ok())
         };
-        let ends = gauge("stead_certificate_expiry_time_seconds");
-        Self { keys: gauge("stead_store_keys"), certificate_ends: ends }
+        // Anything but a count is ignored.
+        let count = |value: &f64| (0.0..1e15).contains(value);
+        let gauge = |name: &str| number(name).filter(count).map(|value| value as u64);
+        let quick = format!("etcd_disk_wal_fsync_duration_seconds_bucket{{le=\"{QUICK_SYNC}\"}}");
+        Self {
+            keys: gauge("stead_store_keys"),
+            certificate_ends: gauge("stead_certificate_expiry_time_seconds"),
+            disk: gauge("stead_disk_free_bytes").zip(gauge("stead_disk_size_bytes")),
+            syncs: gauge("etcd_disk_wal_fsync_duration_seconds_count").zip(gauge(&quick)),
+            files: gauge("process_open_fds").zip(gauge("process_max_fds")),
+            clock_ahead: number("stead_clock_offset_seconds").filter(|ahead| ahead.is_finite()),
+            backup_at: gauge("stead_backup_last_time_seconds"),
+            leader_changes: gauge("stead_raft_leader_changes_total"),
+            sizes: gauge("stead_wal_bytes").zip(gauge("stead_store_value_bytes")),
+        }
     }
 }
 
@@ -244,7 +274,20 @@ fn hear(url: &str, access: Access<'_>) -> Result<Heard, String> {
         Ok((200, body)) => Gauges::parse(&String::from_utf8_lossy(&body)),
         _ => Gauges::default(),
     };
-    Ok(Heard { version, part, readiness, gauges })
+    let counts_users = match &part {
+        Part::Member(_) => counts_users(&caller),
+        Part::Waiting | Part::Standby { .. } => None,
+    };
+    Ok(Heard { version, part, readiness, gauges, counts_users })
+}
+
+fn counts_users(caller: &Caller<'_>) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Users {
+        enabled: bool,
+    }
+    let (_, body) = caller.get("/v2/auth/enable").ok().filter(|(status, _)| *status == 200)?;
+    serde_json::from_slice::<Users>(&body).ok().map(|users| users.enabled)
 }
 
 fn view(caller: &Caller<'_>) -> Result<View, String> {
@@ -286,8 +329,14 @@ mod tests {
     fn gauges_are_those_of_the_machine_or_unknown() {
         let text = "# HELP stead_store_keys keys\nstead_store_keys_more 1\nstead_store_keys 40\n\
                     stead_certificate_expiry_time_seconds 1.8e9\n";
-        let want = Gauges { keys: Some(40), certificate_ends: Some(1_800_000_000) };
+        let want =
+            Gauges { keys: Some(40), certificate_ends: Some(1_800_000_000), ..Gauges::default() };
         assert_eq!(Gauges::parse(text), want);
+        let syncs = "etcd_disk_wal_fsync_duration_seconds_bucket{le=\"0.064\"} 7\n\
+                     etcd_disk_wal_fsync_duration_seconds_count 9\n\
+                     stead_clock_offset_seconds -1.5\nprocess_open_fds 3\n";
+        let read = Gauges::parse(syncs);
+        assert_eq!((read.syncs, read.clock_ahead, read.files), (Some((9, 7)), Some(-1.5), None));
         let none = "stead_store_keys NaN\nstead_certificate_expiry_time_seconds\n";
         assert_eq!(Gauges::parse(none), Gauges::default());
         assert_eq!(Gauges::parse("stead_store_keys -1\n"), Gauges::default());

@@ -1,6 +1,7 @@
 //! From what machines say to how the cluster is. Pure: no clocks, no I/O.
 
 use super::ask::{Heard, Part, Probe, Seen, View};
+use super::finding::{About, Finding};
 use super::survey::{MACHINES_MAX, base};
 use std::collections::BTreeSet;
 
@@ -56,9 +57,9 @@ pub(super) struct Report {
     /// Voters that answer.
     pub(super) heard: usize,
     pub(super) machines: Vec<Machine>,
-    pub(super) problems: Vec<String>,
+    pub(super) problems: Vec<Finding>,
     /// What is worth knowing, and does not make the cluster unwell.
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Finding>,
     pub(super) advice: Vec<String>,
 }
 
@@ -180,8 +181,8 @@ impl Report {
                 None => self.note_silence(council, seen, probes),
             }
             if seen.diverged {
-                self.problems
-                    .push(format!("{}: its state differs from that of the others", seen.name));
+                let text = format!("{}: its state differs from that of the others", seen.name);
+                self.problems.push(Finding::new(About::Diverged, &seen.name, text));
             }
         }
         // Those that vote before they have announced themselves are in no table yet.
@@ -199,13 +200,16 @@ impl Report {
     fn note_readiness(&mut self, name: &str, heard: &Heard) {
         let readiness = &heard.readiness;
         for (check, why) in &readiness.failed {
-            self.problems.push(format!("{name}: not ready: {check}: {why}"));
+            let text = format!("{name}: not ready: {check}: {why}");
+            self.problems.push(Finding::new(About::Check(check.clone()), name, text));
         }
         if !readiness.is_ready && readiness.failed.is_empty() {
-            self.problems.push(format!("{name}: not ready, without a reason"));
+            let text = format!("{name}: not ready, without a reason");
+            self.problems.push(Finding::new(About::Check(String::new()), name, text));
         }
         let warnings = readiness.warnings.iter();
-        self.warnings.extend(warnings.map(|warning| format!("{name}: {warning}")));
+        self.warnings
+            .extend(warnings.map(|one| Finding::new(About::Start, name, format!("{name}: {one}"))));
     }
 
     fn note_silence(&mut self, council: &Council<'_>, seen: &Seen, probes: &[Probe]) {
@@ -223,14 +227,17 @@ impl Report {
             true => "no machine that answers hears it".to_owned(),
             false => format!("but {} can speak to it", hearing.join(", ")),
         };
-        self.problems.push(format!("{name}: does not answer at {client_url}: {why}; {others}"));
+        let text = format!("{name}: does not answer at {client_url}: {why}; {others}");
+        let about = About::Silent { is_heard: !hearing.is_empty() };
+        self.problems.push(Finding::new(about, name, text));
     }
 
     fn note_other_clusters(&mut self, council: &Council<'_>, voices: &[Voice<'_>]) {
         let own = &council.best.view.cluster;
         for Voice { view, .. } in voices.iter().filter(|voice| voice.view.cluster != *own) {
             let View { seen_by, cluster, .. } = view;
-            self.problems.push(format!("{seen_by}: is of another cluster, {cluster}"));
+            let text = format!("{seen_by}: is of another cluster, {cluster}");
+            self.problems.push(Finding::new(About::Stranger, seen_by, text));
         }
     }
 
@@ -265,7 +272,9 @@ impl Report {
                     if listed.is_some() || is_named {
                         let who = if name.is_empty() { &probe.url } else { name };
                         let at = if name.is_empty() { "" } else { &format!(" at {}", probe.url) };
-                        self.problems.push(format!("{who}: does not answer{at}: {why}"));
+                        let text = format!("{who}: does not answer{at}: {why}");
+                        let about = About::Silent { is_heard: false };
+                        self.problems.push(Finding::new(about, who, text));
                     }
                 }
             }
@@ -298,7 +307,8 @@ impl Report {
         let versions: BTreeSet<&str> = versions.filter(|version| !version.is_empty()).collect();
         if versions.len() > 1 {
             let list: Vec<&str> = versions.into_iter().collect();
-            self.warnings.push(format!("several versions run: {}", list.join(", ")));
+            let text = format!("several versions run: {}", list.join(", "));
+            self.warnings.push(Finding::new(About::Versions, "", text));
         }
     }
 
@@ -308,7 +318,9 @@ impl Report {
         };
         let lines = self.machines.iter().filter(far).map(|machine| {
             let lag = machine.lag.unwrap_or_default();
-            format!("{}: {lag} entries behind the leader; is it catching up?", machine.name)
+            let name = &machine.name;
+            let text = format!("{name}: {lag} entries behind the leader; is it catching up?");
+            Finding::new(About::Lag, name, text)
         });
         self.warnings.extend(lines.collect::<Vec<_>>());
     }
@@ -320,7 +332,8 @@ impl Report {
             let left = ends.map(|ends| ends.saturating_sub(now));
             if let Some(left) = left.filter(|left| *left < CERTIFICATE_SECONDS) {
                 let (url, days) = (&probe.url, left / 86_400);
-                self.warnings.push(format!("{url}: a certificate ends within {} days", days + 1));
+                let text = format!("{url}: a certificate ends within {} days", days + 1);
+                self.warnings.push(Finding::new(About::Certificate, url, text));
             }
         }
     }

@@ -1,6 +1,9 @@
-//! `stead status`: how a cluster is, from any machine and with whichever members answer.
+//! `stead status` and `stead doctor`: how a cluster is, from any machine and with whichever members
+//! answer.
 
 mod ask;
+mod doctor;
+mod finding;
 mod judge;
 mod show;
 mod survey;
@@ -8,6 +11,8 @@ mod survey;
 use crate::args::{Args, Flags};
 use crate::console::print;
 use crate::source::Usage;
+use ask::Probe;
+use doctor::Diagnosis;
 use judge::{Report, Verdict};
 use server::Access;
 use std::path::Path;
@@ -28,9 +33,9 @@ Exit codes: 0 healthy, 1 degraded (a machine does not answer or is not ready), 2
 answers, no leader, or a mistake on the command line.
 
 Flags:
-  --endpoint URL[,URL]   machines to begin with; one that answers is enough
-                         (STEAD_ENDPOINTS, or http://127.0.0.1:4001)
-  --json                 print JSON
+  --endpoint URL[,URL]   machines to begin with; one that answers is enough; also
+                         --endpoints (STEAD_ENDPOINTS, or http://127.0.0.1:4001)
+  --json                 print JSON; also --output json (-o json)
   --ca-file FILE         authorities of the machines' certificates (PEM)
   --cert-file FILE       certificate to show to the machines (PEM)
   --key-file FILE        its key (PEM)
@@ -42,24 +47,76 @@ Examples:
   stead status --endpoint 10.0.0.1:4001,10.0.0.2:4001 --json
 ";
 
-const FLAGS: Flags = Flags {
-    command: "status",
-    valued: &["endpoint", "endpoints", "token-file", "ca-file", "cert-file", "key-file"],
-    repeated: &[],
-    plain: &["json"],
-    has_words: false,
-};
+const DOCTOR_HELP: &str = "\
+stead doctor: what is wrong with a cluster, and what mends it
+
+Usage:
+  stead doctor [flags]
+
+Asks the machines that are named, and those that these know of, as `stead status` does, and says
+of each thing that is wrong what to do about it. It looks at machines that do not answer, the
+majority, learners and lag, disks and their syncs, clocks, certificates, versions, open files,
+backups, and who is let in. Nothing is changed anywhere.
+
+Exit codes: 0 nothing is wrong, 1 problems or warnings, 2 nothing answers, no leader, or a
+mistake on the command line.
+
+Flags:
+  --endpoint URL[,URL]   machines to begin with; one that answers is enough; also
+                         --endpoints (STEAD_ENDPOINTS, or http://127.0.0.1:4001)
+  --json                 print JSON; also --output json (-o json)
+  --ca-file FILE         authorities of the machines' certificates (PEM)
+  --cert-file FILE       certificate to show to the machines (PEM)
+  --key-file FILE        its key (PEM)
+
+Examples:
+  stead doctor
+  stead doctor --endpoint http://10.0.0.1:4001
+  stead doctor --json | jq '.findings[] | select(.level == \"problem\")'
+";
+
+const VALUED: &[&str] =
+    &["endpoint", "endpoints", "output", "o", "token-file", "ca-file", "cert-file", "key-file"];
+
+const FLAGS: Flags =
+    Flags { command: "status", valued: VALUED, repeated: &[], plain: &["json"], has_words: false };
+const DOCTOR_FLAGS: Flags = Flags { command: "doctor", ..FLAGS };
 
 /// The exit code for a cluster that takes no writes.
 const DOWN: u8 = 2;
 /// The exit code for a cluster that goes on, though not all of it is well.
 const DEGRADED: u8 = 1;
 
-/// Runs the command.
+/// Runs `stead status`.
 pub(super) fn run(args: &[String]) -> Result<ExitCode, Usage> {
-    let args = Args::parse(FLAGS, args)?;
+    let Some((report, _, is_json)) = ask_all(FLAGS, args)? else { return Ok(print(HELP)) };
+    let printed = print(&if is_json { show::json(&report) } else { show::text(&report) });
+    Ok(match report.verdict {
+        Verdict::Healthy => printed,
+        Verdict::Degraded => ExitCode::from(DEGRADED),
+        Verdict::Down => ExitCode::from(DOWN),
+    })
+}
+
+/// Runs `stead doctor`.
+pub(super) fn run_doctor(args: &[String]) -> Result<ExitCode, Usage> {
+    let Some((report, probes, is_json)) = ask_all(DOCTOR_FLAGS, args)? else {
+        return Ok(print(DOCTOR_HELP));
+    };
+    let diagnosis = Diagnosis::of(&report, &probes);
+    let printed = print(&if is_json { diagnosis.json() } else { diagnosis.text() });
+    Ok(match report.verdict {
+        Verdict::Down => ExitCode::from(DOWN),
+        Verdict::Healthy if diagnosis.is_well() => printed,
+        Verdict::Healthy | Verdict::Degraded => ExitCode::from(DEGRADED),
+    })
+}
+
+/// Asks all machines; what they said, and whether JSON is wanted. Nothing if help is.
+fn ask_all(flags: Flags, args: &[String]) -> Result<Option<(Report, Vec<Probe>, bool)>, Usage> {
+    let args = Args::parse(flags, args)?;
     if args.help {
-        return Ok(print(HELP));
+        return Ok(None);
     }
     let shown = match (args.value("cert-file"), args.value("key-file")) {
         (None, None) => None,
@@ -68,16 +125,11 @@ pub(super) fn run(args: &[String]) -> Result<ExitCode, Usage> {
     };
     let access = Access { ca: args.value("ca-file").map(Path::new), shown, ..Access::default() };
     let endpoints = endpoints(&args.endpoints())?;
+    let is_json = args.wants_json()?;
     let probes = survey::survey(&endpoints, |url| ask::probe(url, access));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let report = Report::of(&endpoints, &probes, now.as_secs());
-    let text = if args.has("json") { show::json(&report) } else { show::text(&report) };
-    let printed = print(&text);
-    Ok(match report.verdict {
-        Verdict::Healthy => printed,
-        Verdict::Degraded => ExitCode::from(DEGRADED),
-        Verdict::Down => ExitCode::from(DOWN),
-    })
+    Ok(Some((report, probes, is_json)))
 }
 
 /// The URLs of a list, each with its scheme and without a path.
@@ -116,6 +168,6 @@ mod tests {
 
     #[test]
     fn help_fits_the_terminal() {
-        assert!(HELP.lines().all(|line| line.len() <= 100));
+        assert!([HELP, DOCTOR_HELP].iter().flat_map(|help| help.lines()).all(|l| l.len() <= 100));
     }
 }

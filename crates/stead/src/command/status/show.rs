@@ -1,5 +1,6 @@
 //! The report for people, and for programs.
 
+use super::finding::texts;
 use super::judge::{Machine, Report, Verdict};
 use serde_json::json;
 use server::{one_line, printable};
@@ -12,7 +13,7 @@ const WIDTH: usize = 96;
 const LINE_MAX: usize = 4000;
 
 impl Verdict {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
             Self::Degraded => "degraded",
@@ -48,8 +49,8 @@ pub(super) fn text(report: &Report) -> String {
         table(&mut out, &states(&report.machines));
         table(&mut out, &places(&report.machines));
     }
-    list(&mut out, "problems", &report.problems);
-    list(&mut out, "warnings", &report.warnings);
+    list(&mut out, "problems", &texts(&report.problems));
+    list(&mut out, "warnings", &texts(&report.warnings));
     list(&mut out, "what to do", &report.advice);
     out
 }
@@ -60,20 +61,29 @@ fn list(out: &mut String, title: &str, lines: &[String]) {
     }
     let _ = writeln!(out, "\n{title}");
     for line in lines {
-        let mut column = 0;
-        for word in words(&one_line(line.chars().take(LINE_MAX).collect())) {
-            if column > 0 && column + 1 + word.chars().count() > WIDTH {
-                out.push_str("\n    ");
-                column = 4;
-            } else {
-                out.push_str(if column == 0 { "  " } else { " " });
-                column += if column == 0 { 2 } else { 1 };
-            }
-            out.push_str(&word);
-            column += word.chars().count();
-        }
-        out.push('\n');
+        paragraph(out, 2, line);
     }
+}
+
+/// A line, broken where it is too long. `indent` is that of its beginning; what follows has two
+/// columns more.
+pub(super) fn paragraph(out: &mut String, indent: usize, line: &str) {
+    let mut column = 0;
+    for word in words(&one_line(line.chars().take(LINE_MAX).collect())) {
+        if column > 0 && column + 1 + word.chars().count() > WIDTH {
+            let _ = write!(out, "\n{:1$}", "", indent + 2);
+            column = indent + 2;
+        } else if column == 0 {
+            let _ = write!(out, "{:indent$}", "");
+            column = indent;
+        } else {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(&word);
+        column += word.chars().count();
+    }
+    out.push('\n');
 }
 
 /// The words of a line; a command between backticks is one.
@@ -188,8 +198,8 @@ pub(super) fn json(report: &Report) -> String {
         "voters": report.voters,
         "votersAnswering": report.heard,
         "machines": machines,
-        "problems": report.problems,
-        "warnings": report.warnings,
+        "problems": texts(&report.problems),
+        "warnings": texts(&report.warnings),
         "advice": report.advice,
     });
     format!("{report}\n")
@@ -197,6 +207,7 @@ pub(super) fn json(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::finding::{About, Finding};
     use super::*;
 
     fn report() -> Report {
@@ -228,7 +239,11 @@ mod tests {
             voters: 2,
             heard: 1,
             machines: vec![machine("m\u{1b}[2J", "leader"), gone],
-            problems: vec!["m2: gone\nall is well".to_owned()],
+            problems: vec![Finding {
+                about: About::Diverged,
+                who: "m2".to_owned(),
+                text: "m2: gone\nall is well".to_owned(),
+            }],
             warnings: Vec::new(),
             advice: vec![vec!["word"; 18].join(" ") + " `stead recover`"],
         }

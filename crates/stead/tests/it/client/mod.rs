@@ -2,6 +2,7 @@
 //! against one machine and several, with one that is dead and without a majority.
 
 mod dev;
+mod doctor;
 mod encrypted;
 mod etcdctl;
 mod keys;

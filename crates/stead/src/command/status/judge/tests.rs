@@ -1,6 +1,7 @@
 //! Answers of machines, and what is made of them.
 
 use super::super::ask::{Gauges, Readiness, StandingBy};
+use super::super::finding::texts;
 use super::*;
 
 const NOW: u64 = 1_800_000_000;
@@ -51,6 +52,7 @@ fn says(view: View, failed: &[(&str, &str)]) -> Probe {
         part: Part::Member(view),
         readiness: readiness(failed),
         gauges: Gauges::default(),
+        counts_users: None,
     };
     Probe { url, heard: Ok(heard) }
 }
@@ -89,13 +91,13 @@ fn keys_are_counted_where_they_are_known_and_certificates_that_end_soon_are_told
     };
     let ends = |days: u64| Some(NOW + days * 86_400);
     let probes = [
-        with("m1", Gauges { keys: Some(7), certificate_ends: ends(300) }),
-        with("m2", Gauges { keys: Some(8), certificate_ends: ends(9) }),
+        with("m1", Gauges { keys: Some(7), certificate_ends: ends(300), ..Gauges::default() }),
+        with("m2", Gauges { keys: Some(8), certificate_ends: ends(9), ..Gauges::default() }),
         with("m3", Gauges::default()),
     ];
     let report = judged(&probes);
     assert_eq!((report.verdict, report.keys), (Verdict::Healthy, Some(8)));
-    assert_eq!(report.warnings, ["http://m2:4001: a certificate ends within 10 days"]);
+    assert_eq!(texts(&report.warnings), ["http://m2:4001: a certificate ends within 10 days"]);
 }
 
 #[test]
@@ -112,11 +114,14 @@ fn one_that_is_down_is_named_with_who_can_speak_to_it() {
     assert_eq!(states(&gone)[2], ("m3", "unreachable"));
     let want = "m3: does not answer at http://m3:4001: Connection refused; no machine that \
                 answers hears it";
-    assert_eq!(gone.problems, [want]);
+    assert_eq!(texts(&gone.problems), [want]);
     let elsewhere = judged(&probes(&NAMES));
     let want = "m3: does not answer at http://m3:4001: Connection refused; but m1, m2 can speak to \
                 it";
-    assert_eq!((elsewhere.verdict, elsewhere.problems), (Verdict::Degraded, vec![want.to_owned()]));
+    assert_eq!(
+        (elsewhere.verdict, texts(&elsewhere.problems)),
+        (Verdict::Degraded, vec![want.to_owned()])
+    );
 }
 
 #[test]
@@ -156,14 +161,14 @@ fn a_member_that_answers_twice_is_one_and_one_that_lags_far_is_told() {
     let report = judged(&probes);
     assert_eq!((report.verdict, report.machines.len(), report.heard), (Verdict::Healthy, 3, 3));
     let want = "m2: 5001 entries behind the leader; is it catching up?";
-    assert_eq!(report.warnings, [want]);
+    assert_eq!(texts(&report.warnings), [want]);
 }
 
 #[test]
 fn nothing_that_answers_is_down() {
     let report = judged(&[silent("m1")]);
     assert_eq!((report.verdict, report.cluster), (Verdict::Down, None));
-    assert_eq!(report.problems, ["http://m1:4001: does not answer: Connection refused"]);
+    assert_eq!(texts(&report.problems), ["http://m1:4001: does not answer: Connection refused"]);
     assert!(report.advice.concat().contains("No member answers"), "{:?}", report.advice);
 }
 
@@ -194,7 +199,7 @@ fn a_check_that_fails_and_a_state_that_differs_are_problems() {
     assert_eq!(report.verdict, Verdict::Degraded);
     let same: Vec<_> = report.machines.iter().map(|one| one.has_same_state).collect();
     assert_eq!(same, [Some(true), Some(true), Some(false)]);
-    let problems = report.problems.join("\n");
+    let problems = texts(&report.problems).join("\n");
     assert!(problems.contains("m1: not ready: backup-age: the last is 3 days old"), "{problems}");
     assert!(problems.contains("m3: its state differs"), "{problems}");
 }
@@ -206,7 +211,7 @@ fn another_cluster_is_a_problem_and_not_this_one() {
     let probes = [says(stranger, &[("leader", "x")]), says(view("m2", "m2", &["m1", "m3"]), &[])];
     let report = judged(&probes);
     assert_eq!(report.cluster.as_deref(), Some("2a"));
-    let problems = report.problems.join("\n");
+    let problems = texts(&report.problems).join("\n");
     assert!(problems.contains("m1: is of another cluster, 2b"), "{problems}");
     assert!(problems.contains("m1: does not answer at http://m1:4001: another machine"));
 }
@@ -223,6 +228,7 @@ fn standbys_and_machines_that_join_are_listed() {
             part,
             readiness: readiness(failed),
             gauges: Gauges::default(),
+            counts_users: None,
         }),
     };
     let standing_by = Part::Standby { name: "s1".to_owned(), members: Vec::new() };
@@ -238,10 +244,10 @@ fn standbys_and_machines_that_join_are_listed() {
     let report = judged(&probes);
     let want = [("s1", "standby"), ("s2", "unreachable"), ("http://new:4001", "joining")];
     assert_eq!(states(&report)[3..], want);
-    let problems = report.problems.join("\n");
+    let problems = texts(&report.problems).join("\n");
     assert!(problems.contains("s2: does not answer at http://s2:4001"), "{problems}");
     assert!(problems.contains("http://new:4001: not ready: store: joining"), "{problems}");
-    assert_eq!(report.warnings, ["several versions run: 1, 2"]);
+    assert_eq!(texts(&report.warnings), ["several versions run: 1, 2"]);
 }
 
 #[test]
@@ -250,5 +256,5 @@ fn founders_that_are_in_no_table_yet_are_listed() {
     alone.members.clear();
     let report = judged(&[says(alone, &[("majority", "1 of 3 voters are reachable from here")])]);
     assert_eq!((report.verdict, states(&report)), (Verdict::Down, vec![("m1", "follower")]));
-    assert!(report.problems[0].contains("1 of 3 voters"), "{:?}", report.problems);
+    assert!(report.problems[0].text.contains("1 of 3 voters"), "{:?}", report.problems);
 }
