@@ -1,7 +1,9 @@
 //! The words of the command line. What a command does is in the module of its name.
 
 use crate::options::Options;
-use crate::{copy, edit, generate, lock, members, read, remove, settings, tree, watch, write};
+use crate::{
+    bench, copy, edit, generate, lock, members, read, remove, settings, tree, watch, write,
+};
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Talk to a cluster: keys, watches, locks and members
@@ -200,6 +202,20 @@ Examples:
   stead health --local                            only the machine that is asked")]
     Health(members::HealthArgs),
 
+    /// Measure how much a cluster does, and how quickly
+    ///
+    /// Writes keys of its own, below a hidden directory that is removed at the end and expires in
+    /// any case. `put` writes, `get` reads, `mixed` reads three times for each write, and `watch`
+    /// measures from a write to its event. Each connection has one request at a time.
+    #[command(after_long_help = "\
+Examples:
+  stead bench
+  stead bench put --for 10s --connections 64 --value-size 1000
+  stead bench get --quorum --keys 100000
+  stead bench watch --connections 4 -o json
+  stead bench --endpoints http://10.0.0.1:4001 --yes      a cluster elsewhere, without asking")]
+    Bench(bench::Bench),
+
     /// Print or change the configuration of the cluster
     #[command(after_long_help = "\
 Examples:
@@ -247,6 +263,7 @@ pub(crate) const WORDS: &[&str] = &[
     "member",
     "move-leader",
     "health",
+    "bench",
     "config",
     "completion",
     "man",

@@ -117,7 +117,30 @@ impl Client {
         self.manner = manner;
     }
 
-    /// The endpoints, as the user knows them.
+    /// Another client of the same cluster, with connections of its own. It begins at another
+    /// endpoint for each `number`, and asks nobody for a password again.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn another(&self, number: usize) -> Result<Self, Failure> {
+        let sent = Sent::default();
+        let agent = agent(&self.options, self.is_encrypted, &self.endpoints, &sent)?;
+        Ok(Self {
+            agent,
+            sent,
+            is_encrypted: self.is_encrypted,
+            options: self.options.clone(),
+            endpoints: self.endpoints.clone(),
+            at: number % self.endpoints.len().max(1),
+            authorization: self.authorization.clone(),
+            token: self.token.clone(),
+            timeout: self.timeout,
+            listed: self.listed.clone(),
+            manner: self.manner,
+        })
+    }
+
+    /// All endpoints, as the user knows them.
     pub(crate) fn endpoints(&self) -> Vec<&str> {
         self.endpoints.iter().map(|one| one.shown.as_str()).collect()
     }
@@ -139,6 +162,11 @@ impl Client {
             }
         }
         self.at = 0;
+    }
+
+    /// Whether all endpoints are on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.endpoints.iter().all(Endpoint::is_local)
     }
 
     /// Makes ready for a URL that is not among the endpoints.

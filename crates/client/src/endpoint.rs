@@ -31,6 +31,19 @@ impl Endpoint {
     pub(crate) fn of_base(base: String) -> Self {
         Self { shown: base.clone(), base, socket: None }
     }
+
+    /// Whether it is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let authority = self.base.split_once("://").map_or("", |(_, authority)| authority);
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        self.socket.is_some()
+            || host == "localhost"
+            || address.is_ok_and(|address| address.is_loopback())
+    }
 }
 
 /// The endpoints of the flag, of the environment, or by default.
@@ -128,6 +141,19 @@ mod tests {
         }
         let many: Vec<String> = (0..65).map(|at| format!("h:{at}")).collect();
         assert!(parse(&many.join(","), "x").is_err() && parse(&many[1..].join(","), "x").is_ok());
+    }
+
+    #[test]
+    fn an_endpoint_of_this_machine_is_known_as_one() {
+        let is_local = |word: &str| one(word, 0).expect("valid").is_local();
+        for local in
+            ["127.0.0.1:1", "http://localhost:1", "[::1]:1", "https://127.9.9.9", "unix:///s"]
+        {
+            assert!(is_local(local), "{local}");
+        }
+        for other in ["10.0.0.1:1", "http://localhost.example:1", "[2001:db8::1]:1", "127:1"] {
+            assert!(!is_local(other), "{other}");
+        }
     }
 
     #[test]

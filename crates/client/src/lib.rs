@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod bench;
 mod cli;
 mod client;
 mod context;
@@ -155,6 +156,7 @@ fn act(command: Command, options: &Options) -> Result<u8, Failure> {
         Command::ExecWatch(args) => return watch::exec_watch(&args, cx),
         Command::Lock(args) => return lock::lock(&args, cx),
         Command::Health(args) => return members::health(&args, cx),
+        Command::Bench(args) => return bench::bench(&args, cx),
         Command::Completion(_) | Command::Man(_) => Ok(()),
     }
     .map(|()| 0)

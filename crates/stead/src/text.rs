@@ -28,6 +28,7 @@ Keys:
 Cluster:
   status                         how a cluster is: members, leader, lag, what is wrong
   doctor                         what is wrong with a cluster, and what mends it
+  bench                          measure how much a cluster does, and how quickly
   health                         whether each member and the cluster are healthy
   members, member                list, add, remove, update members
   move-leader [MEMBER]           let another member lead

@@ -233,3 +233,23 @@ fn under_the_name_of_etcdctl_a_password_is_asked_for_and_not_shown() {
     assert_eq!((shown.as_str(), code), ("\nUser ann created\n", Some(0)));
     assert!(fake.requests()[1].ends_with(r#"{"password":"secret","user":"ann"}"#));
 }
+
+#[test]
+fn a_measurement_shows_how_far_it_is() {
+    let (_site, server) = Server::start("terminal-bench");
+    let args = ["bench", "put", "--for", "500ms", "--connections", "2", "--keys", "5"];
+    let (shown, code) = Terminal::start(command(&server.url(), &args)).end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.starts_with("this writes to http://127.0.0.1:"), "{shown}");
+    assert!(
+        shown.contains("\r\u{1b}[Kmeasuring: ") && shown.contains("\r\u{1b}[Kput at "),
+        "{shown}"
+    );
+    // Elsewhere it asks first.
+    let elsewhere = Terminal::start(command("http://192.0.2.1:4001", &["bench"]));
+    elsewhere.until("go on? [y/N] ");
+    (&elsewhere.master).write_all(b"\n").expect("it is open");
+    let (shown, code) = elsewhere.end();
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("nothing was done"), "{shown}");
+}
