@@ -32,18 +32,22 @@ fn a_server_that_cannot_start_ends_with_one_line_and_code_1() {
     assert!(text.contains("stead: cannot create the data directory"), "{text}");
 }
 
+/// What a server logs from its start to its end, by when all of it is written.
+fn log_of_a_life(site: &Site) -> String {
+    site.start().terminate();
+    std::fs::read_to_string(site.log_path()).unwrap()
+}
+
 #[test]
 fn the_log_level_says_what_is_logged() {
     for (flags, has_info) in [("", true), ("-log-level warn", false), ("-log-level=error -v", true)]
     {
         let site = Site::new("cli-level").flags(flags);
-        let server = site.start();
-        let text = server.log_text();
+        let text = log_of_a_life(&site);
         assert_eq!(text.contains("stead is starting"), has_info, "{flags}: {text}");
     }
     let site = Site::new("cli-json").flags("-log-format=json");
-    let server = site.start();
-    let text = server.log_text();
+    let text = log_of_a_life(&site);
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["fields"]["message"] == "stead is starting"), "{text}");

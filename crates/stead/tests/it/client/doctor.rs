@@ -37,7 +37,7 @@ fn one_machine_is_well_and_its_disk_is_all_there_is() {
     assert!(flat(&none).starts_with("no member answers problem: no member answers ->"), "{none:?}");
     assert!(none.out.contains("onnection refused"), "{none:?}");
     for (args, want) in [
-        (&["doctor", "x"][..], "unknown argument"),
+        (&["doctor", "x"][..], "unexpected argument 'x'"),
         (&["doctor", "-o", "xml"], "neither simple nor json"),
         (&["doctor", "--cert-file", "a"], "belong together"),
     ] {

@@ -188,8 +188,7 @@ fn a_removed_machine_keeps_its_files_aside_and_waits_before_it_asks_for_a_place(
     for suffix in [".snap", ".wal"] {
         assert!(kept.iter().any(|name| name.ends_with(suffix)), "{kept:?}");
     }
-    let log = cluster.machines[removed].server().log_text();
-    assert!(log.contains(&aside[0].display().to_string()), "the log says where");
+    cluster.machines[removed].server().log_with(&aside[0].display().to_string());
     // It sends clients on from the first moment, since it knew the leader.
     let answer = ask(site.addr(), &Request::get("/v2/keys/a"));
     assert_eq!(answer.status(), 307, "{}", answer.text());
@@ -237,8 +236,7 @@ fn a_removal_through_the_members_api_lasts_until_the_machine_is_started_again() 
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(set_aside(&cluster.machines[removed].site).len(), 1);
-    let log = cluster.machines[removed].server().log_text();
-    assert!(log.contains("it stays out until it is restarted"), "{log}");
+    cluster.machines[removed].server().log_with("it stays out until it is restarted");
     cluster.machines[removed].kill();
     cluster.machines[removed].spawn();
     cluster.wait_formed(3);

@@ -290,7 +290,7 @@ fn all_interfaces_are_listened_on_and_never_advertised() {
     for text in [&members, &machines] {
         assert!(!text.contains("0.0.0.0") && text.contains(&addr.port().to_string()), "{text}");
     }
-    assert!(server.log_text().contains("means all interfaces"), "{}", server.log_text());
+    server.log_with("means all interfaces");
     // Nor is it taken from others.
     let body = "{\"id\":\"5\",\"name\":\"x\",\"clientURL\":\"http://h:1\",\
                 \"peerURL\":\"http://0.0.0.0:7002\"}";

@@ -202,7 +202,7 @@ fn a_snapshot_of_the_leader_is_the_store_once_more() {
     cluster.machines[behind].spawn();
     cluster.wait_equal();
     let server = cluster.machines[behind].server();
-    assert!(server.log_text().contains("installed the leader's snapshot"), "it needs a snapshot");
+    server.log_with("installed the leader's snapshot");
     let most = server.memory_kb("VmHWM") >> 10;
     println!("a store of {KEYS} MiB takes the place of another one: {most} MiB at most");
     // Two stores of 32 MiB, 32 MiB of log, past events, and 20 MiB for the process.

@@ -244,7 +244,7 @@ fn a_forced_start_keeps_what_was_there_in_another_place() {
     let forced = Site::new("kept-forced").with_data_dir(path.clone()).flags("-f");
     let server = forced.start();
     assert_eq!(ask(server.addr(), &Request::get("/v2/keys/a")).status(), 404);
-    let text = server.log_text();
+    let text = server.log_with("/replaced-");
     assert!(server.terminate().success());
     let kept: Vec<String> =
         names(&path).into_iter().filter(|name| name.starts_with("replaced-")).collect();

@@ -80,8 +80,7 @@ fn http_and_https_stand_side_by_side() {
     assert_eq!(secure.ask("GET", "/v2/machines", ""), (200, want.join(", ")));
     assert_eq!(secure.ask("PUT", "/v2/keys/a?value=1", "").0, 201);
     assert_eq!(ask(plain, &Request::get("/v2/keys/a")).json()["node"]["value"], "1");
-    let log = server.log_text();
-    assert!(log.contains(&format!("http://{plain} without TLS")), "{log}");
+    server.log_with(&format!("http://{plain} without TLS"));
     let mut stranger = Client::open(site.addr(), authority.client(false));
     assert!(stranger.try_ask("GET", "/v2/keys/a", "").is_err(), "with TLS a certificate is needed");
 }

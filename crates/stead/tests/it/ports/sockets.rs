@@ -110,8 +110,7 @@ fn a_socket_serves_as_a_port_does_and_goes_with_its_server() {
         201
     );
     assert!(exchange(&mut client, &get("/v2/keys/big")).1.len() > 4_000_000);
-    let log = server.log_text();
-    assert!(log.contains(&format!("address=unix://{}", path.display())), "{log}");
+    server.log_with(&format!("address=unix://{}", path.display()));
     drop((client, watcher));
     assert!(server.terminate().success());
     assert!(!path.exists(), "it is removed at a clean stop");

@@ -345,6 +345,17 @@ impl Server {
     }
 
     /// The log so far.
+    /// The log when it has a text in it: a thread of its own writes it, which may be late.
+    pub(crate) fn log_with(&self, want: &str) -> String {
+        let mut text = String::new();
+        let is_there = holds_within(READY_TIMEOUT, || {
+            text = self.log_text();
+            text.contains(want)
+        });
+        assert!(is_there, "no {want:?} in the log: {text}");
+        text
+    }
+
     pub(crate) fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

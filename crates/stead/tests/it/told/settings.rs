@@ -69,7 +69,7 @@ fn a_certificate_that_ends_is_told_before_and_after() {
     authority.write_pair_for(site.folder(), 365);
     ready("?verbose", 200, "[+]certificate ok");
     // Once a day, and not each second.
-    let text = server.log_text();
+    let text = server.log_with("a certificate has ended");
     assert_eq!(text.matches("a certificate ends soon").count(), 1, "{text}");
     assert_eq!(text.matches("a certificate has ended").count(), 1, "{text}");
 }
