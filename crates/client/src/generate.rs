@@ -47,12 +47,15 @@ pub(crate) fn man(args: &Man, command: Command) -> Result<(), Failure> {
     made.map_err(|error| Failure::Local(format!("{}: {error}", directory.display())))?;
     let mut command = command;
     command.build();
-    write(directory, "stead", command.clone())?;
-    for one in command.get_subcommands() {
-        let name = format!("stead-{}", one.get_name());
-        write(directory, &name, one.clone())?;
-    }
-    Ok(())
+    write_all(directory, "stead", &command)
+}
+
+/// Writes the page of a command, and those of the commands in it.
+fn write_all(directory: &Path, name: &str, command: &Command) -> Result<(), Failure> {
+    write(directory, name, command.clone())?;
+    command
+        .get_subcommands()
+        .try_for_each(|one| write_all(directory, &format!("{name}-{}", one.get_name()), one))
 }
 
 fn page(command: Command) -> Result<Vec<u8>, Failure> {

@@ -70,14 +70,15 @@ pub fn commands() -> &'static [&'static str] {
 }
 
 /// Runs the command that the arguments begin with; nothing if they begin with none of this client.
-pub fn run(args: &[String]) -> Option<ExitCode> {
+/// `complete` adds the other commands of the program to the table, for its manual and for shells.
+pub fn run(args: &[String], complete: fn(clap::Command) -> clap::Command) -> Option<ExitCode> {
     let (word, rest) = args.split_first()?;
     if word == "help" {
         // The help of one command; all of it together is the program's.
         let (word, _) = rest.split_first().filter(|(word, _)| is_ours(word, None))?;
-        return Some(parse_and_act(&[word.clone(), "--help".to_owned()]));
+        return Some(parse_and_act(&[word.clone(), "--help".to_owned()], complete));
     }
-    is_ours(word, rest.first()).then(|| parse_and_act(args))
+    is_ours(word, rest.first()).then(|| parse_and_act(args, complete))
 }
 
 fn is_ours(word: &str, next: Option<&String>) -> bool {
@@ -87,7 +88,7 @@ fn is_ours(word: &str, next: Option<&String>) -> bool {
     cli::WORDS.contains(&word)
 }
 
-fn parse_and_act(args: &[String]) -> ExitCode {
+fn parse_and_act(args: &[String], complete: fn(clap::Command) -> clap::Command) -> ExitCode {
     let words = std::iter::once("stead").chain(args.iter().map(String::as_str));
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
@@ -98,10 +99,20 @@ fn parse_and_act(args: &[String]) -> ExitCode {
             return ExitCode::from(if is_asked { 0 } else { code::BAD_ARGS });
         }
     };
-    match act(cli.command, &cli.options) {
+    let made = match &cli.command {
+        Command::Completion(args) => generate::completion(args, complete(cli::command())),
+        Command::Man(args) => generate::man(args, complete(cli::command())),
+        _ => return tell_end(act(cli.command, &cli.options), cli.options.output),
+    };
+    tell_end(made.map(|()| 0), cli.options.output)
+}
+
+/// The exit code of a command, after its failure was told.
+fn tell_end(ended: Result<u8, Failure>, format: Format) -> ExitCode {
+    match ended {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            tell(&failure, cli.options.output);
+            tell(&failure, format);
             ExitCode::from(failure.exit_code())
         }
     }
@@ -124,13 +135,6 @@ fn tell(failure: &Failure, format: Format) {
 }
 
 fn act(command: Command, options: &Options) -> Result<u8, Failure> {
-    match command {
-        Command::Completion(args) => {
-            return generate::completion(&args, cli::command()).map(|()| 0);
-        }
-        Command::Man(args) => return generate::man(&args, cli::command()).map(|()| 0),
-        _ => {}
-    }
     let cx = &mut Context::new(options)?;
     match command {
         Command::Get(args) => read::get(&args, cx),
@@ -157,7 +161,7 @@ fn act(command: Command, options: &Options) -> Result<u8, Failure> {
         Command::Lock(args) => return lock::lock(&args, cx),
         Command::Health(args) => return members::health(&args, cx),
         Command::Bench(args) => return bench::bench(&args, cx),
-        Command::Completion(_) | Command::Man(_) => Ok(()),
+        Command::Completion(_) | Command::Man(_) => unreachable!("they need no cluster"),
     }
     .map(|()| 0)
 }

@@ -42,21 +42,54 @@ impl Flags {
         self.valued.iter().chain(self.repeated).chain(self.plain).copied().chain([HELP])
     }
 
+    /// The command as others see it, with the text of its help: for the manual and for shells.
+    /// Of the flags that the client's commands have in `common` it shows those that it takes.
+    pub(crate) fn described(self, help: &'static str, common: &[Arg]) -> Command {
+        let (head, text) = help.split_once("\n\n").unwrap_or((help, ""));
+        let about = head.split_once(": ").map_or(head, |(_, about)| about).replace('\n', " ");
+        let is_common = |name: &str| {
+            // `--endpoint` is the `--endpoints` of the client.
+            let name = if name == "endpoint" { "endpoints" } else { name };
+            common.iter().any(|arg| all_names(arg).any(|one| one == name))
+        };
+        let own = self.table();
+        let own: Vec<&str> = own.get_arguments().flat_map(all_names).collect();
+        let takes = |arg: &Arg| all_names(arg).any(|name| own.contains(&name));
+        let others = common.iter().filter(|arg| !takes(arg)).map(|arg| arg.clone().hide(true));
+        let whole = self.table_of(|name| !is_common(name)).args(others);
+        whole.about(about).after_long_help(text)
+    }
+
     fn table(self) -> Command {
+        self.table_of(|_| true)
+    }
+
+    /// The table without the flags that are not wanted.
+    fn table_of(self, is_wanted: impl Fn(&str) -> bool) -> Command {
         let valued = |name: &&'static str, action: ArgAction| {
             let arg = Arg::new(*name).long(*name).action(action);
-            arg.value_name("VALUE").value_parser(NonEmptyStringValueParser::new())
+            let arg = arg.value_name("VALUE").value_parser(NonEmptyStringValueParser::new());
+            // As the client's commands call them.
+            match *name {
+                "endpoint" => arg.alias("endpoints"),
+                "ca-file" => arg.alias("cacert"),
+                "cert-file" => arg.alias("cert"),
+                "key-file" => arg.alias("key"),
+                "output" => arg.short('o'),
+                _ => arg,
+            }
         };
         let plain = |name: &&'static str| {
             Arg::new(*name).long(*name).action(ArgAction::SetTrue).overrides_with(*name)
         };
         let help = Arg::new(HELP).long(HELP).short('h').action(ArgAction::SetTrue);
+        let wanted = |names: &'static [&'static str]| names.iter().filter(|name| is_wanted(name));
         let command = Command::new(self.command)
             .disable_help_flag(true)
             .no_binary_name(true)
-            .args(self.valued.iter().map(|name| valued(name, ArgAction::Set)))
-            .args(self.repeated.iter().map(|name| valued(name, ArgAction::Append)))
-            .args(self.plain.iter().map(plain))
+            .args(wanted(self.valued).map(|name| valued(name, ArgAction::Set)))
+            .args(wanted(self.repeated).map(|name| valued(name, ArgAction::Append)))
+            .args(wanted(self.plain).map(plain))
             .arg(help);
         match self.has_words {
             true => command.arg(Arg::new(WORDS).action(ArgAction::Append).num_args(0..)),
@@ -73,6 +106,11 @@ impl Flags {
             false => arg.to_owned(),
         }
     }
+}
+
+/// All names of a flag, without dashes.
+pub(crate) fn all_names(arg: &Arg) -> impl Iterator<Item = &str> {
+    arg.get_all_aliases().unwrap_or_default().into_iter().chain(arg.get_long())
 }
 
 impl Args {
@@ -103,7 +141,7 @@ impl Args {
 
     /// The endpoints that were named, by the flag or as the client's commands have them.
     pub(crate) fn endpoints(&self) -> String {
-        let given = self.value("endpoint").or(self.value("endpoints")).map(str::to_owned);
+        let given = self.value("endpoint").map(str::to_owned);
         let named = given.or_else(client::endpoints_of_environment);
         named.unwrap_or_else(|| "http://127.0.0.1:4001".to_owned())
     }
@@ -142,7 +180,7 @@ impl Args {
     /// # Errors
     /// [`Usage`] if the output is to be of another kind.
     pub(crate) fn wants_json(&self) -> Result<bool, Usage> {
-        match self.value("output").or(self.value("o")) {
+        match self.value("output") {
             Some("json") => Ok(true),
             None | Some("simple") => Ok(self.has("json")),
             Some(other) => Err(Usage(format!("--output: {other:?} is neither simple nor json"))),

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         if is_called_etcdctl() {
             return Ok(client::etcdctl(&args));
         }
-        if let Some(code) = client::run(&args) {
+        if let Some(code) = client::run(&args, command::whole) {
             return Ok(code);
         }
         if let Some(result) = command::run(&args) {
@@ -91,6 +91,9 @@ fn act(mut values: Values, invocation: &Invocation) -> Result<ExitCode, Usage> {
         _ if invocation.version => Ok(print(&command::version())),
         [] => serve(values),
         ["help"] => Ok(print(text::HEAD)),
+        ["help", command @ ..] if command::NAMES.contains(&command.join(" ").as_str()) => {
+            Ok(print(&text::help_of(command)))
+        }
         ["config", "show"] => {
             resolve::config(&mut values)?;
             Ok(print(&if invocation.json { text::show_json(&values) } else { text::show(&values) }))

@@ -54,7 +54,7 @@ This program:
 every flag of the server.
 ";
 
-const CHECK: &str = "\
+pub(crate) const CHECK: &str = "\
 stead check: look a data directory over, without changing it
 
 Usage:
@@ -69,7 +69,7 @@ Examples:
   stead check -data-dir /var/lib/stead
 ";
 
-const CONFIG_SHOW: &str = "\
+pub(crate) const CONFIG_SHOW: &str = "\
 stead config show: every setting of the server, its value, and where that comes from
 
 Usage:
@@ -83,7 +83,7 @@ Examples:
   ETCD_NAME=m1 stead config show --json
 ";
 
-const CONFIG_CHECK: &str = "\
+pub(crate) const CONFIG_CHECK: &str = "\
 stead config check: whether a server would take its settings
 
 Usage:
@@ -97,7 +97,7 @@ Examples:
   stead config check -name m1 -addr 10.0.0.1:4001 -peers 10.0.0.2:7001
 ";
 
-const CONFIG_DOCS: &str = "\
+pub(crate) const CONFIG_DOCS: &str = "\
 stead config docs: the documentation of all settings, in Markdown
 
 Usage:

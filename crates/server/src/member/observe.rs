@@ -8,6 +8,7 @@ use super::context::{Context, reaches};
 use super::incidents::leading::{self, Leader};
 use super::incidents::{reach, table};
 use crate::api::health;
+use crate::config::Dashboard;
 use crate::http::time::rfc3339;
 use crate::notice::notice;
 use crate::text::{printable, span, span_of};
@@ -29,6 +30,9 @@ pub(super) fn look(cx: &mut Context) {
     let leader =
         Leader { is_self: status.role == Role::Leader, id: status.leader, term: status.term };
     let now = cx.now.monotonic;
+    if !cx.incidents.has_told_ready && leader.id.is_some() {
+        look_at_readiness(cx);
+    }
     let is_due = now.saturating_sub(cx.incidents.looked_at) >= LOOK_NS;
     if !is_due && cx.incidents.leading.is_same(leader) {
         return;
@@ -42,6 +46,20 @@ pub(super) fn look(cx: &mut Context) {
         look_at_snapshots(cx);
         look_at_clock(cx);
         cx.pulse.tell(|| in_a_line(cx));
+    }
+}
+
+/// Tells once that this member serves, and where.
+fn look_at_readiness(cx: &mut Context) {
+    if health::why_not(cx).is_some() {
+        return;
+    }
+    cx.incidents.has_told_ready = true;
+    cx.pulse.tell(|| in_a_line(cx));
+    let at = &cx.config.client_url;
+    match cx.config.dashboard {
+        Dashboard::Off => notice!(Ready, "", "clients: {at}"),
+        _ => notice!(Ready, "", "clients: {at}, dashboard: {at}/mod/dashboard/"),
     }
 }
 

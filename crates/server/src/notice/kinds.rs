@@ -89,6 +89,7 @@ kinds! {
         ClusterFull = Info "the cluster is full",
         ListeningClients = Info "listening for clients",
         ListeningPeers = Info "listening for peers and administration",
+        Ready = Info "ready",
         Stopping = Info "stopping",
         Stopped = Info "stopped",
     }

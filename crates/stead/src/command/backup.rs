@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use store::Store;
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 stead backup: one consistent point of a running cluster in a file
 
 Usage:
@@ -45,17 +45,9 @@ Examples:
   stead backup diff yesterday.stead today.stead
 ";
 
-const FLAGS: Flags = Flags {
+pub(super) const FLAGS: Flags = Flags {
     command: "backup",
-    valued: &[
-        "endpoint",
-        "endpoints",
-        "user-file",
-        "token-file",
-        "ca-file",
-        "cert-file",
-        "key-file",
-    ],
+    valued: &["endpoint", "user-file", "token-file", "ca-file", "cert-file", "key-file"],
     repeated: &[],
     plain: &["force", "json"],
     has_words: true,

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 stead dev: a server in memory, for trying things out and for tests
 
 Usage:
@@ -42,7 +42,7 @@ Examples:
   stead dev -- sh -c 'stead set /a 1 && stead get /a'
 ";
 
-const FLAGS: Flags = Flags {
+pub(super) const FLAGS: Flags = Flags {
     command: "dev",
     valued: &["port", "compat"],
     repeated: &[],

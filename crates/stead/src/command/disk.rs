@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 stead check disk: measure how fast a disk syncs what the log writes to it
 
 Usage:
@@ -26,7 +26,7 @@ Examples:
   stead check disk /var/lib/stead --seconds 1m
 ";
 
-const FLAGS: Flags = Flags {
+pub(super) const FLAGS: Flags = Flags {
     command: "check disk",
     valued: &["seconds"],
     repeated: &[],

@@ -7,6 +7,7 @@ mod disk;
 mod restore;
 mod status;
 mod version;
+mod whole;
 
 use crate::import;
 use crate::source::Usage;
@@ -50,6 +51,9 @@ fn split(args: &[String]) -> Option<(&str, &[String])> {
 /// Runs the command that the arguments begin with; nothing if they begin with none of these.
 pub(crate) fn run(args: &[String]) -> Option<Result<ExitCode, Usage>> {
     let (name, rest) = args.split_first()?;
+    if name == "help" && !rest.is_empty() {
+        return run(&[rest, &["--help".to_owned()]].concat());
+    }
     // `stead check` alone is about a data directory, and takes the server's flags.
     if let ("check", Some(("disk", rest))) = (name.as_str(), split(rest)) {
         return Some(disk::run(rest));
@@ -60,3 +64,4 @@ pub(crate) fn run(args: &[String]) -> Option<Result<ExitCode, Usage>> {
 
 pub(crate) use restore::force_new_cluster;
 pub(crate) use version::text as version;
+pub(crate) use whole::whole;

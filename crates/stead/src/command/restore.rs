@@ -14,7 +14,7 @@ use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
-const RESTORE_HELP: &str = "\
+pub(super) const RESTORE_HELP: &str = "\
 stead restore: a new cluster of one from a backup
 
 Usage:
@@ -38,7 +38,7 @@ Examples:
   stead restore today.stead -data-dir /var/lib/stead -name m1
 ";
 
-const RESTORE: Flags = Flags {
+pub(super) const RESTORE: Flags = Flags {
     command: "restore",
     valued: &["data-dir", "name", "index-margin"],
     repeated: &[],
@@ -71,7 +71,7 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(FAILED)
 }
 
-const RECOVER_HELP: &str = "\
+pub(super) const RECOVER_HELP: &str = "\
 stead recover: a new cluster of one from a member that is left
 
 Usage:
@@ -91,7 +91,7 @@ Examples:
   stead recover -data-dir /var/lib/stead -name m1
 ";
 
-const RECOVER: Flags = Flags {
+pub(super) const RECOVER: Flags = Flags {
     command: "recover",
     valued: &["data-dir", "name", "index-margin"],
     repeated: &[],

@@ -9,7 +9,7 @@ use crate::source::Usage;
 use serde_json::json;
 use std::process::ExitCode;
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 stead version: what this program is
 
 Usage:
@@ -26,9 +26,9 @@ Examples:
   stead version --json
 ";
 
-const FLAGS: Flags = Flags {
+pub(super) const FLAGS: Flags = Flags {
     command: "version",
-    valued: &["output", "o"],
+    valued: &["output"],
     repeated: &[],
     plain: &["json"],
     has_words: true,

@@ -95,7 +95,7 @@ pub(super) enum Request {
     Import(Box<Order>),
 }
 
-pub(super) const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 stead import: copy the keys and users of an etcd 0.2 to 3.5, from its files or live, into a running
 server, or from its files into a new data directory
 
@@ -172,7 +172,7 @@ count if they did; at a running target somebody has to let them. Users that the 
 their passwords, and other rights than at the source are refused unless --force replaces them.
 ";
 
-const FLAGS: Flags = Flags {
+pub(crate) const FLAGS: Flags = Flags {
     command: "import",
     valued: &[
         "source-user-file",

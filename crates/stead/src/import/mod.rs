@@ -7,7 +7,7 @@
 //! before it takes its place.
 
 mod answer;
-mod args;
+pub(crate) mod args;
 mod backup;
 mod bounds;
 mod clock;

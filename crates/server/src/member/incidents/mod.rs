@@ -31,6 +31,8 @@ pub(crate) struct Incidents {
     pub(super) is_round_told: bool,
     /// The distance of the wall clock from the monotonic one.
     pub(super) clock_offset: i128,
+    /// Whether it was told that this member serves.
+    pub(super) has_told_ready: bool,
     /// Whether this machine stops, so that it hands its leadership over.
     pub(super) is_stopping: bool,
 }
@@ -47,6 +49,7 @@ impl Incidents {
             has_told_sync: false,
             is_round_told: false,
             clock_offset: offset(now),
+            has_told_ready: false,
             is_stopping: false,
         }
     }

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 stead status: how a cluster is, with whichever of its machines answer
 
 Usage:
@@ -47,7 +47,7 @@ Examples:
   stead status --endpoint 10.0.0.1:4001,10.0.0.2:4001 --json
 ";
 
-const DOCTOR_HELP: &str = "\
+pub(super) const DOCTOR_HELP: &str = "\
 stead doctor: what is wrong with a cluster, and what mends it
 
 Usage:
@@ -75,12 +75,11 @@ Examples:
   stead doctor --json | jq '.findings[] | select(.level == \"problem\")'
 ";
 
-const VALUED: &[&str] =
-    &["endpoint", "endpoints", "output", "o", "token-file", "ca-file", "cert-file", "key-file"];
+const VALUED: &[&str] = &["endpoint", "output", "token-file", "ca-file", "cert-file", "key-file"];
 
-const FLAGS: Flags =
+pub(super) const FLAGS: Flags =
     Flags { command: "status", valued: VALUED, repeated: &[], plain: &["json"], has_words: false };
-const DOCTOR_FLAGS: Flags = Flags { command: "doctor", ..FLAGS };
+pub(super) const DOCTOR_FLAGS: Flags = Flags { command: "doctor", ..FLAGS };
 
 /// The exit code for a cluster that takes no writes.
 const DOWN: u8 = 2;

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use crate::testkit::{Connection, Request, Site, ask};
+use crate::testkit::{Connection, Request, Server, Site, ask};
 
 #[test]
 fn a_server_that_cannot_start_ends_with_one_line_and_code_1() {
@@ -51,6 +51,16 @@ fn the_log_level_says_what_is_logged() {
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["fields"]["message"] == "stead is starting"), "{text}");
+}
+
+#[test]
+fn it_says_where_it_serves_as_soon_as_it_does() {
+    let (_site, server) = Server::start("cli-ready");
+    let url = server.url();
+    server.log_with(&format!("ready: clients: {url}, dashboard: {url}/mod/dashboard/\n"));
+    let site = Site::new("cli-ready-plain").flags("-dashboard off");
+    let server = site.start();
+    server.log_with(&format!("ready: clients: {}\n", server.url()));
 }
 
 #[test]

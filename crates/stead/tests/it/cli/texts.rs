@@ -42,6 +42,24 @@ fn each_command_has_a_help_of_its_own_with_examples() {
         assert!(run.out.starts_with(&first), "{command:?}: {}", run.out);
         assert!(run.out.contains("\nExamples:\n  "), "{command:?}: {}", run.out);
         assert!(run.out.lines().all(|line| line.len() <= 100), "{command:?}");
+        assert_eq!(place.run(&[&["help"], command].concat()).out, run.out, "{command:?}");
+    }
+}
+
+#[test]
+fn shells_complete_all_commands_and_the_flags_of_the_server() {
+    let place = Place::new("completion");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = place.run(&["completion", shell]).out;
+        for want in ["backup", "doctor", "move-leader", "exec-watch", "peer-election-timeout"] {
+            assert!(script.contains(want), "{shell}: {want}");
+        }
+    }
+    let pages = place.path().join("pages");
+    assert_eq!(place.run(&["man", "pages"]).code, Some(0));
+    for want in ["stead", "stead-backup", "stead-config-show", "stead-check-disk", "stead-get"] {
+        let page = std::fs::read_to_string(pages.join(format!("{want}.1"))).unwrap();
+        assert!(page.contains("Examples:") || want == "stead", "{want}");
     }
 }
 
