@@ -66,7 +66,9 @@ impl ServerError {
 
     /// What a user may do about it.
     fn next_step(&self) -> Option<&'static str> {
+        let wants_token = self.cause.contains("Stead-Token");
         Some(match self.code {
+            110 if wants_token => "give the cluster's token: --token-file FILE",
             101 => "the key has changed: read it again, and decide anew",
             102 => "it is a directory: `stead ls` lists it, `stead rm --recursive` removes it",
             104 => "a part of the path is a key with a value, and can hold no other keys",
@@ -74,7 +76,7 @@ impl ServerError {
             107 => "name a key below /",
             108 => "`stead rm --recursive` removes a directory with all that is in it",
             110 => "name a user with the right to do this: --user NAME",
-            300 | 301 | 402 => "`stead status` tells what is wrong with the cluster",
+            300 | 301 | 402 => "`stead doctor` tells what is wrong with the cluster",
             _ if self.status == 401 => "give the cluster's token: --token-file FILE",
             _ => return None,
         })
@@ -278,6 +280,19 @@ mod tests {
         let error = ServerError::parse(502, b"<html>\x1b[2J");
         assert_eq!(error.to_string(), "the server answered 502: <html>\\u{1b}[2J");
         assert_eq!(ServerError::parse(503, b"").to_string(), "the server answered 503");
+    }
+
+    #[test]
+    fn who_has_no_right_is_told_what_is_missing() {
+        let of = |cause: &str| {
+            let cause = cause.to_owned();
+            Failure::refused(ServerError { code: 110, cause, ..ServerError::default() })
+        };
+        let next = |cause: &str| of(cause).next_step().expect("there is one");
+        assert!(
+            next("the cluster's secret is missing: send it as Stead-Token").contains("--token-")
+        );
+        assert!(next("/a").contains("--user "));
     }
 
     #[test]
