@@ -39,7 +39,9 @@ fn identity(values: &mut Values) -> Result<(String, PathBuf), Usage> {
     let mut dir = dir.to_owned();
     if name.is_empty() {
         if name_source != Source::Default || dir_source != Source::Default {
-            return Err(Usage("the machine has no name: set -name".to_owned()));
+            let why = "the machine has no name: set -name, which is the host's only where \
+                       -data-dir is not given either";
+            return Err(Usage(why.to_owned()));
         }
         name = host_name();
     }

@@ -40,7 +40,8 @@ const BYTES_MAX: u64 = 1 << 40;
 #[rustfmt::skip]
 pub(crate) const SETTINGS: &[Setting] = &[
     works((Flag::Name, "name"), "ETCD_NAME", "name", Kind::Text, "", MACHINE_GROUP,
-        "The machine's name, unique in its cluster. Default: the host's name.").alias(&["n"]),
+        "The machine's name, unique in its cluster. Default: the host's name, if \
+         -data-dir is not given either.").alias(&["n"]),
     works((Flag::DataDir, "data-dir"), "ETCD_DATA_DIR", "data_dir", Kind::Text, "", MACHINE_GROUP,
         "Directory of the log and the snapshots (created with mode 0700). Default: NAME.etcd in \
          the working directory.").alias(&["d"]),
