@@ -196,6 +196,7 @@ impl HttpCaller {
             ureq::Error::Timeout(_) => {
                 format!("no answer from {url} within {} s", self.patience.as_secs_f64())
             }
+            ureq::Error::Io(error) => format!("{url}: {error}"),
             error => format!("{url}: {error}"),
         }
     }

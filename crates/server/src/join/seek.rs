@@ -310,7 +310,8 @@ fn join(
     }
     let times = if attempts == 1 { "attempt" } else { "attempts" };
     Err(JoinError::Unreachable(format!(
-        "fail joining the cluster via given peers after {attempts} {times}: {last}"
+        "cannot join the cluster: no place after {attempts} {times}: {last}; check that the \
+         machines of -peers run, and that these are their addresses for peers"
     )))
 }
 
