@@ -1,6 +1,7 @@
 //! SIGHUP: the end of a server in a terminal, and a reason to read settings again elsewhere.
 
 use super::PATIENCE;
+use crate::testkit::wait::holds_within;
 use crate::testkit::{Request, Server, Site, ask, wait_until};
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -67,10 +68,13 @@ fn a_terminal_that_closes_ends_its_server() {
     assert_eq!(ask(site.addr(), &Request::put("/v2/keys/a", "value=1")).status(), 201);
     drop(terminal);
     let mut status = None;
-    wait_until("it ends with its terminal", PATIENCE, || {
+    let has_ended = holds_within(PATIENCE, || {
         status = child.0.try_wait().unwrap();
         status.is_some()
     });
+    // Field 7 is its terminal, which has to be there before and gone after.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.0.id()));
+    assert!(has_ended, "it outlives its terminal: {stat:?}\n{}", log(&site));
     assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", log(&site));
     assert!(log(&site).contains("INFO stopping"), "{}", log(&site));
 }
