@@ -54,7 +54,8 @@ def fill(url, count):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--keys", type=int, default=100_000)
@@ -64,11 +65,13 @@ def main():
     try:
         url = server.stdout.readline().strip()
         named = ["--endpoints", url]
-        subprocess.run([args.binary, "set", "/a", "1", *named], check=True, stdout=subprocess.DEVNULL)
+        setting = [args.binary, "set", "/a", "1", *named]
+        subprocess.run(setting, check=True, stdout=subprocess.DEVNULL)
         times = []
         for _ in range(args.rounds):
             begun = time.perf_counter()
-            run = subprocess.run([args.binary, "get", "/a", *named], capture_output=True, check=True)
+            getting = [args.binary, "get", "/a", *named]
+            run = subprocess.run(getting, capture_output=True, check=True)
             times.append(time.perf_counter() - begun)
             if run.stdout != b"1\n":
                 sys.exit(f"get printed {run.stdout}")
@@ -78,7 +81,8 @@ def main():
         if stats["setsSuccess"] < args.keys:
             sys.exit(f"only {stats['setsSuccess']} keys were written")
         rounds = max(3, args.rounds // 6)
-        print("tree:", median([first_line([args.binary, "tree", *named])[0] for _ in range(rounds)]))
+        drawing = [args.binary, "tree", *named]
+        print("tree:", median([first_line(drawing)[0] for _ in range(rounds)]))
     finally:
         server.terminate()
         server.wait(timeout=30)
