@@ -47,7 +47,7 @@ This program:
   config check [flags]           check the settings and exit
   config docs                    print the documentation of all settings (Markdown)
   completion bash|zsh|fish       completion for a shell
-  man [DIR]                      manual pages of the client's commands
+  man [DIR]                      manual pages of all commands
   version [--json]               print the version; with the commit, target and dialects
 
 `stead get --help`, and so on, has the flags of a command, with examples; `stead --help` lists
