@@ -48,6 +48,15 @@ fn wait_ready(site: &Site) {
     });
 }
 
+/// What has a program not pass SIGHUP over though these tests do, as under nohup: a shell cannot
+/// take that back.
+fn heeding_hangups() -> &'static str {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let mask = u64::from_str_radix(ignored.trim(), 16).unwrap();
+    if mask & 1 == 1 { "env --default-signal=HUP" } else { "" }
+}
+
 /// What ends in any case, whatever a test finds.
 struct Ended(Child);
 
@@ -62,7 +71,8 @@ impl Drop for Ended {
 fn a_terminal_that_closes_ends_its_server() {
     let site = Site::new("told-terminal");
     let (terminal, name) = terminal();
-    let Some(child) = start(&site, "exec \"$@\" <\"$TERMINAL\"", &name) else { return };
+    let script = format!("exec {} \"$@\" <\"$TERMINAL\"", heeding_hangups());
+    let Some(child) = start(&site, &script, &name) else { return };
     let mut child = Ended(child);
     wait_ready(&site);
     assert_eq!(ask(site.addr(), &Request::put("/v2/keys/a", "value=1")).status(), 201);
