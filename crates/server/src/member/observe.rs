@@ -30,14 +30,13 @@ pub(super) fn look(cx: &mut Context) {
     let leader =
         Leader { is_self: status.role == Role::Leader, id: status.leader, term: status.term };
     let now = cx.now.monotonic;
+    let is_due = now.saturating_sub(cx.incidents.looked_at) >= LOOK_NS;
+    if is_due || !cx.incidents.leading.is_same(leader) {
+        look_at_leader(cx, leader, now);
+    }
     if !cx.incidents.has_told_ready && leader.id.is_some() {
         look_at_readiness(cx);
     }
-    let is_due = now.saturating_sub(cx.incidents.looked_at) >= LOOK_NS;
-    if !is_due && cx.incidents.leading.is_same(leader) {
-        return;
-    }
-    look_at_leader(cx, leader, now);
     if is_due {
         cx.incidents.looked_at = now;
         look_at_members(cx, &status);
