@@ -2,11 +2,12 @@
 
 use super::keys::{masked, pieces};
 use super::kit::{Fake, PATIENCE, answer, command, good};
-use crate::testkit::Server;
 use crate::testkit::wait::holds_within;
+use crate::testkit::{Server, TempDir};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
@@ -92,6 +93,15 @@ $ mk /u/a 1
 Error:  105: Key already exists (/u/a) [N]
 Next: `stead set` overwrites a key, `stead update` changes one that is there
 = 4
+$ set /u/a 2 --swap-with-value 1
+2
+$ update /u/a 1
+1
+$ cat /u/a
+1
+$ mkdir /u/e
+$ updatedir /u/e --ttl 500
+$ rmdir /u/e
 $ setdir /u/d --ttl 500
 $ ls --quorum -p /u
 /u/a
@@ -106,6 +116,8 @@ $ tree --quorum --no-pager /v
 1 directory, 1 key
 $ watch /v/a --after-index 1
 1
+$ mv /v/a /v/b
+1 key and 0 directories copied, 1 removed
 $ config get activeSize
 9
 $ lock l -- echo held
@@ -132,6 +144,37 @@ pub(super) fn type_at_terminal(endpoints: &str) {
 fn commands_show_on_a_terminal_what_their_transcript_says() {
     let (_site, server) = Server::start("client-terminal-typed");
     type_at_terminal(&server.url());
+}
+
+#[test]
+fn an_edit_that_somebody_was_faster_than_asks_what_to_do() {
+    let (_site, server) = Server::start("client-terminal-edit");
+    let at = &server.url();
+    good(at, &["set", "/a", "first"]);
+    let dir = TempDir::new("client-terminal-editor");
+    let editor = dir.path().join("editor");
+    // Another one is faster than this editor, the first time.
+    let once = dir.path().join("once");
+    let script = format!(
+        "#!/bin/sh\n[ -e {once} ] || {{ touch {once}; {stead} set /a theirs >/dev/null; }}\n\
+         echo ours > \"$1\"\n",
+        once = once.display(),
+        stead = env!("CARGO_BIN_EXE_stead"),
+    );
+    std::fs::write(&editor, script).unwrap();
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let edit = || {
+        let mut command = command(at, &["edit", "/a"]);
+        command.env("EDITOR", &editor).env("NO_COLOR", "1");
+        Terminal::start(command)
+    };
+    let mut terminal = edit();
+    let shown = terminal.until("Edit your text again, to be saved over theirs? [y/N]");
+    assert!(shown.contains("-theirs") && shown.contains("+ours"), "{shown:?}");
+    assert_eq!(good(at, &["get", "/a"]), "theirs\n", "nothing is saved unasked");
+    terminal.master.write_all(b"y\n").unwrap();
+    assert_eq!(terminal.end().1, Some(0));
+    assert_eq!(good(at, &["get", "/a"]), "ours\n");
 }
 
 #[test]
