@@ -31,7 +31,7 @@ pub(crate) fn quiet_reply(cx: &Context, reply: &Reply) -> Result<(), Failure> {
 fn text(format: Format, screen: Screen, event: &Event, reply: &Reply) -> String {
     match format {
         Format::Simple => simple(screen, event),
-        Format::Extended => extended(screen, event, reply.index),
+        Format::Extended => extended(screen, event.node.key(), event, reply.index),
         Format::Json => json(&reply.body),
     }
 }
@@ -55,11 +55,12 @@ pub(crate) fn simple(screen: Screen, event: &Event) -> String {
     }
 }
 
-/// All that is known, in the manner of a letter's head.
-pub(crate) fn extended(screen: Screen, event: &Event, index: u64) -> String {
+/// All that is known, in the manner of a letter's head. `key` is how the key is shown: that of the
+/// root is empty for servers, and for etcdctl.
+pub(crate) fn extended(screen: Screen, key: &str, event: &Event, index: u64) -> String {
     let node = &event.node;
     let mut out = String::new();
-    let _ = writeln!(out, "Key: {}", screen.name(node.key()));
+    let _ = writeln!(out, "Key: {}", screen.name(key));
     let _ = writeln!(out, "Created-Index: {}", node.created_index);
     let _ = writeln!(out, "Modified-Index: {}", node.modified_index);
     if let Some(before) = &event.prev_node {
@@ -85,7 +86,7 @@ mod tests {
         let screen = Screen::fixed(false, false);
         assert_eq!(simple(screen, &event), "2\n");
         assert_eq!(
-            extended(screen, &event, 5),
+            extended(screen, event.node.key(), &event, 5),
             "Key: /a\nCreated-Index: 5\nModified-Index: 5\nPrevNode.Value: 1\nTTL: 9\n\
              Index: 5\n\n2\n"
         );

@@ -112,7 +112,10 @@ fn text(format: Format, screen: Screen, is_recursive: bool, news: &News) -> Stri
     };
     match format {
         Format::Json => show::json(document),
-        Format::Extended => head + &show::extended(screen, event, event.node.modified_index) + "\n",
+        Format::Extended => {
+            head + &show::extended(screen, event.node.key(), event, event.node.modified_index)
+                + "\n"
+        }
         Format::Simple if event.node.dir => head,
         Format::Simple => head + &show::simple(screen, event),
     }

@@ -2,6 +2,7 @@
 
 use super::stop::Stop;
 use crate::event::{Event, Node};
+use crate::show;
 use crate::term::{Screen, print, say};
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter};
@@ -24,7 +25,7 @@ pub(super) fn put(text: &str) -> Result<u8, Stop> {
 pub(super) fn event(screen: Screen, format: &str, event: &Event, index: u64) -> Result<u8, Stop> {
     match format {
         "simple" => put(&simple(screen, event)),
-        "extended" => put(&extended(screen, event, index)),
+        "extended" => put(&show::extended(screen, &event.node.key, event, index)),
         "json" => put(&format!("{}\n", json(event)?)),
         other => {
             say(&format!("Unsupported output format: {other}"));
@@ -41,23 +42,6 @@ fn simple(screen: Screen, event: &Event) -> String {
         }
         _ => format!("{}\n", screen.value(event.node.value())),
     }
-}
-
-fn extended(screen: Screen, event: &Event, index: u64) -> String {
-    let node = &event.node;
-    let mut out = String::new();
-    let _ = writeln!(out, "Key: {}", screen.name(&node.key));
-    let _ = writeln!(out, "Created-Index: {}", node.created_index);
-    let _ = writeln!(out, "Modified-Index: {}", node.modified_index);
-    if let Some(before) = &event.prev_node {
-        let _ = writeln!(out, "PrevNode.Value: {}", screen.value(before.value()));
-    }
-    let _ = writeln!(out, "TTL: {}", node.ttl.unwrap_or(0));
-    let _ = writeln!(out, "Index: {index}");
-    if event.action != "delete" {
-        let _ = writeln!(out, "\n{}", screen.value(node.value()));
-    }
-    out
 }
 
 /// A node in the order, and with the gaps, of Go's client.
@@ -194,7 +178,9 @@ mod tests {
         let screen = Screen::fixed(false, false);
         let removed = Event { action: "delete".to_owned(), ..event };
         assert_eq!(simple(screen, &removed), "PrevNode.Value: 1\n");
-        assert!(extended(screen, &removed, 7).ends_with("TTL: 9\nIndex: 7\n"));
+        assert!(
+            show::extended(screen, &removed.node.key, &removed, 7).ends_with("TTL: 9\nIndex: 7\n")
+        );
         // Its value is gone, and the one before is not shown.
         let event = Event { action: "compareAndDelete".to_owned(), ..Event::default() };
         assert_eq!(simple(screen, &event), "\n");
