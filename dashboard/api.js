@@ -134,14 +134,17 @@ export class Splitter {
 /**
  * Follows the events below a directory until `signal` ends it, over broken connections too, or
  * until the server refuses. Calls `onEvent` with each, and `onState` with a sentence whenever the
- * connection changes.
+ * connection changes. `passed(since)` gives an index that all events up to have come of, on a
+ * connection that is there since then (`performance.now()`).
  */
-export async function follow(dir, { signal, onEvent, onState }) {
+export async function follow(dir, { signal, onEvent, onState, passed }) {
   let next = 0;
+  let since = Infinity;
   const base = `${keyPath(dir)}?wait=true&recursive=true&stream=true`;
   while (!signal.aborted) {
     try {
       const answer = await request(next ? `${base}&waitIndex=${next}` : base, { signal });
+      since = performance.now();
       onState("Connected: waiting for events.");
       if (!next) next = Number(answer.headers.get("X-Etcd-Index")) + 1 || 0;
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -158,6 +161,7 @@ export async function follow(dir, { signal, onEvent, onState }) {
       onState("The server closed the stream. Reconnecting.");
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;
+      if (error instanceof TypeError) error.message = "The connection broke.";
       if (error.isRefused) {
         onState(`${error.message} Not following.`);
         return;
@@ -169,6 +173,9 @@ export async function follow(dir, { signal, onEvent, onState }) {
         onState(`${error.message} Reconnecting.`);
       }
     }
+    // Few events may have come while the index went far beyond the history.
+    if (next) next = Math.max(next, passed(since) + 1);
+    since = Infinity;
     await new Promise((resolve) => { setTimeout(resolve, 1000); });
   }
 }

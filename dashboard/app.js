@@ -1,8 +1,10 @@
 // The frame around the views: which one is shown, the theme, and whether the server answers.
 
-import { call } from "./api.js";
-import { h } from "./dom.js";
+import { call, NoAnswer } from "./api.js";
+import { h, visible } from "./dom.js";
 import { clusterView } from "./cluster.js";
+import { openForm } from "./form.js";
+import { Health } from "./health.js";
 import { keysView } from "./keys.js";
 import { locksView } from "./locks.js";
 import { Login } from "./login.js";
@@ -17,6 +19,7 @@ class Context {
   /** `renew` shows the view anew, for one that ended while it changed something. */
   constructor(settings, renew) {
     this.settings = settings;
+    this.health = health;
     this.renew = renew;
     this.signal = this.#ends.signal;
   }
@@ -29,8 +32,11 @@ class Context {
         banner.hidden = true;
       } catch (error) {
         if (this.signal.aborted) return;
+        if (error instanceof NoAnswer) {
+          banner.hidden = true;
+          if (!health.isSilent) health.look();
+        } else banner.hidden = false;
         banner.textContent = error.isRefused ? error.message : `${error.message} Retrying.`;
-        banner.hidden = false;
         // It would be refused again, until somebody else logs in.
         if (error.isRefused) return;
       }
@@ -49,6 +55,8 @@ let settings = { readOnly: true };
 let context = null;
 let shownView = null;
 let login = null;
+/** It is told of whatever is shown, and by the view that is shown. */
+const health = new Health(document.getElementById("health"), () => shownView?.healthSeen?.(health));
 
 /** The place that an address names; what cannot be read is taken as it stands. */
 function placeOf(parts) {
@@ -76,9 +84,24 @@ function show(anew = false) {
   const main = document.getElementById("view");
   document.title = `${view[0].toUpperCase()}${view.slice(1)} - Stead ${settings.name ?? ""}`;
   const made = VIEWS[view](context, place);
-  shownView = { name: view, goTo: made.goTo, isOpenToAll: made.isOpenToAll };
+  const { goTo, healthSeen, isOpenToAll } = made;
+  shownView = { name: view, goTo, healthSeen, isOpenToAll };
   main.replaceChildren(made.element);
   made.start?.();
+}
+
+/** Shows what the address names, once a form that is open may be closed. */
+async function addressChanged() {
+  const form = openForm();
+  if (form?.isChanged) {
+    // Back where the form is; what was wanted is then one step behind.
+    history.pushState(null, "", form.address);
+    if (await form.leave()) history.back();
+    return;
+  }
+  await form?.leave();
+  login.lookAgain().catch(() => {});
+  show();
 }
 
 /** Somebody else uses the page, who may see other things. */
@@ -114,17 +137,16 @@ async function start() {
     document.getElementById("banner").textContent = error.message;
     document.getElementById("banner").hidden = false;
   }
-  document.getElementById("where").replaceChildren(`${settings.name ?? "unknown"}, version ${settings.version ?? "unknown"}`,
+  document.getElementById("where").replaceChildren(
+    `${visible(settings.name ?? "unknown")}, version ${settings.version ?? "unknown"}`,
     settings.readOnly ? h("span", { class: "tag" }, "read-only") : "");
   login = new Login(document.getElementById("who"), userChanged);
   login.look().catch(() => {
     // The first refusal has it asked again.
   });
-  addEventListener("hashchange", () => {
-    login.lookAgain().catch(() => {});
-    show();
-  });
+  addEventListener("hashchange", addressChanged);
   show();
+  health.look();
 }
 
 start();

@@ -2,7 +2,7 @@
 
 import { call, callText } from "./api.js";
 import { LineChart } from "./chart.js";
-import { confirmed, count, duration, h, say, sayError, Table } from "./dom.js";
+import { confirmed, count, duration, h, say, sayError, Table, time } from "./dom.js";
 
 const FIELDS = [
   ["activeSize", "Maximum number of voting members", "", 3, 1],
@@ -35,10 +35,12 @@ class Cluster {
   #config = h("div", {});
   #before = null;
   #drawn = "";
+  #last = null;
+  #save = null;
 
   constructor(context) {
     this.#context = context;
-    const heads = ["Name", "Role", "Term", "Applied", "Lag", "Version", "Uptime", "Addresses"];
+    const heads = ["Name", "Role", "Applied", "Lag", "Version", "Uptime", "Addresses"];
     if (!context.settings.readOnly) heads.push("Action");
     this.#members = new Table("Machines of the cluster", heads, "No machines.");
     this.#latencyChart.element.hidden = true;
@@ -69,19 +71,29 @@ class Cluster {
     await this.#showLatencies(cluster, signal);
   }
 
+  /** Shows of when the picture is, and whether anything can be changed. */
+  healthSeen({ isSilent, isStuck, at }) {
+    const age = `, as they were at ${time(at)}, ${duration((Date.now() - at) / 1000)} ago`;
+    this.#members.caption = `Machines of the cluster${isSilent && at ? age : ""}`;
+    if (this.#last) this.#showMembers(this.#last);
+    if (this.#save) this.#save.disabled = isStuck;
+  }
+
   #showFacts(cluster) {
-    const facts = [["Leader", cluster.leader || "none"], ["Term", count(cluster.term)], ["Committed", count(cluster.commitIndex)],
+    const facts = [["Leader", cluster.leader || h("span", { class: "wrong" }, "none")], [`Term of ${cluster.seenBy}`, count(cluster.term)], ["Committed", count(cluster.commitIndex)],
       ["etcd index", count(cluster.etcdIndex)], ["Cluster", cluster.cluster], ["Seen by", cluster.seenBy]];
     this.#facts.replaceChildren(...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
   }
 
   #showMembers(cluster) {
-    const text = JSON.stringify([cluster.members.map((member) => ({ ...member, uptime: Math.floor((member.uptime ?? 0) / 5) })), cluster.standbys, cluster.term]);
+    this.#last = cluster;
+    const { isStuck, isSilent } = this.#context.health;
+    const text = JSON.stringify([isStuck, isSilent, cluster.members.map((member) => ({ ...member, uptime: Math.floor((member.uptime ?? 0) / 5) })), cluster.standbys, cluster.term]);
     if (text === this.#drawn) return;
     this.#drawn = text;
     const rows = cluster.members.map((member) => this.#memberRow(member, cluster));
     for (const standby of cluster.standbys ?? []) {
-      const cells = [linkTo(standby.clientURL, standby.name), h("span", { class: "role standby" }, "standby"), "", "", "", "", "", standby.clientURL];
+      const cells = [linkTo(standby.clientURL, standby.name), h("span", { class: "role standby" }, "standby"), "", "", "", "", standby.clientURL];
       if (!this.#context.settings.readOnly) cells.push("");
       rows.push(h("tr", {}, ...cells.map((cell) => h("td", {}, cell))));
     }
@@ -100,16 +112,19 @@ class Cluster {
   }
 
   #memberRow(member, cluster) {
+    const { isStuck, isSilent } = this.#context.health;
     const state = member.reachable ? member.state : "unreachable";
+    const known = (text) => (member.reachable && !isSilent ? text : "unknown");
     const cells = [
       h("b", {}, member.name === cluster.seenBy ? `${member.name} (this one)` : linkTo(member.clientURL, member.name)),
-      h("span", { class: `role ${state}` }, state, member.diverged ? ", diverged!" : ""),
-      member.reachable ? count(cluster.term) : "unknown", count(member.appliedIndex), count(member.lagEntries),
-      member.version || "unknown", duration(member.uptime),
+      h("span", { class: `role ${isSilent ? "" : state}` }, isSilent ? `was ${state}` : state, member.diverged ? ", diverged!" : ""),
+      // Of one that is not reachable the last word is no longer true.
+      known(count(member.appliedIndex)), known(count(member.lagEntries)),
+      member.version || "unknown", known(duration(member.uptime)),
       h("span", { class: "urls" }, member.clientURL || "not announced", h("br"), member.peerURL),
     ];
     if (!this.#context.settings.readOnly) {
-      cells.push(h("button", { type: "button", class: "danger small", "data-focus": `remove ${member.name}`, onclick: () => this.#remove(member) },
+      cells.push(h("button", { type: "button", class: "danger small", "data-focus": `remove ${member.name}`, disabled: isStuck, onclick: () => this.#remove(member) },
         `Remove ${member.name}`));
     }
     return h("tr", {}, ...cells.map((cell) => h("td", {}, cell)));
@@ -180,24 +195,47 @@ class Cluster {
       inputs[name] = h("input", { type: "number", name, min, step, required: true, value: config[name], disabled: this.#context.settings.readOnly });
       return h("label", { class: "field" }, h("span", {}, `${name}: ${text}${unit}`), inputs[name]);
     });
-    const save = async (event) => {
+    const save = (event) => {
       event.preventDefault();
-      try {
-        const json = Object.fromEntries(FIELDS.map(([name]) => [name, Number(inputs[name].value)]));
-        const kept = await call("/v2/admin/config", { method: "PUT", json });
-        for (const [name] of FIELDS) inputs[name].value = kept[name];
-        say("Configuration saved.");
-      } catch (error) {
-        sayError(error);
-      }
+      this.#saveConfig(config, inputs).catch(sayError);
     };
+    const { settings, health } = this.#context;
+    this.#save = !settings.readOnly
+      && h("button", { type: "submit", disabled: health.isStuck }, "Save");
     this.#config.replaceChildren(h("form", { class: "config", onsubmit: save }, ...fields,
-      !this.#context.settings.readOnly && h("div", { class: "buttons" }, h("button", { type: "submit" }, "Save"))));
+      !this.#context.settings.readOnly && h("div", { class: "buttons" }, this.#save)));
+  }
+
+  /**
+   * Saves what was typed, unless somebody else has changed that since `config` was read, which is
+   * told first.
+   */
+  async #saveConfig(config, inputs) {
+    const now = await call("/v2/admin/config", { signal: this.#context.signal });
+    const overtaken = [];
+    for (const [name] of FIELDS) {
+      const typed = Number(inputs[name].value);
+      const isOurs = typed !== config[name];
+      if (isOurs && now[name] !== config[name] && now[name] !== typed) {
+        overtaken.push(`${name} is ${now[name]} by now`);
+      }
+      if (!isOurs) inputs[name].value = now[name];
+      config[name] = now[name];
+    }
+    if (overtaken.length) {
+      throw new Error(`Not saved: somebody else has changed the configuration. ${overtaken.join(", ")}. `
+        + "Save again to replace that with what you typed.");
+    }
+    const json = Object.fromEntries(FIELDS.map(([name]) => [name, Number(inputs[name].value)]));
+    const kept = await call("/v2/admin/config", { method: "PUT", json });
+    for (const [name] of FIELDS) inputs[name].value = config[name] = kept[name];
+    say("Configuration saved.");
   }
 }
 
 export function clusterView(context) {
   const cluster = new Cluster(context);
   // What it reads is open to everybody, and what is being typed into it stays.
-  return { element: cluster.element, start: () => cluster.start(), isOpenToAll: true };
+  return { element: cluster.element, start: () => cluster.start(),
+    healthSeen: (health) => cluster.healthSeen(health), isOpenToAll: true };
 }

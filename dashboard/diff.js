@@ -44,3 +44,30 @@ export function diffView(before, after) {
   return h("div", { class: "diff", tabindex: "0", role: "region", "aria-label": "Difference of the two values" },
     h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "In"), h("th", { scope: "col" }, "Line"))), h("tbody", {}, ...rows)));
 }
+
+/**
+ * A text that was edited where all line ends are one newline, with the line ends that it had
+ * before: lines that were not touched keep theirs, new ones have that of the line before them.
+ */
+export function withLineEnds(before, edited) {
+  const ends = before.match(/\r\n|\r|\n/g) ?? [];
+  if (!before.includes("\r")) return edited;
+  const [old, now] = [before.split(/\r\n|\r|\n/), edited.split("\n")];
+  const most = Math.min(old.length, now.length);
+  let first = 0;
+  while (first < most && old[first] === now[first]) first += 1;
+  let last = 0;
+  while (last < most - first && old.at(-1 - last) === now.at(-1 - last)) last += 1;
+  const [gone, come] = [old.slice(first, old.length - last), now.slice(first, now.length - last)];
+  const marks = gone.length ? lineDiff(gone.join("\n"), come.join("\n"))
+    : come.map((line) => ["+", line]);
+  const kept = ends.slice(0, first);
+  let at = first;
+  for (const [mark] of come.length ? marks : []) {
+    if (mark !== "-") kept.push((mark === " " && ends[at]) || ends[Math.max(0, at - 1)]);
+    if (mark !== "+") at += 1;
+  }
+  kept.push(...ends.slice(old.length - last));
+  const end = (index) => (index < now.length - 1 ? kept[index] ?? ends[0] : "");
+  return now.map((line, index) => line + end(index)).join("");
+}

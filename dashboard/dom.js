@@ -23,10 +23,34 @@ export function svg(tag, attributes, ...children) {
   return build(document.createElementNS(SVG, tag), attributes, children);
 }
 
+/** Cannot be seen, or changes how what is around it is drawn. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115f\u1160\u2800\u3164\uffa0]|(?! )\p{Zs}/gu;
+/** Spaces that begin or end a name. */
+const EDGES = /(?<=^|\/) +| +(?=\/|$)/g;
+
+function escaped(letter) {
+  return `\\u{${letter.codePointAt(0).toString(16)}}`;
+}
+
+/** A sentence, in which no name can do anything to how the rest is drawn. */
+export function sentence(text) {
+  return text.replace(UNSEEN, escaped);
+}
+
+/** A name or key as it can be seen: what cannot be seen in it is escaped. */
+export function visible(name) {
+  return sentence(name).replace(EDGES, (spaces) => escaped(" ").repeat(spaces.length));
+}
+
+/** A moment in milliseconds as a time of the day. */
+export function time(moment) {
+  return new Date(moment).toLocaleTimeString();
+}
+
 /** Says something for a while, to those who listen too. */
 export function say(text, kind = "info") {
   const place = document.getElementById("messages");
-  const message = h("p", { class: `message ${kind}` }, text);
+  const message = h("p", { class: `message ${kind}` }, sentence(text));
   place.append(message);
   setTimeout(() => message.remove(), kind === "error" ? 12000 : 5000);
 }
@@ -69,24 +93,28 @@ let dialogs = 0;
 
 /**
  * Opens a dialog with a body and buttons `[label, result, class]`. Gives the result of the button
- * that was chosen, null if none was. `ready` is called with a map of the buttons by label.
+ * that was chosen, null if none was or if the page goes elsewhere. `ready` is called with a map of
+ * the buttons by label.
  */
 export function dialog(title, body, buttons, ready) {
   return new Promise((resolve) => {
     dialogs += 1;
     const id = `dialog-${dialogs}`;
     const done = (result) => {
-      box.close();
+      removeEventListener("hashchange", none);
       box.remove();
       resolve(result);
     };
+    const none = () => done(null);
     const made = new Map();
     for (const [label, result, kind] of buttons) {
       const press = () => done(typeof result === "function" ? result() : result);
       made.set(label, h("button", { type: "button", class: kind, onclick: press }, label));
     }
-    const box = h("dialog", { "aria-labelledby": id, oncancel: () => done(null) },
-      h("h2", { id }, title), body, h("div", { class: "buttons" }, ...made.values()));
+    const box = h("dialog", { "aria-labelledby": id, onclose: none },
+      h("h2", { id }, sentence(title)), body, h("div", { class: "buttons" }, ...made.values()));
+    // What is asked is of the place where it was asked.
+    addEventListener("hashchange", none);
     document.body.append(box);
     ready?.(made);
     box.showModal();
@@ -94,16 +122,20 @@ export function dialog(title, body, buttons, ready) {
 }
 
 /** Asks before something is lost. With `typed`, the word has to be typed first. */
-export async function confirmed(title, text, action, typed) {
+export async function confirmed(title, text, action, typed, stay = "Cancel") {
   const field = typed && h("input", { type: "text", autocomplete: "off", spellcheck: "false" });
-  const body = h("div", {}, h("p", {}, text),
-    field && h("label", { class: "field" }, `Type ${typed} to confirm`, field));
-  const buttons = [["Cancel", false, "quiet"], [action, true, "danger"]];
+  const word = typed && visible(typed);
+  const body = h("div", {}, h("p", {}, sentence(text)),
+    field && h("label", { class: "field" }, `Type ${word} to confirm`, field));
+  const buttons = [[stay, false, "quiet"], [action, true, "danger"]];
   return await dialog(title, body, buttons, (made) => {
     if (!field) return;
     const button = made.get(action);
-    const check = () => { button.disabled = field.value !== typed; };
+    const check = () => { button.disabled = field.value !== word; };
     field.addEventListener("input", check);
+    field.addEventListener("keydown", (event) => { if (event.key === "Enter") button.click(); });
+    // The field and not the first button.
+    field.autofocus = true;
     check();
   }) === true;
 }

@@ -2,14 +2,15 @@
 
 import { parentOf } from "./api.js";
 import { h, sayError } from "./dom.js";
-import { NodePane } from "./node.js";
+import { openForm } from "./form.js";
+import { NodePane, RENEWED_MAX } from "./node.js";
 import { Search } from "./search.js";
 import { Tail } from "./tail.js";
 import { Tree } from "./tree.js";
 
 class Keys {
   #context;
-  #tree = new Tree((key) => this.#selected(key));
+  #tree = new Tree((key, byStep) => this.#selected(key, byStep).catch(sayError));
   #pane;
   #search;
   #tail;
@@ -23,6 +24,7 @@ class Keys {
     const refresh = h("button", { type: "button", class: "quiet", onclick: () => this.#tree.refresh().catch(sayError) }, "Refresh");
     const hidden = h("label", { class: "check" }, h("input", { type: "checkbox", onchange: (event) => {
       this.#tree.hidden = event.target.checked;
+      this.#tail.hidden = event.target.checked;
       this.#tree.refresh().catch(sayError);
     } }), "Hidden nodes");
     this.element = h("div", { class: "page keys" },
@@ -66,6 +68,11 @@ class Keys {
     if (key !== this.#current) this.#tree.reveal(key).catch(sayError);
   }
 
+  /** Goes to a key that was found. */
+  find(key) {
+    if (key !== this.#current) this.#tree.reveal(key).catch(sayError);
+  }
+
   /** A directory has changed; `key` is to be selected. */
   async changed(dir, key) {
     // Somebody had to log in for the change, and sees another view by now.
@@ -75,21 +82,45 @@ class Keys {
   }
 
   #current = null;
+  #wasStep = false;
 
-  #selected(key) {
+  /** `byStep`: on the way to another, so that Back leads to where the steps began. */
+  async #selected(key, byStep = false) {
     if (this.#context.signal.aborted) return;
+    const isNew = key !== this.place && !(byStep && this.#wasStep);
+    this.#wasStep = byStep;
+    this.place = key;
     this.#current = key;
     const hash = `#/keys${key.split("/").map(encodeURIComponent).join("/")}`;
-    if (location.hash !== hash) history.replaceState(null, "", hash);
-    const node = this.#tree.selected;
-    const dir = node.key === key && node.dir ? key : parentOf(key);
+    if (location.hash !== hash) history[isNew ? "pushState" : "replaceState"](null, "", hash);
+    const node = await this.#pane.show(key);
+    if (this.#current !== key || node === undefined) return;
+    const dir = node?.dir ? key : parentOf(key);
     this.#search.at(dir);
     this.#tail.at(dir);
-    this.#pane.show(key);
+  }
+
+  #index = null;
+  #isRenewing = false;
+
+  /** Has what is shown follow what has changed. */
+  async healthSeen({ cluster, isSilent }) {
+    if (isSilent || this.#isRenewing || openForm() || this.#index === cluster.etcdIndex) return;
+    const isFirst = this.#index === null;
+    this.#index = cluster.etcdIndex;
+    if (isFirst || this.#current === null) return;
+    this.#isRenewing = true;
+    try {
+      await this.#tree.renew(RENEWED_MAX);
+      await this.#pane.renew(this.#current);
+    } finally {
+      this.#isRenewing = false;
+    }
   }
 }
 
 export function keysView(context, place) {
   const keys = new Keys(context, place);
-  return { element: keys.element, start: () => keys.start(), goTo: (key) => keys.goTo(key) };
+  return { element: keys.element, start: () => keys.start(), goTo: (key) => keys.goTo(key),
+    healthSeen: (health) => keys.healthSeen(health) };
 }

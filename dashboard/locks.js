@@ -1,15 +1,36 @@
 // Locks and elections: who holds, who waits.
 
 import { call, nameOf } from "./api.js";
-import { duration, h, Table } from "./dom.js";
+import { duration, h, Table, time, visible } from "./dom.js";
 
 /** Always there, other than the directory of locks in it. */
 const DIR = "/v2/keys/_etcd?recursive=true&sorted=true";
 /** Those who have a right to locks may not have one to all that is beside them. */
 const LOCKS = "/v2/keys/_etcd/mod/lock?recursive=true&sorted=true";
 
+/** A lock's directory under which its name begins. */
+const ROOT = "/_etcd/mod/lock/";
+
+/**
+ * The locks below directories, each as its name and places. A name may have slashes in it, so that a
+ * directory can hold the places of one lock, and other locks.
+ */
+function locksIn(dirs) {
+  const found = [];
+  const rest = [...dirs].reverse();
+  while (rest.length) {
+    const { key, nodes = [] } = rest.pop();
+    const places = nodes.filter((node) => !node.dir && /^\d+$/.test(nameOf(node.key)));
+    if (places.length || !nodes.length) found.push({ name: key.slice(ROOT.length), places });
+    rest.push(...nodes.filter((node) => node.dir).reverse());
+  }
+  return found;
+}
+
 class Locks {
   #context;
+  /** Since when this page looks. */
+  #began = null;
   #seesAll = true;
   #list = h("div", { class: "locks" });
   /** When this page first saw a place in a queue, by its key. */
@@ -22,7 +43,7 @@ class Locks {
     this.#context = context;
     this.element = h("div", { class: "page" }, h("section", { class: "card", "aria-labelledby": "l-title" },
       h("h2", { id: "l-title" }, "Locks and elections"),
-      h("p", { class: "note" }, "The index of an entry in the queue is a fencing token: it grows with every holder. Times in \"since\" count from when this page first saw the entry."),
+      h("p", { class: "note" }, "The index of an entry in the queue is a fencing token: it grows with every holder. The server keeps no time of its beginning: \"since\" is as long as this page has seen it."),
       this.#list));
   }
 
@@ -31,21 +52,22 @@ class Locks {
   }
 
   async #look(signal) {
-    const found = await this.#find(signal);
+    const found = locksIn(await this.#find(signal));
     const now = Date.now();
     const keys = new Set();
-    const cards = found.map((lock) => {
-      const places = (lock.nodes ?? []).map((place) => ({ ...place, number: Number(nameOf(place.key)) })).sort((one, other) => one.number - other.number);
+    this.#began ??= now;
+    const cards = found.map(({ name, places: nodes }) => {
+      const places = nodes.map((place) => ({ ...place, number: Number(nameOf(place.key)) })).sort((one, other) => one.number - other.number);
       for (const place of places) {
         keys.add(place.key);
         if (!this.#seen.has(place.key)) this.#seen.set(place.key, now);
       }
-      return this.#card(nameOf(lock.key), places, now);
+      return this.#card(name, places, now);
     });
     for (const key of this.#seen.keys()) {
       if (!keys.has(key)) this.#seen.delete(key);
     }
-    const names = new Set(found.map((lock) => nameOf(lock.key)));
+    const names = new Set(found.map((lock) => lock.name));
     for (const name of this.#tables.keys()) {
       if (!names.has(name)) this.#tables.delete(name);
     }
@@ -72,16 +94,22 @@ class Locks {
     }
   }
 
+  /** What was there when the page began to look is older than that. */
+  #since(key, now) {
+    const seen = this.#seen.get(key);
+    return `${seen === this.#began ? "longer than " : ""}${duration((now - seen) / 1000)}`;
+  }
+
   #card(name, places, now) {
     const rows = places.map((place, at) => h("tr", {}, ...[
       h("span", { class: `role ${at === 0 ? "leader" : "follower"}` }, at === 0 ? "holds" : `waiting, position ${at}`),
-      h("code", {}, place.value), String(place.number),
-      `${duration((now - this.#seen.get(place.key)) / 1000)}, from index ${place.createdIndex}`,
-      place.ttl === undefined ? "no expiry" : `${duration(place.ttl)} (${new Date(place.expiration).toLocaleTimeString()})`,
+      h("code", {}, visible(place.value)), String(place.number),
+      this.#since(place.key, now),
+      place.ttl === undefined ? "no expiry" : `${duration(place.ttl)} (${time(place.expiration)})`,
     ].map((cell) => h("td", {}, cell))));
-    if (!this.#tables.has(name)) this.#tables.set(name, new Table(`Lock ${name}`, ["State", "Value", "Index", "Since", "Until"], "Not held."));
+    if (!this.#tables.has(name)) this.#tables.set(name, new Table(`Lock ${visible(name)}`, ["State", "Value", "Index", "Since", "Until"], "Not held."));
     const table = this.#tables.get(name);
-    table.caption = places.length ? `${name}: held by ${places[0].value}, ${places.length - 1} waiting` : `${name}: free`;
+    table.caption = places.length ? `${visible(name)}: held by ${visible(places[0].value)}, ${places.length - 1} waiting` : `${visible(name)}: free`;
     table.show(rows);
     return table.element;
   }

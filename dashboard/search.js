@@ -1,7 +1,7 @@
 // Search in keys and values below a directory.
 
 import { call, keyPath } from "./api.js";
-import { count, h, sayError } from "./dom.js";
+import { count, h, sayError, visible } from "./dom.js";
 
 /** Hits that are listed at most. */
 const HITS_MAX = 500;
@@ -35,7 +35,7 @@ export class Search {
 
   at(dir) {
     this.#dir = dir;
-    this.#where.textContent = dir;
+    this.#where.textContent = visible(dir);
   }
 
   async #run() {
@@ -83,7 +83,7 @@ export class Search {
     const value = node.value ?? "";
     const at = Math.max(0, value.toLowerCase().indexOf(wanted) - 20);
     const part = `${at > 0 ? "..." : ""}${value.slice(at, at + 80)}${value.length > at + 80 ? "..." : ""}`;
-    return h("li", {}, h("button", { type: "button", class: "link", onclick: () => this.#keys.goTo(node.key) }, node.key),
+    return h("li", {}, h("button", { type: "button", class: "link", onclick: () => this.#keys.find(node.key) }, visible(node.key)),
       node.dir ? h("span", { class: "tag" }, "directory") : h("code", {}, part));
   }
 }

@@ -2,12 +2,20 @@
 // in the page, so that a directory of 100,000 keys is no heavier than one of ten.
 
 import { call, keyPath, nameOf, parentOf } from "./api.js";
-import { count, h, sayError } from "./dom.js";
+import { count, h, sayError, visible } from "./dom.js";
 
 const ROW = 28;
 const AROUND = 10;
+/** How far a level is moved in, in pixels. */
+const INDENT = 14;
 /** Browsers bound how high an element may be. */
 const HEIGHT_MAX = 8_000_000;
+
+/** Whether two listings are drawn alike. */
+function isAlike(one, other) {
+  const seen = ({ key, dir, ttl }, node) => key === node.key && dir === node.dir && (ttl === undefined) === (node.ttl === undefined);
+  return one.length === other?.length && one.every((node, at) => seen(node, other[at]));
+}
 
 export class Tree {
   #dirs = new Map();
@@ -36,10 +44,6 @@ export class Tree {
     new ResizeObserver(() => this.#draw()).observe(this.#box);
   }
 
-  get selected() {
-    return this.#rows.find((row) => row.key === this.#selected)?.node ?? { key: this.#selected, dir: true };
-  }
-
   /** Forgets what was read, and reads the open directories again. */
   async refresh() {
     this.#dirs.clear();
@@ -53,6 +57,19 @@ export class Tree {
     this.#flatten();
   }
 
+  /** Reads open directories again by itself: those with at most `most` nodes that may be listed. */
+  async renew(most) {
+    let hasChanged = false;
+    for (const dir of this.#open) {
+      const before = this.#dirs.get(dir);
+      if (!before || before.length > most || this.#refused.has(dir)) continue;
+      await this.#load(dir, true);
+      hasChanged ||= !isAlike(before, this.#dirs.get(dir));
+    }
+    // A click is lost where the row under it is drawn anew.
+    if (hasChanged) this.#flatten();
+  }
+
   /** Opens the way to a key and selects it, unless another was wanted in the meantime. */
   async reveal(key) {
     const aim = {};
@@ -62,9 +79,12 @@ export class Tree {
       way.unshift(dir);
       if (dir === "/") break;
     }
-    for (const dir of way) {
+    for (const [at, dir] of way.entries()) {
       this.#open.add(dir);
-      if (!this.#dirs.has(dir)) await this.#load(dir);
+      const next = way[at + 1] ?? key;
+      const isKnown = next === "/" || this.#dirs.get(dir)?.some((node) => node.key === next);
+      // What was read may be older than the key.
+      if (!this.#dirs.has(dir) || !(isKnown || this.#refused.has(dir))) await this.#load(dir);
     }
     if (way.some((dir) => this.#refused.has(dir))) await this.#learn(way, key);
     this.#flatten();
@@ -95,7 +115,7 @@ export class Tree {
     return [...(this.#known.get(dir)?.values() ?? [])].sort(names);
   }
 
-  select(key) {
+  select(key, byStep = false) {
     this.#aim = null;
     this.#selected = key;
     const at = this.#rows.findIndex((row) => row.key === key);
@@ -105,10 +125,10 @@ export class Tree {
       else if (top + ROW > this.#box.scrollTop + this.#box.clientHeight) this.#box.scrollTop = top + ROW - this.#box.clientHeight;
     }
     this.#draw();
-    this.#onSelect(key);
+    this.#onSelect(key, byStep);
   }
 
-  async #load(dir) {
+  async #load(dir, isQuiet = false) {
     try {
       const hidden = this.hidden ? "&hidden=true" : "";
       const node = (await call(`${keyPath(dir === "/" ? "/" : dir)}?sorted=true${hidden}`)).node;
@@ -120,6 +140,8 @@ export class Tree {
         this.#dirs.set(dir, this.#knownIn(dir));
         return;
       }
+      // Nobody answered, of which the page tells by itself.
+      if (isQuiet && error.code !== 100) return;
       this.#open.delete(dir);
       this.#dirs.delete(dir);
       if (error.code !== 100) sayError(error);
@@ -171,12 +193,13 @@ export class Tree {
     const isOpen = this.#open.has(row.key);
     const mark = node.dir ? (isOpen ? "\u25be" : "\u25b8") : "\u00b7";
     const element = h("div", {
-      class: `row level${Math.min(row.level, 12)}`, role: "treeitem", id: `row-${at}`,
+      class: "row", role: "treeitem", id: `row-${at}`,
       "aria-level": row.level, "aria-posinset": row.at, "aria-setsize": row.of,
       "aria-expanded": node.dir ? String(isOpen) : null, "aria-selected": String(row.key === this.#selected),
       onclick: () => this.#click(row),
-    }, h("span", { class: "mark", "aria-hidden": "true" }, mark), h("span", { class: "name" }, row.key === "/" ? "/" : nameOf(row.key)),
+    }, h("span", { class: "mark", "aria-hidden": "true" }, mark), h("span", { class: "name" }, row.key === "/" ? "/" : visible(nameOf(row.key))),
       node.ttl !== undefined && h("span", { class: "tag" }, "ttl"));
+    element.style.paddingLeft = `${8 + INDENT * (row.level - 1)}px`;
     element.style.top = `${this.#offset(first) + (at - first) * ROW}px`;
     return element;
   }
@@ -201,7 +224,7 @@ export class Tree {
     const at = this.#rows.findIndex((row) => row.key === this.#selected);
     const row = this.#rows[at];
     const page = Math.max(1, Math.floor(this.#box.clientHeight / ROW) - 1);
-    const go = (to) => this.select(this.#rows[Math.max(0, Math.min(this.#rows.length - 1, to))].key);
+    const go = (to) => this.select(this.#rows[Math.max(0, Math.min(this.#rows.length - 1, to))].key, true);
     const actions = {
       ArrowDown: () => go(at + 1),
       ArrowUp: () => go(at - 1),
@@ -216,7 +239,7 @@ export class Tree {
       },
       ArrowLeft: () => {
         if (row?.node.dir && this.#open.has(row.key)) this.toggle(row.key, false);
-        else if (row) this.select(parentOf(row.key));
+        else if (row) this.select(parentOf(row.key), true);
       },
       Enter: () => row?.node.dir && this.toggle(row.key),
       " ": () => row?.node.dir && this.toggle(row.key),

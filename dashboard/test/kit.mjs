@@ -148,6 +148,57 @@ export async function alone(flags, run) {
   }
 }
 
+/** A way to a server that can be shut. */
+export class Relay {
+  #server;
+  #sockets = new Set();
+  #port;
+  #target;
+  #isHeld = false;
+
+  static async to(url) {
+    const relay = new Relay();
+    relay.#target = Number(new URL(url).port);
+    relay.#port = await freePort();
+    relay.url = `http://127.0.0.1:${relay.#port}`;
+    await relay.open();
+    return relay;
+  }
+
+  open() {
+    this.#isHeld = false;
+    this.#server = net.createServer((socket) => {
+      const other = net.connect(this.#target, "127.0.0.1");
+      for (const [one, to] of [[socket, other], [other, socket]]) {
+        this.#sockets.add(one);
+        one.on("data", (part) => { if (!this.#isHeld) to.write(part); });
+        one.on("error", () => {});
+        one.on("close", () => {
+          this.#sockets.delete(one);
+          to.destroy();
+        });
+      }
+    });
+    return new Promise((resolve) => { this.#server.listen(this.#port, "127.0.0.1", resolve); });
+  }
+
+  /** Lets nothing more through, without closing anything. */
+  hold() {
+    this.#isHeld = true;
+  }
+
+  /** Breaks the connections; new ones can be made. */
+  cut() {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Breaks the connections, and refuses new ones. */
+  close() {
+    this.#server.close();
+    this.cut();
+  }
+}
+
 /** A browser's page that notes what must not be. */
 export class Page {
   static #browser;

@@ -2,11 +2,13 @@
 
 import { check, Cluster, Page, sum } from "./kit.mjs";
 import { clusterChecks, failureChecks } from "./cluster.mjs";
+import { faultsChecks } from "./faults.mjs";
 import { keysChecks } from "./keys.mjs";
 import { locksChecks } from "./locks.mjs";
 import { loginChecks } from "./login.mjs";
 import { lookChecks } from "./looks.mjs";
 import { modeChecks } from "./modes.mjs";
+import { outagesChecks } from "./outages.mjs";
 
 let code = 1;
 const cluster = new Cluster();
@@ -18,6 +20,8 @@ try {
   await clusterChecks(check, cluster);
   await lookChecks(check, cluster, process.argv.includes("--screenshots"));
   await failureChecks(check, cluster);
+  await faultsChecks(check);
+  await outagesChecks(check);
   await modeChecks(check);
   await loginChecks(check);
   code = sum();

@@ -31,7 +31,7 @@ macro_rules! file {
     };
 }
 
-const FILES: [(&str, &str, &[u8]); 17] = [
+const FILES: [(&str, &str, &[u8]); 19] = [
     ("", HTML, file!("index.html")),
     ("style.css", CSS, file!("style.css")),
     ("icon.svg", SVG, file!("icon.svg")),
@@ -40,6 +40,8 @@ const FILES: [(&str, &str, &[u8]); 17] = [
     ("credentials.js", SCRIPT, file!("credentials.js")),
     ("login.js", SCRIPT, file!("login.js")),
     ("dom.js", SCRIPT, file!("dom.js")),
+    ("form.js", SCRIPT, file!("form.js")),
+    ("health.js", SCRIPT, file!("health.js")),
     ("chart.js", SCRIPT, file!("chart.js")),
     ("diff.js", SCRIPT, file!("diff.js")),
     ("cluster.js", SCRIPT, file!("cluster.js")),
