@@ -18,6 +18,10 @@ export async function outagesChecks(check) {
         "all are shown",
         async () => (await machines.getByRole("button", { name: /^Remove/ }).count()) === 3,
       );
+      await until(
+        "each has a role",
+        async () => (await machines.getByText(/^(leader|follower)$/).count()) === 3,
+      );
       // What one machine knows is not said of the others.
       const terms = machines.getByRole("columnheader", { name: "Term" });
       same(await terms.count(), 0, "columns of terms");
