@@ -49,3 +49,4 @@ pub use snapshot::transfer::SnapshotSent;
 pub use traffic::{Rates, Traffic};
 pub use types::{ClusterId, LogIndex, MemberId, Role, Term, Ticket};
 pub use waiting::proposal::{Answer, Output, ReadAnswer};
+pub use wire::vitals::Vitals;

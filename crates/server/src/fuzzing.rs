@@ -10,7 +10,7 @@ use crate::api::members::body::parse_peer_url;
 use crate::api::route::{Route, route};
 use crate::config::{Dialect, Port};
 use crate::http::reader::{self, PartialRequest, Progress};
-use crate::http::request::{Method, ReaderLimits, Request, Sender};
+use crate::http::request::{Method, ReaderLimits, Request, Sender, Terms};
 use crate::http::url;
 use crate::join::body::{IdentityCard, JoinRequest, View};
 use crate::join::discovery;
@@ -106,6 +106,7 @@ fn request<'a>(method: u8, path: &'a str, query: &'a str, body: &'a [u8]) -> Req
         sender: Sender::default(),
         token: None,
         proof: ProofHeaders::default(),
+        terms: Terms::default(),
         upgrade: None,
         body,
     }

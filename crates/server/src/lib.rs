@@ -27,6 +27,7 @@ mod standby;
 mod start;
 mod sys;
 mod text;
+mod trend;
 
 pub use api::auth::USER_BYTES_MAX;
 pub use auth::hash::{HASH_COST_MAX, HashFault, check_hash};

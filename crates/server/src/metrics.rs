@@ -99,8 +99,47 @@ impl Times {
         self.count.get()
     }
 
+    /// The numbers as they are now.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { within: std::array::from_fn(|at| self.within[at].get()), count: self.count() }
+    }
+
     pub(crate) fn seconds(&self) -> f64 {
         self.seconds.get()
+    }
+}
+
+/// How many [`Times`] there were within each bound and beyond the one before, at some moment or
+/// between two.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    within: [u64; BOUNDS.len()],
+    /// Those beyond the last bound as well.
+    count: u64,
+}
+
+impl Counts {
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// What has come since an earlier moment.
+    pub(crate) fn since(&self, earlier: &Counts) -> Counts {
+        let within = std::array::from_fn(|at| self.within[at].saturating_sub(earlier.within[at]));
+        Counts { within, count: self.count.saturating_sub(earlier.count) }
+    }
+
+    /// The seconds within which a part of them was done, as if they were spread evenly between two
+    /// bounds. What took longer than the last bound counts as that. Nothing if there is none.
+    pub(crate) fn quantile(&self, part: f64) -> Option<f64> {
+        let (mut left, mut lower) = (part * self.count as f64, 0.0);
+        for (bound, within) in BOUNDS.iter().zip(self.within) {
+            if within > 0 && left <= within as f64 {
+                return Some(lower + (bound - lower) * left / within as f64);
+            }
+            (left, lower) = (left - within as f64, *bound);
+        }
+        (self.count > 0).then_some(lower)
     }
 }
 
@@ -160,6 +199,10 @@ impl Reads {
         if is_recursive { &self.recursive } else { &self.plain }.add_one();
     }
 
+    fn count(&self) -> u64 {
+        self.plain.get() + self.recursive.get()
+    }
+
     pub(crate) fn by_action(&self) -> [(&'static str, u64); 2] {
         [("get", self.plain.get()), ("getRecursive", self.recursive.get())]
     }
@@ -175,6 +218,8 @@ pub(crate) struct Meters {
     pub(crate) refused: Tally,
     pub(crate) reads: Reads,
     pub(crate) reads_failed: Reads,
+    /// Those of both that only a page sent that keeps itself up to date.
+    pub(crate) reads_polled: Tally,
     writes: [Tally; Action::ALL.len()],
     /// From the arrival of a request for a key to its answer.
     served: [Times; SERVED],
@@ -280,6 +325,13 @@ impl Meters {
         if is_healthy { &self.healthy } else { &self.unhealthy }.add_one();
     }
 
+    /// Reads that clients sent, whether or not the key was there; without those of a page that
+    /// keeps itself up to date.
+    pub(crate) fn reads_of_clients(&self) -> u64 {
+        let all = self.reads.count() + self.reads_failed.count();
+        all.saturating_sub(self.reads_polled.get())
+    }
+
     pub(crate) fn received_by_method(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let tallies = METHODS.iter().zip(&self.received);
         tallies.map(|(method, tally)| (method.as_str(), tally.get()))
@@ -317,6 +369,24 @@ mod tests {
         for bound in [0.0005, 0.001, 0.016, 2.048, 8.192] {
             assert!(BOUNDS.contains(&bound), "{bound}");
         }
+    }
+
+    #[test]
+    fn a_part_of_the_times_is_within_some_seconds() {
+        let times = Times::default();
+        assert_eq!(times.counts().quantile(0.5), None);
+        (0..100).for_each(|_| times.add(Duration::from_micros(1500)));
+        let before = times.counts();
+        // From 1 to 2 ms.
+        let close = |one: Option<f64>, other: f64| (one.unwrap_or(-1.0) - other).abs() < 1e-9;
+        assert!(close(before.quantile(0.5), 0.0015), "{before:?}");
+        assert!(close(before.quantile(1.0), 0.002), "{before:?}");
+        times.add(Duration::from_secs(60));
+        let counts = times.counts();
+        assert!(close(counts.quantile(0.999), 8.192), "{counts:?}");
+        let late = counts.since(&before);
+        assert_eq!(late.count(), 1);
+        assert!(close(late.quantile(0.01), 8.192), "{late:?}");
     }
 
     #[test]

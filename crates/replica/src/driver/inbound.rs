@@ -50,6 +50,7 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
                 self.replica.note_beacon(from, (index, hash), told, version, now.mono());
             }
             Envelope::Announce { text } => self.replica.take_announcement(from, text),
+            Envelope::Vitals(vitals) => self.replica.note_vitals(from, *vitals, now),
             Envelope::Disk { is_stuck } => self.replica.note_disk(from, is_stuck, now.mono()),
         }
         Ok(())

@@ -11,6 +11,7 @@ use crate::types::MemberId;
 use crate::waiting::proposal::Output;
 use crate::wire::batch::Control;
 use crate::wire::envelope::Envelope;
+use crate::wire::vitals::Vitals;
 use std::io::ErrorKind;
 use wal::Disk;
 
@@ -244,6 +245,16 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
         }
         self.send_reports();
         self.replica.forget_strangers();
+    }
+
+    /// Tells the other members how this one is, for whoever asks one of them: call this once a
+    /// second.
+    pub fn tell_vitals(&mut self, vitals: &Vitals) {
+        let message = Envelope::Vitals(Box::new(vitals.clone())).encode();
+        for id in self.others() {
+            self.network.send(id, message.clone());
+        }
+        self.network.flush();
     }
 
     /// Looks whether the log can still be found by its name. Somebody may remove or replace the

@@ -1,8 +1,9 @@
 //! What a member notices of the others: when they were heard of, how fast they answer, how far they
 //! have applied.
 
-use crate::clock::MonoTime;
+use crate::clock::{MonoTime, Now};
 use crate::types::{LogIndex, LogPosition, MemberId, Term};
+use crate::wire::vitals::Vitals;
 use std::collections::BTreeMap;
 
 /// Times of a leader's calls to one follower, in nanoseconds (API document of 0.4, "Leader
@@ -113,6 +114,12 @@ pub struct Peer {
     /// When it last said that its disk takes no writes, by this machine's monotonic clock; nothing
     /// if it said later that it does.
     pub stuck_at: Option<u64>,
+    /// How it said last that it is, and when, by this machine's monotonic clock; nothing if it
+    /// never did, as older releases do not.
+    vitals: Option<(u64, Vitals)>,
+    /// The term in which it said that it leads, and since when, by this machine's wall clock in
+    /// nanoseconds, as that followed from what it said first.
+    leads_since: Option<(Option<u64>, u64)>,
     /// What the latest comparison of the two states said; nothing before the first.
     pub(crate) agrees: Option<bool>,
     /// When the call was sent that is not answered.
@@ -127,6 +134,30 @@ impl Peer {
     /// When it was last heard of.
     pub(crate) fn heard(&self) -> Option<MonoTime> {
         self.heard_at.map(MonoTime)
+    }
+
+    /// How it is, if it said so at the reading `since` of this machine's monotonic clock or later.
+    pub fn vitals(&self, since: u64) -> Option<&Vitals> {
+        self.vitals.as_ref().filter(|(at, _)| *at >= since).map(|(_, vitals)| vitals)
+    }
+
+    /// Since when it leads in a term without a break, as it said: by this machine's wall clock, in
+    /// nanoseconds.
+    pub fn leads_since(&self, term: Term) -> Option<u64> {
+        self.leads_since.filter(|(of, _)| *of == Some(term.0)).map(|(_, since)| since)
+    }
+
+    pub(crate) fn note_vitals(&mut self, vitals: Vitals, now: Now) {
+        // Worked out once, so that it stays the same however long its messages take.
+        let is_same = self.leads_since.is_some_and(|(term, _)| term == vitals.term);
+        match vitals.leads_ns {
+            Some(ns) if !is_same => {
+                self.leads_since = Some((vitals.term, now.wall.saturating_sub(ns)));
+            }
+            Some(_) => {}
+            None => self.leads_since = None,
+        }
+        self.vitals = Some((now.monotonic, vitals));
     }
 }
 
@@ -288,6 +319,24 @@ mod tests {
         assert_eq!(within.get(1), Some(&(50_000, 2)));
         assert_eq!(within.get(2), Some(&(100_000, 2)), "the first bound of etcd");
         assert_eq!(within.last(), Some(&(3_276_800_000, 3)));
+    }
+
+    #[test]
+    fn since_when_a_leader_leads_stays_as_it_was_first_said() {
+        let mut peer = Peer::default();
+        let now = |monotonic| Now { boot: 1, monotonic, wall: 1000 + monotonic };
+        let said = |term, leads_ns| Vitals { term: Some(term), leads_ns, ..Vitals::default() };
+        assert_eq!(peer.vitals(0), None);
+        peer.note_vitals(said(3, Some(50)), now(100));
+        peer.note_vitals(said(3, Some(130)), now(200));
+        assert_eq!(peer.leads_since(Term(3)), Some(1050));
+        assert_eq!(peer.leads_since(Term(4)), None);
+        assert_eq!(peer.vitals(200).and_then(|one| one.leads_ns), Some(130));
+        assert_eq!(peer.vitals(201), None, "it is silent");
+        peer.note_vitals(said(4, Some(5)), now(300));
+        assert_eq!(peer.leads_since(Term(4)), Some(1295));
+        peer.note_vitals(said(5, None), now(400));
+        assert_eq!(peer.leads_since(Term(4)), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::replica::Replica;
 use crate::snapshot::format::{Header, SnapshotOwner};
 use crate::types::{LogIndex, LogPosition, MemberId};
 use crate::waiting::proposal::Output;
+use crate::wire::vitals::Vitals;
 use raft::eraftpb::{ConfState, Entry, HardState, Message, MessageType};
 use raft::{Ready, SnapshotStatus};
 use store::StoreSnapshot;
@@ -147,6 +148,11 @@ impl Replica {
         if peer.version != version {
             version.clone_into(&mut peer.version);
         }
+    }
+
+    /// Another member says how it is.
+    pub(crate) fn note_vitals(&mut self, from: MemberId, vitals: Vitals, now: Now) {
+        self.peers.entry(from).note_vitals(vitals, now);
     }
 
     /// Another member says whether its disk takes writes.

@@ -22,6 +22,7 @@ use crate::types::{LogPosition, MemberId, Term};
 use crate::wire::codec::{self, Malformed};
 use crate::wire::raft_message;
 use crate::wire::raft_types;
+use crate::wire::vitals::Vitals;
 use raft::eraftpb::{ConfState, Message};
 
 pub(crate) const VERSION: u8 = 1;
@@ -40,6 +41,7 @@ const DOUBLED: u8 = 73;
 const REPORT: u8 = 74;
 const DISK: u8 = 75;
 const ANNOUNCE: u8 = 76;
+const VITALS: u8 = 77;
 
 /// How many members are named to another one at most.
 const MEMBERS_MAX: usize = 256;
@@ -133,6 +135,8 @@ pub(crate) enum Envelope<'a> {
     Announce {
         text: &'a str,
     },
+    /// How the sender is. Releases that do not know it drop it.
+    Vitals(Box<Vitals>),
 }
 
 impl Envelope<'_> {
@@ -166,6 +170,7 @@ impl Envelope<'_> {
             }
             Envelope::Doubled { .. } => (DOUBLED, Vec::new()),
             Envelope::Announce { .. } => (ANNOUNCE, Vec::new()),
+            Envelope::Vitals(_) => (VITALS, Vec::new()),
             Envelope::Disk { is_stuck } => (DISK, vec![u64::from(*is_stuck)]),
         };
         let mut out = vec![VERSION, kind];
@@ -183,6 +188,7 @@ impl Envelope<'_> {
             | Envelope::Announce { text } => {
                 out.extend_from_slice(text.as_bytes());
             }
+            Envelope::Vitals(vitals) => vitals.encode(&mut out),
             _ => {}
         }
         out
@@ -261,6 +267,7 @@ fn parse(kind: u8, mut bytes: &[u8]) -> Result<Envelope<'_>, Malformed> {
             }
             return Ok(Envelope::Announce { text });
         }
+        VITALS => Envelope::Vitals(Box::new(Vitals::decode(input)?)),
         DISK => match codec::take_u64(input)? {
             word @ 0..=1 => Envelope::Disk { is_stuck: word == 1 },
             _ => return Err(Malformed),
@@ -350,6 +357,12 @@ mod tests {
             Envelope::Announce { text: "" },
             Envelope::Disk { is_stuck: false },
             Envelope::Disk { is_stuck: true },
+            Envelope::Vitals(Box::default()),
+            Envelope::Vitals(Box::new(Vitals {
+                commit: Some(9),
+                failing: vec!["disk".into()],
+                ..Vitals::default()
+            })),
         ]
     }
 

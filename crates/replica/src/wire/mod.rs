@@ -7,3 +7,4 @@ pub(crate) mod envelope;
 pub(crate) mod raft_message;
 pub(crate) mod raft_types;
 pub(crate) mod record;
+pub(crate) mod vitals;

@@ -54,6 +54,7 @@ pub(crate) fn kind(bytes: &[u8]) -> &'static str {
         73 => "doubled",
         75 => "disk",
         76 => "announce",
+        77 => "vitals",
         other => panic!("a message of kind {other}"),
     }
 }

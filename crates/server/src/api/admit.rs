@@ -69,6 +69,7 @@ fn rule(route: Route<'_>, method: Method) -> Rule {
         | Route::StatsStore
         | Route::StatsLeader
         | Route::StatsCluster
+        | Route::StatsHistory
         | Route::AdminMachines
         | Route::Health
         | Route::Livez

@@ -4,8 +4,9 @@
 use super::json;
 use crate::member::context::Context;
 use crate::member::context::SILENCE_NS;
+use crate::member::vitals;
 use crate::net::{Caller, Response};
-use replica::{Member, MemberId, Role};
+use replica::{Member, MemberId, Role, Vitals};
 use serde::Serialize;
 
 /// A machine as this member sees it. What is not known here is null.
@@ -26,6 +27,41 @@ struct Seen<'a> {
     voter: bool,
     reachable: bool,
     diverged: bool,
+    #[serde(flatten)]
+    said: Said,
+}
+
+/// What a member says of itself, if that can be heard here now.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Said {
+    term: Option<u64>,
+    commit_index: Option<u64>,
+    /// Seconds.
+    disk_sync: Option<f64>,
+    /// Bytes.
+    memory: Option<u64>,
+    store_bytes: Option<u64>,
+    keys: Option<u64>,
+    watchers: Option<u64>,
+    connections: Option<u64>,
+    failing: Option<Vec<String>>,
+}
+
+impl Said {
+    fn of(vitals: Vitals) -> Self {
+        Self {
+            term: vitals.term,
+            commit_index: vitals.commit,
+            disk_sync: vitals.sync_ns.map(|ns| json::four_digits(ns as f64 / 1e9)),
+            memory: vitals.memory,
+            store_bytes: vitals.store_bytes,
+            keys: vitals.keys,
+            watchers: vitals.watchers,
+            connections: vitals.connections,
+            failing: Some(vitals.failing),
+        }
+    }
 }
 
 /// What is true of the cluster as a whole.
@@ -39,6 +75,10 @@ struct Whole<'a> {
     term: u64,
     commit_index: u64,
     etcd_index: u64,
+    /// Milliseconds since 1970.
+    leader_since: Option<u64>,
+    /// How many more voters may fail.
+    tolerates: Option<usize>,
     members: Vec<Seen<'a>>,
     /// Nothing where the leader alone knows.
     standbys: Option<Vec<StandingBy<'a>>>,
@@ -74,6 +114,8 @@ pub(crate) fn serve(cx: &Context, caller: Caller) -> Response {
         term: status.term.0,
         commit_index: status.commit.0,
         etcd_index: cx.index(),
+        leader_since: vitals::leader_since(cx).map(|ns| ns / 1_000_000),
+        tolerates: vitals::tolerates(cx),
         members: members.iter().map(|member| see(cx, caller, member)).collect(),
         standbys,
     };
@@ -89,6 +131,13 @@ fn see<'a>(cx: &'a Context, caller: Caller, member: &'a Member) -> Seen<'a> {
     let applied = if is_own { Some(status.applied.0) } else { told.map(|peer| peer.applied) };
     // What a member said a moment ago is behind what the leader knows it to have.
     let has = applied.max(cx.driver.matched(member.id).map(|matched| matched.0));
+    // Followers speak to one another once a second.
+    let reachable = is_own || cx.driver.was_heard(member.id, SILENCE_NS);
+    let since = cx.now.monotonic.saturating_sub(SILENCE_NS);
+    let said = match peer.filter(|_| reachable) {
+        _ if is_own => Some(vitals::own(cx)),
+        peer => peer.and_then(|peer| peer.vitals(since)).cloned(),
+    };
     Seen {
         id: member.id.to_string(),
         name: &member.name,
@@ -104,9 +153,9 @@ fn see<'a>(cx: &'a Context, caller: Caller, member: &'a Member) -> Seen<'a> {
             None => "",
         },
         voter: cx.driver.is_voter(member.id),
-        // Followers speak to one another once a second.
-        reachable: is_own || cx.driver.was_heard(member.id, SILENCE_NS),
+        reachable,
         diverged: peer.is_some_and(|peer| peer.diverged),
+        said: said.map(Said::of).unwrap_or_default(),
     }
 }
 
@@ -142,6 +191,7 @@ mod tests {
             voter: true,
             reachable: false,
             diverged: false,
+            said: Said::default(),
         };
         let whole = Whole {
             cluster: "2a".into(),
@@ -150,14 +200,20 @@ mod tests {
             term: 3,
             commit_index: 40,
             etcd_index: 30,
+            leader_since: None,
+            tolerates: Some(1),
             members: vec![seen],
             standbys: None,
         };
         let want = "{\"cluster\":\"2a\",\"leader\":\"m\\\"1\",\"seenBy\":\"m2\",\"term\":3,\
-                    \"commitIndex\":40,\"etcdIndex\":30,\"members\":[{\"id\":\"7\",\"name\":\"m1\",\
-                    \"state\":\"leader\",\"clientURL\":\"http://a:1\",\"peerURL\":\"http://a:2\",\
+                    \"commitIndex\":40,\"etcdIndex\":30,\"leaderSince\":null,\"tolerates\":1,\
+                    \"members\":[{\"id\":\"7\",\"name\":\"m1\",\"state\":\"leader\",\
+                    \"clientURL\":\"http://a:1\",\"peerURL\":\"http://a:2\",\
                     \"version\":\"0.1.0\",\"appliedIndex\":39,\"lagEntries\":1,\"uptime\":null,\
-                    \"voter\":true,\"reachable\":false,\"diverged\":false}],\"standbys\":null}\n";
+                    \"voter\":true,\"reachable\":false,\"diverged\":false,\"term\":null,\
+                    \"commitIndex\":null,\"diskSync\":null,\"memory\":null,\"storeBytes\":null,\
+                    \"keys\":null,\"watchers\":null,\"connections\":null,\"failing\":null}],\
+                    \"standbys\":null}\n";
         assert_eq!(String::from_utf8(json::line(&whole)).as_deref(), Ok(want));
         let standing_by = |name, client_url| StandingBy { name, client_url };
         let standbys = Some(vec![standing_by("s1", "u1"), standing_by("s2", "u2")]);

@@ -133,7 +133,7 @@ fn checks(cx: &Context, proof: Proof) -> [Check; 8] {
 }
 
 /// What this member knows without asking.
-pub(super) fn known_checks(cx: &Context) -> [Check; 8] {
+pub(crate) fn known_checks(cx: &Context) -> [Check; 8] {
     let proof = if cx.votes_alone() { Proof::Given } else { Proof::Unknown };
     checks(cx, proof)
 }

@@ -111,6 +111,16 @@ pub(crate) fn put_string(out: &mut Vec<u8>, text: &str, escape_replacement: bool
     out.push(b'"');
 }
 
+/// A measured number without the digits that nobody measured: four of them are left.
+pub(crate) fn four_digits(number: f64) -> f64 {
+    if number == 0.0 || !number.is_finite() {
+        return number;
+    }
+    let scale = 10_f64.powi(3 - number.abs().log10().floor() as i32);
+    let rounded = (number * scale).round() / scale;
+    if rounded.is_finite() { rounded } else { number }
+}
+
 /// Prints a structure.
 pub(crate) fn body(value: &impl Serialize) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);

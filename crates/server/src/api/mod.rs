@@ -32,6 +32,7 @@ pub(crate) mod redirect;
 pub(crate) mod route;
 pub(crate) mod standbys;
 pub(crate) mod stats;
+pub(crate) mod trend;
 
 use crate::config::{Config, Dashboard, Port};
 use crate::http::request::{Method, Request};
@@ -143,6 +144,7 @@ fn resource(
         }
         Route::StatsLeader => stats::leader(cx, caller).into(),
         Route::StatsCluster => cluster_stats::serve(cx, caller).into(),
+        Route::StatsHistory => trend::serve(cx, caller, request).into(),
         Route::Dashboard(asset) => dashboard::serve(&cx.config, asset).into(),
         Route::Members => members::serve_all(cx, caller, request),
         Route::Member(id) => members::serve_one(cx, caller, request, id),

@@ -21,6 +21,7 @@ pub(crate) enum Route<'a> {
     StatsStore,
     StatsLeader,
     StatsCluster,
+    StatsHistory,
     /// The members as 2.x shows them.
     Members,
     /// One of them, by its id as it was sent.
@@ -148,6 +149,7 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
         ("/v2/stats/store", _) => Route::StatsStore,
         ("/v2/stats/leader", _) => Route::StatsLeader,
         ("/v2/stats/cluster", _) => Route::StatsCluster,
+        ("/v2/stats/history", _) => Route::StatsHistory,
         ("/metrics", _) => Route::Metrics,
         ("/openapi.json", _) => Route::OpenApi,
         _ => shared,

@@ -10,7 +10,7 @@
 
 mod chunks;
 
-use super::request::{Method, ReaderLimits, Refusal, Request, Sender};
+use super::request::{Method, ReaderLimits, Refusal, Request, Sender, Terms};
 use crate::proof::ProofHeaders;
 use chunks::Chunks;
 use std::mem::MaybeUninit;
@@ -129,6 +129,7 @@ pub(crate) fn parse<'a>(
         upgrade: headers.upgrade,
         token: headers.token,
         proof: headers.proof,
+        terms: headers.terms,
         body,
     };
     Progress::Request(request, end)
@@ -280,6 +281,7 @@ struct Headers<'a> {
     upgrade: Option<&'a [u8]>,
     token: Option<&'a [u8]>,
     proof: ProofHeaders<'a>,
+    terms: Terms<'a>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -333,6 +335,10 @@ impl<'a> Headers<'a> {
             11 if is("stead-proof") => Some(&mut self.proof.proof),
             13 if is("authorization") => Some(&mut self.authorization),
             14 if is("sec-fetch-site") => Some(&mut self.sender.fetch_site),
+            8 if is("if-match") => Some(&mut self.terms.if_match),
+            13 if is("if-none-match") => Some(&mut self.terms.if_none_match),
+            15 if is("accept-encoding") => Some(&mut self.terms.accept_encoding),
+            17 if is("x-stead-dashboard") => Some(&mut self.terms.dashboard),
             15 if is("stead-challenge") => Some(&mut self.proof.challenge),
             _ => None,
         }
@@ -360,6 +366,7 @@ fn read_headers<'a>(
         upgrade: None,
         token: None,
         proof: ProofHeaders::default(),
+        terms: Terms::default(),
     };
     for header in lines {
         let value = trim(header.value);
@@ -407,14 +414,18 @@ fn read_headers<'a>(
         return Err(Refusal::Malformed("missing Host header"));
     }
     headers.keep_alive &= !closes;
-    headers.framing = match (length, is_chunked) {
-        (Some(_), true) => {
-            return Err(Refusal::Malformed("both Content-Length and Transfer-Encoding are set"));
-        }
-        (_, true) => Framing::Chunked,
-        (length, false) => Framing::Length(length.unwrap_or(0)),
-    };
+    headers.framing = framing(length, is_chunked)?;
     Ok(headers)
+}
+
+fn framing(length: Option<usize>, is_chunked: bool) -> Result<Framing, Refusal> {
+    match (length, is_chunked) {
+        (Some(_), true) => {
+            Err(Refusal::Malformed("both Content-Length and Transfer-Encoding are set"))
+        }
+        (_, true) => Ok(Framing::Chunked),
+        (length, false) => Ok(Framing::Length(length.unwrap_or(0))),
+    }
 }
 
 /// Whether a list of words has this one.

@@ -83,7 +83,28 @@ pub(crate) struct Request<'a> {
     pub(crate) token: Option<&'a [u8]>,
     /// How the sender proves that it knows it.
     pub(crate) proof: ProofHeaders<'a>,
+    pub(crate) terms: Terms<'a>,
     pub(crate) body: &'a [u8],
+}
+
+/// On which terms a request is to be answered, as it was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms<'a> {
+    /// `If-Match`: only what is still this version is to be changed.
+    pub(crate) if_match: Option<&'a [u8]>,
+    /// `If-None-Match`: the versions that the client has.
+    pub(crate) if_none_match: Option<&'a [u8]>,
+    /// `Accept-Encoding`: the encodings that it takes.
+    pub(crate) accept_encoding: Option<&'a [u8]>,
+    /// `X-Stead-Dashboard`: why the dashboard sends it.
+    pub(crate) dashboard: Option<&'a [u8]>,
+}
+
+impl Terms<'_> {
+    /// Whether a page sends it by itself, again and again, to keep itself up to date.
+    pub(crate) fn is_poll(&self) -> bool {
+        self.dashboard.is_some_and(|value| value.eq_ignore_ascii_case(b"poll"))
+    }
 }
 
 /// What a browser says of a page that sends a request. Other clients send the host alone.

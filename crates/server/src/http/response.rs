@@ -14,6 +14,8 @@ pub(crate) struct ReplyMode {
     pub(crate) is_http11: bool,
     pub(crate) keep_alive: bool,
     pub(crate) is_head: bool,
+    /// Whether a page sent it by itself to keep itself up to date.
+    pub(crate) is_poll: bool,
     /// Which of the listed origins it came from.
     pub(crate) origin: u16,
 }
@@ -21,7 +23,8 @@ pub(crate) struct ReplyMode {
 impl Default for ReplyMode {
     fn default() -> Self {
         let method = Method::Other;
-        Self { method, is_http11: true, keep_alive: true, is_head: false, origin: 0 }
+        let (is_head, is_poll) = (false, false);
+        Self { method, is_http11: true, keep_alive: true, is_head, is_poll, origin: 0 }
     }
 }
 

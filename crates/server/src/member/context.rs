@@ -26,6 +26,7 @@ use crate::sys::clock::SystemClock;
 use crate::sys::disk::DataDir;
 use crate::sys::pulse::Pulse;
 use crate::text::{printable, span};
+use crate::trend::Trend;
 use replica::{Driver, Fatal, Member, MemberId, Network, Now, Output, Removal, Role};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -107,6 +108,8 @@ pub(crate) struct Context {
     pub(crate) hand_over: HandOver,
     /// How far the others were when they last said so.
     pub(crate) seen: Seen,
+    /// What it counted in the last hour.
+    pub(crate) trend: Trend,
     /// The certificate of this machine that ends first, if it has any.
     pub(crate) certificate: Option<Expiry>,
     /// How this machine was removed, if it was.

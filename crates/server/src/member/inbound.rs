@@ -1,7 +1,7 @@
 //! Inbound connections of members, and which warnings about them were logged.
 
 use crate::net::Key;
-use replica::{Identity, MemberId};
+use replica::{Identity, MemberId, Now, Term};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A connection over which another member speaks to this one.
@@ -35,6 +35,8 @@ pub(crate) struct Inbound {
     pub(super) known_membership: u64,
     /// The leader that was seen last.
     pub(super) last_leader: Option<MemberId>,
+    /// Who leads in which term, and since when this member has seen that without a break.
+    pub(super) leads: Option<(MemberId, Term, Now)>,
     pub(super) told: Warned,
 }
 
@@ -62,6 +64,7 @@ impl Default for Inbound {
             heard: BTreeMap::new(),
             known_membership: u64::MAX,
             last_leader: None,
+            leads: None,
             told: Warned::default(),
         }
     }

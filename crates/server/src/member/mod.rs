@@ -25,6 +25,7 @@ pub(crate) mod probe;
 mod rounds;
 mod seen;
 mod shutdown;
+pub(crate) mod vitals;
 pub(crate) mod waiter;
 pub(crate) mod worker;
 
@@ -140,7 +141,7 @@ impl EventLoop {
         let backups = backups::Backups::new(config.backups.as_ref(), &config.name, now);
         let probe = probe::Probe::new(config.heartbeat_interval_ms);
         let seen = driver.disk().seen(driver.cluster(), driver.status().id);
-        let seen = seen::Seen::new(seen);
+        let (seen, trend) = (seen::Seen::new(seen), vitals::begin(&driver, now));
         let busy_poll = BusyPoll::new(Duration::from_micros(config.busy_poll_us));
         let cx = Context {
             config,
@@ -171,6 +172,7 @@ impl EventLoop {
             probe,
             hand_over: handover::HandOver::default(),
             seen,
+            trend,
             certificate: None,
             removal: None,
             inquiry: hints::Inquiry::default(),
@@ -271,6 +273,7 @@ impl EventLoop {
         let lock_due = lock_due.saturating_sub(self.cx.now.monotonic);
         let probe_due = self.cx.probe.until_due(self.cx.now.monotonic).unwrap_or(u64::MAX);
         let due = due.min(self.front.until_due()).min(lock_due).min(probe_due);
+        let due = due.min(self.cx.trend.until_due(self.cx.now.monotonic));
         Duration::from_nanos(due).min(self.cx.pulse.rest())
     }
 
@@ -351,6 +354,8 @@ impl EventLoop {
         if let Err(fatal) = self.cx.driver.check_directory() {
             self.cx.fatal.get_or_insert(fatal);
         }
+        self.cx.load = self.front.load();
+        vitals::tell(&mut self.cx);
         peers::report(&mut self.cx);
         moved::look_for_moved(&mut self.cx);
         background::make_backup(&mut self.cx);

@@ -7,6 +7,7 @@
 use super::context::{Context, reaches};
 use super::incidents::leading::{self, Leader};
 use super::incidents::{reach, table};
+use super::vitals;
 use crate::api::health;
 use crate::config::Dashboard;
 use crate::http::time::rfc3339;
@@ -30,6 +31,7 @@ pub(super) fn look(cx: &mut Context) {
     let leader =
         Leader { is_self: status.role == Role::Leader, id: status.leader, term: status.term };
     let now = cx.now.monotonic;
+    vitals::note(cx);
     let is_due = now.saturating_sub(cx.incidents.looked_at) >= LOOK_NS;
     if is_due || !cx.incidents.leading.is_same(leader) {
         look_at_leader(cx, leader, now);

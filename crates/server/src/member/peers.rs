@@ -92,7 +92,13 @@ pub(crate) fn maintain(cx: &mut Context) {
 
 /// Takes note of another leader than before.
 pub(crate) fn note_leader(cx: &mut Context) {
-    let leader = cx.driver.status().leader;
+    let status = cx.driver.status();
+    let leads = status.leader.map(|id| (id, status.term));
+    if leads != cx.inbound.leads.map(|(id, term, _)| (id, term)) {
+        let now = cx.clock.now();
+        cx.inbound.leads = leads.map(|(id, term)| (id, term, now));
+    }
+    let leader = status.leader;
     if leader.is_some() && leader != cx.inbound.last_leader {
         cx.inbound.last_leader = leader;
         cx.leader_changes += 1;

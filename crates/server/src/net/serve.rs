@@ -376,6 +376,7 @@ fn request_in<S: Service>(service: &mut S, key: Key, request: &Request<'_>) -> T
         is_http11: request.is_http11,
         keep_alive: request.keep_alive && !is_stopping,
         is_head: request.method == Method::Head,
+        is_poll: request.terms.is_poll(),
         origin,
     };
     connection.proven = None;

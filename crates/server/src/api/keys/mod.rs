@@ -232,6 +232,9 @@ fn read(
         return unauthorized(cx, caller, Shape::Error).into();
     }
     let Get { recursive: is_recursive, quorum: is_quorum, .. } = get;
+    if caller.mode.is_poll {
+        cx.meters.reads_polled.add_one();
+    }
     match cx.driver.store().get(path) {
         Ok(node) => {
             let method = caller.mode.method;

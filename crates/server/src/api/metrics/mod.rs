@@ -13,7 +13,7 @@ mod process;
 mod raft;
 mod requests;
 mod store;
-mod system;
+pub(crate) mod system;
 
 use crate::config::Config;
 use crate::http::response::METRICS;

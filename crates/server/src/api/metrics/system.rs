@@ -21,7 +21,7 @@ pub(super) fn max_files() -> Option<f64> {
 }
 
 /// How many bytes of its memory are in RAM.
-pub(super) fn resident_bytes() -> f64 {
+pub(crate) fn resident_bytes() -> f64 {
     pages(1)
 }
 

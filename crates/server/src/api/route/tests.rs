@@ -167,6 +167,7 @@ fn documented(route: Route<'_>) -> Option<&'static str> {
         Route::StatsStore => "/v2/stats/store",
         Route::StatsLeader => "/v2/stats/leader",
         Route::StatsCluster => "/v2/stats/cluster",
+        Route::StatsHistory => "/v2/stats/history",
         Route::Members => "/v2/members",
         Route::Member(_) => "/v2/members/{id}",
         Route::AdminConfig => "/v2/admin/config",
@@ -201,7 +202,7 @@ fn documented(route: Route<'_>) -> Option<&'static str> {
 }
 
 /// One of each resource for clients.
-const FOR_CLIENTS: [Route<'static>; 34] = [
+const FOR_CLIENTS: [Route<'static>; 35] = [
     Route::Keys("/"),
     Route::Keys("/a"),
     Route::V1(V1::Key, "/a"),
@@ -214,6 +215,7 @@ const FOR_CLIENTS: [Route<'static>; 34] = [
     Route::StatsStore,
     Route::StatsLeader,
     Route::StatsCluster,
+    Route::StatsHistory,
     Route::Members,
     Route::Member("1"),
     Route::AdminConfig,

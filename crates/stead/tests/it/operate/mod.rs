@@ -8,6 +8,7 @@ mod dashboard;
 mod data_dir;
 mod disk_full;
 mod endpoints;
+mod history;
 mod lifecycle;
 mod limits;
 mod process;

@@ -7,6 +7,7 @@ mod machines;
 mod refused;
 mod settings;
 mod status;
+mod vitals;
 
 use crate::cluster::kit::{Cluster, Machine};
 use crate::testkit::wait::holds_within;

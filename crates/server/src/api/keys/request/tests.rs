@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Dialect::{V2, V04};
-use crate::http::request::Sender;
+use crate::http::request::{Sender, Terms};
 use crate::proof::ProofHeaders;
 use proptest::prelude::*;
 
@@ -33,6 +33,7 @@ fn request(text: &str) -> Request<'_> {
         authorization: None,
         sender: Sender::default(),
         proof: ProofHeaders::default(),
+        terms: Terms::default(),
         upgrade: None,
         token: None,
         body: body.unwrap_or_default().trim_start().as_bytes(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::error::INVALID_FORM;
 use crate::config::Dialect::{V2, V04};
-use crate::http::request::Sender;
+use crate::http::request::{Sender, Terms};
 use crate::proof::ProofHeaders;
 use proptest::prelude::*;
 
@@ -32,6 +32,7 @@ fn request(text: &str) -> Request<'_> {
         authorization: None,
         sender: Sender::default(),
         proof: ProofHeaders::default(),
+        terms: Terms::default(),
         content_type: None,
         content_encoding: None,
         upgrade: None,
