@@ -4,6 +4,7 @@
 //! is asked where it is done: of the store, at the place of the log where a write is applied.
 
 use super::answers::{Shape, error, unauthorized};
+use super::auth::resource::Resource;
 use super::call::{self, LetIn};
 use super::error::ApiError;
 use super::pending::Waiting;
@@ -46,6 +47,7 @@ fn rule(route: Route<'_>, method: Method) -> Rule {
     let is_read = matches!(method, Method::Get | Method::Head);
     match route {
         Route::Keys(_) | Route::V1(..) | Route::Module(..) => Rule::Rights,
+        Route::Auth(Resource::WhoAmI) => Rule::Rights,
         Route::Auth(resource) if is_read && resource.is_public() => Rule::Open,
         Route::Auth(_) if is_read => Rule::AdministerUsers,
         Route::Auth(_) | Route::AdminBackup | Route::AdminIndex | Route::AdminLeader => {

@@ -7,7 +7,8 @@ use crate::api::json;
 use crate::auth::hash::{HashFault, check_hash};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use store::{Auth, AuthChange, ROOT, Rights, User};
+use std::collections::BTreeSet;
+use store::{Auth, AuthChange, GUEST, Principal, ROOT, Rights, User};
 
 const NO_JSON: &str = "Invalid JSON in request body.";
 
@@ -187,6 +188,47 @@ struct Roles<'a> {
 #[derive(Serialize)]
 struct Enabled {
     enabled: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WhoAmI<'a> {
+    enabled: bool,
+    /// Nothing for a guest.
+    user: Option<&'a str>,
+    is_root: bool,
+    roles: Vec<&'a str>,
+    read: BTreeSet<&'a str>,
+    write: BTreeSet<&'a str>,
+}
+
+/// Who somebody is, and what it may do by all its roles together; nothing if it is not who it was
+/// any more.
+pub(super) fn who_am_i(users: &Auth, who: Principal) -> Option<Vec<u8>> {
+    let (enabled, is_root) = (users.is_enabled(), users.is_root(who));
+    let user = match who {
+        Principal::Guest => None,
+        Principal::User { .. } => Some(users.proven(who)?),
+    };
+    let roles: Vec<&str> = match user {
+        Some(user) => user.roles().collect(),
+        None if enabled => vec![GUEST],
+        None => Vec::new(),
+    };
+    let all = Rights::all();
+    let granted = roles.iter().filter_map(|role| users.role(role)).map(|rights| &**rights);
+    let granted: Vec<&Rights> = if is_root { vec![&all] } else { granted.collect() };
+    let patterns = |list: fn(&Rights) -> &Option<Vec<String>>| {
+        granted.iter().flat_map(move |rights| list(rights).iter().flatten()).map(String::as_str)
+    };
+    Some(json::line(&WhoAmI {
+        enabled,
+        user: user.map(|user| &*user.name),
+        is_root,
+        read: patterns(|rights| &rights.read).collect(),
+        write: patterns(|rights| &rights.write).collect(),
+        roles,
+    }))
 }
 
 pub(super) fn enabled(users: &Auth) -> Vec<u8> {

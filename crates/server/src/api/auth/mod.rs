@@ -50,9 +50,21 @@ pub(crate) fn serve(
     if resource == Resource::Invalid {
         return Response::json(400, error_body("Invalid path")).into();
     }
+    if resource == Resource::WhoAmI {
+        return who_am_i(cx, caller).into();
+    }
     match request.method {
         Method::Put | Method::Delete => change(cx, caller, request, resource, from),
         _ => read(cx, caller, resource),
+    }
+}
+
+/// Tells a sender who it is to this member. It is not asked whether a majority sees it so: a client
+/// that is told so asks for something else next, and that is checked again.
+fn who_am_i(cx: &Context, caller: Caller) -> Response {
+    match body::who_am_i(cx.driver.store().auth(), cx.who) {
+        Some(body) => answer(cx, 200, body),
+        None => unauthorized(cx, caller, Shape::Message),
     }
 }
 
@@ -63,7 +75,7 @@ fn read(cx: &mut Context, caller: Caller, resource: Resource<'_>) -> Reply<Waiti
         Resource::User(name) => Wanted::User(name.to_owned()),
         Resource::Roles => Wanted::Roles,
         Resource::Role(name) => Wanted::Role(name.to_owned()),
-        Resource::Invalid => unreachable!("it was refused before"),
+        Resource::WhoAmI | Resource::Invalid => unreachable!("it was answered before"),
     };
     let asker = if resource.is_public() { Asker::anybody() } else { Asker::admitted(cx) };
     match cx.driver.read(Ticket(caller.key.to_u64())) {
@@ -118,7 +130,7 @@ fn change(
         Resource::User(name) => (Ok(AuthChange::DeleteUser { name: name.into() }.into()), name),
         Resource::Role(name) if is_put => (body::put_role(name, request.body), name),
         Resource::Role(name) => (Ok(AuthChange::DeleteRole { name: name.into() }.into()), name),
-        Resource::Users | Resource::Roles | Resource::Invalid => {
+        Resource::Users | Resource::Roles | Resource::WhoAmI | Resource::Invalid => {
             unreachable!("these have no such method")
         }
     };

@@ -9,6 +9,8 @@ pub(crate) enum Resource<'a> {
     User(&'a str),
     Roles,
     Role(&'a str),
+    /// Who the sender of the request is.
+    WhoAmI,
     /// Something below a user or a role.
     Invalid,
 }
@@ -18,6 +20,9 @@ impl<'a> Resource<'a> {
     pub(crate) fn named(path: &'a str) -> Option<Self> {
         if path == "enable" {
             return Some(Resource::Enable);
+        }
+        if path == "whoami" {
+            return Some(Resource::WhoAmI);
         }
         let path = path.strip_suffix('/').unwrap_or(path);
         let (kind, name) = path.split_once('/').unwrap_or((path, ""));
@@ -33,7 +38,7 @@ impl<'a> Resource<'a> {
 
     pub(crate) fn allowed(self) -> &'static str {
         match self {
-            Resource::Users | Resource::Roles => "GET",
+            Resource::Users | Resource::Roles | Resource::WhoAmI => "GET",
             Resource::Enable | Resource::User(_) | Resource::Role(_) => "GET,PUT,DELETE",
             Resource::Invalid => "HEAD,GET,PUT,POST,DELETE",
         }
@@ -61,6 +66,8 @@ mod tests {
             ("roles/r", Some(Resource::Role("r"))),
             ("", None),
             ("enable/", None),
+            ("whoami", Some(Resource::WhoAmI)),
+            ("whoami/x", None),
             ("enable/x", None),
             ("others", None),
         ] {

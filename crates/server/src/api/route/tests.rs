@@ -182,6 +182,7 @@ fn documented(route: Route<'_>) -> Option<&'static str> {
         Route::Metrics => "/metrics",
         Route::OpenApi => "/openapi.json",
         Route::Auth(Resource::Enable) => "/v2/auth/enable",
+        Route::Auth(Resource::WhoAmI) => "/v2/auth/whoami",
         Route::Auth(Resource::Users) => "/v2/auth/users",
         Route::Auth(Resource::Roles) => "/v2/auth/roles",
         Route::Auth(Resource::User(_)) => "/v2/auth/users/{name}",
@@ -202,7 +203,7 @@ fn documented(route: Route<'_>) -> Option<&'static str> {
 }
 
 /// One of each resource for clients.
-const FOR_CLIENTS: [Route<'static>; 35] = [
+const FOR_CLIENTS: [Route<'static>; 36] = [
     Route::Keys("/"),
     Route::Keys("/a"),
     Route::V1(V1::Key, "/a"),
@@ -230,6 +231,7 @@ const FOR_CLIENTS: [Route<'static>; 35] = [
     Route::Metrics,
     Route::OpenApi,
     Route::Auth(Resource::Enable),
+    Route::Auth(Resource::WhoAmI),
     Route::Auth(Resource::Users),
     Route::Auth(Resource::Roles),
     Route::Auth(Resource::User("u")),

@@ -5,6 +5,7 @@ mod flood;
 mod hashes;
 mod joining;
 mod lost;
+mod whoami;
 
 use base64::Engine;
 use std::net::SocketAddr;
