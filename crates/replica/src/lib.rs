@@ -42,6 +42,7 @@ pub use membership::urls::{CLIENT_URL_BYTES_MAX, CLIENT_URLS_MAX, ClientUrls};
 pub use membership::{ClusterConfig, Member, Membership, Removal};
 pub use peek::{Peeked, peek};
 pub use replica::handover::HandOverRefused;
+pub use replica::moments::Moments;
 pub use replica::progress::{Latency, Peer, RoundTrips};
 pub use snapshot::backup::{BACKUP_MAGIC, Backup, BackupInfo, read_backup};
 pub use snapshot::job::{SnapshotDone, SnapshotJob};

@@ -12,6 +12,7 @@ use crate::identity::confirm::Origin;
 use crate::limits::{COMMITTED_BYTES_PER_READY, TICK_NS, UNCOMMITTED_BYTES_MAX};
 use crate::replica::Replica;
 use crate::replica::log::{LogView, Tail};
+use crate::replica::moments::Moments;
 use crate::replica::settle::LocalWaiters;
 use crate::replica::state::{Announcement, State};
 use crate::snapshot::format::{self, Header};
@@ -246,6 +247,7 @@ impl Recovering {
         log_tail_bytes: usize,
         now: Now,
     ) -> Self {
+        let moments = Moments::new(store.index());
         let mut hard_state = HardState::default();
         hard_state.term = header.term.0;
         hard_state.commit = header.index.0;
@@ -258,6 +260,7 @@ impl Recovering {
             hash: header.hash,
             membership_version: 0,
             entries_skipped: 0,
+            moments,
         };
         state.membership.read_registry(&state.store);
         Self {

@@ -5,6 +5,7 @@ use crate::driver::Driver;
 use crate::driver::network::Network;
 use crate::membership::removal::{About, Outlook};
 use crate::membership::{Member, Membership};
+use crate::replica::moments::Moments;
 use crate::replica::progress::Peer;
 use crate::snapshot::backup::Backup;
 use crate::traffic::Traffic;
@@ -95,6 +96,11 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     /// then.
     pub fn retry_fill(&mut self) {
         self.wal.retry_fill(self.clock.now().monotonic);
+    }
+
+    /// When the indexes of the key space were made, as far as this process saw it.
+    pub fn moments(&self) -> &Moments {
+        self.replica.moments()
     }
 
     /// The cluster's time now, from which `ttl` is counted.

@@ -3,6 +3,7 @@
 use crate::clock::Now;
 use crate::error::{EngineError, Failure, Fatal};
 use crate::replica::Replica;
+use crate::replica::moments::Moments;
 use crate::replica::progress;
 use crate::replica::settle::{Group, LocalWaiters};
 use crate::replica::state::State;
@@ -42,7 +43,10 @@ impl Replica {
         let log = self.raw.mut_store();
         log.restore(header.position(), header.conf_state.clone());
         self.proposals.pass(header.index, &mut out.answers);
+        let mut moments = std::mem::replace(&mut self.state.moments, Moments::new(store.index()));
+        moments.skip_to(header.stamp, store.index());
         let state = State {
+            moments,
             store,
             membership: header.membership,
             sessions: header.sessions,
@@ -204,6 +208,7 @@ impl State {
         if let Some(group) = group {
             group.give_up(&mut out.answers);
         }
+        self.moments.note(batch.stamp, self.store.index());
         Ok(applied)
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod apply;
 mod count;
 pub(crate) mod handover;
 pub(crate) mod log;
+pub(crate) mod moments;
 pub(crate) mod progress;
 mod query;
 pub(crate) mod ready;

@@ -6,6 +6,7 @@ use crate::membership::removal::{About, Outlook};
 use crate::membership::{ClusterConfig, Member, Membership, Removal};
 use crate::replica::Replica;
 use crate::replica::ahead;
+use crate::replica::moments::Moments;
 use crate::replica::progress::Peer;
 use crate::snapshot::backup::{Backup, BackupInfo};
 use crate::types::{ClusterId, LogIndex, LogPosition, MemberId, Term};
@@ -59,6 +60,11 @@ impl Replica {
     /// The running hash of everything applied.
     pub(crate) fn applied_hash(&self) -> u64 {
         self.state.hash
+    }
+
+    /// When the indexes of the store were made, as far as this process saw it.
+    pub(crate) fn moments(&self) -> &Moments {
+        &self.state.moments
     }
 
     pub(crate) fn entries_skipped(&self) -> u64 {

@@ -136,11 +136,12 @@ mod tests {
     use super::*;
     use crate::clock::MonoTime;
     use crate::membership::Membership;
+    use crate::replica::moments::Moments;
     use crate::session::Sessions;
     use crate::types::{LogIndex, Term};
     use crate::waiting::gather::Batch;
     use crate::wire::batch::{EntryWriter, Items};
-    use store::{Author, Command, KeyPath, Limits, Stamp, Store};
+    use store::{Author, Command, KeyPath, Limits, Stamp, Store, StoreIndex};
 
     const OWN: MemberId = MemberId(1);
 
@@ -154,6 +155,7 @@ mod tests {
             hash: 0,
             membership_version: 0,
             entries_skipped: 0,
+            moments: Moments::new(StoreIndex(0)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The replicated state: the key space, the members, and which requests were carried out.
 
 use crate::membership::{ClusterConfig, Member, Membership};
+use crate::replica::moments::Moments;
 use crate::session::Sessions;
 use crate::types::{LogIndex, LogPosition, Term};
 use crate::wire::batch::Control;
@@ -21,6 +22,8 @@ pub(crate) struct State {
     pub(crate) membership_version: u64,
     /// Committed entries that could not be applied and were skipped, as this process saw it.
     pub(crate) entries_skipped: u64,
+    /// When the indexes of the store were made, as far as this process saw it.
+    pub(crate) moments: Moments,
 }
 
 /// A member that is to be shown in the registry (`registry.rs`).

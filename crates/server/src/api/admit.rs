@@ -72,6 +72,7 @@ fn rule(route: Route<'_>, method: Method) -> Rule {
         | Route::StatsLeader
         | Route::StatsCluster
         | Route::StatsHistory
+        | Route::StatsTimes
         | Route::AdminMachines
         | Route::Health
         | Route::Livez

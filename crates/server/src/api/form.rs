@@ -48,6 +48,27 @@ pub(crate) fn each_parameter<'a>(
     Ok(())
 }
 
+/// The first value of a parameter of a resource that has this one alone.
+///
+/// # Errors
+/// As of [`each_parameter`].
+pub(crate) fn one_parameter<'a>(
+    request: &Request<'a>,
+    dialect: Dialect,
+    index: u64,
+    wanted: &str,
+) -> Result<Option<Cow<'a, str>>, ApiError> {
+    let mut found = None;
+    each_parameter(request, dialect, index, |name, value| {
+        let is_it = name == wanted;
+        if is_it {
+            found.get_or_insert(value);
+        }
+        is_it
+    })?;
+    Ok(found)
+}
+
 /// Whether a form in which nothing is known could be one for another server: each pair has a plain
 /// name. JSON, compressed data and the like have none. The original passes over unknown names.
 fn has_names_alone(form: &[u8]) -> bool {

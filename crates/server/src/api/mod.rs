@@ -26,6 +26,7 @@ pub(crate) mod leader;
 pub(crate) mod lock;
 pub(crate) mod members;
 pub(crate) mod metrics;
+pub(crate) mod moments;
 pub(crate) mod openapi;
 pub(crate) mod pending;
 pub(crate) mod redirect;
@@ -144,6 +145,7 @@ fn resource(
         }
         Route::StatsLeader => stats::leader(cx, caller).into(),
         Route::StatsCluster => cluster_stats::serve(cx, caller).into(),
+        Route::StatsTimes => moments::serve(cx, caller, request).into(),
         Route::StatsHistory => trend::serve(cx, caller, request).into(),
         Route::Dashboard(asset) => dashboard::serve(&cx.config, asset).into(),
         Route::Members => members::serve_all(cx, caller, request),

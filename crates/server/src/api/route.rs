@@ -22,6 +22,7 @@ pub(crate) enum Route<'a> {
     StatsLeader,
     StatsCluster,
     StatsHistory,
+    StatsTimes,
     /// The members as 2.x shows them.
     Members,
     /// One of them, by its id as it was sent.
@@ -150,6 +151,7 @@ pub(crate) fn route(port: Port, path: &str) -> Route<'_> {
         ("/v2/stats/leader", _) => Route::StatsLeader,
         ("/v2/stats/cluster", _) => Route::StatsCluster,
         ("/v2/stats/history", _) => Route::StatsHistory,
+        ("/v2/stats/times", _) => Route::StatsTimes,
         ("/metrics", _) => Route::Metrics,
         ("/openapi.json", _) => Route::OpenApi,
         _ => shared,

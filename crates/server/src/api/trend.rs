@@ -3,7 +3,7 @@
 
 use super::answers::error;
 use super::error::{ApiError, INDEX_NOT_A_NUMBER};
-use super::form::each_parameter;
+use super::form::one_parameter;
 use super::json;
 use crate::http::request::Request;
 use crate::member::context::Context;
@@ -46,17 +46,10 @@ fn shown(number: f64) -> Option<f64> {
 
 /// `/v2/stats/history`.
 pub(crate) fn serve(cx: &Context, caller: Caller, request: &Request<'_>) -> Response {
-    let mut since = None;
-    let read = each_parameter(request, caller.port.dialect(), cx.index(), |name, value| {
-        let is_it = name == "since";
-        if is_it {
-            since.get_or_insert(value);
-        }
-        is_it
-    });
-    if let Err(refused) = read {
-        return error(cx, &refused);
-    }
+    let since = match one_parameter(request, caller.port.dialect(), cx.index(), "since") {
+        Ok(since) => since,
+        Err(refused) => return error(cx, &refused),
+    };
     let Ok(since) = since.as_deref().unwrap_or("0").parse() else {
         return error(cx, &ApiError::new(INDEX_NOT_A_NUMBER, "since", cx.index()));
     };

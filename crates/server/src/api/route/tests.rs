@@ -168,6 +168,7 @@ fn documented(route: Route<'_>) -> Option<&'static str> {
         Route::StatsLeader => "/v2/stats/leader",
         Route::StatsCluster => "/v2/stats/cluster",
         Route::StatsHistory => "/v2/stats/history",
+        Route::StatsTimes => "/v2/stats/times",
         Route::Members => "/v2/members",
         Route::Member(_) => "/v2/members/{id}",
         Route::AdminConfig => "/v2/admin/config",
@@ -203,7 +204,7 @@ fn documented(route: Route<'_>) -> Option<&'static str> {
 }
 
 /// One of each resource for clients.
-const FOR_CLIENTS: [Route<'static>; 36] = [
+const FOR_CLIENTS: [Route<'static>; 37] = [
     Route::Keys("/"),
     Route::Keys("/a"),
     Route::V1(V1::Key, "/a"),
@@ -217,6 +218,7 @@ const FOR_CLIENTS: [Route<'static>; 36] = [
     Route::StatsLeader,
     Route::StatsCluster,
     Route::StatsHistory,
+    Route::StatsTimes,
     Route::Members,
     Route::Member("1"),
     Route::AdminConfig,

@@ -16,5 +16,6 @@ mod protocol;
 mod reports;
 mod second_listener;
 mod supervised;
+mod times;
 mod wal_dir;
 mod watching;
