@@ -56,9 +56,20 @@ impl<D: Disk, N: Network, C: Clock> Driver<D, N, C> {
     }
 
     /// Takes a new cluster configuration into this turn's batch.
-    pub fn propose_config(&mut self, ticket: Ticket, config: ClusterConfig) {
+    /// With `from` it is replaced only if it is that one when it is its turn; else the outcome is
+    /// that the comparison failed.
+    pub fn propose_config(
+        &mut self,
+        ticket: Ticket,
+        from: Option<ClusterConfig>,
+        to: ClusterConfig,
+    ) {
         let now = self.arrival();
-        self.replica.propose_control(Some(ticket), &Control::Configure(config), now);
+        let control = match from {
+            Some(from) => Control::Reconfigure { from, to },
+            None => Control::Configure(to),
+        };
+        self.replica.propose_control(Some(ticket), &control, now);
     }
 
     /// Asks for a machine to become a member: it learns first, and votes when it has caught up.

@@ -14,7 +14,7 @@ use crate::wire::batch::{self, BatchReader, Control, Item};
 use crate::wire::codec::Malformed;
 use crate::wire::raft_types::parse_conf_change;
 use raft::eraftpb::{Entry, EntryType};
-use store::{Applied, Command, InternalWrite, KeyPath, Stamp, Store};
+use store::{Applied, Command, ErrorCode, InternalWrite, KeyPath, Stamp, Store, StoreError};
 
 impl Replica {
     /// Applies committed entries and settles who waited for them.
@@ -258,6 +258,15 @@ impl State {
         stamp: Stamp,
         out: &mut Output,
     ) -> Result<Applied, store::StoreError> {
+        if let Control::Reconfigure { from, .. } = &control
+            && *from != self.membership.config()
+        {
+            return Err(StoreError {
+                code: ErrorCode::CompareFailed,
+                cause: "the configuration is another one by now".into(),
+                index: self.store.index(),
+            });
+        }
         self.membership_version += 1;
         if let Control::Remove(id) = &control {
             self.sessions.forget(*id);
@@ -268,7 +277,7 @@ impl State {
         let config = match &control {
             // Only the very first member brings the configuration along.
             Control::Register { config, .. } => config.filter(|_| !self.membership.is_configured()),
-            Control::Configure(config) => Some(*config),
+            Control::Configure(config) | Control::Reconfigure { to: config, .. } => Some(*config),
             Control::Remove(_) | Control::Expel(_) => None,
             Control::Forget(_) | Control::Started(..) => None,
         };

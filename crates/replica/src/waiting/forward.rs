@@ -299,7 +299,7 @@ mod tests {
         let waiters: Waiters =
             tickets.iter().enumerate().map(|(at, ticket)| (at, Ticket(*ticket))).collect();
         Batch {
-            items: Items { bytes: vec![0; 10], len: waiters.len(), has_users: false },
+            items: Items { bytes: vec![0; 10], len: waiters.len(), is_recent: false },
             waiters,
             since: MonoTime(since),
         }

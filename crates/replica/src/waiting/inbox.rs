@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn items(len: usize) -> Items {
-        Items { bytes: vec![0; len], len, has_users: false }
+        Items { bytes: vec![0; len], len, is_recent: false }
     }
 
     fn id(seq: u64) -> ForwardId {

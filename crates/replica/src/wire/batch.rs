@@ -6,12 +6,13 @@
 //!   | 3 remove: member id u64 | 4 forget: member id u64
 //!   | 5 request: member, start, seq, floor u64, count u32; the next `count` items are its own
 //!   | 6 started: member id, identity (18 u64) | 7 expel: member id u64
-//!   | 8 store command of a user: principal, command
+//!   | 8 store command of a user: principal, command | 9 the same, at a directory
+//!   | 10 reconfigure: config, config
 //! ```
 //! Integers are little-endian. An empty entry, as raft writes at the start of a term, is an empty
-//! batch. Version 1 knows no requests, and reserves all of `/_etcd`; version 2 knows no users.
-//! Version 3 is written only where an entry names or changes users: a program that does not know
-//! them must not pass over it.
+//! batch. Version 1 knows no requests, and reserves all of `/_etcd`; version 2 knows no users, and
+//! no reconfigure. Version 3 is written only where an entry has one of them: a program that does
+//! not know them must not pass over it.
 
 use crate::identity::Identity;
 use crate::limits::ENTRY_BYTES_MAX;
@@ -24,7 +25,7 @@ use raft::eraftpb::{Entry, EntryType};
 use store::{Author, Command, Principal, Stamp, Timestamp, WallOffset};
 
 const VERSION: u8 = 3;
-/// What knew no users; written for an entry that has nothing to do with them.
+/// What knew no users; written for an entry that has nothing to do with what came later.
 const VERSION_WITHOUT_USERS: u8 = 2;
 /// What release 0.1 wrote: it knows no requests, and all of `/_etcd` was reserved to the server.
 const VERSION_0_1: u8 = 1;
@@ -41,6 +42,7 @@ const TAG_EXPEL: u8 = 7;
 const TAG_STORE_AS: u8 = 8;
 /// The same, for a key that was named with a slash behind it.
 const TAG_STORE_AS_AT_DIR: u8 = 9;
+const TAG_RECONFIGURE: u8 = 10;
 
 /// A change of the cluster's own registry; takes one store index, as a client's write does.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +52,8 @@ pub(crate) enum Control {
     Register { member: Member, config: Option<ClusterConfig> },
     /// The configuration is replaced.
     Configure(ClusterConfig),
+    /// The same, if it is still the first one of these.
+    Reconfigure { from: ClusterConfig, to: ClusterConfig },
     /// A member has left for good. Travels with the change of raft's configuration only.
     Remove(MemberId),
     /// The same; its machine is to stay out until its operator starts it again.
@@ -74,14 +78,14 @@ pub(crate) enum Item<'a> {
 pub(crate) struct Items {
     pub(crate) bytes: Vec<u8>,
     pub(crate) len: usize,
-    /// Whether one of them names or changes users.
-    pub(crate) has_users: bool,
+    /// Whether version 2 does not know one of them.
+    pub(crate) is_recent: bool,
 }
 
 impl Items {
     pub(crate) fn push(&mut self, author: Author, command: &Command<'_>) {
         self.len += 1;
-        self.has_users |= names_users(author, command);
+        self.is_recent |= names_users(author, command);
         if author == Author::default() {
             self.bytes.push(TAG_STORE);
         } else {
@@ -106,6 +110,12 @@ impl Items {
             Control::Configure(config) => {
                 bytes.push(TAG_CONFIGURE);
                 config.encode(bytes);
+            }
+            Control::Reconfigure { from, to } => {
+                self.is_recent = true;
+                bytes.push(TAG_RECONFIGURE);
+                from.encode(bytes);
+                to.encode(bytes);
             }
             Control::Remove(id) => {
                 bytes.push(TAG_REMOVE);
@@ -136,7 +146,7 @@ fn names_users(author: Author, command: &Command<'_>) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct EntryWriter {
     bytes: Vec<u8>,
-    has_users: bool,
+    is_recent: bool,
 }
 
 impl EntryWriter {
@@ -157,14 +167,14 @@ impl EntryWriter {
 
     pub(crate) fn push_items(&mut self, items: &Items) {
         self.start(items.bytes.len());
-        self.has_users |= items.has_users;
+        self.is_recent |= items.is_recent;
         self.bytes.extend_from_slice(&items.bytes);
     }
 
     /// Adds the items of a request.
     pub(crate) fn push_request(&mut self, mark: &Mark, items: &Items) {
         self.start(MARK_LEN + items.bytes.len());
-        self.has_users |= items.has_users;
+        self.is_recent |= items.is_recent;
         self.bytes.push(TAG_REQUEST);
         let ForwardId { start, seq } = mark.id;
         for number in [mark.member.0, start, seq, mark.floor] {
@@ -180,8 +190,8 @@ impl EntryWriter {
         let mut bytes = std::mem::take(&mut self.bytes);
         let header = bytes.get_mut(..HEADER_LEN).expect("an entry is begun with its header");
         let (version, header) = header.split_at_mut(1);
-        version[0] = if self.has_users { VERSION } else { VERSION_WITHOUT_USERS };
-        self.has_users = false;
+        version[0] = if self.is_recent { VERSION } else { VERSION_WITHOUT_USERS };
+        self.is_recent = false;
         let (time, offset) = header.split_at_mut(8);
         time.copy_from_slice(&stamp.time.0.to_le_bytes());
         offset.copy_from_slice(&stamp.wall_offset.0.to_le_bytes());
@@ -206,7 +216,8 @@ pub(crate) fn check_forwarded(items: &[u8]) -> Option<Items> {
             Item::Store(_, Command::Expire { .. } | Command::Internal { .. })
             | Item::Control(Control::Remove(_) | Control::Expel(_))
             | Item::Request(_) => return None,
-            Item::Store(author, command) => checked.has_users |= names_users(author, &command),
+            Item::Store(author, command) => checked.is_recent |= names_users(author, &command),
+            Item::Control(Control::Reconfigure { .. }) => checked.is_recent = true,
             Item::Control(_) => {}
         }
         checked.len += 1;
@@ -283,6 +294,10 @@ impl<'a> BatchReader<'a> {
             TAG_CONFIGURE => {
                 Item::Control(Control::Configure(ClusterConfig::decode(&mut self.rest)?))
             }
+            TAG_RECONFIGURE => Item::Control(Control::Reconfigure {
+                from: ClusterConfig::decode(&mut self.rest)?,
+                to: ClusterConfig::decode(&mut self.rest)?,
+            }),
             TAG_REMOVE => {
                 Item::Control(Control::Remove(MemberId(codec::take_u64(&mut self.rest)?)))
             }
@@ -342,6 +357,7 @@ mod tests {
                 Identity { incarnation: 1, start: 2, ..Identity::default() },
             ),
             Control::Expel(MemberId(9)),
+            Control::Reconfigure { from: config, to: ClusterConfig { active_size: 5, ..config } },
         ]
     }
 
@@ -370,13 +386,13 @@ mod tests {
             entry.push(Author::default(), &Command::Delete { path, dir: false, recursive: false });
         });
         let all = read(&entry).expect("it was just written");
-        assert_eq!(all.len(), 8);
+        assert_eq!(all.len(), 9);
         for (item, control) in all.iter().zip(items()) {
             assert_eq!(*item, Item::Control(control));
         }
         for len in 1..entry.len() {
             let part = read(entry.get(..len).expect("shorter"));
-            assert!(part.is_err() || part.is_ok_and(|items| items.len() < 8));
+            assert!(part.is_err() || part.is_ok_and(|items| items.len() < 9));
         }
         assert_eq!(read(&[]), Ok(Vec::new()));
     }
@@ -414,6 +430,12 @@ mod tests {
         let mut entry = batch(&items[2]);
         entry[0] = VERSION + 1;
         assert_eq!(read(&entry), Err(Malformed), "a newer version");
+        assert_eq!(batch(&items[2])[0], VERSION_WITHOUT_USERS);
+        let checked = check_forwarded(&batch(&items[7])[HEADER_LEN..]);
+        for entry in [batch(&items[7]), entry_of(&|items| *items = checked.clone().expect("ours"))]
+        {
+            assert_eq!(entry[0], VERSION, "an older member must not pass over it");
+        }
         let mut entry = batch(&items[2]);
         let at = HEADER_LEN + 1 + 8;
         entry[at..at + 8].copy_from_slice(&f64::NAN.to_bits().to_le_bytes());

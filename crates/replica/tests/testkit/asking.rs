@@ -90,7 +90,7 @@ impl Cluster {
         at: usize,
         config: ClusterConfig,
     ) -> Result<(), EngineError> {
-        self.change(at, |member, ticket| member.propose_config(ticket, config))
+        self.change(at, |member, ticket| member.propose_config(ticket, None, config))
     }
 
     pub(crate) fn expect(&mut self, at: usize, machine: Member) -> Result<(), EngineError> {

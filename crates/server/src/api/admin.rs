@@ -1,7 +1,7 @@
 //! The answers of `/v2/admin/*` (docs/spec/cluster.md section 2).
 
 use super::answers::{engine_error, error};
-use super::error::{ApiError, INVALID_FORM};
+use super::error::{ApiError, COMPARE_FAILED, INVALID_FORM};
 use super::json;
 use super::members::body::error_body;
 use super::pending::Waiting;
@@ -33,6 +33,51 @@ struct Config {
 pub(crate) fn config_body(config: &ClusterConfig) -> Vec<u8> {
     let ClusterConfig { active_size, remove_delay, sync_interval } = *config;
     json::line(&Config { active_size, remove_delay, sync_interval })
+}
+
+/// The version of a configuration, as `ETag` shows it: what is in it.
+fn version_of(config: &ClusterConfig) -> String {
+    let ClusterConfig { active_size, remove_delay, sync_interval } = *config;
+    format!("\"{active_size}-{remove_delay}-{sync_interval}\"")
+}
+
+/// The configuration of a version; nothing for what is none.
+fn config_of(version: &str) -> Option<ClusterConfig> {
+    let mut words = version.strip_prefix('"')?.strip_suffix('"')?.split('-');
+    let active_size = words.next()?.parse().ok()?;
+    let mut seconds = || words.next()?.parse().ok().filter(|seconds: &f64| seconds.is_finite());
+    let (remove_delay, sync_interval) = (seconds()?, seconds()?);
+    let config = ClusterConfig { active_size, remove_delay, sync_interval };
+    (version_of(&config) == version).then_some(config)
+}
+
+/// Which configuration a change is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Replaced {
+    /// Whichever there is.
+    Any,
+    This(ClusterConfig),
+    /// One that there cannot be.
+    None,
+}
+
+/// Reads `If-Match`. Of several versions that may be there it is the present one, if that is one of
+/// them.
+fn replaced(if_match: Option<&[u8]>, current: ClusterConfig) -> Replaced {
+    let Some(list) = if_match else { return Replaced::Any };
+    let text = String::from_utf8_lossy(list);
+    if text.trim() == "*" {
+        return Replaced::Any;
+    }
+    let all: Vec<ClusterConfig> =
+        text.split(',').filter_map(|version| config_of(version.trim())).collect();
+    let found = all.iter().find(|config| **config == current).or(all.first());
+    found.map_or(Replaced::None, |config| Replaced::This(*config))
+}
+
+fn show_config(config: &ClusterConfig) -> Response {
+    let etag = format!("ETag: {}\r\n", version_of(config));
+    Response::json(200, config_body(config)).with(etag)
 }
 
 /// The configuration with the members of a JSON object put into it. Members of another type and
@@ -90,15 +135,23 @@ pub(super) fn refuse_type() -> Response {
 pub(crate) fn config(cx: &mut Context, caller: Caller, request: &Request<'_>) -> Reply<Waiting> {
     let current = cx.driver.membership().config();
     if request.method != Method::Put {
-        return Response::json(200, config_body(&current)).into();
+        return show_config(&current).into();
     }
     // curl says a form where it is told nothing; a page has to say what it means.
     if request.sender.origin.is_some() && !is_json(request.content_type) {
         return refuse_type().into();
     }
-    match merge_config(current, request.body) {
+    let from = match replaced(request.terms.if_match, current) {
+        Replaced::Any => None,
+        Replaced::This(config) => Some(config),
+        Replaced::None => {
+            let cause = "If-Match names no version of the configuration";
+            return error(cx, &ApiError::new(COMPARE_FAILED, cause, cx.index())).into();
+        }
+    };
+    match merge_config(from.unwrap_or(current), request.body) {
         Ok(config) => {
-            cx.driver.propose_config(Ticket(caller.key.to_u64()), config);
+            cx.driver.propose_config(Ticket(caller.key.to_u64()), from, config);
             Reply::Wait(Waiting::Configure)
         }
         Err(detail) => error(cx, &ApiError::new(INVALID_FORM, detail, cx.index())).into(),
@@ -108,7 +161,7 @@ pub(crate) fn config(cx: &mut Context, caller: Caller, request: &Request<'_>) ->
 /// The configuration was changed, or could not be.
 pub(crate) fn configured(cx: &Context, outcome: &Answer) -> Response {
     match &outcome.outcome {
-        Ok(_) => Response::json(200, config_body(&cx.driver.membership().config())),
+        Ok(_) => show_config(&cx.driver.membership().config()),
         Err(Failure::Store(refused)) => error(cx, &ApiError::from_store(refused, false)),
         Err(Failure::Engine(failed)) => engine_error(cx, *failed),
     }
@@ -234,6 +287,30 @@ mod tests {
             assert!(merged(body).is_err(), "{body}");
         }
         assert!(merged(&"[".repeat(100_000)).is_err(), "nesting is bounded");
+    }
+
+    #[test]
+    fn a_version_names_what_is_to_be_replaced() {
+        let now = ClusterConfig { remove_delay: 2.5, sync_interval: 1e-7, ..Default::default() };
+        let other = ClusterConfig { active_size: 5, ..now };
+        let (version, older) = (version_of(&now), version_of(&other));
+        assert_eq!(version, "\"9-2.5-0.0000001\"");
+        let both = format!("{older} , {version}");
+        for (header, want) in [
+            (None, Replaced::Any),
+            (Some("*"), Replaced::Any),
+            (Some(version.as_str()), Replaced::This(now)),
+            (Some(older.as_str()), Replaced::This(other)),
+            (Some(both.as_str()), Replaced::This(now)),
+            (Some(""), Replaced::None),
+            (Some("\"9-2.5\""), Replaced::None),
+            (Some("\"9-2.5-NaN\""), Replaced::None),
+            (Some("\"09-2.5-1\""), Replaced::None),
+            (Some("9-2.5-1"), Replaced::None),
+            (Some("W/\"9-2.5-1\""), Replaced::None),
+        ] {
+            assert_eq!(replaced(header.map(str::as_bytes), now), want, "{header:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(crate) struct ApiError {
     status: Option<u16>,
 }
 
+pub(crate) const COMPARE_FAILED: u16 = 101;
 pub(crate) const UNAUTHORIZED: u16 = 110;
 pub(crate) const VALUE_REQUIRED: u16 = 200;
 pub(crate) const PREV_VALUE_REQUIRED: u16 = 201;
@@ -32,7 +33,7 @@ pub(crate) const WATCHER_CLEARED: u16 = 400;
 fn message(code: u16) -> &'static str {
     match code {
         100 => "Key not found",
-        101 => "Compare failed",
+        COMPARE_FAILED => "Compare failed",
         102 => "Not a file",
         103 => "Reached the max number of peers in the cluster",
         104 => "Not a directory",

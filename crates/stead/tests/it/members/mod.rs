@@ -1,6 +1,7 @@
 //! Three machines: their statistics, their metrics, and `/v2/members`.
 
 mod changes;
+mod config;
 mod leading;
 mod numbers;
 
