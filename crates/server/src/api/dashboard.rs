@@ -1,10 +1,16 @@
-//! The files of the dashboard (docs/spec/modules.md section 3), which are in the program itself.
+//! The files of the dashboard (docs/spec/modules.md section 3), which are in the program itself, as
+//! they are and compressed (`build.rs`).
 
 use super::answers::{not_found, redirect_to};
 use super::json;
 use crate::config::{Config, Dashboard};
+use crate::http::request::Terms;
 use crate::net::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
+use std::sync::OnceLock;
 
 /// What every file is sent with. A page may load and speak to nothing but the server that it came
 /// from, and may not be put into another page.
@@ -17,6 +23,9 @@ const HEADERS: &str = concat!(
     "Cache-Control: no-cache\r\n",
 );
 
+/// How much of a hash is in a tag.
+const VERSION_BYTES: usize = 12;
+
 /// Where the page is.
 const PATH: &str = "/mod/dashboard/";
 
@@ -25,52 +34,98 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
+/// A file of the page.
+struct File {
+    /// Its name behind [`PATH`].
+    name: &'static str,
+    kind: &'static str,
+    bytes: &'static [u8],
+    /// The same, compressed.
+    packed: &'static [u8],
+    /// What of its hash is in its `ETag`, once somebody has asked for it.
+    version: OnceLock<String>,
+}
+
 macro_rules! file {
-    ($name:literal) => {
-        include_bytes!(concat!("../../../../dashboard/", $name))
+    ($name:literal, $kind:ident, $file:literal) => {
+        File {
+            name: $name,
+            kind: $kind,
+            bytes: include_bytes!(concat!(env!("OUT_DIR"), "/dashboard/", $file)),
+            packed: include_bytes!(concat!(env!("OUT_DIR"), "/dashboard/", $file, ".gz")),
+            version: OnceLock::new(),
+        }
+    };
+    ($name:literal, $kind:ident) => {
+        file!($name, $kind, $name)
     };
 }
 
-const FILES: [(&str, &str, &[u8]); 19] = [
-    ("", HTML, file!("index.html")),
-    ("style.css", CSS, file!("style.css")),
-    ("icon.svg", SVG, file!("icon.svg")),
-    ("app.js", SCRIPT, file!("app.js")),
-    ("api.js", SCRIPT, file!("api.js")),
-    ("credentials.js", SCRIPT, file!("credentials.js")),
-    ("login.js", SCRIPT, file!("login.js")),
-    ("dom.js", SCRIPT, file!("dom.js")),
-    ("form.js", SCRIPT, file!("form.js")),
-    ("health.js", SCRIPT, file!("health.js")),
-    ("chart.js", SCRIPT, file!("chart.js")),
-    ("diff.js", SCRIPT, file!("diff.js")),
-    ("cluster.js", SCRIPT, file!("cluster.js")),
-    ("keys.js", SCRIPT, file!("keys.js")),
-    ("tree.js", SCRIPT, file!("tree.js")),
-    ("node.js", SCRIPT, file!("node.js")),
-    ("search.js", SCRIPT, file!("search.js")),
-    ("tail.js", SCRIPT, file!("tail.js")),
-    ("locks.js", SCRIPT, file!("locks.js")),
+static FILES: [File; 19] = [
+    file!("", HTML, "index.html"),
+    file!("style.css", CSS),
+    file!("icon.svg", SVG),
+    file!("app.js", SCRIPT),
+    file!("api.js", SCRIPT),
+    file!("credentials.js", SCRIPT),
+    file!("login.js", SCRIPT),
+    file!("dom.js", SCRIPT),
+    file!("form.js", SCRIPT),
+    file!("health.js", SCRIPT),
+    file!("chart.js", SCRIPT),
+    file!("diff.js", SCRIPT),
+    file!("cluster.js", SCRIPT),
+    file!("keys.js", SCRIPT),
+    file!("tree.js", SCRIPT),
+    file!("node.js", SCRIPT),
+    file!("search.js", SCRIPT),
+    file!("tail.js", SCRIPT),
+    file!("locks.js", SCRIPT),
 ];
 
+impl File {
+    fn named(name: &str) -> Option<&'static Self> {
+        FILES.iter().find(|file| file.name == name)
+    }
+
+    /// The tag of the file as it is, or compressed: these are two forms of one thing.
+    fn etag(&self, is_packed: bool) -> String {
+        let version = self.version.get_or_init(|| {
+            let hash = digest(&SHA256, self.bytes);
+            URL_SAFE_NO_PAD.encode(hash.as_ref().get(..VERSION_BYTES).expect("it is longer"))
+        });
+        format!("\"{version}{}\"", if is_packed { "-gzip" } else { "" })
+    }
+
+    fn serve(&self, terms: Terms<'_>) -> Response {
+        let is_packed = terms.accepts_gzip();
+        let tags = [self.etag(is_packed), self.etag(!is_packed)];
+        let mut head = format!("{HEADERS}Vary: Accept-Encoding\r\nETag: {}\r\n", tags[0]);
+        // Whoever has either form has all of it.
+        if tags.iter().any(|tag| terms.has(tag)) {
+            return Response::empty(304).with(head);
+        }
+        if is_packed {
+            head.push_str("Content-Encoding: gzip\r\n");
+        }
+        let body = if is_packed { self.packed } else { self.bytes };
+        Response::new(200, self.kind, body).with(head)
+    }
+}
+
 /// Answers a file of the dashboard; nothing named leads to the page.
-pub(crate) fn serve(config: &Config, asset: Option<&str>) -> Response {
+pub(crate) fn serve(config: &Config, asset: Option<&str>, terms: Terms<'_>) -> Response {
     let Some(name) = asset else { return redirect_to(301, PATH) };
+    if let Some(file) = File::named(name) {
+        return file.serve(terms);
+    }
     let response = if name == "settings.json" {
         let settings = settings_body(&config.name, config.dashboard, config.metrics);
         Response::json(200, settings)
-    } else if let Some((kind, body)) = file(name) {
-        Response::new(200, kind, body)
     } else {
         not_found()
     };
     response.with(HEADERS)
-}
-
-/// A file's content type and bytes, by its name behind [`PATH`].
-fn file(name: &str) -> Option<(&'static str, &'static [u8])> {
-    let (_, kind, bytes) = FILES.iter().find(|(known, ..)| *known == name)?;
-    Some((kind, bytes))
 }
 
 /// What the page has to know before it begins: `settings.json`.
@@ -95,12 +150,12 @@ mod tests {
     #[test]
     fn every_script_that_is_imported_is_there() {
         let mut imports = 0;
-        for (_, kind, bytes) in FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT) {
-            let text = std::str::from_utf8(bytes).expect("text");
+        for file in FILES.iter().filter(|file| file.kind == SCRIPT) {
+            let text = std::str::from_utf8(file.bytes).expect("text");
             for import in text.lines().filter(|line| line.starts_with("import ")) {
                 let name = import.rsplit('"').nth(1).expect("a name in quotes");
                 let name = name.strip_prefix("./").expect("a file beside it");
-                assert_eq!(file(name).map(|(kind, _)| kind), Some(*kind), "{import}");
+                assert_eq!(File::named(name).map(|file| file.kind), Some(SCRIPT), "{import}");
                 imports += 1;
             }
         }
@@ -109,11 +164,11 @@ mod tests {
 
     #[test]
     fn the_page_has_nothing_that_the_policy_forbids() {
-        let page = std::str::from_utf8(file("").expect("there").1).expect("text");
+        let page = std::str::from_utf8(File::named("").expect("there").bytes).expect("text");
         for word in ["<style", " style=", " onclick=", "http://", "https://"] {
             assert!(!page.contains(word), "{word}");
         }
-        assert!(file("nothing.js").is_none() && file("../Cargo.toml").is_none());
+        assert!(File::named("nothing.js").is_none() && File::named("../Cargo.toml").is_none());
     }
 
     #[test]
@@ -121,7 +176,7 @@ mod tests {
         fn count(bytes: &[u8], word: &str) -> usize {
             std::str::from_utf8(bytes).expect("text").matches(word).count()
         }
-        for (name, _, bytes) in FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT) {
+        for File { name, bytes, .. } in FILES.iter().filter(|file| file.kind == SCRIPT) {
             let sends = count(bytes, "fetch(");
             assert_eq!(sends, usize::from(*name == "api.js"), "{name}");
             for word in ["EventSource(", "XMLHttpRequest(", "WebSocket(", "sendBeacon("] {

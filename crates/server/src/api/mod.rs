@@ -147,7 +147,7 @@ fn resource(
         Route::StatsCluster => cluster_stats::serve(cx, caller).into(),
         Route::StatsTimes => moments::serve(cx, caller, request).into(),
         Route::StatsHistory => trend::serve(cx, caller, request).into(),
-        Route::Dashboard(asset) => dashboard::serve(&cx.config, asset).into(),
+        Route::Dashboard(asset) => dashboard::serve(&cx.config, asset, request.terms).into(),
         Route::Members => members::serve_all(cx, caller, request),
         Route::Member(id) => members::serve_one(cx, caller, request, id),
         Route::Auth(what) => auth::serve(cx, caller, request, what, remote.address()),

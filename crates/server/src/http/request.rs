@@ -101,6 +101,33 @@ pub(crate) struct Terms<'a> {
 }
 
 impl Terms<'_> {
+    /// Whether the client has what has this tag. A weak one counts too (RFC 9110 section 13.1.2).
+    pub(crate) fn has(&self, tag: &str) -> bool {
+        let Some(list) = self.if_none_match else { return false };
+        list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|known| {
+            known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == tag.as_bytes()
+        })
+    }
+
+    /// Whether the client takes what is compressed with gzip.
+    pub(crate) fn accepts_gzip(&self) -> bool {
+        let list = self.accept_encoding.unwrap_or_default().split(|byte| *byte == b',');
+        let mut any = false;
+        for item in list {
+            let mut words = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let name = words.next().unwrap_or_default();
+            let is_refused = words.any(|word| {
+                let mut zeros = word.strip_prefix(b"q=").unwrap_or(b"1").iter();
+                zeros.all(|byte| matches!(byte, b'0' | b'.'))
+            });
+            if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") {
+                return !is_refused;
+            }
+            any |= name == b"*" && !is_refused;
+        }
+        any
+    }
+
     /// Whether a page sends it by itself, again and again, to keep itself up to date.
     pub(crate) fn is_poll(&self) -> bool {
         self.dashboard.is_some_and(|value| value.eq_ignore_ascii_case(b"poll"))
@@ -164,5 +191,50 @@ impl fmt::Display for Refusal {
                                  supported"
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        for (header, want) in [
+            ("gzip", true),
+            ("GZIP", true),
+            ("deflate, gzip;q=1.0, *;q=0.5", true),
+            ("br;q=1, gzip ; q=0.2", true),
+            ("*", true),
+            ("x-gzip", true),
+            ("", false),
+            ("identity", false),
+            ("gzip;q=0", false),
+            ("gzip;q=0.000", false),
+            ("*, gzip;q=0", false),
+            ("*;q=0", false),
+            ("gzipped", false),
+        ] {
+            let terms = Terms { accept_encoding: Some(header.as_bytes()), ..Terms::default() };
+            assert_eq!(terms.accepts_gzip(), want, "{header}");
+        }
+        assert!(!Terms::default().accepts_gzip());
+    }
+
+    #[test]
+    fn a_tag_that_is_known_is_found_in_its_list() {
+        for (header, want) in [
+            ("\"a\"", true),
+            ("\"b\" , \"a\"", true),
+            ("W/\"a\"", true),
+            ("*", true),
+            ("\"b\"", false),
+            ("a", false),
+            ("", false),
+        ] {
+            let terms = Terms { if_none_match: Some(header.as_bytes()), ..Terms::default() };
+            assert_eq!(terms.has("\"a\""), want, "{header}");
+        }
+        assert!(!Terms::default().has("\"a\""));
     }
 }

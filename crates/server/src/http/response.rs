@@ -76,6 +76,7 @@ fn reason(status: u16) -> &'static str {
         201 => "Created",
         204 => "No Content",
         301 => "Moved Permanently",
+        304 => "Not Modified",
         307 => "Temporary Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
@@ -143,6 +144,8 @@ impl<'a> ResponseHead<'a> {
         match length {
             // RFC 9110 section 8.6 forbids one here.
             Length::Known(_) if status == 204 => {}
+            // It would be that of the body which is not sent.
+            Length::Known(_) if status == 304 => {}
             Length::Known(length) => put_number(out, "Content-Length: ", length as u64),
             Length::Stream if self.is_http11 => {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

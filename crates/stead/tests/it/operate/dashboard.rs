@@ -1,7 +1,9 @@
 //! What the dashboard is made of: its files, and the parts of the API that are there for it. What
 //! it does in a browser is in `dashboard/test`.
 
-use crate::testkit::{Request, Server, Site, ask};
+use crate::testkit::{Connection, Request, Response, Server, Site, ask};
+use flate2::read::GzDecoder;
+use std::io::Read;
 
 #[test]
 fn the_page_is_served_with_a_policy_that_lets_nothing_else_in() {
@@ -30,6 +32,64 @@ fn the_page_is_served_with_a_policy_that_lets_nothing_else_in() {
         assert_eq!(ask(addr, &Request::get(path)).status(), 404, "{path}");
     }
     assert_eq!(ask(addr, &Request::put("/mod/dashboard/", "")).status(), 405);
+}
+
+/// The headers that every answer for a file has.
+fn has_policy(answer: &Response) -> bool {
+    let is = |name: &str, want: &str| answer.head.header(name).is_some_and(|it| it.contains(want));
+    is("Content-Security-Policy", "default-src 'none'")
+        && is("X-Content-Type-Options", "nosniff")
+        && is("Cache-Control", "no-cache")
+        && is("Vary", "Accept-Encoding")
+}
+
+#[test]
+fn a_file_that_is_known_is_not_sent_again_and_is_compressed_for_those_who_take_it() {
+    let (_site, server) = Server::start("dashboard-cache");
+    let addr = server.addr();
+    let mut seen = Vec::new();
+    for name in ["", "app.js", "style.css", "icon.svg"] {
+        let get = || Request::get(&format!("/mod/dashboard/{name}"));
+        let plain = ask(addr, &get());
+        assert!(plain.status() == 200 && has_policy(&plain), "{name}");
+        assert_eq!(plain.head.header("Content-Encoding"), None);
+        let packed = ask(addr, &get().header("Accept-Encoding", "br, gzip"));
+        assert!(packed.status() == 200 && has_policy(&packed), "{name}");
+        assert_eq!(packed.head.header("Content-Encoding").as_deref(), Some("gzip"));
+        assert_eq!(packed.head.header("Content-Type"), plain.head.header("Content-Type"));
+        let mut bytes = Vec::new();
+        GzDecoder::new(&packed.body[..]).read_to_end(&mut bytes).expect("it is gzip");
+        assert_eq!(bytes, plain.body, "{name}");
+        let tag = |answer: &Response| answer.head.header("ETag").expect("a tag");
+        assert!(tag(&plain).starts_with('"') && tag(&plain) != tag(&packed), "{name}");
+        for known in [tag(&plain), format!("\"x\", W/{}", tag(&packed)), "*".to_owned()] {
+            for method in ["GET", "HEAD"] {
+                let path = format!("/mod/dashboard/{name}");
+                let again = Request::new(method, &path).header("If-None-Match", &known);
+                let again = ask(addr, &again);
+                assert_eq!((again.status(), again.body.len()), (304, 0), "{name} {known}");
+                assert!(has_policy(&again) && tag(&again) == tag(&plain), "{name} {known}");
+                assert_eq!(again.head.header("Content-Length"), None);
+            }
+        }
+        let other = ask(addr, &get().header("If-None-Match", "\"x\""));
+        assert_eq!((other.status(), &other.body), (200, &plain.body));
+        let refused = ask(addr, &get().header("Accept-Encoding", "gzip;q=0"));
+        assert_eq!(refused.body, plain.body);
+        let head = ask(addr, &Request::new("HEAD", &format!("/mod/dashboard/{name}")));
+        assert_eq!(head.head.header("Content-Length"), Some(plain.body.len().to_string()));
+        seen.push(tag(&plain));
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 4, "one for each file: {seen:?}");
+    // A connection goes on behind an answer without a body.
+    let mut connection = Connection::open(addr).expect("it listens");
+    let mut status = |request: &Request| connection.exchange(request).expect("an answer").status();
+    let get = Request::get("/mod/dashboard/");
+    for _ in 0..3 {
+        assert_eq!(status(&get.clone().header("If-None-Match", &seen[0])), 304);
+        assert_eq!(status(&get), 200);
+    }
 }
 
 #[test]
