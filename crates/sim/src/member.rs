@@ -370,7 +370,7 @@ impl Running {
 
     /// The first index of which the window of past events tells.
     pub(crate) fn first_kept(&self) -> u64 {
-        let filter = WatchFilter { path: "/".into(), recursive: true };
+        let filter = WatchFilter { path: "/".into(), recursive: true, hidden: false };
         match self.next_event(&filter, 1) {
             Ok(_) => 1,
             Err(_) => self.oldest_event().unwrap_or(u64::MAX),

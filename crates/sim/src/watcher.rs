@@ -42,7 +42,7 @@ const FILTERS: [(&str, bool); 8] = [
 impl Watcher {
     pub(crate) fn new(mut rng: Rng) -> Self {
         let (path, recursive) = rng.pick(&FILTERS);
-        let filter = WatchFilter { path: path.into(), recursive };
+        let filter = WatchFilter { path: path.into(), recursive, hidden: false };
         let stream = rng.permille(600);
         let stretches = vec![Stretch { from: 1, ..Stretch::default() }];
         Self { rng, filter, stream, at: None, next: 1, stretches }

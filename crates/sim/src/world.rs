@@ -419,7 +419,7 @@ impl World {
 
     /// Begins to take down what a member applies, and what it applied while nobody looked.
     pub(crate) fn tap(&mut self, at: usize) {
-        let filter = WatchFilter { path: "/".into(), recursive: true };
+        let filter = WatchFilter { path: "/".into(), recursive: true, hidden: false };
         let Some(machine) = self.machines.get_mut(at) else { return };
         let Some(running) = &mut machine.running else { return };
         let live = running.index() + 1;

@@ -307,13 +307,15 @@ impl Store {
         self.index += 1;
         let mut node = None;
         let lease = content.ttl.map(|ttl| self.stamp.lease(ttl));
-        if let (parent, Some(name)) = self.parent_mut(path, Shift::default())
-            && let Some(Node::Dir(dir)) = parent.children.get_mut(name)
-        {
-            let dir = Arc::make_mut(dir);
-            dir.set_lease(lease);
-            node = Some(dir.shallow());
-        }
+        let index = self.index;
+        self.change_in_parent(path, Shift::default(), |parent, name| {
+            if let Some(Node::Dir(dir)) = parent.children.get_mut(name) {
+                let dir = Arc::make_mut(dir);
+                dir.set_lease(lease);
+                dir.note_change(index);
+                node = Some(dir.shallow());
+            }
+        });
         self.expiry.set(path.as_str(), node.as_ref().and_then(Node::deadline));
         let refresh = content.refresh;
         let change = Change { action: Action::Update, created, node, prev: Some(prev), refresh };

@@ -12,6 +12,9 @@ use crate::time::StoreIndex;
 use crate::watch::Wake;
 use std::sync::Arc;
 
+/// What a hidden name begins with in a path.
+const HIDDEN: &str = "/_";
+
 /// A change that has been made and is still to be published.
 pub(crate) struct Change {
     pub(crate) action: Action,
@@ -60,12 +63,12 @@ impl Store {
         self.index += 1;
         let (created, deadline) = (node.created(), node.deadline());
         let had_deadline = prev.as_ref().is_some_and(|prev| prev.deadline().is_some());
-        let lost = prev.as_ref().map(Node::totals).unwrap_or_default();
-        let shift = Shift { gained: node.totals(), lost };
-        if let (parent, Some(name)) = self.parent_mut(path, shift) {
-            let replaced = parent.children.insert(name, node.clone());
-            debug_assert_eq!(replaced.is_some(), prev.is_some(), "{path:?} was looked up before");
-        }
+        let lost = prev.as_ref().map(Node::weight).unwrap_or_default();
+        let shift = Shift { gained: node.weight(), lost };
+        let placed = node.clone();
+        let replaced = self
+            .change_in_parent(path, shift, |dir, name| dir.children.insert(name, placed).is_some());
+        debug_assert_eq!(replaced, Some(prev.is_some()), "{path:?} was looked up before");
         if deadline.is_some() || had_deadline {
             self.expiry.set(path.as_str(), deadline);
         }
@@ -81,20 +84,14 @@ impl Store {
         wakes: &mut Vec<Wake>,
     ) -> Result<Arc<Event>, StoreError> {
         let key = path.as_str();
-        let removed = match self.locate(path) {
-            Located::Found(node) => {
-                let shift = Shift { lost: node.totals(), gained: Totals::default() };
-                match self.parent_mut(path, shift) {
-                    (parent, Some(name)) => parent.children.remove(name),
-                    _ => None,
-                }
-            }
-            _ => None,
-        };
-        let Some(node) = removed else {
+        let Located::Found(found) = self.locate(path) else {
             return Err(self.error(ErrorCode::KeyNotFound, key));
         };
+        let shift = Shift { lost: found.weight(), gained: Totals::default() };
         self.index += 1;
+        let removed =
+            self.change_in_parent(path, shift, |parent, name| parent.children.remove(name));
+        let node = removed.flatten().expect("it was found");
         if !self.expiry.is_empty() {
             self.expiry.set(key, None);
             if node.children().next().is_some() {
@@ -114,30 +111,74 @@ impl Store {
         Ok(event)
     }
 
-    /// The directory that holds a path, made if need be, and the last component. The node there is
-    /// about to change the totals of all directories above it by `shift`.
-    pub(crate) fn parent_mut<'a>(
+    /// Lets `change` change the directory that holds a path, made if need be, with the last
+    /// component; not for the root. The node there changes the totals of all directories above it
+    /// by `shift`, and its index is the store's.
+    pub(crate) fn change_in_parent<'a, R>(
         &mut self,
         path: KeyPath<'a>,
         shift: Shift,
-    ) -> (&mut Dir, Option<&'a str>) {
+        change: impl FnOnce(&mut Dir, &'a str) -> R,
+    ) -> Option<R> {
         let index = self.index;
+        let hidden_at = path.as_str().rfind(HIDDEN);
+        let far = shift.behind_hidden();
+        // Directories down to the last hidden name do not show what is behind it.
+        let shift_of = |at| if hidden_at.is_some_and(|hidden| at <= hidden) { far } else { shift };
         let mut components = path.components();
-        let name = components.next_back();
+        let name = components.next_back()?;
         let mut dir = Arc::make_mut(&mut self.root);
-        dir.totals.shift(shift);
+        let (mut at, mut made_from) = (0, None);
+        dir.totals.shift(shift_of(at));
+        dir.note_change(index);
         for component in components {
             if dir.children.get(component).is_none() {
                 let made = Node::Dir(Arc::new(Dir::new(index, index, None)));
                 dir.children.insert(component, made);
+                made_from.get_or_insert(at);
             }
             match dir.children.get_mut(component) {
                 Some(Node::Dir(child)) => dir = Arc::make_mut(child),
                 _ => unreachable!("a file in the way was refused before"),
             }
-            dir.totals.shift(shift);
+            at += 1 + component.len();
+            dir.totals.shift(shift_of(at));
+            dir.note_change(index);
         }
-        (dir, name)
+        let result = change(dir, name);
+        if let Some(from) = made_from {
+            self.count_made(path, from);
+        }
+        Some(result)
+    }
+
+    /// Counts the directories of a path that were just made, in those above them. `from` is the
+    /// length of the path of the last one that was there before; zero for the root.
+    fn count_made(&mut self, path: KeyPath<'_>, from: usize) {
+        let text = path.as_str();
+        let slashes = text.match_indices('/').map(|(at, _)| at);
+        // Where the paths of those that were made end.
+        let ends: Vec<usize> = slashes.filter(|at| *at > from).collect();
+        let below = |at: usize, upto: usize| {
+            let count = |at| ends.partition_point(|end| *end <= at);
+            (count(upto) - count(at).min(count(upto))) as u64
+        };
+        let mut dir = Arc::make_mut(&mut self.root);
+        let mut at = 0;
+        let mut hidden_at = text.find(HIDDEN).unwrap_or(text.len());
+        for component in path.components() {
+            if hidden_at < at {
+                let next = text.get(at..).and_then(|rest| rest.find(HIDDEN));
+                hidden_at = next.map_or(text.len(), |next| at + next);
+            }
+            dir.totals.nodes += below(at, text.len());
+            dir.totals.shown += below(at, hidden_at);
+            at += 1 + component.len();
+            match dir.children.get_mut(component) {
+                Some(Node::Dir(child)) if at < text.len() => dir = Arc::make_mut(child),
+                _ => return,
+            }
+        }
     }
 
     /// Records an event and finds who waits for it.

@@ -149,6 +149,7 @@ impl StoreBuilder {
         store.expiry = self.growth.into_expiry();
         store.auth = Arc::new(self.auth);
         store.index = self.index;
+        store.noted_from = self.index;
         store.stamp = self.stamp;
         store.history = History::after(store.index());
         store

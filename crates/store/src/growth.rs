@@ -3,7 +3,7 @@
 
 use crate::expiry::Expiry;
 use crate::name::Name;
-use crate::node::{Dir, File, Node, Shift, Totals};
+use crate::node::{Dir, File, Node, Shift, Totals, is_hidden};
 use crate::path::NODE_DEPTH_MAX;
 use crate::tree::Builder;
 use std::sync::Arc;
@@ -79,7 +79,9 @@ impl Growth {
             self.path.truncate(len);
         }
         if let Some(open) = self.open.last_mut() {
-            open.dir.totals.shift(Shift { gained: node.totals(), lost: Totals::default() });
+            let shift = Shift { gained: node.weight(), lost: Totals::default() };
+            let is_shown = !is_hidden(name.as_str());
+            open.dir.totals.shift(if is_shown { shift } else { shift.behind_hidden() });
             open.children.push(name, node);
         }
     }

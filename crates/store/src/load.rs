@@ -93,6 +93,7 @@ impl Store {
         store.root = Arc::new(root);
         store.auth = Arc::new(auth);
         store.index = index;
+        store.noted_from = index;
         store.stamp = stamp;
         store.stats = stats;
         store.history = history;

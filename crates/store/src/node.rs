@@ -27,6 +27,8 @@ pub struct Dir {
     pub(crate) children: Tree<Node>,
     /// Of everything below it, so that a directory that goes need not be walked to be counted.
     pub(crate) totals: Totals,
+    /// The index of the last change of it or of anything below it that this member has seen.
+    changed: u64,
 }
 
 /// How much there is in a part of the tree.
@@ -36,6 +38,10 @@ pub struct Totals {
     pub keys: u64,
     /// Bytes of their values.
     pub value_bytes: u64,
+    /// Files and directories.
+    pub nodes: u64,
+    /// Those of them that listings show: no name on the way to them is hidden.
+    pub shown: u64,
 }
 
 /// How the totals of all directories above a node change with it.
@@ -49,8 +55,26 @@ impl Totals {
     pub(crate) fn shift(&mut self, by: Shift) {
         self.keys = self.keys + by.gained.keys - by.lost.keys;
         self.value_bytes = self.value_bytes + by.gained.value_bytes - by.lost.value_bytes;
+        self.nodes = self.nodes + by.gained.nodes - by.lost.nodes;
+        self.shown = self.shown + by.gained.shown - by.lost.shown;
     }
 }
+
+impl Shift {
+    /// What of it counts above a hidden name.
+    pub(crate) fn behind_hidden(self) -> Self {
+        let hide = |totals| Totals { shown: 0, ..totals };
+        Self { gained: hide(self.gained), lost: hide(self.lost) }
+    }
+}
+
+/// Whether listings of the directory leave a child out.
+pub(crate) fn is_hidden(name: &str) -> bool {
+    name.starts_with('_')
+}
+
+/// The names that begin with an underscore are those from the first of these to before the second.
+const HIDDEN_NAMES: [&str; 2] = ["_", "`"];
 
 /// A node as it was at one moment: cheap to clone, never changes, may be sent to another thread.
 #[derive(Clone, Debug)]
@@ -89,7 +113,12 @@ impl File {
 impl Dir {
     pub(crate) fn new(created: u64, modified: u64, lease: Option<Lease>) -> Self {
         let (children, totals) = (Tree::default(), Totals::default());
-        Self { created, modified, lease: bounded(lease), children, totals }
+        Self { created, modified, lease: bounded(lease), children, totals, changed: modified }
+    }
+
+    /// Something below it changed with this index, or it did itself.
+    pub(crate) fn note_change(&mut self, index: u64) {
+        self.changed = index;
     }
 
     pub(crate) fn set_lease(&mut self, lease: Option<Lease>) {
@@ -212,12 +241,62 @@ impl Node {
         self.lock_entries().min_by_key(|(index, _)| *index)
     }
 
-    /// How much there is in it: for a directory, of everything below.
+    /// How much there is in it: for a directory, of everything below. A node is not in itself.
     pub fn totals(&self) -> Totals {
         match self {
-            Node::File(file) => Totals { keys: 1, value_bytes: file.value.len() as u64 },
+            Node::File(file) => {
+                let value_bytes = file.value.len() as u64;
+                Totals { keys: 1, value_bytes, nodes: 0, shown: 0 }
+            }
             Node::Dir(dir) => dir.totals,
         }
+    }
+
+    /// What the totals of the directory that holds it have of it.
+    pub(crate) fn weight(&self) -> Totals {
+        let below = self.totals();
+        Totals { nodes: below.nodes + 1, shown: below.shown + 1, ..below }
+    }
+
+    /// The index of the last change of it or of anything below it that this member has seen;
+    /// [`crate::Store::changed`] knows of those before.
+    pub(crate) fn changed(&self) -> u64 {
+        match self {
+            Node::File(file) => file.modified,
+            Node::Dir(dir) => dir.changed,
+        }
+    }
+
+    /// How many children there are, with hidden ones or without.
+    pub fn children_len(&self, hidden: bool) -> usize {
+        let Node::Dir(dir) = self else { return 0 };
+        let [first, end] = self.hidden_places();
+        if hidden { dir.children.len() } else { dir.children.len() - (end - first) }
+    }
+
+    /// Between which places among all children the hidden ones are.
+    fn hidden_places(&self) -> [usize; 2] {
+        match self {
+            Node::File(_) => [0, 0],
+            Node::Dir(dir) => HIDDEN_NAMES.map(|name| dir.children.rank(name)),
+        }
+    }
+
+    /// How many children sort up to `name`, with hidden ones or without.
+    pub fn children_upto(&self, name: &str, hidden: bool) -> usize {
+        let Node::Dir(dir) = self else { return 0 };
+        let rank = dir.children.rank(name) + usize::from(dir.children.get(name).is_some());
+        let [first, end] = self.hidden_places();
+        if hidden { rank } else { rank - (rank.clamp(first, end) - first) }
+    }
+
+    /// The children from a place on, which counts hidden ones or does not. Hidden ones behind it
+    /// come in either case.
+    pub fn children_from(&self, place: usize, hidden: bool) -> Children<'_> {
+        let Node::Dir(dir) = self else { return Children::default() };
+        let [first, end] = self.hidden_places();
+        let skipped = if hidden || place < first { place } else { place + (end - first) };
+        Children(dir.children.iter_from(skipped))
     }
 
     /// What an event shows of it.

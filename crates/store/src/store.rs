@@ -61,6 +61,8 @@ pub struct Store {
     pub(crate) refused: Refused,
     /// The same, where a command that counts it is on its way into the log.
     pub(crate) being_counted: Refused,
+    /// The index with which this member began to note when directories change.
+    pub(crate) noted_from: u64,
 }
 
 /// The whole store at one moment, taken in constant time; may be sent to another thread.
@@ -100,6 +102,7 @@ impl Store {
             reserves_all: false,
             refused: Refused::default(),
             being_counted: Refused::default(),
+            noted_from: 0,
         }
     }
 
@@ -183,6 +186,16 @@ impl Store {
             Located::Root => Some(Node::Dir(Arc::clone(&self.root))),
             _ => None,
         }
+    }
+
+    /// An index from which on a node, and everything below a directory, is as it is now: what was
+    /// read of it with this index is still so. It is that of the last change, or a later one where
+    /// the store was loaded after that.
+    pub fn changed(&self, node: &Node) -> StoreIndex {
+        StoreIndex(match node {
+            Node::File(_) => node.changed(),
+            Node::Dir(_) => node.changed().max(self.noted_from),
+        })
     }
 
     /// When the next node expires. For a while after the removal of a large directory it may be the
@@ -325,9 +338,9 @@ impl Store {
             let path = KeyPath::join_checked(&key);
             let Some(node) = self.peek(path) else { continue };
             let lease = node.lease().map(|lease| Lease { wall_offset, ..lease });
-            if let (parent, Some(name)) = self.parent_mut(path, Shift::default()) {
+            self.change_in_parent(path, Shift::default(), |parent, name| {
                 parent.children.insert(name, node.with_lease(lease));
-            }
+            });
         }
     }
 

@@ -26,6 +26,8 @@ struct Child<V> {
     /// page's first child is never looked at and may be anything: the page above
     /// has the bound that holds.
     first: Name,
+    /// How many entries are in the page and below it.
+    count: usize,
     page: Arc<Page<V>>,
 }
 
@@ -59,7 +61,7 @@ fn insert_tight<T>(items: &mut Vec<T>, at: usize, item: T) {
     items.insert(at, item);
 }
 
-impl<V: Clone> Page<V> {
+impl<V> Page<V> {
     fn len(&self) -> usize {
         match self {
             Page::Leaf(entries) => entries.len(),
@@ -67,6 +69,22 @@ impl<V: Clone> Page<V> {
         }
     }
 
+    /// How many entries are in it and below it.
+    fn count(&self) -> usize {
+        match self {
+            Page::Leaf(entries) => entries.len(),
+            Page::Inner(children) => children.iter().map(|child| child.count).sum(),
+        }
+    }
+}
+
+impl<V> Child<V> {
+    fn new(first: Name, page: Page<V>) -> Self {
+        Self { first, count: page.count(), page: Arc::new(page) }
+    }
+}
+
+impl<V: Clone> Page<V> {
     /// Inserts or replaces. A page that overflows gives its upper part.
     fn insert(&mut self, name: &str, value: V) -> (Option<V>, Option<Child<V>>) {
         match self {
@@ -77,9 +95,9 @@ impl<V: Clone> Page<V> {
                 }
                 Err(at) => {
                     insert_tight(entries, at, Entry { name: name.into(), value });
-                    let upper = split(entries, at).map(|upper| Child {
-                        first: upper.first().map_or_else(Name::default, |e| e.name.clone()),
-                        page: Arc::new(Page::Leaf(upper)),
+                    let upper = split(entries, at).map(|upper| {
+                        let first = upper.first().map_or_else(Name::default, |e| e.name.clone());
+                        Child::new(first, Page::Leaf(upper))
                     });
                     (None, upper)
                 }
@@ -88,11 +106,15 @@ impl<V: Clone> Page<V> {
                 let at = route(children, name);
                 let Some(child) = children.get_mut(at) else { return (None, None) };
                 let (old, upper) = Arc::make_mut(&mut child.page).insert(name, value);
-                let Some(upper) = upper else { return (old, None) };
+                let Some(upper) = upper else {
+                    child.count += usize::from(old.is_none());
+                    return (old, None);
+                };
+                child.count = child.page.count();
                 insert_tight(children, at + 1, upper);
-                let upper = split(children, at + 1).map(|upper| Child {
-                    first: upper.first().map_or_else(Name::default, |c| c.first.clone()),
-                    page: Arc::new(Page::Inner(upper)),
+                let upper = split(children, at + 1).map(|upper| {
+                    let first = upper.first().map_or_else(Name::default, |c| c.first.clone());
+                    Child::new(first, Page::Inner(upper))
                 });
                 (old, upper)
             }
@@ -113,6 +135,7 @@ impl<V: Clone> Page<V> {
                 let at = route(children, name);
                 let child = children.get_mut(at)?;
                 let value = Arc::make_mut(&mut child.page).remove(name)?;
+                child.count -= 1;
                 settle(children, at);
                 Some(value)
             }
@@ -156,6 +179,7 @@ fn settle<V: Clone>(children: &mut Vec<Child<V>>, at: usize) {
 fn merge<V: Clone>(children: &mut Vec<Child<V>>, at: usize) {
     let right = children.remove(at + 1);
     let Some(left) = children.get_mut(at) else { return };
+    left.count += right.count;
     match (Arc::make_mut(&mut left.page), Arc::unwrap_or_clone(right.page)) {
         (Page::Leaf(left), Page::Leaf(mut moved)) => left.append(&mut moved),
         (Page::Inner(left), Page::Inner(mut moved)) => {
@@ -178,6 +202,30 @@ impl<V> Default for Tree<V> {
 impl<V: Clone> Tree<V> {
     pub(crate) fn is_empty(&self) -> bool {
         self.root.is_none()
+    }
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.root.as_deref().map_or(0, Page::count)
+    }
+
+    /// How many names sort before `name`.
+    pub(crate) fn rank(&self, name: &str) -> usize {
+        let Some(mut page) = self.root.as_deref() else { return 0 };
+        let mut before = 0;
+        loop {
+            match page {
+                Page::Leaf(entries) => {
+                    return before + find(entries, name).unwrap_or_else(|at| at);
+                }
+                Page::Inner(children) => {
+                    let (passed, rest) = children.split_at(route(children, name));
+                    before += passed.iter().map(|child| child.count).sum::<usize>();
+                    let Some(child) = rest.first() else { return before };
+                    page = &child.page;
+                }
+            }
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&V> {
@@ -220,7 +268,8 @@ impl<V: Clone> Tree<V> {
         let (old, upper) = Arc::make_mut(root).insert(name, value);
         if let Some(upper) = upper {
             // The first child's name is never compared, so any will do that is not larger.
-            let lower = Child { first: Name::default(), page: Arc::clone(root) };
+            let lower =
+                Child { first: Name::default(), count: root.count(), page: Arc::clone(root) };
             *root = Arc::new(Page::Inner(vec![lower, upper]));
         }
         old
@@ -244,6 +293,15 @@ impl<V: Clone> Tree<V> {
         let mut iter = Iter::default();
         if let Some(root) = self.root.as_deref() {
             iter.descend(root, None);
+        }
+        iter
+    }
+
+    /// The entries but for the first `skipped`.
+    pub(crate) fn iter_from(&self, skipped: usize) -> Iter<'_, V> {
+        let mut iter = Iter::default();
+        if let Some(root) = self.root.as_deref() {
+            iter.descend_to(root, skipped);
         }
         iter
     }
@@ -289,7 +347,7 @@ impl<V: Clone> Builder<V> {
         let mut leaf = std::mem::take(&mut self.leaf);
         leaf.shrink_to_fit();
         if let Some(first) = leaf.first().map(|entry| entry.name.clone()) {
-            self.leaves.push(Child { first, page: Arc::new(Page::Leaf(leaf)) });
+            self.leaves.push(Child::new(first, Page::Leaf(leaf)));
         }
     }
 
@@ -301,7 +359,7 @@ impl<V: Clone> Builder<V> {
             let mut below = pages.into_iter().peekable();
             while let Some(first) = below.peek().map(|child| child.first.clone()) {
                 let children: Vec<Child<V>> = below.by_ref().take(PAGE_MAX).collect();
-                above.push(Child { first, page: Arc::new(Page::Inner(children)) });
+                above.push(Child::new(first, Page::Inner(children)));
             }
             pages = above;
         }
@@ -338,6 +396,32 @@ impl<'a, V> Iter<'a, V> {
                     let skip = after.map_or(0, |name| route(children, name));
                     let mut rest = children.get(skip..).unwrap_or_default().iter();
                     let Some(child) = rest.next() else { return };
+                    self.above.push(rest);
+                    page = &child.page;
+                }
+            }
+        }
+    }
+}
+
+impl<'a, V> Iter<'a, V> {
+    /// As [`Iter::descend`], to a place.
+    fn descend_to(&mut self, mut page: &'a Page<V>, mut skipped: usize) {
+        loop {
+            match page {
+                Page::Leaf(entries) => {
+                    self.leaf = entries.get(skipped..).unwrap_or_default().iter();
+                    return;
+                }
+                Page::Inner(children) => {
+                    let mut rest = children.iter();
+                    let child = loop {
+                        match rest.next() {
+                            Some(child) if child.count <= skipped => skipped -= child.count,
+                            Some(child) => break child,
+                            None => return,
+                        }
+                    };
                     self.above.push(rest);
                     page = &child.page;
                 }

@@ -4,9 +4,9 @@
 //! four look-ups (`/`, `/a`, `/a/b`, `/a/b/c`) however many clients wait elsewhere. It decides only
 //! *who* is woken; delivering bytes, and giving up on a slow reader, is the server's job.
 //!
-//! Two rules of the protocol shape the code (docs/spec/keys.md 9.3): a recursive watcher never sees
-//! hidden nodes below the path it watches, and removing a directory wakes watchers of everything
-//! inside it.
+//! Two rules of the protocol shape the code (docs/spec/keys.md 9.3): a recursive watcher does not
+//! see hidden nodes below the path it watches, unless it asks for them, and removing a directory
+//! wakes watchers of everything inside it.
 
 use crate::event::Event;
 use crate::node::Dir;
@@ -26,6 +26,8 @@ pub struct WatchFilter {
     pub path: Box<str>,
     /// Whether it wants to hear of what happens below the path too.
     pub recursive: bool,
+    /// Whether it wants to hear of hidden nodes below the path as well.
+    pub hidden: bool,
 }
 
 /// One event wakes one watcher.
@@ -61,7 +63,7 @@ pub(crate) fn matches(filter: &WatchFilter, key: &str) -> Match {
         return Match::Yes;
     }
     if let Some(below) = strip(key, &filter.path) {
-        let visible = filter.recursive && !below.contains("/_");
+        let visible = filter.recursive && (filter.hidden || !below.contains("/_"));
         return if visible { Match::Yes } else { Match::No };
     }
     if strip(&filter.path, key).is_some() { Match::Ancestor } else { Match::No }
@@ -74,8 +76,31 @@ struct Watcher {
     from: StoreIndex,
     /// Its place in the list of its path, so that taking it out does not search the list.
     at: u32,
-    recursive: bool,
+    scope: Scope,
     stream: bool,
+}
+
+/// How far a watcher sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// The path itself.
+    Plain,
+    /// What is below as well, but for hidden nodes.
+    Recursive,
+    /// All that is below.
+    Hidden,
+}
+
+impl Scope {
+    const ALL: [Scope; 3] = [Scope::Plain, Scope::Recursive, Scope::Hidden];
+
+    fn of(filter: &WatchFilter) -> Self {
+        match (filter.recursive, filter.hidden) {
+            (false, _) => Scope::Plain,
+            (true, false) => Scope::Recursive,
+            (true, true) => Scope::Hidden,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -112,6 +137,7 @@ pub(crate) struct Hub {
     /// further down does not pass them.
     plain: Lists,
     recursive: Lists,
+    hidden: Lists,
     slots: Vec<Slot>,
     free: Vec<u32>,
     len: usize,
@@ -122,8 +148,12 @@ impl Hub {
         self.len
     }
 
-    fn lists(&mut self, recursive: bool) -> &mut Lists {
-        if recursive { &mut self.recursive } else { &mut self.plain }
+    fn lists(&mut self, scope: Scope) -> &mut Lists {
+        match scope {
+            Scope::Plain => &mut self.plain,
+            Scope::Recursive => &mut self.recursive,
+            Scope::Hidden => &mut self.hidden,
+        }
     }
 
     pub(crate) fn add(
@@ -137,8 +167,8 @@ impl Hub {
             self.slots.push(Slot { generation: 0, watcher: None });
             place(self.slots.len() - 1)
         });
-        let recursive = filter.recursive;
-        let lists = self.lists(recursive);
+        let scope = Scope::of(filter);
+        let lists = self.lists(scope);
         let path = match lists.get_key_value(&*filter.path) {
             Some((path, _)) => Arc::clone(path),
             None => filter.path.as_ref().into(),
@@ -151,7 +181,7 @@ impl Hub {
         list.push(slot);
         self.len += 1;
         let entry = self.slots.get_mut(slot as usize).expect("free slots are in the table");
-        entry.watcher = Some(Watcher { path, owner, from, at, recursive, stream });
+        entry.watcher = Some(Watcher { path, owner, from, at, scope, stream });
         entry.id(slot)
     }
 
@@ -164,12 +194,12 @@ impl Hub {
         let Some(watcher) = entry.vacate() else { return };
         self.free.push(slot);
         self.len -= 1;
-        let Some(list) = self.lists(watcher.recursive).get_mut(&watcher.path) else { return };
+        let Some(list) = self.lists(watcher.scope).get_mut(&watcher.path) else { return };
         let removed = list.swap_remove(watcher.at as usize);
         debug_assert_eq!(removed, slot, "a watcher knows its place");
         let moved = list.get(watcher.at as usize).copied();
         if list.is_empty() {
-            self.lists(watcher.recursive).remove(&watcher.path);
+            self.lists(watcher.scope).remove(&watcher.path);
         }
         if let Some(moved) = moved.and_then(|moved| self.slots.get_mut(moved as usize))
             && let Some(moved) = &mut moved.watcher
@@ -182,6 +212,7 @@ impl Hub {
     pub(crate) fn clear(&mut self) -> Vec<u64> {
         self.plain.clear();
         self.recursive.clear();
+        self.hidden.clear();
         self.len = 0;
         let mut owners = Vec::new();
         for (slot, entry) in self.slots.iter_mut().enumerate() {
@@ -204,40 +235,43 @@ impl Hub {
         if self.len == 0 || event.refresh {
             return;
         }
-        self.wake_path(&event.key, false, event, wakes);
-        self.wake_path(&event.key, true, event, wakes);
-        if !self.recursive.is_empty() {
-            self.wake_above(event, wakes);
+        for scope in Scope::ALL {
+            self.wake_path(&event.key, scope, event, wakes);
+        }
+        for scope in [Scope::Recursive, Scope::Hidden] {
+            if !self.lists(scope).is_empty() {
+                self.wake_above(scope, event, wakes);
+            }
         }
         if let Some(dir) = removed {
             self.wake_below(dir, event, wakes);
         }
     }
 
-    fn wake_above(&mut self, event: &Arc<Event>, wakes: &mut Vec<Wake>) {
+    fn wake_above(&mut self, scope: Scope, event: &Arc<Event>, wakes: &mut Vec<Wake>) {
         let mut path: &str = &event.key;
         while let Some(slash) = path.rfind('/') {
-            // Once a component is hidden it is so for everybody further up.
-            if path.len() == 1 || path.get(slash + 1..).is_some_and(|name| name.starts_with('_')) {
+            // Once a component is hidden it is so for everybody further up who does not ask for it.
+            let is_hidden = scope == Scope::Recursive
+                && path.get(slash + 1..).is_some_and(|name| name.starts_with('_'));
+            if path.len() == 1 || is_hidden {
                 break;
             }
             path = match path.get(..slash) {
                 Some(parent) if !parent.is_empty() => parent,
                 _ => "/",
             };
-            self.wake_path(path, true, event, wakes);
+            self.wake_path(path, scope, event, wakes);
         }
     }
 
     /// Wakes the watchers of one path.
-    fn wake_path(
-        &mut self,
-        path: &str,
-        recursive: bool,
-        event: &Arc<Event>,
-        wakes: &mut Vec<Wake>,
-    ) {
-        let lists = if recursive { &mut self.recursive } else { &mut self.plain };
+    fn wake_path(&mut self, path: &str, scope: Scope, event: &Arc<Event>, wakes: &mut Vec<Wake>) {
+        let lists = match scope {
+            Scope::Plain => &mut self.plain,
+            Scope::Recursive => &mut self.recursive,
+            Scope::Hidden => &mut self.hidden,
+        };
         let Some(list) = lists.get_mut(path) else { return };
         let (slots, free) = (&mut self.slots, &mut self.free);
         let (before, mut kept) = (list.len(), 0);
@@ -273,11 +307,11 @@ impl Hub {
         let existed = |path: &Arc<str>| {
             strip(path, &event.key).is_some_and(|rest| dir.descendant(rest).is_some())
         };
-        for recursive in [false, true] {
-            let paths = self.lists(recursive).range::<str, _>(range).map(|(path, _)| path);
+        for scope in Scope::ALL {
+            let paths = self.lists(scope).range::<str, _>(range).map(|(path, _)| path);
             let paths: Vec<Arc<str>> = paths.filter(|path| existed(path)).cloned().collect();
             for path in paths {
-                self.wake_path(&path, recursive, event, wakes);
+                self.wake_path(&path, scope, event, wakes);
             }
         }
     }
@@ -289,7 +323,10 @@ mod tests {
 
     #[test]
     fn a_filter_goes_by_components_and_not_by_letters() {
-        let filter = |path: &str, recursive| WatchFilter { path: path.into(), recursive };
+        let filter = |path: &str, recursive| {
+            let (path, hidden) = (path.into(), false);
+            WatchFilter { path, recursive, hidden }
+        };
         for (path, recursive, key, want) in [
             ("/a", false, "/a", Match::Yes),
             ("/_a", true, "/_a", Match::Yes),
@@ -303,6 +340,15 @@ mod tests {
             ("/foo/bar", false, "/foo", Match::Ancestor),
         ] {
             assert_eq!(matches(&filter(path, recursive), key), want, "{path} {key}");
+        }
+        for (path, key, want) in [
+            ("/", "/a/_b/c", Match::Yes),
+            ("/a", "/a/_b", Match::Yes),
+            ("/a", "/a_/_b", Match::No),
+            ("/a/_b", "/a", Match::Ancestor),
+        ] {
+            let filter = WatchFilter { hidden: true, ..filter(path, true) };
+            assert_eq!(matches(&filter, key), want, "{path} {key}");
         }
     }
 }

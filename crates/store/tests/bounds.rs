@@ -85,7 +85,7 @@ fn the_deepest_tree_fits_on_a_small_stack() {
             Applied::Expired(1)
         ));
         drop(snapshot);
-        let filter = WatchFilter { path: deepest.as_str().into(), recursive: true };
+        let filter = WatchFilter { path: deepest.as_str().into(), recursive: true, hidden: false };
         store.watch(&filter, StoreIndex(0), false, 1);
         let mut wakes = Vec::new();
         store.apply(&delete("/x"), stamp(0), &mut wakes).expect("it is there");
@@ -119,7 +119,7 @@ fn a_snapshot_holds_what_was_there_when_it_was_taken() {
     let loaded = Store::load(&mut bytes.as_slice(), Limits::default()).expect("it is a snapshot");
     assert_eq!(store_lines(&loaded), lines);
     assert_eq!(loaded.index(), StoreIndex(3000));
-    let all = WatchFilter { path: "/".into(), recursive: true };
+    let all = WatchFilter { path: "/".into(), recursive: true, hidden: false };
     assert_eq!(loaded.next_event(&all, StoreIndex(3001)).map(|event| event.is_some()), Ok(false));
 }
 
@@ -148,7 +148,7 @@ fn the_history_is_bounded_by_bytes_but_keeps_the_least_number_of_events() {
 
 /// What the history holds of values longer than a kilobyte, each allocation once.
 fn history_value_bytes(store: &Store) -> usize {
-    let all = WatchFilter { path: "/".into(), recursive: true };
+    let all = WatchFilter { path: "/".into(), recursive: true, hidden: false };
     let from = store.oldest_event().expect("some are kept");
     let mut next = store.next_event(&all, from).expect("they are kept");
     let mut values = std::collections::BTreeMap::new();
@@ -177,8 +177,10 @@ fn events_of_any_size_stay_below_the_ceiling_of_the_history() {
     assert_eq!(history_value_bytes(&store), 7 * value.len());
     let loaded = reloaded(&store, limits);
     assert_eq!((kept(&loaded), history_value_bytes(&loaded)), (6, 7 * value.len()));
-    let behind =
-        store.next_event(&WatchFilter { path: "/k".into(), recursive: false }, StoreIndex(94));
+    let behind = store.next_event(
+        &WatchFilter { path: "/k".into(), recursive: false, hidden: false },
+        StoreIndex(94),
+    );
     assert_eq!(
         behind.map(drop).map_err(|error| error_text(&error)),
         Err("! 401 cause=the requested history has been cleared [95/94] index=100".to_owned())
@@ -240,7 +242,8 @@ fn a_watcher_finds_its_events_in_a_long_history() {
             apply(&mut store, 0, &set(&key, "v", None));
         }
     }
-    let filter = |path: &str, recursive| WatchFilter { path: path.into(), recursive };
+    let filter =
+        |path: &str, recursive| WatchFilter { path: path.into(), recursive, hidden: false };
     let collect = |filter: &WatchFilter, from: u64| {
         let mut found = Vec::new();
         let mut event = store.next_event(filter, StoreIndex(from)).expect("all are kept");
@@ -319,7 +322,7 @@ fn deadlines_of_a_removed_directory_are_forgotten_in_small_steps() {
 #[test]
 fn ids_of_watchers_that_are_gone_do_no_harm() {
     let mut store = Store::new(Limits { watchers_max: 3, ..Limits::default() });
-    let filter = |recursive| WatchFilter { path: "/k".into(), recursive };
+    let filter = |recursive| WatchFilter { path: "/k".into(), recursive, hidden: false };
     let add =
         |store: &mut Store, owner| store.watch(&filter(owner % 2 == 0), StoreIndex(0), true, owner);
     let ids: Vec<_> = (0..3).map(|owner| add(&mut store, owner).expect("there is room")).collect();
@@ -342,7 +345,7 @@ fn ids_of_watchers_that_are_gone_do_no_harm() {
 #[test]
 fn many_watchers_of_one_path_come_and_go() {
     let mut store = Store::new(Limits::default());
-    let filter = WatchFilter { path: "/k".into(), recursive: false };
+    let filter = WatchFilter { path: "/k".into(), recursive: false, hidden: false };
     let mut known = std::collections::BTreeMap::new();
     let mut random = numbers();
     let mut next = || random.next().expect("they do not end");

@@ -62,7 +62,11 @@ fn keys_and_watchers_cost_what_they_may() {
     });
     let watchers = bytes_per(KEYS, || {
         for at in shuffled(KEYS) {
-            let filter = WatchFilter { path: format!("/in-order/{at:08}").into(), recursive: true };
+            let filter = WatchFilter {
+                path: format!("/in-order/{at:08}").into(),
+                recursive: true,
+                hidden: false,
+            };
             store.watch(&filter, StoreIndex(0), false, 1).expect("there is room");
         }
     });

@@ -149,7 +149,7 @@ proptest! {
             prop_assert_eq!(apply(&mut copy, step, &mut then), apply(&mut store, step, &mut now));
         }
         prop_assert_eq!(nodes(&copy), nodes(&store));
-        let watch = WatchFilter { path: "/".into(), recursive: true };
+        let watch = WatchFilter { path: "/".into(), recursive: true, hidden: false };
         prop_assert!(copy.next_event(&watch, cleared).is_err() || cleared == StoreIndex(0));
     }
 }

@@ -6,6 +6,7 @@ mod testkit;
 
 use naive::Model;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use store::{
     Command, InOrder, InternalWrite, KeyPath, Limits, Node, Stamp, Store, StoreIndex,
     StoreSnapshot, Timestamp, Totals, Wake, WallOffset, WatchFilter, WatcherId,
@@ -53,15 +54,13 @@ enum Step {
         limit: u32,
     },
     Watch {
-        key: String,
-        recursive: bool,
+        filter: WatchFilter,
         stream: bool,
         ahead: u64,
     },
     Unwatch(usize),
     NextEvent {
-        key: String,
-        recursive: bool,
+        filter: WatchFilter,
         from: u64,
     },
     Snapshot,
@@ -77,6 +76,14 @@ fn key() -> impl Strategy<Value = String> {
         40 => prop::collection::vec(name, 1..5).prop_map(|names| format!("/{}", names.join("/"))),
         1 => Just("/".to_owned()),
     ]
+}
+
+fn filter() -> impl Strategy<Value = WatchFilter> {
+    (key(), any::<bool>(), any::<bool>()).prop_map(|(key, recursive, hidden)| WatchFilter {
+        path: key.into(),
+        recursive,
+        hidden,
+    })
 }
 
 fn condition() -> impl Strategy<Value = Condition> {
@@ -118,12 +125,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop::collection::vec(internal, 0..4).prop_map(Step::Internal),
         1 => (-5..20_i64).prop_map(Step::RaiseIndex),
         4 => (-3..8_i64, 0..5_u32).prop_map(|(seconds, limit)| Step::Expire { seconds, limit }),
-        5 => (key(), any::<bool>(), any::<bool>(), 0..6_u64).prop_map(
-            |(key, recursive, stream, ahead)| Step::Watch { key, recursive, stream, ahead }
-        ),
+        5 => (filter(), any::<bool>(), 0..6_u64)
+            .prop_map(|(filter, stream, ahead)| Step::Watch { filter, stream, ahead }),
         1 => (0..20_usize).prop_map(Step::Unwatch),
-        2 => (key(), any::<bool>(), 1..80_u64)
-            .prop_map(|(key, recursive, from)| Step::NextEvent { key, recursive, from }),
+        2 => (filter(), 1..80_u64)
+            .prop_map(|(filter, from)| Step::NextEvent { filter, from }),
         1 => Just(Step::Snapshot),
         1 => Just(Step::Reload),
     ]
@@ -145,6 +151,8 @@ struct World {
     watchers: Vec<(u64, WatcherId)>,
     owners: u64,
     snapshots: Vec<(StoreSnapshot, Vec<String>, u64)>,
+    /// What was seen of nodes, by path and the index of the last change.
+    known: BTreeMap<(String, u64), Vec<String>>,
 }
 
 impl World {
@@ -158,6 +166,7 @@ impl World {
             watchers: Vec::new(),
             owners: 0,
             snapshots: Vec::new(),
+            known: BTreeMap::new(),
         }
     }
 
@@ -207,7 +216,7 @@ impl World {
         (wake.owner, testkit::event_text(&wake.event))
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
         assert_eq!(store_lines(&self.store), self.model.lines());
         assert_eq!(stats_text(&self.store), self.model.stats());
         assert_eq!(store_lines(&self.looking), self.model.lines());
@@ -218,8 +227,22 @@ impl World {
         assert_eq!(deadline, self.model.next_deadline());
         let root = self.store.peek(KeyPath::ROOT).expect("there is always a root");
         assert_eq!(totals(&root), self.store.totals());
+        self.check_changed("/", &root);
         let bytes = snapshot_bytes(&self.store.snapshot());
         assert!(bytes == snapshot_bytes(&self.steady.snapshot()), "the same state, other bytes");
+    }
+
+    /// What was read of a node with the index of its last change, or a later one up to now, is what
+    /// is there.
+    fn check_changed(&mut self, path: &str, node: &Node) {
+        let changed = self.store.changed(node).0;
+        assert!(changed <= self.store.index().0);
+        let text = testkit::tree_lines(path, node, Timestamp(0));
+        let known = self.known.entry((path.to_owned(), changed)).or_insert_with(|| text.clone());
+        assert_eq!(*known, text, "{path} at {changed}");
+        for (name, child) in node.children() {
+            self.check_changed(&format!("{}/{name}", path.trim_end_matches('/')), child);
+        }
     }
 
     fn step(&mut self, step: &Step) {
@@ -242,14 +265,13 @@ impl World {
                 self.now = self.now.saturating_add_signed(seconds * SECOND as i64);
                 self.apply(&Command::Expire { limit: *limit });
             }
-            Step::Watch { key, recursive, stream, ahead } => {
-                let filter = WatchFilter { path: key.as_str().into(), recursive: *recursive };
+            Step::Watch { filter, stream, ahead } => {
                 self.owners += 1;
                 let from = self.store.index().0 + ahead;
                 let owner = self.owners;
-                let id = self.store.watch(&filter, StoreIndex(from), *stream, owner);
+                let id = self.store.watch(filter, StoreIndex(from), *stream, owner);
                 self.watchers.push((owner, id.expect("there are few watchers")));
-                self.model.watch(key, *recursive, *stream, from, owner);
+                self.model.watch(filter, *stream, from, owner);
             }
             Step::Unwatch(at) => {
                 // A watcher that was woken already, or twice: neither is an error.
@@ -258,9 +280,8 @@ impl World {
                     self.model.unwatch(owner);
                 }
             }
-            Step::NextEvent { key, recursive, from } => {
-                let filter = WatchFilter { path: key.as_str().into(), recursive: *recursive };
-                let got = self.store.next_event(&filter, StoreIndex(*from));
+            Step::NextEvent { filter, from } => {
+                let got = self.store.next_event(filter, StoreIndex(*from));
                 if (1..=self.model.cleared).contains(&(*from).max(1)) {
                     let refused = got.expect_err("it is cleared");
                     assert_eq!(refused.code, store::ErrorCode::EventIndexCleared);
@@ -268,7 +289,7 @@ impl World {
                 }
                 let got =
                     got.expect("all events are kept").map(|event| testkit::event_text(&event));
-                assert_eq!(got, self.model.next_event(key, *recursive, *from));
+                assert_eq!(got, self.model.next_event(filter, *from));
             }
             Step::Snapshot => {
                 let (lines, now) = (store_lines(&self.store), self.store.index().0);
@@ -347,11 +368,30 @@ impl World {
 
 /// What is in a node, found by going through all of it.
 fn totals(node: &Node) -> Totals {
-    let own = node.value().map(|value| Totals { keys: 1, value_bytes: value.len() as u64 });
-    node.children().fold(own.unwrap_or_default(), |sum, (_, child)| {
+    let own = node.value().map(|value| (1, value.len() as u64)).unwrap_or_default();
+    let own = Totals { keys: own.0, value_bytes: own.1, ..Totals::default() };
+    let children: Vec<&str> = node.children().map(|(name, _)| name).collect();
+    let shown: Vec<&str> = children.iter().copied().filter(|name| !name.starts_with('_')).collect();
+    assert_eq!(node.children_len(true), children.len());
+    assert_eq!(node.children_len(false), shown.len());
+    for (place, name) in shown.iter().enumerate() {
+        assert_eq!(node.children_from(place, false).next().map(|child| child.0), Some(*name));
+        assert_eq!(node.children_upto(name, false), place + 1);
+    }
+    for (place, name) in children.iter().enumerate() {
+        assert_eq!(node.children_from(place, true).next().map(|child| child.0), Some(*name));
+        assert_eq!(node.children_upto(name, true), place + 1);
+    }
+    node.children().fold(own, |sum, (name, child)| {
         let below = totals(child);
         assert_eq!(below, child.totals());
-        Totals { keys: sum.keys + below.keys, value_bytes: sum.value_bytes + below.value_bytes }
+        let is_shown = !name.starts_with('_');
+        Totals {
+            keys: sum.keys + below.keys,
+            value_bytes: sum.value_bytes + below.value_bytes,
+            nodes: sum.nodes + below.nodes + 1,
+            shown: sum.shown + if is_shown { below.shown + 1 } else { 0 },
+        }
     })
 }
 

@@ -124,7 +124,7 @@ fn snapshots_of_all_versions_stay_readable() {
 
 /// All events that are kept.
 fn event_lines(store: &Store) -> Vec<String> {
-    let all = WatchFilter { path: "/".into(), recursive: true };
+    let all = WatchFilter { path: "/".into(), recursive: true, hidden: false };
     let mut lines = Vec::new();
     let from = store.oldest_event().unwrap_or(StoreIndex(1));
     let mut next = store.next_event(&all, from).expect("all are kept");

@@ -57,7 +57,11 @@ pub(crate) fn judge(window: &Window, listing: &[(String, OpId)]) -> (Sums, Vec<S
         ("rights", rights::judge(window)),
     ];
     for told in &window.watchers {
-        let filter = WatchFilter { path: told.path.as_str().into(), recursive: told.recursive };
+        let filter = WatchFilter {
+            path: told.path.as_str().into(),
+            recursive: told.recursive,
+            hidden: false,
+        };
         let verdict = watch::check(&filter, &told.stretches, changes);
         verdicts.push(("watch", verdict.map_err(|text| format!("{}: {text}", told.name))));
     }

@@ -56,7 +56,7 @@ mod tests {
     }
 
     fn judge(path: &str, recursive: bool, from: u64, told: &[u64], was_cleared: bool) -> Verdict {
-        let filter = WatchFilter { path: path.into(), recursive };
+        let filter = WatchFilter { path: path.into(), recursive, hidden: false };
         check(&filter, &[Stretch { from, told: told.to_vec(), was_cleared }], &changes())
     }
 

@@ -210,7 +210,7 @@ fn recall(store: &mut Store, imported: &mut Imported, prefix: &str) -> Result<()
 /// From where on a store has all past events that were kept from `start` on; the oldest may have
 /// been let go for the memory that they take.
 fn kept_from(store: &Store, start: u64) -> Option<u64> {
-    let all = WatchFilter { path: "/".into(), recursive: true };
+    let all = WatchFilter { path: "/".into(), recursive: true, hidden: false };
     let oldest = store.oldest_event()?.0;
     Some(if store.next_event(&all, StoreIndex(start)).is_ok() { start } else { oldest })
 }

@@ -21,6 +21,7 @@ fn check(page: &Page<u64>, lower: Option<&str>, upper: Option<&str>) -> usize {
             for (at, child) in children.iter().enumerate() {
                 let lower = if at == 0 { lower } else { Some(child.first.as_str()) };
                 let upper = children.get(at + 1).map(|next| next.first.as_str()).or(upper);
+                assert_eq!(child.count, child.page.count(), "counts follow what is below");
                 depths.push(check(&child.page, lower, upper));
             }
             assert!(depths.windows(2).all(|pair| pair[0] == pair[1]), "{depths:?}");
@@ -58,12 +59,16 @@ fn it_equals_a_sorted_map_through_insertions_and_removals() {
         }
         if round % 9973 == 0 {
             assert_eq!(names(&tree), model.keys().collect::<Vec<_>>());
+            assert_eq!(tree.len(), model.len());
             deepest = deepest.max(tree.root.as_ref().map_or(0, |root| check(root, None, None)));
         }
     }
     assert_eq!(deepest, 4);
-    for (name, index) in &model {
+    for (rank, (name, index)) in model.iter().enumerate() {
         assert_eq!(tree.get(name), Some(index));
+        assert_eq!(tree.rank(name), rank);
+        let found = tree.iter_from(rank).next().map(|entry| entry.name.as_str());
+        assert_eq!(found, Some(name.as_str()));
     }
     for name in model.keys() {
         assert!(tree.remove(name).is_some());
@@ -135,4 +140,25 @@ fn a_listing_resumes_behind_any_name() {
         assert_eq!(got, want, "after {after}");
     }
     assert_eq!(tree.iter_after("").count(), 300);
+}
+
+#[test]
+fn a_listing_begins_at_any_place() {
+    let mut tree = Tree::default();
+    for number in 0..2000 {
+        tree.insert(&format!("{:04}", number * 2), number);
+        tree.remove(&format!("{:04}", number / 3));
+    }
+    let all = names(&tree);
+    assert_eq!(tree.len(), all.len());
+    for skipped in 0..all.len() + 2 {
+        let got = tree.iter_from(skipped).map(|entry| entry.name.as_str());
+        assert!(got.eq(all.iter().skip(skipped).copied()), "from {skipped}");
+    }
+    for number in 0..4100 {
+        let name = format!("{number:04}");
+        let want = all.iter().filter(|other| **other < &*name).count();
+        assert_eq!(tree.rank(&name), want, "{name}");
+    }
+    assert_eq!((Tree::<u64>::default().len(), Tree::<u64>::default().rank("x")), (0, 0));
 }

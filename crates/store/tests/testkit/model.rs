@@ -4,7 +4,7 @@
 use crate::testkit::SECOND;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use store::{Command, InOrder, KeyPath};
+use store::{Command, InOrder, KeyPath, WatchFilter};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Node {
@@ -32,8 +32,7 @@ struct Event {
 #[derive(Debug)]
 struct Watcher {
     owner: u64,
-    path: String,
-    recursive: bool,
+    filter: WatchFilter,
     stream: bool,
     from: u64,
 }
@@ -103,16 +102,18 @@ impl Event {
     }
 
     /// Whether somebody who watches hears of it (docs/spec/keys.md 9.3).
-    fn wakes(&self, path: &str, recursive: bool, is_past: bool) -> bool {
+    fn wakes(&self, filter: &WatchFilter, is_past: bool) -> bool {
         if self.refresh {
             return false;
         }
+        let path = &*filter.path;
         if self.key == path {
             return true;
         }
         if is_below(&self.key, path) {
             let rest = &self.key[path.trim_end_matches('/').len()..];
-            return recursive && rest.split('/').all(|name| !name.starts_with('_'));
+            let is_shown = filter.hidden || rest.split('/').all(|name| !name.starts_with('_'));
+            return filter.recursive && is_shown;
         }
         let was_dir = self.prev.as_ref().is_some_and(|prev| prev.value.is_none());
         self.is_removal()
@@ -168,15 +169,8 @@ impl Model {
         self.nodes.get(key).and_then(|node| node.value.as_deref())
     }
 
-    pub(crate) fn watch(
-        &mut self,
-        path: &str,
-        recursive: bool,
-        stream: bool,
-        from: u64,
-        owner: u64,
-    ) {
-        self.watchers.push(Watcher { owner, path: path.to_owned(), recursive, stream, from });
+    pub(crate) fn watch(&mut self, filter: &WatchFilter, stream: bool, from: u64, owner: u64) {
+        self.watchers.push(Watcher { owner, filter: filter.clone(), stream, from });
     }
 
     pub(crate) fn unwatch(&mut self, owner: u64) {
@@ -188,9 +182,9 @@ impl Model {
     }
 
     /// The first event of the past from an index on.
-    pub(crate) fn next_event(&self, path: &str, recursive: bool, from: u64) -> Option<String> {
+    pub(crate) fn next_event(&self, filter: &WatchFilter, from: u64) -> Option<String> {
         let mut events = self.events.iter().filter(|event| event.index >= from);
-        events.find(|event| event.wakes(path, recursive, true)).map(Event::text)
+        events.find(|event| event.wakes(filter, true)).map(Event::text)
     }
 
     /// What the command prints, and who is woken.
@@ -521,9 +515,8 @@ impl Model {
     ) {
         let (key, index, time) = (key.to_owned(), self.index, self.time);
         let event = Event { action, key, index, created, node, prev, time, refresh, removed };
-        let hears = |watcher: &Watcher| {
-            event.index >= watcher.from && event.wakes(&watcher.path, watcher.recursive, false)
-        };
+        let hears =
+            |watcher: &Watcher| event.index >= watcher.from && event.wakes(&watcher.filter, false);
         for watcher in self.watchers.iter().filter(|watcher| hears(watcher)) {
             self.woken.push((watcher.owner, event.text()));
         }

@@ -16,7 +16,8 @@
 //! clock n                     n seconds pass; they may be negative
 //! expire [limit=n]
 //! get /p     ls /p     tree   stats   next   (the next deadline)
-//! watch /p [recursive] [stream] [from=n] -> name      unwatch name
+//! watch /p [recursive] [showHidden] [stream] [from=n] -> name      unwatch name
+//! count /p                    children and nodes below, with hidden ones and without, last change
 //! reload                      the store goes through a snapshot; its watchers are gone
 //! repeat n command            prints what the last one printed
 //! limits [events=n] [bytes=n] [watchers=n]   a new store
@@ -188,7 +189,7 @@ impl Runner {
     fn expire(&mut self, limit: u32) -> Vec<String> {
         let before = self.store.index();
         let mut lines = self.apply(&Command::Expire { limit });
-        let all = WatchFilter { path: "/".into(), recursive: true };
+        let all = WatchFilter { path: "/".into(), recursive: true, hidden: false };
         let mut events = Vec::new();
         let mut next = self.store.next_event(&all, StoreIndex(before.0 + 1));
         while let Ok(Some(event)) = next {
@@ -204,7 +205,8 @@ impl Runner {
         let name = line.words.last().expect("a line has words").clone();
         assert_eq!(line.word(line.words.len() - 2), "->", "{}", line.text);
         let path = path(line.word(1)).as_str().into();
-        let filter = WatchFilter { path, recursive: line.has("recursive") };
+        let (recursive, hidden) = (line.has("recursive"), line.has("showHidden"));
+        let filter = WatchFilter { path, recursive, hidden };
         let stream = line.has("stream");
         let from = StoreIndex(line.number("from").unwrap_or(0));
         let mut lines = Vec::new();
@@ -273,6 +275,16 @@ impl Runner {
         }
     }
 
+    fn count(&self, line: &Line<'_>) -> Vec<String> {
+        let Some(node) = self.store.peek(path(line.word(1))) else { return vec!["none".into()] };
+        let (totals, changed) = (node.totals(), self.store.changed(&node));
+        let children = [true, false].map(|hidden| node.children_len(hidden));
+        vec![format!(
+            "children {} shown {}, below {} shown {}, changed {}",
+            children[0], children[1], totals.nodes, totals.shown, changed.0
+        )]
+    }
+
     fn run(&mut self, text: &str) -> Vec<String> {
         let line = Line::parse(text);
         if let Some(command) = line.client_command() {
@@ -284,6 +296,7 @@ impl Runner {
         }
         match line.word(0) {
             "queue" => return self.queue(&line),
+            "count" => return self.count(&line),
             "internal" => return self.internal(&line),
             "advance" => {
                 self.pass(line.word(1));

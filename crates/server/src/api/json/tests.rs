@@ -223,7 +223,7 @@ fn removals_show_no_value_and_expiries_no_directory() {
          \"createdIndex\":2},\"prevNode\":{\"key\":\"/d\",\"dir\":true,\
          \"modifiedIndex\":2,\"createdIndex\":2}}"
     );
-    let filter = store::WatchFilter { path: "/e".into(), recursive: false };
+    let filter = store::WatchFilter { path: "/e".into(), recursive: false, hidden: false };
     world.store.watch(&filter, store::StoreIndex(7), false, 1).expect("there is room");
     world.now += 5 * SECOND;
     let mut wakes = Vec::new();

@@ -40,7 +40,8 @@ pub(super) fn begin(
 ) -> Reply<Waiting> {
     cx.meters.watches.add_one();
     let index = cx.driver.store().index();
-    let filter = WatchFilter { path: path.as_str().into(), recursive: watch.recursive };
+    let Watch { recursive, hidden, .. } = watch;
+    let filter = WatchFilter { path: path.as_str().into(), recursive, hidden };
     let from = StoreIndex(watch.wait_index);
     if watch.wait_index > 0 {
         match cx.driver.store().next_event(&filter, from) {

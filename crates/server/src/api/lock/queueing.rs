@@ -33,7 +33,7 @@ pub(super) fn known(dir: &str) -> KeyPath<'_> {
 
 /// Watches what happens in the queue of a lock, from now on.
 fn watch(store: &mut Store, dir: &str) -> Option<WatcherId> {
-    let filter = WatchFilter { path: dir.into(), recursive: true };
+    let filter = WatchFilter { path: dir.into(), recursive: true, hidden: false };
     let next = StoreIndex(store.index().0 + 1);
     store.watch(&filter, next, true, Waiter::ANY_LOCK)
 }

@@ -42,8 +42,8 @@ pub(crate) fn parse_watch<'a>(
         };
         wait_index = from;
     }
-    let (recursive, stream, form) = (false, false, Form::V1);
-    Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index, form }))
+    let (recursive, hidden, stream, form) = (false, false, false, Form::V1);
+    Ok(KeysRequest::Watch(Watch { recursive, hidden, stream, wait_index, form }))
 }
 
 /// A set; with a `prevValue` a test-and-set, with an empty one a creation.
