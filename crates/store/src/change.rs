@@ -12,8 +12,55 @@ use crate::time::StoreIndex;
 use crate::watch::Wake;
 use std::sync::Arc;
 
-/// What a hidden name begins with in a path.
-const HIDDEN: &str = "/_";
+/// Where the last hidden name of a path begins, with its slash.
+fn last_hidden(path: &str) -> Option<usize> {
+    path.as_bytes().windows(2).rposition(|pair| pair == b"/_")
+}
+
+/// The directories of a path below one that it leads through.
+struct Ahead<'a> {
+    path: &'a [u8],
+    /// Where the next hidden name begins, with its slash; the end of the path if none does.
+    hidden_at: usize,
+    /// How many there are.
+    nodes: u64,
+    /// How many of them are shown: those up to the next hidden name.
+    shown: u64,
+}
+
+impl<'a> Ahead<'a> {
+    /// Those below the directory whose path is so long; zero for the root.
+    fn of(path: &'a str, at: usize) -> Self {
+        let path = path.as_bytes();
+        let mut ahead = Self { path, hidden_at: 0, nodes: 0, shown: 0 };
+        ahead.nodes = ahead.dirs(at, path.len());
+        ahead.look_ahead(at);
+        ahead
+    }
+
+    /// Goes on to the next one, whose path is so long.
+    fn pass(&mut self, at: usize) {
+        self.nodes -= 1;
+        if at <= self.hidden_at {
+            self.shown -= 1;
+        } else {
+            self.look_ahead(at);
+        }
+    }
+
+    fn look_ahead(&mut self, at: usize) {
+        let mut pairs = self.path.get(at..).unwrap_or_default().windows(2);
+        self.hidden_at = pairs.position(|pair| pair == b"/_").map_or(self.path.len(), |by| at + by);
+        self.shown = self.dirs(at, self.hidden_at);
+    }
+
+    /// How many there are whose paths are longer than `from`, and up to `upto`.
+    fn dirs(&self, from: usize, upto: usize) -> u64 {
+        let end = self.path.len().min(upto + 1);
+        let part = self.path.get(from + 1..end).unwrap_or_default();
+        part.iter().filter(|byte| **byte == b'/').count() as u64
+    }
+}
 
 /// A change that has been made and is still to be published.
 pub(crate) struct Change {
@@ -120,28 +167,32 @@ impl Store {
         shift: Shift,
         change: impl FnOnce(&mut Dir, &'a str) -> R,
     ) -> Option<R> {
-        let index = self.index;
-        let hidden_at = path.as_str().rfind(HIDDEN);
-        let far = shift.behind_hidden();
+        let (index, text) = (self.index, path.as_str());
         // Directories down to the last hidden name do not show what is behind it.
+        let hidden_at = if shift.is_of_nodes() { last_hidden(text) } else { None };
+        let far = shift.behind_hidden();
         let shift_of = |at| if hidden_at.is_some_and(|hidden| at <= hidden) { far } else { shift };
         let mut components = path.components();
         let name = components.next_back()?;
         let mut dir = Arc::make_mut(&mut self.root);
-        let (mut at, mut made_from) = (0, None);
+        let (mut at, mut ahead, mut made_from) = (0, None, None);
         dir.totals.shift(shift_of(at));
         dir.note_change(index);
         for component in components {
+            let end = at + 1 + component.len();
             if dir.children.get(component).is_none() {
-                let made = Node::Dir(Arc::new(Dir::new(index, index, None)));
-                dir.children.insert(component, made);
                 made_from.get_or_insert(at);
+                let ahead = ahead.get_or_insert_with(|| Ahead::of(text, at));
+                ahead.pass(end);
+                let mut made = Dir::new(index, index, None);
+                (made.totals.nodes, made.totals.shown) = (ahead.nodes, ahead.shown);
+                dir.children.insert(component, Node::Dir(Arc::new(made)));
             }
             match dir.children.get_mut(component) {
                 Some(Node::Dir(child)) => dir = Arc::make_mut(child),
                 _ => unreachable!("a file in the way was refused before"),
             }
-            at += 1 + component.len();
+            at = end;
             dir.totals.shift(shift_of(at));
             dir.note_change(index);
         }
@@ -155,27 +206,20 @@ impl Store {
     /// Counts the directories of a path that were just made, in those above them. `from` is the
     /// length of the path of the last one that was there before; zero for the root.
     fn count_made(&mut self, path: KeyPath<'_>, from: usize) {
-        let text = path.as_str();
-        let slashes = text.match_indices('/').map(|(at, _)| at);
-        // Where the paths of those that were made end.
-        let ends: Vec<usize> = slashes.filter(|at| *at > from).collect();
-        let below = |at: usize, upto: usize| {
-            let count = |at| ends.partition_point(|end| *end <= at);
-            (count(upto) - count(at).min(count(upto))) as u64
-        };
+        let made = Ahead::of(path.as_str(), from);
+        let mut hidden_at = last_hidden(path.as_str().get(..=from).unwrap_or_default());
         let mut dir = Arc::make_mut(&mut self.root);
         let mut at = 0;
-        let mut hidden_at = text.find(HIDDEN).unwrap_or(text.len());
         for component in path.components() {
-            if hidden_at < at {
-                let next = text.get(at..).and_then(|rest| rest.find(HIDDEN));
-                hidden_at = next.map_or(text.len(), |next| at + next);
+            dir.totals.nodes += made.nodes;
+            // What is behind a hidden name is shown by those behind it as well.
+            hidden_at = hidden_at.filter(|hidden| at <= *hidden);
+            if hidden_at.is_none() {
+                dir.totals.shown += made.shown;
             }
-            dir.totals.nodes += below(at, text.len());
-            dir.totals.shown += below(at, hidden_at);
             at += 1 + component.len();
             match dir.children.get_mut(component) {
-                Some(Node::Dir(child)) if at < text.len() => dir = Arc::make_mut(child),
+                Some(Node::Dir(child)) if at <= from => dir = Arc::make_mut(child),
                 _ => return,
             }
         }

@@ -46,7 +46,7 @@ pub use event::{Action, Event};
 pub use given::{GivenError, GivenEvent, GivenNode, StoreBuilder};
 pub use limits::Limits;
 pub use lock::{LOCK_ANONYMOUS, LOCK_ROOT, LockAction, LockEntry, LockOutcome, LockState};
-pub use node::{Children, Dir, File, Node, Totals};
+pub use node::{Children, Dir, File, Node, Totals, is_hidden};
 pub use path::{DEPTH_MAX, KeyPath, PathError};
 pub use stats::{Counter, Refused, StoreStats};
 pub use store::{Applied, Store, StoreSnapshot};

@@ -61,6 +61,12 @@ impl Totals {
 }
 
 impl Shift {
+    /// Whether there are more nodes than before, or fewer.
+    pub(crate) fn is_of_nodes(self) -> bool {
+        let counts = |totals: Totals| (totals.nodes, totals.shown);
+        counts(self.gained) != counts(self.lost)
+    }
+
     /// What of it counts above a hidden name.
     pub(crate) fn behind_hidden(self) -> Self {
         let hide = |totals| Totals { shown: 0, ..totals };
@@ -69,7 +75,7 @@ impl Shift {
 }
 
 /// Whether listings of the directory leave a child out.
-pub(crate) fn is_hidden(name: &str) -> bool {
+pub fn is_hidden(name: &str) -> bool {
     name.starts_with('_')
 }
 
@@ -211,6 +217,14 @@ impl Node {
                 dir.set_lease(lease);
                 Node::Dir(Arc::new(dir))
             }
+        }
+    }
+
+    /// The child with this name.
+    pub fn child(&self, name: &str) -> Option<&Node> {
+        match self {
+            Node::File(_) => None,
+            Node::Dir(dir) => dir.children.get(name),
         }
     }
 
