@@ -7,6 +7,7 @@
 use super::asker::Asker;
 use super::auth::waiting::{AuthRead, AuthWish};
 use super::backup::sending::Sending;
+use super::keys::aside::Aside;
 use super::keys::listing::Print;
 use super::keys::request::{Form, Get};
 use super::keys::watching::Watching;
@@ -49,6 +50,8 @@ pub(crate) enum Waiting {
     Watch(Box<Watching>),
     /// Room for more of a long answer.
     List(Box<dyn Print>),
+    /// A piece of a long answer that is made beside the loop.
+    Aside(Box<Aside>),
     /// The read index behind which a backup is made.
     BackupRead(Asker),
     /// A piece of a backup.
@@ -147,6 +150,7 @@ impl Waiting {
             Waiting::Credentials | Waiting::Hash(_) => OnStop::RefuseUndone,
             Waiting::Watch(_)
             | Waiting::List(_)
+            | Waiting::Aside(_)
             | Waiting::Backup(_)
             | Waiting::Lock(_)
             | Waiting::Guest(_)
@@ -165,6 +169,7 @@ impl Pending for Waiting {
             | Waiting::Hash(_)
             | Waiting::AuthWrite(_)
             | Waiting::List(_)
+            | Waiting::Aside(_)
             | Waiting::BackupRead(_)
             | Waiting::Backup(_)
             | Waiting::LockWrite
@@ -185,6 +190,7 @@ impl Pending for Waiting {
     fn has_more(&self) -> bool {
         match self {
             Waiting::List(_) => true,
+            Waiting::Aside(aside) => aside.has_more(),
             Waiting::Watch(watching) => watching.lags,
             Waiting::Backup(sending) => sending.has_more(),
             _ => false,

@@ -306,6 +306,23 @@ fn accepts_text(value: &[u8]) -> bool {
 }
 
 impl<'a> Headers<'a> {
+    fn none(keep_alive: bool) -> Self {
+        Self {
+            framing: Framing::Length(0),
+            keep_alive,
+            expects_continue: false,
+            content_type: None,
+            content_encoding: None,
+            accept: None,
+            authorization: None,
+            sender: Sender::default(),
+            upgrade: None,
+            token: None,
+            proof: ProofHeaders::default(),
+            terms: Terms::default(),
+        }
+    }
+
     /// Notes what a header says of the body's content. Those that contradict one another are
     /// refused: what one reads as a form is none to another.
     fn note_content(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
@@ -354,20 +371,7 @@ fn read_headers<'a>(
     let mut is_chunked = false;
     let mut has_host = false;
     let mut closes = false;
-    let mut headers = Headers {
-        framing: Framing::Length(0),
-        keep_alive: is_http11,
-        expects_continue: false,
-        content_type: None,
-        content_encoding: None,
-        accept: None,
-        authorization: None,
-        sender: Sender::default(),
-        upgrade: None,
-        token: None,
-        proof: ProofHeaders::default(),
-        terms: Terms::default(),
-    };
+    let mut headers = Headers::none(is_http11);
     for header in lines {
         let value = trim(header.value);
         // Compared by length first, here and in `first_of`: most headers are none of these.

@@ -4,6 +4,7 @@ use super::backups::PROGRAM;
 use super::context::Context;
 use super::worker::Done;
 use super::{inquiry, moved, observe};
+use crate::api::keys::aside::Maker;
 use crate::auth;
 use crate::error::StartError;
 use crate::net::Key;
@@ -39,6 +40,8 @@ pub(super) struct ForConnections {
     pub(super) reached: Vec<Reached>,
     /// Those that wait for a piece of a backup.
     pub(super) backups: Vec<Key>,
+    /// Pieces of long answers.
+    pub(super) made: Vec<Maker>,
     /// What was done with passwords.
     pub(super) passwords: Vec<auth::Job>,
 }
@@ -79,6 +82,7 @@ pub(super) fn take_results(cx: &mut Context) -> Result<ForConnections, StartErro
                 results.reached.push((key, verdict));
             }
             Done::BackupPiece(key) => results.backups.push(key),
+            Done::Made(maker) => results.made.push(maker),
             Done::BackupKept(result, wall) => backup_done(cx, result, wall),
             Done::Password(job) => results.passwords.push(job),
             Done::SeenKept => cx.seen.is_busy = false,

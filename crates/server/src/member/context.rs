@@ -74,6 +74,8 @@ pub(crate) struct Context {
     pub(crate) is_let_in: bool,
     /// Clients that wait for locks.
     pub(crate) locks: LockWaiters,
+    /// Streams that are told how far they are.
+    pub(crate) progressing: Vec<Key>,
     /// Events as they are sent to watchers.
     pub(crate) events: EventBytes,
     /// What handlers print into; kept for its memory.
@@ -97,6 +99,8 @@ pub(crate) struct Context {
     pub(crate) standbys: Standbys,
     /// Each backup that is being sent holds this.
     pub(crate) sending_backups: Arc<()>,
+    /// Each answer that is made beside the loop holds this.
+    pub(crate) asides: Arc<()>,
     /// Those that this member makes by itself.
     pub(crate) backups: Backups,
     /// What the log was told of the cluster.

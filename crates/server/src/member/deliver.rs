@@ -69,6 +69,7 @@ impl EventLoop {
             | Waiting::Hash(_)
             | Waiting::Watch(_)
             | Waiting::List(_)
+            | Waiting::Aside(_)
             | Waiting::BackupRead(_)
             | Waiting::Backup(_)
             | Waiting::Lock(_)

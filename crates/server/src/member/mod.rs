@@ -140,10 +140,10 @@ impl EventLoop {
         front.open(|_| true)?;
         let backups = backups::Backups::new(config.backups.as_ref(), &config.name, now);
         let probe = probe::Probe::new(config.heartbeat_interval_ms);
-        let seen = driver.disk().seen(driver.cluster(), driver.status().id);
-        let (seen, trend) = (seen::Seen::new(seen), vitals::begin(&driver, now));
+        let seen = seen::Seen::new(driver.disk().seen(driver.cluster(), driver.status().id));
         let busy_poll = BusyPoll::new(Duration::from_micros(config.busy_poll_us));
         let cx = Context {
+            trend: vitals::begin(&driver, now),
             config,
             driver,
             workers,
@@ -153,6 +153,7 @@ impl EventLoop {
             who: Principal::Guest,
             is_let_in: false,
             locks: LockWaiters::new(),
+            progressing: Vec::new(),
             events: keys::event_bytes::EventBytes::default(),
             body: Vec::new(),
             clock,
@@ -166,13 +167,13 @@ impl EventLoop {
             dial_backs: api::dial_backs::DialBacks::default(),
             standbys: api::standbys::Standbys::default(),
             sending_backups: Arc::default(),
+            asides: Arc::default(),
             backups,
             incidents: incidents::Incidents::new(now),
             pulse,
             probe,
             hand_over: handover::HandOver::default(),
             seen,
-            trend,
             certificate: None,
             removal: None,
             inquiry: hints::Inquiry::default(),
@@ -184,8 +185,7 @@ impl EventLoop {
             last_read_at: 0,
             has_read: false,
         };
-        let last_housekeeping = now.monotonic;
-        let rounds = RoundTimes::default();
+        let (last_housekeeping, rounds) = (now.monotonic, RoundTimes::default());
         Ok(Self { front, cx, _signals: signals, busy_poll, rounds, last_housekeeping })
     }
 
@@ -360,6 +360,7 @@ impl EventLoop {
         moved::look_for_moved(&mut self.cx);
         background::make_backup(&mut self.cx);
         background::note_seen(&mut self.cx);
+        keys::progress::tell(&mut self.cx, &mut self.front);
         notice::tell_waiting();
         if let Some(live) = self.front.refresh() {
             self.cx.config.limits.stream_buffer_bytes = live.limits.stream_buffer_bytes;
@@ -455,6 +456,7 @@ impl Service for EventLoop {
         let (front, cx) = (&mut self.front, &mut self.cx);
         match front.pending_mut(key) {
             Some(Waiting::List(_)) => keys::list_on(front, key),
+            Some(Waiting::Aside(_)) => keys::making::go_on(cx, front, key),
             Some(Waiting::Watch(_)) => watch::catch_up(cx, front, key),
             Some(Waiting::Backup(_)) => backup::send_on(front, key),
             _ => {}
@@ -474,6 +476,7 @@ impl Service for EventLoop {
             | Waiting::Hash(_)
             | Waiting::AuthWrite(_)
             | Waiting::List(_)
+            | Waiting::Aside(_)
             | Waiting::BackupRead(_)
             | Waiting::Backup(_)
             | Waiting::LockWrite

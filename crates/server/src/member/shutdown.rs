@@ -1,7 +1,7 @@
 //! Graceful shutdown: leadership is transferred, requests in hand are answered, then all is closed.
 
 use super::{EventLoop, background, observe};
-use crate::api::keys::watch;
+use crate::api::keys::{making, watch};
 use crate::api::lock::queueing;
 use crate::api::{backup, health, leader};
 use crate::error::StartError;
@@ -119,6 +119,9 @@ impl EventLoop {
     /// Takes what the threads beside the loop have done.
     pub(super) fn take_results(&mut self) -> Result<(), StartError> {
         let results = background::take_results(&mut self.cx)?;
+        for maker in results.made {
+            making::made(&mut self.front, maker);
+        }
         for key in results.backups {
             backup::piece_ready(&mut self.front, key);
         }

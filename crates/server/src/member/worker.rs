@@ -6,6 +6,7 @@
 
 use super::asking::AnsweredViews;
 use super::hints::HintAnswer;
+use crate::api::keys::aside::Maker;
 use crate::auth::{self, PasswordQueue};
 use crate::net::Key;
 use crate::sys::disk::DataDir;
@@ -39,6 +40,8 @@ pub(crate) enum Done {
     Reached(Key, Result<(), String>),
     /// There is a piece of the backup that this connection waits for, or there was the last one.
     BackupPiece(Key),
+    /// A piece of a long answer was made.
+    Made(Maker),
     /// A backup that this member made by itself, and when it was begun by the wall clock.
     BackupKept(io::Result<(PathBuf, u64)>, u64),
     /// A password was checked or has its hash.
@@ -60,6 +63,7 @@ pub(crate) struct Workers {
     fills: Option<Sender<FillTask<DataDir>>>,
     snapshots: Option<Sender<SnapshotJob<DataDir>>>,
     garbage: Option<Sender<Disposal>>,
+    answers: Option<Sender<Maker>>,
     seen: Option<Sender<(DataDir, String)>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -81,6 +85,7 @@ impl Workers {
             fills: None,
             snapshots: None,
             garbage: None,
+            answers: None,
             seen: None,
             threads: Vec::new(),
         }
@@ -94,7 +99,7 @@ impl Workers {
     /// Waits until all work in hand is done: nothing is written to the data directory after this.
     pub(crate) fn finish(&mut self) {
         (self.syncs, self.fills, self.snapshots) = (None, None, None);
-        (self.garbage, self.seen) = (None, None);
+        (self.garbage, self.answers, self.seen) = (None, None, None);
         for thread in self.threads.drain(..) {
             // A panic there has ended the process.
             let _ = thread.join();
@@ -177,6 +182,29 @@ impl Workers {
             work,
             job,
         )
+    }
+
+    /// Makes a piece of a long answer. There is one thread for all of them, so that they take one
+    /// core at most. Gives the maker back where the system has no thread.
+    pub(crate) fn make(&mut self, maker: Maker) -> Option<Maker> {
+        if let Some(tx) = &self.answers {
+            return tx.send(maker).err().map(|refused| refused.0);
+        }
+        let report = self.report();
+        let (tx, rx) = channel::<Maker>();
+        let work = move || {
+            for mut maker in rx {
+                maker.make();
+                report(Done::Made(maker));
+            }
+        };
+        match thread::Builder::new().name("stead-answers".to_owned()).spawn(work) {
+            Ok(thread) => self.threads.push(thread),
+            Err(_) => return Some(maker),
+        }
+        let refused = tx.send(maker).err().map(|refused| refused.0);
+        self.answers = Some(tx);
+        refused
     }
 
     /// Prints a backup on a thread of its own. Gives its pieces: with them goes the thread, whoever

@@ -9,7 +9,7 @@ use std::path::Path;
 const CRATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Files with sentences for clients, beside [`EngineError`] and the table of codes.
-const FILES: [&str; 34] = [
+const FILES: [&str; 35] = [
     "server/src/api/admin.rs",
     "server/src/api/admit.rs",
     "server/src/api/answers.rs",
@@ -22,6 +22,7 @@ const FILES: [&str; 34] = [
     "server/src/api/keys/mod.rs",
     "server/src/api/keys/request.rs",
     "server/src/api/keys/request/v1.rs",
+    "server/src/api/keys/request/view.rs",
     "server/src/api/keys/watch.rs",
     "server/src/api/leader.rs",
     "server/src/api/lock/mod.rs",

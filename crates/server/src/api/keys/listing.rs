@@ -7,7 +7,15 @@
 use crate::api::json;
 use crate::config::Dialect;
 use std::hint::black_box;
-use store::{Children, KeyPath, Node, Stamp};
+use store::{Children, KeyPath, Node, Stamp, is_hidden};
+
+/// How much of a listing is printed at a time; a longer one comes in pieces. A piece stays in the
+/// processor's nearer caches from its printing until it is sent.
+pub(super) const PIECE_BYTES: usize = 256 << 10;
+
+/// Children that are looked at for a piece: half a millisecond's worth, where none of them is
+/// shown.
+pub(super) const PIECE_VISITS: usize = 8192;
 
 /// How many children are looked at together.
 const GROUP_LEN: usize = 16;
@@ -58,10 +66,6 @@ pub(crate) struct Listing {
     /// The escaped path of the innermost directory, with its trailing slash.
     prefix: Vec<u8>,
     is_done: bool,
-}
-
-fn is_hidden(name: &str) -> bool {
-    name.starts_with('_')
 }
 
 /// Takes the next visible children into `group`, up to one that is to be descended into, looking at

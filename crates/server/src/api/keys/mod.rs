@@ -1,11 +1,18 @@
 //! The key space: reads, writes and watches, from a request to its answer.
 //!
 //! [`request`] reads what is wanted, in the listener's dialect: a write becomes a command to
-//! propose, a read a [`listing`] of the node, a watch a filter to register ([`watch`]).
+//! propose, a read a [`listing`] of the node or a [`page`] of it, a watch a filter to register
+//! ([`watch`]). Answers that take long are made beside the loop ([`making`]).
 //! [`event_bytes`] prints an event once for all that watch it.
 
+pub(crate) mod aside;
+mod etag;
 pub(crate) mod event_bytes;
+mod filter;
 pub(crate) mod listing;
+pub(crate) mod making;
+mod page;
+pub(crate) mod progress;
 pub(crate) mod request;
 mod v1;
 pub(crate) mod watch;
@@ -22,24 +29,17 @@ use crate::http::response::{JSON, TEXT, print_piece, put_end};
 use crate::member::context::Context;
 use crate::metrics::ServedRead;
 use crate::net::{Body, Caller, Front, Key, Phase, Reply, Response};
-use listing::{Listing, Portion, Print, Style};
+use listing::{Listing, PIECE_BYTES, PIECE_VISITS, Portion, Print, Style};
+use page::Page;
 use replica::{EngineError, Failure, Role, Ticket};
 use request::{Form, Get, KeysRequest, Write};
 use std::time::Duration;
 use store::{Access, Action, Applied, Author, ErrorCode, KeyPath, Node, PathError, Right};
 
-/// How much of a listing is printed at a time; a longer one comes in pieces. A piece stays in the
-/// processor's nearer caches from its printing until it is sent.
-const PIECE_BYTES: usize = 256 << 10;
-
 /// A listing up to this length is whole, with its length in front, for a client that does not know
 /// pieces: it would lose its connection otherwise.
 const WHOLE_BYTES_MAX: usize = 4 << 20;
 const WHOLE_VISITS_MAX: usize = 1 << 16;
-
-/// Children that are looked at for a piece: half a millisecond's worth, where none of them is
-/// shown.
-const PIECE_VISITS: usize = 8192;
 
 /// A body from this length on is handed over rather than copied.
 const SHARE_BYTES_MIN: usize = 128 << 10;
@@ -53,7 +53,11 @@ pub(crate) fn serve(
 ) -> Reply<Waiting> {
     let Port::Client(dialect) = caller.port else { return not_found().into() };
     let index = cx.index();
-    let wanted = request::parse(request, dialect, index);
+    let mut wanted = request::parse(request, dialect, index);
+    if let Ok(KeysRequest::Get(get)) = &mut wanted {
+        get.takes_gzip = request.terms.accepts_gzip();
+        get.has = request.terms.if_none_match.map(Into::into);
+    }
     carry_out(cx, caller, request, node, wanted)
 }
 
@@ -264,27 +268,55 @@ fn answer_node(
             return Response::new(200, TEXT, Body::Printed).into();
         }
         let array = v1::Array::start(&mut cx.body, path, node, index);
-        return answer_listing(cx, caller, array, Response::new(200, TEXT, Body::Empty));
+        let head = Response::new(200, TEXT, Body::Empty);
+        return answer_listing(cx, caller, array, head, false);
     }
-    let Get { recursive, hidden, .. } = get;
+    let mut head = Response::json(200, Body::Empty).at(cx.numbers(index));
+    if let Some(tag) = etag::tag(cx, path, &node, &get) {
+        let lines = etag::lines(&tag);
+        if get.has.is_some_and(|has| etag::is_known(&tag, &has)) {
+            return Response::empty(304).at(cx.numbers(index)).with(lines).into();
+        }
+        head = head.with(lines);
+    }
+    let Get { recursive, hidden, view, takes_gzip, .. } = get;
     let style = Style { recursive, hidden, dialect: caller.port.dialect(), now };
-    let listing = Listing::start(&mut cx.body, path, node, style);
-    let head = Response::json(200, Body::Empty).at(cx.numbers(index));
-    answer_listing(cx, caller, listing, head)
+    let Some(view) = view else {
+        let listing = Listing::start(&mut cx.body, path, node, style);
+        return answer_listing(cx, caller, listing, head, takes_gzip);
+    };
+    let shows_below = view.count && etag::may_read_below(cx, path);
+    let page = Page::start(&mut cx.body, path, node, (style, view), shows_below);
+    if !page.is_heavy() {
+        return answer_listing(cx, caller, page, head, takes_gzip);
+    }
+    if caller.mode.is_head {
+        return Reply::Stream { head, pending: Waiting::List(Box::new(page)), is_held: false };
+    }
+    if !making::has_room(cx) {
+        let cause = "too many large directories are being put in order; try again later";
+        return error(cx, &ApiError::overloaded(cause, index.0)).into();
+    }
+    answer_aside(cx, caller, page, head, takes_gzip)
 }
 
 /// Answers with a listing, at once as far as it is short.
 fn answer_listing(
     cx: &mut Context,
     caller: Caller,
-    mut listing: impl Print + 'static,
+    mut listing: impl Print + Send + 'static,
     head: Response,
+    takes_gzip: bool,
 ) -> Reply<Waiting> {
     let portion = match caller.mode.is_http11 {
         true => Portion { bytes: PIECE_BYTES, visits: PIECE_VISITS },
         false => Portion { bytes: WHOLE_BYTES_MAX, visits: WHOLE_VISITS_MAX },
     };
     listing.fill(&mut cx.body, portion);
+    let is_long = !listing.is_done() || cx.body.len() >= making::GZIP_BYTES_MIN;
+    if takes_gzip && is_long && !caller.mode.is_head && making::has_room(cx) {
+        return answer_aside(cx, caller, listing, head, true);
+    }
     let is_large = cx.body.len() >= SHARE_BYTES_MIN;
     let body = match listing.is_done() && is_large {
         true => Body::Owned(std::mem::take(&mut cx.body)),
@@ -295,6 +327,24 @@ fn answer_listing(
         true => Reply::Now(head),
         false => Reply::Stream { head, pending: Waiting::List(Box::new(listing)), is_held: false },
     }
+}
+
+/// Answers with a listing that is gone on with beside the loop.
+fn answer_aside(
+    cx: &mut Context,
+    caller: Caller,
+    listing: impl Print + Send + 'static,
+    mut head: Response,
+    is_compressed: bool,
+) -> Reply<Waiting> {
+    if is_compressed {
+        let lines = making::lines_of_gzip(&head.extra);
+        head = head.with(lines);
+    }
+    let first = std::mem::take(&mut cx.body);
+    let to = (caller.key, caller.mode.is_http11);
+    let pending = making::begin(cx, to, listing, first, is_compressed);
+    Reply::Stream { head, pending, is_held: false }
 }
 
 /// Prints the next piece of a long listing.

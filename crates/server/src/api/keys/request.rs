@@ -13,12 +13,16 @@ use crate::config::Dialect;
 use crate::http::request::{Method, Request};
 use std::borrow::Cow;
 use store::{Access, Command, InOrder, KeyPath, Right};
+use truth::truth;
+use view::{View, ViewFields};
 
 /// The longest TTL in seconds: what fits a signed count of nanoseconds (docs/spec/keys.md section
 /// 6).
 pub(crate) const TTL_SECONDS_MAX: i64 = 9_223_372_036;
 
+mod truth;
 pub(crate) mod v1;
+pub(crate) mod view;
 
 /// In the words of which API a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +101,7 @@ impl WriteKind {
 }
 
 /// A read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Get {
     pub(crate) recursive: bool,
     /// Whether hidden nodes are listed too: an extension, for people who look after a tree.
@@ -105,13 +109,23 @@ pub(crate) struct Get {
     /// Whether the answer must hold every write that was answered before.
     pub(crate) quorum: bool,
     pub(crate) form: Form,
+    /// What the client asked for beside that; mostly nothing.
+    pub(crate) view: Option<Box<View>>,
+    /// The entity tags of what it has already, as sent.
+    pub(crate) has: Option<Box<[u8]>>,
+    /// Whether it can read what is compressed.
+    pub(crate) takes_gzip: bool,
 }
 
 /// A watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watch {
     pub(crate) recursive: bool,
+    /// Whether it is told of hidden nodes as well.
+    pub(crate) hidden: bool,
     pub(crate) stream: bool,
+    /// Whether a stream says now and then how far it is.
+    pub(crate) progress: bool,
     /// The first index of interest; zero for "from now on".
     pub(crate) wait_index: u64,
     pub(crate) form: Form,
@@ -138,6 +152,8 @@ struct Fields<'a> {
     hidden: Option<Cow<'a, str>>,
     quorum: Option<Cow<'a, str>>,
     consistent: Option<Cow<'a, str>>,
+    progress: Option<Cow<'a, str>>,
+    view: Option<Box<ViewFields<'a>>>,
 }
 
 fn text<'f>(field: &'f Option<Cow<'_, str>>) -> &'f str {
@@ -145,6 +161,20 @@ fn text<'f>(field: &'f Option<Cow<'_, str>>) -> &'f str {
 }
 
 impl<'a> Fields<'a> {
+    /// The read that is asked for. `index` is for errors.
+    fn read_of(&self, recursive: bool, quorum: bool, index: u64) -> Result<Get, ApiError> {
+        let view = self.view.as_ref().map(|view| view.read(recursive, index)).transpose()?;
+        let hidden = is_true(&self.hidden);
+        let (form, has, takes_gzip) = (Form::V2, None, false);
+        Ok(Get { recursive, hidden, quorum, form, view, has, takes_gzip })
+    }
+
+    /// The watch that is asked for.
+    fn watch_of(&self, recursive: bool, stream: bool, wait_index: u64) -> Watch {
+        let (hidden, progress) = (is_true(&self.hidden), stream && is_true(&self.progress));
+        Watch { recursive, hidden, stream, progress, wait_index, form: Form::V2 }
+    }
+
     fn read(request: &Request<'a>, dialect: Dialect, index: u64) -> Result<Self, ApiError> {
         let mut fields = Self::default();
         each_parameter(request, dialect, index, |name, value| fields.set(name, value))?;
@@ -171,7 +201,14 @@ impl<'a> Fields<'a> {
             "hidden" => &mut self.hidden,
             "quorum" => &mut self.quorum,
             "consistent" => &mut self.consistent,
-            _ => return false,
+            // A form with nothing else in it is one in which nothing is known, as ever.
+            _ => {
+                match name {
+                    "progress" => _ = self.progress.get_or_insert(value),
+                    _ => ViewFields::set(&mut self.view, name, value),
+                }
+                return false;
+            }
         };
         slot.get_or_insert(value);
         true
@@ -318,8 +355,7 @@ impl<'a> V04<'a> {
             // Both parameters ask for a linearizable read, and get one in both dialects; the
             // original sent `consistent` readers to any member that believed to lead.
             let quorum = is_true(&fields.quorum) || is_true(&fields.consistent);
-            let hidden = is_true(&fields.hidden);
-            return Ok(KeysRequest::Get(Get { recursive, hidden, quorum, form: Form::V2 }));
+            return Ok(KeysRequest::Get(fields.read_of(recursive, quorum, self.index)?));
         }
         let wait_index = match text(&fields.wait_index) {
             "" => 0,
@@ -329,7 +365,7 @@ impl<'a> V04<'a> {
             },
         };
         let stream = is_true(&fields.stream);
-        Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index, form: Form::V2 }))
+        Ok(KeysRequest::Watch(fields.watch_of(recursive, stream, wait_index)))
     }
 }
 
@@ -337,13 +373,9 @@ fn v2_error<T>(code: u16, cause: impl Into<String>) -> Result<T, ApiError> {
     Err(ApiError::new(code, cause, 0))
 }
 
-/// One of the words that 2.x takes for a truth value; absent is false.
+/// A truth value of 2.x.
 fn v2_bool(field: &Option<Cow<'_, str>>, cause: &str) -> Result<bool, ApiError> {
-    match field.as_deref() {
-        None | Some("0" | "f" | "F" | "FALSE" | "false" | "False") => Ok(false),
-        Some("1" | "t" | "T" | "TRUE" | "true" | "True") => Ok(true),
-        Some(_) => v2_error(INVALID_FIELD, cause),
-    }
+    truth(field.as_deref()).map_or_else(|()| v2_error(INVALID_FIELD, cause), Ok)
 }
 
 fn v2_index(field: &Option<Cow<'_, str>>, name: &str) -> Result<u64, ApiError> {
@@ -398,12 +430,11 @@ fn parse_v2(fields: Fields<'_>, method: Method) -> Result<KeysRequest<'_>, ApiEr
         (Method::Delete, _) if has_condition => WriteKind::CompareAndDelete,
         (Method::Delete, _) => WriteKind::Delete,
         _ if wait && !quorum => {
-            return Ok(KeysRequest::Watch(Watch { recursive, stream, wait_index, form: Form::V2 }));
+            return Ok(KeysRequest::Watch(fields.watch_of(recursive, stream, wait_index)));
         }
         _ => {
             let quorum = quorum || is_true(&fields.consistent);
-            let hidden = is_true(&fields.hidden);
-            return Ok(KeysRequest::Get(Get { recursive, hidden, quorum, form: Form::V2 }));
+            return Ok(KeysRequest::Get(fields.read_of(recursive, quorum, 0)?));
         }
     };
     let form = kind.form(no_value);

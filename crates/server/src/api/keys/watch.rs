@@ -7,7 +7,7 @@
 use super::event_bytes::Shape;
 use super::request::{Form, Watch};
 use super::v1;
-use super::watching::Watching;
+use super::watching::{Progress, Watching};
 use crate::api::answers::error;
 use crate::api::error::ApiError;
 use crate::api::json::print_event;
@@ -67,8 +67,13 @@ pub(super) fn begin(
     let lags = watch.stream && watch.wait_index > 0 && from <= index && !is_head;
     let next = if watch.wait_index > 0 { from } else { next };
     let Watch { stream, form, .. } = watch;
-    let watching =
-        Watching { filter, who: cx.who, watcher, stream, form, next, lags, pending: None };
+    let mut progress = None;
+    if watch.progress && !is_head {
+        progress = Some(Progress { has_news: false, since: cx.now.monotonic });
+        cx.progressing.push(caller.key);
+    }
+    let (who, pending) = (cx.who, None);
+    let watching = Watching { filter, who, watcher, stream, form, next, lags, pending, progress };
     let pending = Waiting::Watch(Box::new(watching));
     if is_head || form == Form::V1 {
         // A head alone is all that HEAD gets, and it gets it when the event comes; an answer of v1
@@ -100,7 +105,7 @@ pub(crate) fn deliver(cx: &mut Context, front: &mut Front<Waiting>, wake: &Wake)
         }
         return;
     }
-    watching.next = StoreIndex(wake.event.index.0 + 1);
+    watching.gave(&wake.event, cx.now.monotonic);
     if !mode.is_head {
         let shape = Shape { dialect, stream: true, is_chunked: mode.is_http11 };
         connection.outbox.append_shared(&cx.events.get(&wake.event, shape));
@@ -152,7 +157,7 @@ pub(crate) fn catch_up(cx: &mut Context, front: &mut Front<Waiting>, key: Key) {
                 return end_stream(cx, front, key, &refused);
             }
         };
-        watching.next = StoreIndex(event.index.0 + 1);
+        watching.gave(&event, cx.now.monotonic);
         let after = store.next_event_after(&watching.filter, &event);
         match &after {
             Ok(Some(next)) => watching.pending = Some(Arc::clone(next)),

@@ -34,7 +34,7 @@ pub(crate) fn done(answer: &Response) {
 }
 
 /// Makes `root:top` and `ann:pw`, who may read and write below `/a`, and lets users count.
-fn count_users(addr: SocketAddr) {
+pub(crate) fn count_users(addr: SocketAddr) {
     let rights = r#"{"role":"a","permissions":{"kv":{"read":["/a*"],"write":["/a*"]}}}"#;
     for (path, body) in [
         ("users/root", r#"{"user":"root","password":"top"}"#),

@@ -552,3 +552,79 @@ proptest! {
         }
     }
 }
+
+/// What a read asks for beside the node, or the error.
+fn view_of(query: &str, dialect: Dialect) -> Result<Option<Box<View>>, (u16, String, u64)> {
+    let text = format!("GET {query}");
+    match parse(&request(&text), dialect, INDEX) {
+        Ok(KeysRequest::Get(get)) => Ok(get.view),
+        Ok(other) => panic!("{query}: {other:?}"),
+        Err(error) => Err((error.code, error.cause, error.index)),
+    }
+}
+
+#[test]
+fn a_part_of_a_listing_is_asked_for_alike_in_both_dialects() {
+    use super::view::{Order, OrderBy};
+    for dialect in [V04, V2] {
+        let view = |query| view_of(query, dialect).expect(query);
+        assert_eq!(view("recursive=true&hidden=true&sorted=true&limits=1&Count=true"), None);
+        let full = "limit=10000&limit=x&after=a%2Fb&filter=W*&keysOnly=1&count=true&recursive=true";
+        let got = view(full).expect("there is one");
+        assert!(got.is_page && got.keys_only && got.count && got.filter.is_some());
+        assert_eq!((got.limit, &*got.after), (Some(10_000), "a/b"));
+        let got = view("preview=0&keysOnly=false").expect("there is one");
+        assert!(!got.is_page && !got.keys_only);
+        assert_eq!(got.preview, Some(0));
+        let got = view("order=-modified&offset=7").expect("there is one");
+        assert_eq!(got.order, Order { by: OrderBy::Modified, descends: true });
+        // What is put in order is bounded.
+        assert_eq!((got.limit, got.offset), (Some(10_000), 7));
+        assert_eq!(view("order=name").expect("there is one").limit, None);
+        let index = if dialect == V04 { INDEX } else { 0 };
+        for (query, name) in [
+            ("limit=0", "\"limit\""),
+            ("limit=10001", "\"limit\""),
+            ("limit=", "\"limit\""),
+            ("limit=%2B1", "\"limit\""),
+            ("limit=99999999999999999999", "\"limit\""),
+            ("offset=-1", "\"offset\""),
+            ("preview=x", "\"preview\""),
+            ("order=", "\"order\""),
+            ("order=--name", "\"order\""),
+            ("keysOnly=yes", "\"keysOnly\""),
+            ("count=maybe", "\"count\""),
+            ("order=size&recursive=true", "\"recursive\""),
+            ("offset=0&recursive=true", "\"recursive\""),
+            ("order=size&after=x", "\"after\""),
+        ] {
+            let (code, cause, at) = view_of(query, dialect).expect_err(query);
+            assert_eq!((code, at), (INVALID_FIELD, index), "{query}");
+            assert!(cause.contains(name), "{query}: {cause}");
+        }
+        let long = format!("filter={}", "x".repeat(257));
+        assert_eq!(view_of(&long, dialect).expect_err("too long").0, INVALID_FIELD);
+    }
+}
+
+#[test]
+fn parts_of_listings_mean_nothing_to_writes_and_watches() {
+    for dialect in [V04, V2] {
+        for text in [
+            "PUT limit=x | value=1",
+            "DELETE count=x",
+            "POST order=x | limit=x",
+            "GET wait=true&limit=x",
+        ] {
+            assert!(parse(&request(text), dialect, INDEX).is_ok(), "{text}");
+        }
+        let parsed = parse(&request("GET wait=true&hidden=true&progress=true"), dialect, INDEX);
+        let Ok(KeysRequest::Watch(watch)) = parsed else { panic!("{parsed:?}") };
+        // A long poll has nothing to say before its event.
+        assert!(watch.hidden && !watch.progress);
+        let text = "GET wait=true&stream=true&progress=true";
+        let parsed = parse(&request(text), dialect, INDEX);
+        let Ok(KeysRequest::Watch(watch)) = parsed else { panic!("{parsed:?}") };
+        assert!(!watch.hidden && watch.progress);
+    }
+}

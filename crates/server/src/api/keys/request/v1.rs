@@ -20,8 +20,9 @@ pub(crate) fn parse_key<'a>(
         Method::Put | Method::Post => set(fields, index),
         Method::Delete => Ok(write(WriteKind::Delete, Fields::default(), None)),
         _ => {
-            let get = Get { recursive: false, hidden: false, quorum: false, form: Form::V1 };
-            Ok(KeysRequest::Get(get))
+            let (recursive, hidden, quorum, form) = (false, false, false, Form::V1);
+            let (view, has, takes_gzip) = (None, None, false);
+            Ok(KeysRequest::Get(Get { recursive, hidden, quorum, form, view, has, takes_gzip }))
         }
     }
 }
@@ -42,8 +43,8 @@ pub(crate) fn parse_watch<'a>(
         };
         wait_index = from;
     }
-    let (recursive, hidden, stream, form) = (false, false, false, Form::V1);
-    Ok(KeysRequest::Watch(Watch { recursive, hidden, stream, wait_index, form }))
+    let (recursive, hidden, stream, progress, form) = (false, false, false, false, Form::V1);
+    Ok(KeysRequest::Watch(Watch { recursive, hidden, stream, progress, wait_index, form }))
 }
 
 /// A set; with a `prevValue` a test-and-set, with an empty one a creation.
