@@ -1,4 +1,5 @@
-//! The bill of materials: an SPDX 2.3 document with every crate that the program is made of.
+//! The bill of materials: an SPDX 2.3 document with every crate that the program is made of, and
+//! every package of npm that is in the dashboard it serves.
 
 use crate::source::{Source, run};
 use crate::sums::sha256;
@@ -96,10 +97,43 @@ fn describe(package: &Value) -> Value {
     described
 }
 
+/// What the dashboard is made of: its build writes there what it has put into its files.
+const DASHBOARD: &str = "dashboard/dist/licenses.txt";
+
+/// A line such as `preact 11.2.0 (MIT)`: name, version, licence.
+fn script(line: &str) -> Option<(&str, &str, &str)> {
+    let (name, rest) = line.split_once(' ')?;
+    let (version, licence) = rest.split_once(' ')?;
+    let licence = licence.strip_prefix('(')?.strip_suffix(')')?;
+    let is_version =
+        version.split('.').count() == 3 && version.starts_with(|c: char| c.is_ascii_digit());
+    is_version.then_some((name, version, licence))
+}
+
+fn describe_script((name, version, licence): (&str, &str, &str)) -> Value {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let own = json!({"name": format!("npm-{}", name.trim_start_matches('@')), "version": version});
+    json!({
+        "SPDXID": reference(&own),
+        "name": name,
+        "versionInfo": version,
+        "downloadLocation": format!("https://registry.npmjs.org/{name}/-/{file}-{version}.tgz"),
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": licence,
+        "copyrightText": "NOASSERTION",
+        "externalRefs": [{
+            "referenceCategory": "PACKAGE-MANAGER",
+            "referenceType": "purl",
+            "referenceLocator": format!("pkg:npm/{}@{version}", name.replace('@', "%40"))
+        }]
+    })
+}
+
 /// The document.
 ///
 /// # Errors
-/// That cargo does not say what the program is made of.
+/// That cargo does not say what the program is made of, or the dashboard not what it is made of.
 pub(crate) fn document(source: &Source, program: &[u8]) -> Result<String, String> {
     let graph = Graph::read(source)?;
     let linked = graph.linked();
@@ -125,6 +159,19 @@ pub(crate) fn document(source: &Source, program: &[u8]) -> Result<String, String
             }));
         }
     }
+    let listed = source.read(DASHBOARD)?;
+    let scripts: Vec<Value> = listed.lines().filter_map(script).map(describe_script).collect();
+    if scripts.is_empty() {
+        return Err(format!("{DASHBOARD} lists nothing"));
+    }
+    for script in scripts {
+        relations.push(json!({
+            "spdxElementId": reference(of(&graph.root)?),
+            "relationshipType": "CONTAINS",
+            "relatedSpdxElement": script["SPDXID"]
+        }));
+        packages.push(script);
+    }
     let document = json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
@@ -138,4 +185,22 @@ pub(crate) fn document(source: &Source, program: &[u8]) -> Result<String, String
     serde_json::to_string_pretty(&document)
         .map(|text| text + "\n")
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_dashboard_is_made_of_is_read_from_its_list() {
+        assert_eq!(script("preact 11.2.0 (MIT)"), Some(("preact", "11.2.0", "MIT")));
+        for line in ["MIT License", "Copyright (C) 2018-2021 by (somebody)", "a 1 (b)", ""] {
+            assert_eq!(script(line), None, "{line}");
+        }
+        let described = describe_script(("@lezer/json", "1.0.3", "MIT"));
+        assert_eq!(described["SPDXID"], "SPDXRef-npm-lezer-json-1.0.3");
+        assert_eq!(described["externalRefs"][0]["referenceLocator"], "pkg:npm/%40lezer/json@1.0.3");
+        let place = "https://registry.npmjs.org/@lezer/json/-/json-1.0.3.tgz";
+        assert_eq!(described["downloadLocation"], place);
+    }
 }
