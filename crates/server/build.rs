@@ -9,10 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Where the files are, from this crate.
-const FILES: &str = "../../dashboard";
+const FILES: &str = "../../dashboard/dist";
 
 /// What a page is made of.
-const KINDS: [&str; 4] = ["css", "html", "js", "svg"];
+const KINDS: [&str; 5] = ["css", "html", "js", "svg", "txt"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let files = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join(FILES);

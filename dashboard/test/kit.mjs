@@ -6,6 +6,7 @@ import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
@@ -16,7 +17,9 @@ const CALM = ["-peer-heartbeat-interval", "100", "-peer-election-timeout", "2000
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 export function sleep(ms) {
-  return new Promise((resolve) => { setTimeout(resolve, ms); });
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 }
 
 /** Waits until `condition` gives something true, and gives that. */
@@ -41,7 +44,10 @@ export function ensure(truth, sentence) {
 }
 
 export function same(got, want, what) {
-  ensure(JSON.stringify(got) === JSON.stringify(want), `${what}: ${JSON.stringify(got)} and not ${JSON.stringify(want)}`);
+  ensure(
+    JSON.stringify(got) === JSON.stringify(want),
+    `${what}: ${JSON.stringify(got)} and not ${JSON.stringify(want)}`,
+  );
 }
 
 /** Ports below those that the system gives to clients. */
@@ -66,19 +72,25 @@ export function ask(base, method, where, form, user) {
   return new Promise((resolve, reject) => {
     const headers = form ? { "Content-Type": "application/x-www-form-urlencoded" } : {};
     if (user) headers.Authorization = `Basic ${Buffer.from(user).toString("base64")}`;
-    const request = http.request(base + where, { method, agent, headers, timeout: 15_000 }, (answer) => {
-      let text = "";
-      answer.on("data", (part) => { text += part; });
-      answer.on("end", () => {
-        let json = null;
-        try {
-          json = JSON.parse(text);
-        } catch {
-          // Not everything is JSON.
-        }
-        resolve({ status: answer.statusCode, text, json, headers: answer.headers });
-      });
-    });
+    const request = http.request(
+      base + where,
+      { method, agent, headers, timeout: 15_000 },
+      (answer) => {
+        let text = "";
+        answer.on("data", (part) => {
+          text += part;
+        });
+        answer.on("end", () => {
+          let json = null;
+          try {
+            json = JSON.parse(text);
+          } catch {
+            // Not everything is JSON.
+          }
+          resolve({ status: answer.statusCode, text, json, headers: answer.headers });
+        });
+      },
+    );
     request.on("timeout", () => request.destroy(new Error(`${where} was not answered`)));
     request.on("error", reject);
     const isText = form === undefined || typeof form === "string";
@@ -101,15 +113,42 @@ export class Cluster {
     const number = this.machines.length + 1;
     const [port, peer] = [await freePort(), await freePort()];
     const seeds = this.machines.length ? ["-peers", `127.0.0.1:${this.machines[0].peer}`] : [];
-    const args = ["-name", `m${number}`, "-data-dir", path.join(this.#dir, `m${number}`), "-addr", `127.0.0.1:${port}`,
-      "-peer-addr", `127.0.0.1:${peer}`, ...CALM, ...seeds, ...flags];
+    const args = [
+      "-name",
+      `m${number}`,
+      "-data-dir",
+      path.join(this.#dir, `m${number}`),
+      "-addr",
+      `127.0.0.1:${port}`,
+      "-peer-addr",
+      `127.0.0.1:${peer}`,
+      ...CALM,
+      ...seeds,
+      ...flags,
+    ];
     const log = openSync(path.join(this.#dir, `m${number}.log`), "a");
-    const child = spawn(process.env.STEAD, args, { stdio: ["ignore", log, log] });
-    const machine = { name: `m${number}`, url: `http://127.0.0.1:${port}`, peer, child, isGone: false };
-    child.once("exit", () => { machine.isGone = true; });
+    const machine = { name: `m${number}`, url: `http://127.0.0.1:${port}`, peer, isGone: true };
+    machine.run = () => {
+      machine.child = spawn(process.env.STEAD, args, { stdio: ["ignore", log, log] });
+      machine.isGone = false;
+      machine.child.once("exit", () => {
+        machine.isGone = true;
+      });
+      return until(
+        `${machine.name} starts`,
+        async () => (await ask(machine.url, "GET", "/livez")).status === 200,
+      );
+    };
     this.machines.push(machine);
-    await until(`${machine.name} starts`, async () => (await ask(machine.url, "GET", "/livez")).status === 200);
+    await machine.run();
     return machine;
+  }
+
+  /** Ends a machine as a failure of power would, and starts it again. */
+  async restart(machine) {
+    machine.child.kill("SIGKILL");
+    await until(`${machine.name} ends`, () => machine.isGone);
+    await machine.run();
   }
 
   async leader() {
@@ -127,7 +166,10 @@ export class Cluster {
   async formed(members) {
     await until("the cluster is formed", async () => {
       const { json } = await ask(this.machines[0].url, "GET", "/v2/stats/cluster");
-      return json.members.length === members && json.members.every((one) => one.voter && one.clientURL && one.version);
+      return (
+        json.members.length === members &&
+        json.members.every((one) => one.voter && one.clientURL && one.version)
+      );
     });
   }
 
@@ -148,16 +190,20 @@ export async function alone(flags, run) {
   }
 }
 
-/** A way to a server that can be shut. */
+/**
+ * A way to a server that can be shut, or on which each answer takes `delay` milliseconds longer.
+ */
 export class Relay {
   #server;
   #sockets = new Set();
   #port;
   #target;
   #isHeld = false;
+  #delay = 0;
 
-  static async to(url) {
+  static async to(url, { delay = 0 } = {}) {
     const relay = new Relay();
+    relay.#delay = delay;
     relay.#target = Number(new URL(url).port);
     relay.#port = await freePort();
     relay.url = `http://127.0.0.1:${relay.#port}`;
@@ -169,9 +215,23 @@ export class Relay {
     this.#isHeld = false;
     this.#server = net.createServer((socket) => {
       const other = net.connect(this.#target, "127.0.0.1");
-      for (const [one, to] of [[socket, other], [other, socket]]) {
+      for (const [one, to] of [
+        [socket, other],
+        [other, socket],
+      ]) {
         this.#sockets.add(one);
-        one.on("data", (part) => { if (!this.#isHeld) to.write(part); });
+        const pass = (part) => {
+          if (!this.#isHeld && !to.destroyed) to.write(part);
+        };
+        const isAnswer = one === other && this.#delay > 0;
+        one.on(
+          "data",
+          isAnswer
+            ? (part) => {
+                setTimeout(pass, this.#delay, part);
+              }
+            : pass,
+        );
         one.on("error", () => {});
         one.on("close", () => {
           this.#sockets.delete(one);
@@ -179,7 +239,9 @@ export class Relay {
         });
       }
     });
-    return new Promise((resolve) => { this.#server.listen(this.#port, "127.0.0.1", resolve); });
+    return new Promise((resolve) => {
+      this.#server.listen(this.#port, "127.0.0.1", resolve);
+    });
   }
 
   /** Lets nothing more through, without closing anything. */
@@ -199,24 +261,44 @@ export class Relay {
   }
 }
 
+const IMAGES = fileURLToPath(new URL("../../docs/images/", import.meta.url));
+
+/** Takes a picture for the documentation, if pictures are taken. */
+export async function picture(page, name) {
+  if (!process.argv.includes("--screenshots")) return;
+  await until(
+    "nothing loads",
+    async () => (await page.it.locator("[aria-busy=true]").count()) === 0,
+  );
+  await sleep(500);
+  await page.it.screenshot({ path: `${IMAGES}${name}.png` });
+}
+
 /** A browser's page that notes what must not be. */
 export class Page {
   static #browser;
   problems = [];
 
-  static async open(base, { dark = false, phone = false } = {}) {
-    Page.#browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+  static async open(base, { dark = false, phone = false, ...more } = {}) {
+    Page.#browser ??= await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      args: ["--no-sandbox"],
+    });
     const page = new Page();
     page.base = base;
-    page.context = await Page.#browser.newContext({ colorScheme: dark ? "dark" : "light",
-      viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 900 } });
+    page.context = await Page.#browser.newContext({
+      colorScheme: dark ? "dark" : "light",
+      viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 900 },
+      ...more,
+    });
     page.it = await page.context.newPage();
     page.it.setDefaultTimeout(PATIENCE);
     if (process.env.DASHBOARD) await page.#serve(process.env.DASHBOARD);
     page.it.on("console", (message) => page.problems.push(`console: ${message.text()}`));
     page.it.on("pageerror", (error) => page.problems.push(`error: ${error.message}`));
     page.it.on("request", (request) => {
-      if (!request.url().startsWith(`${base}/`)) page.problems.push(`another host: ${request.url()}`);
+      if (!request.url().startsWith(`${base}/`))
+        page.problems.push(`another host: ${request.url()}`);
     });
     return page;
   }
@@ -260,12 +342,17 @@ export class Page {
   async faults() {
     await this.it.evaluate(AXE);
     const { violations } = await this.it.evaluate(() => window.axe.run(document));
-    return violations.map((one) => `${one.id}: ${one.help} (${one.nodes.map((node) => node.target.join(" ")).join("; ")})`);
+    return violations.map(
+      (one) =>
+        `${one.id}: ${one.help} (${one.nodes.map((node) => node.target.join(" ")).join("; ")})`,
+    );
   }
 
   /** Whether the page is wider than the window. */
   isTooWide() {
-    return this.it.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+    return this.it.evaluate(
+      () => document.documentElement.scrollWidth > document.documentElement.clientWidth,
+    );
   }
 
   async close() {

@@ -35,7 +35,7 @@ pub(crate) fn check(problems: &mut Vec<String>) {
         }
     }
     check_pages(&pages, &|path| path.exists(), problems);
-    for file in super::text::files(&["rs", "js", "mjs", "py"]) {
+    for file in super::text::files(&["rs", "js", "jsx", "mjs", "py"]) {
         let text = fs::read_to_string(&file).unwrap_or_default();
         // What tests name may be made up.
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();

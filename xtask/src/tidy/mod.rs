@@ -2,7 +2,6 @@
 
 mod circles;
 mod crates;
-mod excused;
 mod lexer;
 mod markdown;
 mod modules;

@@ -33,6 +33,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// A file of the page.
 struct File {
@@ -61,26 +62,13 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 19] = [
+static FILES: [File; 6] = [
     file!("", HTML, "index.html"),
-    file!("style.css", CSS),
+    file!("app.css", CSS),
     file!("icon.svg", SVG),
     file!("app.js", SCRIPT),
-    file!("api.js", SCRIPT),
-    file!("credentials.js", SCRIPT),
-    file!("login.js", SCRIPT),
-    file!("dom.js", SCRIPT),
-    file!("form.js", SCRIPT),
-    file!("health.js", SCRIPT),
-    file!("chart.js", SCRIPT),
-    file!("diff.js", SCRIPT),
-    file!("cluster.js", SCRIPT),
-    file!("keys.js", SCRIPT),
-    file!("tree.js", SCRIPT),
-    file!("node.js", SCRIPT),
-    file!("search.js", SCRIPT),
-    file!("tail.js", SCRIPT),
-    file!("locks.js", SCRIPT),
+    file!("editor.js", SCRIPT),
+    file!("licenses.txt", TEXT),
 ];
 
 impl File {
@@ -148,18 +136,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_script_that_is_imported_is_there() {
-        let mut imports = 0;
-        for file in FILES.iter().filter(|file| file.kind == SCRIPT) {
+    fn every_file_that_is_named_is_there() {
+        let mut names = 0;
+        for file in &FILES {
             let text = std::str::from_utf8(file.bytes).expect("text");
-            for import in text.lines().filter(|line| line.starts_with("import ")) {
-                let name = import.rsplit('"').nth(1).expect("a name in quotes");
-                let name = name.strip_prefix("./").expect("a file beside it");
-                assert_eq!(File::named(name).map(|file| file.kind), Some(SCRIPT), "{import}");
-                imports += 1;
+            let imports = text.split("import(\"./").skip(1);
+            let links =
+                ["src=\"", "href=\""].map(|word| text.split(word).skip(1)).into_iter().flatten();
+            for name in imports.chain(links.filter(|_| file.kind == HTML)) {
+                let name = name.split('"').next().expect("there is a first part");
+                assert!(File::named(name).is_some(), "{name} in {}", file.name);
+                names += 1;
             }
         }
-        assert!(imports > 10);
+        assert!(names > 4);
     }
 
     #[test]
@@ -178,7 +168,7 @@ mod tests {
         }
         for File { name, bytes, .. } in FILES.iter().filter(|file| file.kind == SCRIPT) {
             let sends = count(bytes, "fetch(");
-            assert_eq!(sends, usize::from(*name == "api.js"), "{name}");
+            assert_eq!(sends, usize::from(*name == "app.js"), "{name}");
             for word in ["EventSource(", "XMLHttpRequest(", "WebSocket(", "sendBeacon("] {
                 assert_eq!(count(bytes, word), 0, "{word} in {name}");
             }

@@ -17,7 +17,7 @@ fn the_page_is_served_with_a_policy_that_lets_nothing_else_in() {
     for (name, kind) in [
         ("", "text/html; charset=utf-8"),
         ("app.js", "text/javascript; charset=utf-8"),
-        ("style.css", "text/css; charset=utf-8"),
+        ("app.css", "text/css; charset=utf-8"),
         ("icon.svg", "image/svg+xml"),
         ("settings.json", "application/json"),
     ] {
@@ -48,7 +48,7 @@ fn a_file_that_is_known_is_not_sent_again_and_is_compressed_for_those_who_take_i
     let (_site, server) = Server::start("dashboard-cache");
     let addr = server.addr();
     let mut seen = Vec::new();
-    for name in ["", "app.js", "style.css", "icon.svg"] {
+    for name in ["", "app.js", "app.css", "icon.svg"] {
         let get = || Request::get(&format!("/mod/dashboard/{name}"));
         let plain = ask(addr, &get());
         assert!(plain.status() == 200 && has_policy(&plain), "{name}");
