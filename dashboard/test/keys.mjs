@@ -42,12 +42,13 @@ export async function keysChecks(check, cluster) {
   await check("keys: all of a directory goes only after its name was typed", async (open) => {
     await put(url, "/old/a", { value: "1" });
     await put(url, "/old/_b", { value: "2" });
+    await put(url, "/old/in/side", { value: "3", ttl: "900" });
     const page = await open(url);
     await page.go("keys/old");
     await page.get("heading", "/old").waitFor();
     await action(page, "Delete");
     const button = page.get("button", "Delete everything");
-    await page.seen("2 nodes");
+    await page.seen("4 nodes");
     ensure(await button.isDisabled(), "the name is wanted first");
     await page.it.getByLabel("Type old to confirm").fill("ol");
     ensure(await button.isDisabled(), "half of the name is not enough");
@@ -55,6 +56,20 @@ export async function keysChecks(check, cluster) {
     await button.click();
     await page.seen("/old was deleted.");
     same((await ask(url, "GET", "/v2/keys/old")).status, 404, "the directory");
+    await page.press("Undo");
+    await page.seen("5 changes undone.");
+    const { node } = (await ask(url, "GET", "/v2/keys/old?recursive=true&hidden=true")).json;
+    same(
+      node.nodes.map(({ key, value }) => [key, value ?? null]).sort(),
+      [
+        ["/old/_b", "2"],
+        ["/old/a", "1"],
+        ["/old/in", null],
+      ],
+      "what was in it",
+    );
+    const side = (await ask(url, "GET", "/v2/keys/old/in/side")).json.node;
+    ensure(side.value === "3" && side.ttl > 800 && side.ttl <= 900, `a TTL of ${side.ttl}`);
   });
 
   await check("keys: hidden nodes by a switch", async (open) => {

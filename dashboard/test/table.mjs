@@ -132,6 +132,14 @@ async function manyChecks(check, url) {
     await button.click();
     await page.seen("2 of 2 were deleted.");
     same((await ask(url, "GET", "/v2/keys/s/many/dir")).status, 404, "the directory");
+    await page.it
+      .locator(".toast", { hasText: "2 of 2" })
+      .getByRole("button", { name: "Undo" })
+      .click();
+    await page.seen("8 changes undone.");
+    for (const key of ["dir/_h/4", "k0"]) {
+      same((await ask(url, "GET", `/v2/keys/s/many/${key}`)).json.node.value, "1", key);
+    }
   });
 
   await check("table: all that match are selected, more than are in sight", async (open) => {

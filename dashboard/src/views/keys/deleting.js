@@ -8,20 +8,19 @@ import { confirmed } from "../../parts/dialog.jsx";
 import { count, plural, visible } from "../../parts/words.js";
 import { reasonOf, runJob } from "./job.jsx";
 import { chosenNodes, clearSelection, selection } from "./selection.js";
+import { takenWith, UNDONE_MAX } from "./taken.js";
 import { offerUndo } from "./value/undo.js";
 
-/** Changes that are kept in order to be undone. */
-const UNDONE_MAX = 1000;
-
-/** All that is below a directory, hidden nodes too. */
-async function countBelow(dir) {
-  const { page } = await list(dir, { limit: 1, keysOnly: true, count: true, hidden: true });
-  return page.below ?? null;
+/** A directory, and how much is below it, hidden nodes too; null if that is not known. */
+async function look(dir) {
+  const given = { limit: 1, keysOnly: true, count: true, hidden: true };
+  const { node, page } = await list(dir, given);
+  return { node: { ...node, key: dir }, below: page.below ?? null };
 }
 
 /** Deletes a directory after asking, and goes to the one that it was in. */
 export async function deleteDirectory(dir) {
-  const below = await countBelow(dir);
+  const { node, below } = await look(dir);
   const title = `Delete ${visible(dir)}?`;
   const isEmpty = below === 0;
   const nodes = below === null ? "" : `: ${plural(below, "node")}`;
@@ -34,11 +33,12 @@ export async function deleteDirectory(dir) {
         typed: nameOf(dir),
       };
   if (!(await confirmed(question))) return;
-  const event = await remove(dir, isEmpty ? { dir: true } : { recursive: true });
+  const taken = below < UNDONE_MAX ? await takenWith(node) : null;
+  await remove(dir, isEmpty ? { dir: true } : { recursive: true });
   if (place.value === dir) goTo(addressOf("keys", parentOf(dir)));
   const text = `${visible(dir)} was deleted.`;
-  if (isEmpty) offerUndo([event], text);
-  else say(text);
+  if (taken) offerUndo(taken, text);
+  else say(`${text} It held too much for an undo.`);
 }
 
 async function countChosen(chosen, hidden) {
@@ -47,7 +47,7 @@ async function countChosen(chosen, hidden) {
     for (const node of nodes) {
       if (node.dir) {
         all.dirs += 1;
-        all.below += (await countBelow(node.key)) ?? 0;
+        all.below += (await look(node.key)).below ?? 0;
       } else all.keys += 1;
     }
   }
@@ -71,13 +71,16 @@ function question({ keys, dirs, below }, dir) {
   };
 }
 
+/** Deletes a node, and keeps what it takes away while all of that can be undone. */
 async function deleteNode(node, done) {
   try {
+    const taken = node.dir && done.taken ? await takenWith(node) : null;
     const given = node.dir ? { recursive: true } : { prevIndex: node.modifiedIndex };
     const event = await remove(node.key, given);
     done.deleted += 1;
-    if (node.dir) done.hasDirs = true;
-    else if (done.events.length < UNDONE_MAX) done.events.push(event);
+    if (node.dir && !taken) done.taken = null;
+    done.taken?.push(...(taken ?? [event]));
+    if (done.taken?.length > UNDONE_MAX) done.taken = null;
   } catch (error) {
     if (error.code === COMPARE_FAILED) done.left += 1;
     else if (error.code !== NOT_FOUND) throw error;
@@ -90,7 +93,8 @@ export async function deleteChosen(dir, hidden) {
   const all = await countChosen(chosen, hidden);
   const whole = all.keys + all.dirs;
   if (whole === 0 || !(await confirmed(question(all, dir)))) return;
-  const done = { deleted: 0, left: 0, hasDirs: false, events: [] };
+  const tooMuch = whole + all.below > UNDONE_MAX;
+  const done = { deleted: 0, left: 0, taken: tooMuch ? null : [] };
   const said = () =>
     `${count(done.deleted)} of ${count(whole)} were deleted` +
     `${done.left ? `, ${count(done.left)} had changed and were left` : ""}.`;
@@ -109,7 +113,6 @@ export async function deleteChosen(dir, hidden) {
     return true;
   });
   clearSelection();
-  if (!done.hasDirs && done.events.length && done.events.length === done.deleted) {
-    offerUndo(done.events, said());
-  } else if (isDone) say(said());
+  if (done.taken?.length) offerUndo(done.taken, said());
+  else if (isDone) say(said());
 }
