@@ -294,7 +294,13 @@ export class Page {
     page.it = await page.context.newPage();
     page.it.setDefaultTimeout(PATIENCE);
     if (process.env.DASHBOARD) await page.#serve(process.env.DASHBOARD);
-    page.it.on("console", (message) => page.problems.push(`console: ${message.text()}`));
+    page.it.on("console", (message) => {
+      const { url, lineNumber, columnNumber } = message.location();
+      const where = /status of|net::/.test(message.text())
+        ? ""
+        : ` (${url}:${lineNumber}:${columnNumber})`;
+      page.problems.push(`console: ${message.text()}${where}`);
+    });
     page.it.on("pageerror", (error) => page.problems.push(`error: ${error.message}`));
     page.it.on("request", (request) => {
       if (!request.url().startsWith(`${base}/`))
@@ -338,10 +344,15 @@ export class Page {
     await this.it.getByText(text).first().waitFor();
   }
 
-  /** What axe-core finds wrong. */
+  /**
+   * What axe-core finds wrong. To read the rules of style sheets, which no rule here needs, it would
+   * write style elements that the policy forbids.
+   */
   async faults() {
     await this.it.evaluate(AXE);
-    const { violations } = await this.it.evaluate(() => window.axe.run(document));
+    const { violations } = await this.it.evaluate(() =>
+      window.axe.run(document, { preload: false }),
+    );
     return violations.map(
       (one) =>
         `${one.id}: ${one.help} (${one.nodes.map((node) => node.target.join(" ")).join("; ")})`,

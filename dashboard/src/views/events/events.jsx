@@ -18,13 +18,14 @@ import {
   isPaused,
   keepFirst,
   KEPT_MAX,
+  losses,
   pause,
   rows,
   seen,
   state,
   waiting,
 } from "./journal.js";
-import { List } from "./list.jsx";
+import { List, lossOf } from "./list.jsx";
 
 const FIELDS = ["key", "action", "text"];
 
@@ -190,6 +191,11 @@ export function EventsView() {
       <section class="card" aria-label="Events">
         <Filters />
         <Controls shown={found.length} />
+        {losses.value.map((loss) => (
+          <p key={loss.id} class="loss-note" role="status">
+            {lossOf(loss)}
+          </p>
+        ))}
         {isRefused && (
           <Failed error={new Error(state.value.text)} again={() => setAgain(isAgain + 1)} />
         )}

@@ -13,6 +13,9 @@ export const PREVIEW = 4096;
 
 /** The newest first: events as rows, and what was lost as rows. */
 export const rows = signal([]);
+/** What was lost, the newest first: it is told of beside the rows, which go on. */
+export const losses = signal([]);
+const LOSSES_MAX = 3;
 /** How many came in all since the list was last cleared. */
 export const seen = signal(0);
 /** Rows that wait because the list is paused, and whether some of them had to go. */
@@ -103,6 +106,7 @@ export function pause() {
 
 export function clear() {
   clearHeld();
+  losses.value = [];
   rows.value = [];
   seen.value = 0;
 }
@@ -125,7 +129,9 @@ async function run(dir, abort) {
       onLost({ first, last }) {
         next = last + 1;
         number += 1;
-        add([{ id: number, isLost: true, first, last }]);
+        const loss = { id: number, isLost: true, first, last };
+        losses.value = [loss, ...losses.value].slice(0, LOSSES_MAX);
+        add([loss]);
       },
       onProgress(index) {
         next = Math.max(next, index + 1);
