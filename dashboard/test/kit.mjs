@@ -22,6 +22,17 @@ export function sleep(ms) {
   });
 }
 
+/**
+ * Writes a text in the place of what is in an editor. That is deleted first: where coloured text is
+ * replaced at once, Chromium tries to keep its colour by a style of its own, which the policy
+ * forbids, and says so.
+ */
+export async function rewrite(field, text) {
+  await field.press("Control+a");
+  await field.press("Backspace");
+  await field.fill(text);
+}
+
 /** Waits until `condition` gives something true, and gives that. */
 export async function until(what, condition, ms = PATIENCE) {
   const end = Date.now() + ms;

@@ -1,7 +1,7 @@
 // What can be judged without eyes, and pictures for those who have them.
 
 import http from "node:http";
-import { ask, picture, put, same, sleep, until } from "./kit.mjs";
+import { ask, picture, put, rewrite, same, sleep, until } from "./kit.mjs";
 
 async function prepare(url) {
   const config = JSON.stringify({
@@ -65,7 +65,7 @@ const DIALOGS = [
     "keys/shop/config",
     async (page) => {
       await page.press("Edit");
-      await page.it.getByRole("textbox", { name: "Value", exact: true }).fill("{}");
+      await rewrite(page.it.getByRole("textbox", { name: "Value", exact: true }), "{}");
       await page.press("Review and save");
       await page.get("heading", "Save /shop/config?").waitFor();
     },

@@ -1,7 +1,7 @@
 // The pane of a key: how its value is shown, edited and saved, and what two people do to it.
 
 import { readFileSync } from "node:fs";
-import { ask, ensure, picture, put, Relay, same, until } from "./kit.mjs";
+import { ask, ensure, picture, put, Relay, rewrite, same, until } from "./kit.mjs";
 
 function allow(page, ...statuses) {
   page.problems = page.problems.filter(
@@ -36,7 +36,7 @@ async function at(page, key) {
 async function edit(page, text) {
   await page.press("Edit");
   await editor(page).waitFor();
-  if (text !== undefined) await editor(page).fill(text);
+  if (text !== undefined) await rewrite(editor(page), text);
 }
 
 function dialog(page, title) {
