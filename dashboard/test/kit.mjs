@@ -356,8 +356,8 @@ export class Page {
   }
 
   /**
-   * What axe-core finds wrong. To read the rules of style sheets, which no rule here needs, it would
-   * write style elements that the policy forbids.
+   * What axe-core finds wrong. It would write style elements, which the policy forbids, to read
+   * the rules of style sheets, which no rule here needs.
    */
   async faults() {
     await this.it.evaluate(AXE);
