@@ -1,12 +1,6 @@
 // What the page once got wrong: each check failed while its fault was there.
 
-import { alone, ask, ensure, put, same, until } from "./kit.mjs";
-
-function allow(page, ...statuses) {
-  page.problems = page.problems.filter(
-    (problem) => !statuses.some((status) => problem.includes(`status of ${status}`)),
-  );
-}
+import { allow, alone, ask, ensure, put, same, until } from "./kit.mjs";
 
 function textbox(page, name) {
   return page.it.getByRole("textbox", { name, exact: true });

@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { alone, ask, ensure, put, same, until } from "./kit.mjs";
+import { allow, alone, ask, ensure, put, same, until } from "./kit.mjs";
 
 async function at(page, key) {
   await page.go(`keys${key}`);
@@ -23,12 +23,6 @@ async function select(page, ...names) {
 
 function names(page) {
   return page.it.locator(".listing td.name a .cut").allInnerTexts();
-}
-
-function allow(page, ...statuses) {
-  page.problems = page.problems.filter(
-    (problem) => !statuses.some((status) => problem.includes(`status of ${status}`)),
-  );
 }
 
 /** Runs with a directory that is there as long as that lasts. */

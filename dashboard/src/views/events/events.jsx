@@ -3,6 +3,7 @@
 import "./events.css";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button } from "../../parts/button.jsx";
+import { HiddenSwitch } from "../../parts/hidden.jsx";
 import { useCommands } from "../../parts/palette.jsx";
 import { Empty, Failed } from "../../parts/states.jsx";
 import { count, plural, quoted, sentence, visible } from "../../parts/words.js";
@@ -126,16 +127,7 @@ function Controls({ shown }) {
           {held}
         </span>
       </p>
-      <label class="choice">
-        <input
-          type="checkbox"
-          checked={hidden.value === "yes"}
-          onChange={(event) => {
-            hidden.value = event.target.checked ? "yes" : "no";
-          }}
-        />
-        Hidden nodes
-      </label>
+      <HiddenSwitch />
       <Button kind={isPaused.value ? "primary" : ""} onPress={isPaused.value ? goOn : pause}>
         {isPaused.value ? "Go on" : "Pause"}
       </Button>

@@ -2,7 +2,7 @@
 // bit.
 
 import { ApiError } from "../../server/api.js";
-import { COMPARE_FAILED, NODE_EXISTS, NOT_FOUND, set, walk } from "../../server/keys.js";
+import { COMPARE_FAILED, NODE_EXISTS, NOT_A_DIR, NOT_FOUND, set, walk } from "../../server/keys.js";
 import { count, plural, visible } from "../../parts/words.js";
 import { isWithin } from "./names.js";
 import { reasonOf } from "./job.jsx";
@@ -99,7 +99,8 @@ async function countThere(keys, dir, signal) {
   try {
     await walk(dir, { signal, hidden: true, keysOnly: true, limit: 1000, onPage });
   } catch (error) {
-    if (error instanceof ApiError && (error.code === NOT_FOUND || error.code === 104)) return 0;
+    if (error instanceof ApiError && (error.code === NOT_FOUND || error.code === NOT_A_DIR))
+      return 0;
     throw error;
   }
   return there;

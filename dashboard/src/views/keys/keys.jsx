@@ -1,12 +1,13 @@
 // The view of keys: a tree beside the directory or the key that is open.
 
 import "./keys.css";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { nameOf, parentOf } from "../../server/api.js";
 import { mustAsk } from "../../state/leaving.js";
 import { alsoFollow } from "../../state/live.js";
 import { addressOf, place, query } from "../../state/route.js";
-import { hidden } from "../../state/settings.js";
+import { HiddenSwitch } from "../../parts/hidden.jsx";
+import { useNarrow } from "../../parts/narrow.js";
 import { Failed, Skeleton } from "../../parts/states.jsx";
 import { visible } from "../../parts/words.js";
 import { Directory, KeyCommands } from "./directory.jsx";
@@ -16,18 +17,8 @@ import { SearchField, SearchPanel } from "./search.jsx";
 import { Tree } from "./tree.jsx";
 import { ValuePane } from "./value/value.jsx";
 
-const PHONE = "(max-width: 700px)";
-
-function usePhone() {
-  const [isPhone, setPhone] = useState(() => matchMedia(PHONE).matches);
-  useEffect(() => {
-    const media = matchMedia(PHONE);
-    const changed = () => setPhone(media.matches);
-    media.addEventListener("change", changed);
-    return () => media.removeEventListener("change", changed);
-  }, []);
-  return isPhone;
-}
+/** As wide as a phone, in pixels: then there is no tree. */
+const PHONE = 700;
 
 function Breadcrumbs() {
   const box = useRef(null);
@@ -52,21 +43,6 @@ function Breadcrumbs() {
         ))}
       </ol>
     </nav>
-  );
-}
-
-function HiddenSwitch() {
-  return (
-    <label class="choice">
-      <input
-        type="checkbox"
-        checked={hidden.value === "yes"}
-        onChange={(event) => {
-          hidden.value = event.target.checked ? "yes" : "no";
-        }}
-      />
-      Hidden nodes
-    </label>
   );
 }
 
@@ -100,7 +76,7 @@ export function KeysView() {
   const key = place.value;
   const opened = useOpened(key);
   const dir = dirOf(key, opened.isDir);
-  const isPhone = usePhone();
+  const isPhone = useNarrow(PHONE);
   const search = query.value.get("search");
   useEffect(() => alsoFollow(dir), [dir]);
   const shown = search ? (
